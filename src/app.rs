@@ -1,0 +1,170 @@
+//! Composition: from a configuration to two listeners, and an orderly way down.
+//!
+//! Listeners are bound before anything is served, so that port 0 works and a port that is taken stops the start.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::KeepAlive;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use anyhow::Context as _;
+use tracing::{info, warn};
+
+use crate::config::{Config, KnownCaller, KnownCredential, Listener};
+use crate::edge::{Callers, Edge, EdgeLimits, Readiness, Stage, admin_routes, api_routes, observe};
+use crate::mint::Mint;
+use crate::reload::LiveMint;
+use crate::telemetry::Metrics;
+use crate::time::Clock;
+
+/// A service that is bound and not yet serving.
+pub struct Application {
+    api: Server,
+    admin: Server,
+    api_address: SocketAddr,
+    admin_address: SocketAddr,
+    edge: Data<Edge>,
+    shutdown_delay: Duration,
+}
+
+impl Application {
+    /// Binds both listeners of `config` for `mint`.
+    ///
+    /// # Errors
+    /// Where an address cannot be bound.
+    pub fn bind(config: &Config, mint: Mint, callers: &[KnownCaller], clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let api = listen(&config.serve.api, "serve.api")?;
+        let admin = listen(&config.serve.admin, "serve.admin")?;
+        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
+        let edge = Data::new(Edge {
+            live: LiveMint::new(mint),
+            callers: callers.iter().fold(Callers::anyone(), |callers, caller| match &caller.credential {
+                KnownCredential::Basic { username, password } => {
+                    callers.with_basic(&caller.name, username, password.clone())
+                }
+                KnownCredential::Bearer { token } => callers.with_bearer(&caller.name, token.clone()),
+            }),
+            limits: EdgeLimits {
+                body: config.limits.body,
+                depth: config.limits.depth,
+                header: config.limits.header,
+                request: config.limits.request,
+            },
+            clock,
+            metrics: Arc::new(Metrics::new()),
+            readiness: Readiness::default(),
+            public_url: config
+                .public_url
+                .clone()
+                .or_else(|| (!api_address.ip().is_unspecified()).then(|| format!("http://{api_address}"))),
+        });
+
+        let workers = config.serve.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            |workers| workers.get(),
+        );
+        let keep_alive = match config.limits.keep_alive {
+            Duration::ZERO => KeepAlive::Disabled,
+            duration => KeepAlive::Timeout(duration),
+        };
+        let shutdown_seconds = config.serve.shutdown_timeout.as_secs().max(1);
+        let api_edge = edge.clone();
+        let api =
+            HttpServer::new(move || App::new().app_data(api_edge.clone()).wrap(from_fn(observe)).configure(api_routes))
+                .workers(workers)
+                .max_connections(config.limits.connections.div_ceil(workers))
+                .keep_alive(keep_alive)
+                .client_request_timeout(config.limits.request)
+                .shutdown_timeout(shutdown_seconds)
+                .disable_signals()
+                .listen(api)?
+                .run();
+        let admin_edge = edge.clone();
+        let admin = HttpServer::new(move || App::new().app_data(admin_edge.clone()).configure(admin_routes))
+            .workers(1)
+            .max_connections(64)
+            .client_request_timeout(config.limits.request)
+            .shutdown_timeout(1)
+            .disable_signals()
+            .listen(admin)?
+            .run();
+        Ok(Self { api, admin, api_address, admin_address, edge, shutdown_delay: config.serve.shutdown_delay })
+    }
+
+    /// Where the api listener is bound.
+    pub fn api_address(&self) -> SocketAddr {
+        self.api_address
+    }
+
+    /// Where the admin listener is bound.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Serves until `stop` comes, then goes down in order: readiness turns 503, the api listener closes and finishes
+    /// what it has within the configured time, the admin listener goes last.
+    ///
+    /// # Errors
+    /// Where a listener fails by itself.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let api_handle = self.api.handle();
+        let admin_handle = self.admin.handle();
+        let mut api = actix_web::rt::spawn(self.api);
+        let admin = actix_web::rt::spawn(self.admin);
+        self.edge.readiness.advance(Stage::Ready);
+        self.edge.metrics.set_ready(true);
+        info!(api = %self.api_address, admin = %self.admin_address, "serving");
+
+        tokio::select! {
+            () = stop => {}
+            ended = &mut api => {
+                ended.context("the api listener broke off")?.context("the api listener failed")?;
+                warn!("the api listener ended by itself");
+            }
+        }
+        self.edge.readiness.advance(Stage::Stopping);
+        self.edge.metrics.set_ready(false);
+        info!("stopping: no new connections, requests in flight are finished");
+        tokio::time::sleep(self.shutdown_delay).await;
+        stop_server(&api_handle, api).await;
+        stop_server(&admin_handle, admin).await;
+        info!("stopped");
+        Ok(())
+    }
+}
+
+async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHandle<std::io::Result<()>>) {
+    handle.stop(true).await;
+    // It was told to end; how it did no longer changes anything.
+    let _ = server.await;
+}
+
+fn listen(listener: &Listener, key: &str) -> anyhow::Result<TcpListener> {
+    let host = listener.host.text();
+    let socket = TcpListener::bind((host.as_str(), listener.port))
+        .with_context(|| format!("{key}: expected {host}:{} to be free to listen on", listener.port))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Completes when the process is told to stop: SIGTERM or SIGINT.
+pub async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            }
+            _ => std::future::pending().await,
+        }
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,299 @@
+//! Claims: what a template may say ([`PrivateClaims`]) and what is signed ([`ClaimsSet`]).
+//!
+//! The registered claims (RFC 7519 section 4.1) are claimsmith's own. A template that sets one is refused, neither
+//! overriding nor overridden; the one exception is `aud`, which a template may set where the profile configures none.
+
+mod policy;
+
+pub use policy::{Audience, Lifetime, LifetimeError, SessionExpiry, lifetime};
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::code::ErrorCode;
+use crate::json::{self, Json, JsonFault, Object, ReadLimits};
+use crate::time::Timestamp;
+
+/// The claim names that RFC 7519 section 4.1 registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegisteredClaim {
+    /// `aud`
+    Audience,
+    /// `exp`
+    ExpirationTime,
+    /// `iat`
+    IssuedAt,
+    /// `iss`
+    Issuer,
+    /// `jti`
+    JwtId,
+    /// `nbf`
+    NotBefore,
+    /// `sub`
+    Subject,
+}
+
+impl RegisteredClaim {
+    /// All seven.
+    pub const ALL: [RegisteredClaim; 7] = [
+        RegisteredClaim::Audience,
+        RegisteredClaim::ExpirationTime,
+        RegisteredClaim::IssuedAt,
+        RegisteredClaim::Issuer,
+        RegisteredClaim::JwtId,
+        RegisteredClaim::NotBefore,
+        RegisteredClaim::Subject,
+    ];
+
+    /// The claim's name in a token.
+    pub fn name(self) -> &'static str {
+        match self {
+            RegisteredClaim::Audience => "aud",
+            RegisteredClaim::ExpirationTime => "exp",
+            RegisteredClaim::IssuedAt => "iat",
+            RegisteredClaim::Issuer => "iss",
+            RegisteredClaim::JwtId => "jti",
+            RegisteredClaim::NotBefore => "nbf",
+            RegisteredClaim::Subject => "sub",
+        }
+    }
+
+    /// The claim called `name`.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|claim| claim.name() == name)
+    }
+}
+
+/// What a template gave: a JSON object without any registered claim but, where allowed, `aud`.
+#[derive(Clone, PartialEq)]
+pub struct PrivateClaims {
+    members: Object<'static>,
+}
+
+/// Why rendered text is no set of claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimsError {
+    /// `aud` is neither a string nor an array of strings.
+    AudienceType {
+        /// The kind of thing it is.
+        found: &'static str,
+    },
+    /// A member name occurs twice.
+    DuplicateMember,
+    /// The text is not JSON.
+    NotJson(json::JsonError),
+    /// The text is JSON, but not an object.
+    NotAnObject {
+        /// The kind of thing it is.
+        found: &'static str,
+    },
+    /// The template sets a claim that is not its own.
+    Registered(RegisteredClaim),
+}
+
+impl ClaimsError {
+    /// The stable code, one of `claims.*`.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            ClaimsError::AudienceType { .. } | ClaimsError::NotJson(_) => ErrorCode::ClaimsInvalid,
+            ClaimsError::DuplicateMember => ErrorCode::ClaimsDuplicateMember,
+            ClaimsError::NotAnObject { .. } => ErrorCode::ClaimsNotAnObject,
+            ClaimsError::Registered(_) => ErrorCode::ClaimsRegistered,
+        }
+    }
+}
+
+impl fmt::Display for ClaimsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClaimsError::AudienceType { found } => {
+                write!(f, "expected the claim `aud` to be a string or an array of strings, found {found}")
+            }
+            ClaimsError::DuplicateMember => {
+                write!(f, "expected each claim once in its object, found a member name twice in the rendered claims")
+            }
+            ClaimsError::NotJson(error) => write!(f, "the rendered claims are not JSON: {error}"),
+            ClaimsError::NotAnObject { found } => {
+                write!(f, "expected the rendered claims to be one JSON object, found {found}")
+            }
+            ClaimsError::Registered(RegisteredClaim::Audience) => write!(
+                f,
+                "the template sets the claim `aud`, and the profile configures an audience: keep one of the two"
+            ),
+            ClaimsError::Registered(claim) => {
+                write!(f, "the template sets the claim `{}`, which claimsmith sets itself: take it out", claim.name())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ClaimsError {}
+
+impl PrivateClaims {
+    /// Takes the text that a template rendered. `audience` is what the profile configures.
+    ///
+    /// # Errors
+    /// Every variant of [`ClaimsError`].
+    pub fn parse(text: &str, audience: Option<&Audience>) -> Result<Self, ClaimsError> {
+        let claims = Json::parse(text.as_bytes(), READ_LIMITS).map_err(|error| match error.fault() {
+            JsonFault::DuplicateMember => ClaimsError::DuplicateMember,
+            _ => ClaimsError::NotJson(error),
+        })?;
+        let members = match claims.into_owned() {
+            Json::Object(members) => members,
+            other => return Err(ClaimsError::NotAnObject { found: other.kind() }),
+        };
+        for (name, value) in members.iter() {
+            match RegisteredClaim::of(name) {
+                Some(RegisteredClaim::Audience) if audience.is_none() => check_audience(value)?,
+                Some(claim) => return Err(ClaimsError::Registered(claim)),
+                None => {}
+            }
+        }
+        Ok(Self { members })
+    }
+
+    /// The claims as a JSON object.
+    pub fn to_json(&self) -> Json<'static> {
+        Json::Object(self.members.clone())
+    }
+}
+
+impl fmt::Debug for PrivateClaims {
+    /// Says how many claims there are and nothing of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateClaims").field("members", &self.members.len()).finish()
+    }
+}
+
+/// Everything a token says, complete: the only thing that is signed.
+pub struct ClaimsSet {
+    text: String,
+}
+
+/// The registered claims of one token.
+#[derive(Clone, Copy)]
+pub struct Registered<'a> {
+    /// `iss`
+    pub issuer: &'a str,
+    /// `sub`
+    pub subject: &'a str,
+    /// `aud`, where the profile configures one
+    pub audience: Option<&'a Audience>,
+    /// `iat` and `nbf`
+    pub issued_at: Timestamp,
+    /// `exp`
+    pub expires_at: Timestamp,
+    /// `jti`
+    pub jwt_id: &'a str,
+}
+
+impl ClaimsSet {
+    /// The template's claims, then the registered ones.
+    pub fn new(private: &PrivateClaims, registered: &Registered<'_>) -> Self {
+        let mut members = private.members.clone();
+        let text = |text: &str| Json::String(Cow::Owned(text.to_owned()));
+        let time = |time: Timestamp| Json::Number(time.seconds().into());
+        let mut set = |claim: RegisteredClaim, value| members.set(Cow::Borrowed(claim.name()), value);
+        set(RegisteredClaim::Issuer, text(registered.issuer));
+        set(RegisteredClaim::Subject, text(registered.subject));
+        if let Some(audience) = registered.audience {
+            set(RegisteredClaim::Audience, audience.to_json());
+        }
+        set(RegisteredClaim::IssuedAt, time(registered.issued_at));
+        set(RegisteredClaim::NotBefore, time(registered.issued_at));
+        set(RegisteredClaim::ExpirationTime, time(registered.expires_at));
+        set(RegisteredClaim::JwtId, text(registered.jwt_id));
+        Self { text: Json::Object(members).to_string() }
+    }
+
+    /// The JSON text that becomes the payload of the token.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for ClaimsSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimsSet").field("bytes", &self.text.len()).finish()
+    }
+}
+
+/// Deeper than any session may be, because a template may wrap what it takes.
+const READ_LIMITS: ReadLimits = ReadLimits { depth: 1024 };
+
+fn check_audience(value: &Json<'_>) -> Result<(), ClaimsError> {
+    match value {
+        Json::String(_) => Ok(()),
+        Json::Array(values) if values.iter().all(|value| value.as_str().is_some()) => Ok(()),
+        Json::Array(_) => Err(ClaimsError::AudienceType { found: "an array of other things" }),
+        other => Err(ClaimsError::AudienceType { found: other.kind() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn audience() -> Audience {
+        Audience::new(vec!["orders".to_owned()]).unwrap()
+    }
+
+    #[test]
+    fn a_registered_claim_in_a_template_is_refused() {
+        for claim in RegisteredClaim::ALL {
+            let text = format!("{{\"{}\":\"x\"}}", claim.name());
+            let audience = audience();
+            assert_eq!(PrivateClaims::parse(&text, Some(&audience)), Err(ClaimsError::Registered(claim)));
+        }
+        assert!(PrivateClaims::parse("{\"Iss\":1}", None).is_ok());
+    }
+
+    #[test]
+    fn a_template_may_set_the_audience_where_the_profile_sets_none() {
+        assert!(PrivateClaims::parse(r#"{"aud":["a","b"]}"#, None).is_ok());
+        assert!(PrivateClaims::parse(r#"{"aud":"a"}"#, None).is_ok());
+        let wrong = PrivateClaims::parse(r#"{"aud":[1]}"#, None);
+        assert_eq!(wrong, Err(ClaimsError::AudienceType { found: "an array of other things" }));
+    }
+
+    #[test]
+    fn only_one_object_without_duplicates_is_taken() {
+        assert_eq!(PrivateClaims::parse("[]", None), Err(ClaimsError::NotAnObject { found: "an array" }));
+        assert_eq!(PrivateClaims::parse("null", None), Err(ClaimsError::NotAnObject { found: "null" }));
+        assert_eq!(PrivateClaims::parse(r#"{"a":1,"a":2}"#, None), Err(ClaimsError::DuplicateMember));
+        assert!(matches!(PrivateClaims::parse("{} {}", None), Err(ClaimsError::NotJson(_))));
+    }
+
+    #[test]
+    fn the_complete_set_holds_the_claims_in_order() {
+        let private = PrivateClaims::parse(r#"{ "name" : "zoe", "n": 1.0 }"#, Some(&audience())).unwrap();
+        let set = ClaimsSet::new(
+            &private,
+            &Registered {
+                issuer: "http://i/",
+                subject: "u",
+                audience: Some(&audience()),
+                issued_at: Timestamp::from_seconds(100),
+                expires_at: Timestamp::from_seconds(160),
+                jwt_id: "j",
+            },
+        );
+        assert_eq!(
+            set.as_str(),
+            r#"{"name":"zoe","n":1.0,"iss":"http://i/","sub":"u","aud":["orders"],"iat":100,"nbf":100,"exp":160,"jti":"j"}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_member_name_smuggles_a_registered_claim(name in "(iss|sub|exp|nbf|iat|jti|\\PC{0,6})") {
+            let mut text = String::from("{");
+            json::write_string(&name, &mut text);
+            text.push_str(":1}");
+            let parsed = PrivateClaims::parse(&text, None);
+            prop_assert_eq!(parsed.is_err(), RegisteredClaim::of(&name).is_some());
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Whom a token is for and how long it lives.
+
+use std::fmt;
+
+use crate::code::ErrorCode;
+use crate::json::Json;
+use crate::session::{Session, SessionPath};
+use crate::time::{Timestamp, Ttl};
+
+/// Whom a token is for (`aud`, RFC 7519 section 4.1.3). Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience(Vec<String>);
+
+impl Audience {
+    /// The audience `names`; `None` where there is no name or an empty one.
+    pub fn new(names: Vec<String>) -> Option<Self> {
+        (!names.is_empty() && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
+    }
+
+    pub(super) fn to_json(&self) -> Json<'static> {
+        Json::Array(self.0.iter().map(|name| Json::String(name.clone().into())).collect())
+    }
+}
+
+/// Where a session says when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionExpiry {
+    /// At this path, where there is something.
+    IfPresent(SessionPath),
+    /// Nowhere: the session does not cap its tokens.
+    None,
+    /// At this path, always; a session without it is refused.
+    Required(SessionPath),
+}
+
+/// From when until when a token is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// `iat` and `nbf`
+    pub issued_at: Timestamp,
+    /// `exp`, later than `issued_at`
+    pub expires_at: Timestamp,
+}
+
+/// Why a session gets no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LifetimeError {
+    /// The session has ended.
+    Expired {
+        /// Where it says so.
+        path: String,
+    },
+    /// `Extra.active` is `false`.
+    Inactive,
+    /// The session does not say when it ends, and must.
+    MissingExpiry {
+        /// Where it should.
+        path: String,
+    },
+    /// What the session says of its end is no time.
+    UnreadableExpiry {
+        /// Where it says so.
+        path: String,
+        /// The kind of thing it is.
+        found: &'static str,
+    },
+}
+
+impl LifetimeError {
+    /// The stable code, one of `session.*`.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            LifetimeError::Expired { .. } => ErrorCode::SessionExpired,
+            LifetimeError::Inactive => ErrorCode::SessionInactive,
+            LifetimeError::MissingExpiry { .. } | LifetimeError::UnreadableExpiry { .. } => ErrorCode::SessionExpiry,
+        }
+    }
+}
+
+impl fmt::Display for LifetimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LifetimeError::Expired { path } => {
+                write!(f, "expected a session that still lasts, found the time at {path} in the past")
+            }
+            LifetimeError::Inactive => write!(f, "expected an active session, found Extra.active to be false"),
+            LifetimeError::MissingExpiry { path } => {
+                write!(f, "expected the end of the session at {path} (expires_with), found nothing there")
+            }
+            LifetimeError::UnreadableExpiry { path, found } => write!(
+                f,
+                "expected {path} to be the end of the session, an RFC 3339 time or a NumericDate, found {found} that \
+                 is neither; name the right place with expires_with, or set it to \"none\""
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LifetimeError {}
+
+/// `exp = min(now + ttl, end of the session, key_end)`.
+///
+/// # Errors
+/// [`LifetimeError`] where the session has ended, is inactive, or does not say its end as `expiry` wants it.
+pub fn lifetime(
+    session: &Session<'_>,
+    expiry: &SessionExpiry,
+    ttl: Ttl,
+    key_end: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Lifetime, LifetimeError> {
+    if matches!(session.extra().member("active"), Some(Json::Bool(false))) {
+        return Err(LifetimeError::Inactive);
+    }
+    let mut expires_at = now.plus(ttl);
+    if let Some(end) = session_end(session, expiry)? {
+        if end.0 <= now {
+            return Err(LifetimeError::Expired { path: end.1.to_string() });
+        }
+        expires_at = expires_at.min(end.0);
+    }
+    if let Some(end) = key_end {
+        expires_at = expires_at.min(end);
+    }
+    Ok(Lifetime { issued_at: now, expires_at })
+}
+
+fn session_end<'e>(
+    session: &Session<'_>,
+    expiry: &'e SessionExpiry,
+) -> Result<Option<(Timestamp, &'e SessionPath)>, LifetimeError> {
+    let (path, is_required) = match expiry {
+        SessionExpiry::None => return Ok(None),
+        SessionExpiry::IfPresent(path) => (path, false),
+        SessionExpiry::Required(path) => (path, true),
+    };
+    let value = session.at(path);
+    let time = match value.as_deref() {
+        None | Some(Json::Null) if is_required => {
+            return Err(LifetimeError::MissingExpiry { path: path.to_string() });
+        }
+        None | Some(Json::Null) => return Ok(None),
+        Some(Json::String(text)) => Timestamp::parse_rfc3339(text),
+        // A NumericDate may have a fraction (RFC 7519 section 2); dropping it never prolongs a session. `as` saturates.
+        Some(Json::Number(number)) => Some(Timestamp::from_seconds(number.as_f64().floor() as i64)),
+        Some(_) => None,
+    };
+    match (time, value) {
+        (Some(time), _) => Ok(Some((time, path))),
+        (None, value) => Err(LifetimeError::UnreadableExpiry {
+            path: path.to_string(),
+            found: value.map_or("nothing", |value| value.kind()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::ReadLimits;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn ttl(seconds: u64) -> Ttl {
+        Ttl::new(Duration::from_secs(seconds)).unwrap()
+    }
+
+    fn expires(extra: &str, expiry: &SessionExpiry, now: i64) -> Result<i64, LifetimeError> {
+        let text = format!(r#"{{"subject":"u","extra":{extra}}}"#);
+        let session = Session::parse(text.as_bytes(), ReadLimits::default()).unwrap();
+        lifetime(&session, expiry, ttl(900), None, Timestamp::from_seconds(now)).map(|life| life.expires_at.seconds())
+    }
+
+    fn if_present() -> SessionExpiry {
+        SessionExpiry::IfPresent(SessionPath::parse("Extra.expires_at").unwrap())
+    }
+
+    #[test]
+    fn a_token_never_outlives_its_session() {
+        assert_eq!(expires(r#"{"expires_at":"1970-01-01T00:10:00.999Z"}"#, &if_present(), 0), Ok(600));
+        assert_eq!(expires(r#"{"expires_at":600.9}"#, &if_present(), 0), Ok(600));
+        assert_eq!(expires(r#"{"expires_at":6e9}"#, &if_present(), 0), Ok(900));
+        assert_eq!(expires("{}", &if_present(), 0), Ok(900));
+        assert_eq!(expires(r#"{"expires_at":null}"#, &if_present(), 0), Ok(900));
+    }
+
+    #[test]
+    fn an_ended_or_inactive_session_gets_nothing() {
+        let ended = Err(LifetimeError::Expired { path: "Extra.expires_at".to_owned() });
+        assert_eq!(expires(r#"{"expires_at":600}"#, &if_present(), 600), ended);
+        assert_eq!(expires(r#"{"active":false}"#, &SessionExpiry::None, 0), Err(LifetimeError::Inactive));
+    }
+
+    #[test]
+    fn an_expiry_that_cannot_be_read_or_found_refuses() {
+        let unreadable = expires(r#"{"expires_at":"tomorrow"}"#, &if_present(), 0).unwrap_err();
+        assert!(unreadable.to_string().contains("Extra.expires_at") && !unreadable.to_string().contains("tomorrow"));
+        let required = SessionExpiry::Required(SessionPath::parse("Extra.exp").unwrap());
+        assert!(matches!(expires("{}", &required, 0), Err(LifetimeError::MissingExpiry { .. })));
+        assert_eq!(expires(r#"{"expires_at":"tomorrow"}"#, &SessionExpiry::None, 0), Ok(900));
+    }
+
+    proptest! {
+        #[test]
+        fn exp_never_passes_the_keys_end_nor_the_sessions(now in 0_i64..4_000_000_000, session in 1_i64..100_000, key in 1_i64..100_000) {
+            let text = format!(r#"{{"subject":"u","extra":{{"expires_at":{}}}}}"#, now + session);
+            let parsed = Session::parse(text.as_bytes(), ReadLimits::default()).unwrap();
+            let end = Timestamp::from_seconds(now + key);
+            let life = lifetime(&parsed, &if_present(), ttl(900), Some(end), Timestamp::from_seconds(now)).unwrap();
+            prop_assert_eq!(life.expires_at.seconds(), now + session.min(key).min(900));
+        }
+    }
+}

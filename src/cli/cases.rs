@@ -1,0 +1,206 @@
+//! `render` and `test`: templates tried before they are live.
+
+use std::fs;
+use std::io::{self, BufRead, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::RenderArgs;
+use super::output::{self, Failure};
+use crate::claims::PrivateClaims;
+use crate::code::ErrorCode;
+use crate::json::{Json, NumberComparison, ReadLimits};
+use crate::mint::render_input;
+use crate::reload;
+use crate::session::Session;
+use crate::templates::{ClaimTemplate, CompileOptions, Partial, RenderLimits, Syntax, TemplateText, differences};
+use crate::time::{Clock as _, SystemClock};
+
+pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
+    let (template, partials) = match (&args.source.template, &args.source.text) {
+        (Some(path), _) => {
+            let text = fs::read_to_string(path).with_context(|| format!("the template {}", path.display()))?;
+            (TemplateText { name: path.display().to_string(), text }, partials_beside(path)?)
+        }
+        (None, text) => {
+            (TemplateText { name: "--text".to_owned(), text: text.clone().unwrap_or_default() }, Vec::new())
+        }
+    };
+    let session = if args.session == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).context("the session on standard input")?;
+        bytes
+    } else {
+        fs::read(&args.session).with_context(|| format!("the session {}", args.session.display()))?
+    };
+    let attempt = Attempt {
+        syntax: args.syntax.into(),
+        template: &template,
+        partials: &partials,
+        options: CompileOptions { missing: args.missing.into(), ..CompileOptions::default() },
+        profile: &args.profile,
+        session: &session,
+    };
+    match attempt.claims() {
+        Ok(claims) if as_json => output::line(&claims.to_string()),
+        Ok(claims) => output::line(&output::pretty(&claims)),
+        Err((code, message)) if as_json => {
+            output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
+            Err(Failure::Told)
+        }
+        Err((code, message)) if message.contains('\n') => Err(Failure::Refused(format!("[{code}]\n{message}"))),
+        Err((code, message)) => Err(Failure::Refused(format!("{message} [{code}]"))),
+    }
+}
+
+/// Partials of a template at `<templates>/<name>/claims.hbs` stand in `<templates>/_partials`.
+fn partials_beside(template: &Path) -> Result<Vec<Partial>, Failure> {
+    match template.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.join("_partials"))) {
+        Some(folder) if folder.is_dir() => {
+            reload::read_partials(&folder).map_err(|error| Failure::Refused(error.to_string()))
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// One template over one session.
+struct Attempt<'a> {
+    syntax: Syntax,
+    template: &'a TemplateText,
+    partials: &'a [Partial],
+    options: CompileOptions,
+    profile: &'a str,
+    session: &'a [u8],
+}
+
+impl Attempt<'_> {
+    fn claims(&self) -> Result<Json<'static>, (ErrorCode, String)> {
+        let template = ClaimTemplate::compile(self.syntax, self.template, self.partials, self.options)
+            .map_err(|error| (error.code(), error.to_string()))?;
+        let session =
+            Session::parse(self.session, ReadLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
+        let input = render_input(&session, self.profile, SystemClock.now());
+        let text =
+            template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
+        let claims = PrivateClaims::parse(&text, None).map_err(|error| (error.code(), error.to_string()))?;
+        Ok(claims.to_json())
+    }
+}
+
+pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
+    let (mut passed, mut failed) = (0_usize, 0_usize);
+    for file in files {
+        let reader: Box<dyn BufRead> = if file == Path::new("-") {
+            Box::new(io::stdin().lock())
+        } else {
+            let opened = fs::File::open(file).with_context(|| format!("the cases {}", file.display()))?;
+            Box::new(io::BufReader::new(opened))
+        };
+        for (index, line) in reader.split(b'\n').enumerate() {
+            let line = line.with_context(|| format!("the cases {}", file.display()))?;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let outcome = run_case(&line, &format!("{}:{}", file.display(), index + 1));
+            if outcome.differences.is_empty() {
+                passed += 1;
+            } else {
+                failed += 1;
+            }
+            outcome.print(as_json)?;
+        }
+    }
+    if !as_json {
+        output::line(&format!("{passed} passed, {failed} failed"))?;
+    }
+    if failed == 0 { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// How one recorded case came out. `differences` says why it failed; none means that it passed.
+struct Outcome {
+    id: Json<'static>,
+    claims: Option<Json<'static>>,
+    error: Option<(ErrorCode, String)>,
+    differences: Vec<String>,
+}
+
+impl Outcome {
+    fn print(&self, as_json: bool) -> Result<(), Failure> {
+        let is_pass = self.differences.is_empty();
+        if as_json {
+            let claims = self.claims.as_ref().map_or_else(|| "null".to_owned(), Json::to_string);
+            let error = self
+                .error
+                .as_ref()
+                .map_or_else(|| "null".to_owned(), |(code, message)| output::error_json(*code, message));
+            return output::line(&format!(
+                "{{\"id\":{},\"pass\":{is_pass},\"claims\":{claims},\"error\":{error}}}",
+                self.id
+            ));
+        }
+        if is_pass {
+            return Ok(());
+        }
+        output::line(&format!("FAIL {}\n  {}", self.id, self.differences.join("\n  ")))
+    }
+}
+
+fn run_case(line: &[u8], place: &str) -> Outcome {
+    let unreadable = |id: Json<'static>, message: String| Outcome {
+        id,
+        claims: None,
+        differences: vec![message.clone()],
+        error: Some((ErrorCode::TemplateRecordedCase, format!("{place}: {message}"))),
+    };
+    let nameless = || Json::String(place.to_owned().into());
+    let case = match Json::parse(line, ReadLimits { depth: 1024 }) {
+        Ok(case) => case,
+        Err(error) => return unreadable(nameless(), format!("the case is not readable: {error}")),
+    };
+    let id = case.member("id").map_or_else(nameless, |id| id.clone().into_owned());
+    let Some(template) = case.member("template").and_then(Json::as_str) else {
+        return unreadable(id, "expected the member `template`, a string".to_owned());
+    };
+    let syntax = match case.member("syntax").map(Json::as_str) {
+        None | Some(Some("handlebars")) => Syntax::Handlebars,
+        Some(Some("go")) => Syntax::Go,
+        Some(_) => return unreadable(id, "expected `syntax` to be \"handlebars\" or \"go\"".to_owned()),
+    };
+    let Some(session) = case.member("session") else {
+        return unreadable(id, "expected the member `session`".to_owned());
+    };
+    let Some(expected) = case.member("claims") else {
+        return unreadable(id, "expected the member `claims`, an object, or null for a refusal".to_owned());
+    };
+    // Go decodes numbers as float64, so claims of its templates are equal when those are.
+    let numbers = match syntax {
+        Syntax::Go => NumberComparison::AsFloat64,
+        Syntax::Handlebars => NumberComparison::Exact,
+    };
+    let source = TemplateText { name: id.as_str().unwrap_or(place).to_owned(), text: template.to_owned() };
+    let session = session.to_string();
+    let attempt = Attempt {
+        syntax,
+        template: &source,
+        partials: &[],
+        options: CompileOptions::default(),
+        profile: "test",
+        session: session.as_bytes(),
+    };
+    match (attempt.claims(), expected) {
+        (Ok(claims), Json::Null) => {
+            let differences = vec!["expected the case to be refused, found claims".to_owned()];
+            Outcome { id, claims: Some(claims), error: None, differences }
+        }
+        (Ok(claims), expected) => {
+            let differences = differences(expected, &claims, numbers);
+            Outcome { id, claims: Some(claims), error: None, differences }
+        }
+        (Err(error), Json::Null) => Outcome { id, claims: None, error: Some(error), differences: Vec::new() },
+        (Err((code, message)), _) => {
+            let differences = vec![format!("expected claims, found: {message} [{code}]")];
+            Outcome { id, claims: None, error: Some((code, message)), differences }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `demo`: the main job on one machine, with nothing to prepare.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use uuid::Uuid;
+
+use super::output::{self, Failure};
+use super::serve::run;
+use crate::app::{Application, stop_signal};
+use crate::config::Config;
+use crate::json::{Json, ReadLimits};
+use crate::keys::{self, KeyId, SignatureAlg};
+use crate::mint::{GenerationParts, Mint, TemplateFiles};
+use crate::reload;
+use crate::templates::{Syntax, TemplateText};
+use crate::time::{Clock as _, SystemClock};
+
+const CONFIG: &str = "
+serve:
+  api:   { host: 127.0.0.1, port: 0 }
+  admin: { host: 127.0.0.1, port: 0 }
+profiles:
+  session:
+    issuer: http://127.0.0.1:4455/
+    jwks: generated-for-the-demo.json
+    template: session
+log: { level: warn, format: text }
+";
+const TEMPLATE: &str = include_str!("../../templates/session/claims.hbs");
+const SESSION: &str = include_str!("../../templates/session/kratos.session.json");
+
+pub(super) fn demo(once: bool) -> Result<(), Failure> {
+    let config = Config::parse(CONFIG, Path::new("."), &[]).context("the demo's own configuration")?.config;
+    let key = keys::generate(SignatureAlg::Es256, None, &KeyId::new(Uuid::new_v4().to_string()))
+        .context("the demo's own key")?;
+    let mut parts = GenerationParts { profiles: reload::profile_specs(&config), ..GenerationParts::default() };
+    for profile in &parts.profiles {
+        parts.key_sets.insert(profile.key_set.clone(), key.to_set().as_bytes().to_vec().into());
+    }
+    let text = TemplateText { name: "templates/session/claims.hbs".to_owned(), text: TEMPLATE.to_owned() };
+    parts.templates.insert("session".to_owned(), TemplateFiles { syntax: Syntax::Handlebars, text, cases: Vec::new() });
+    let (mint, _) = Mint::build(&parts, SystemClock.now()).context("the demo's own generation")?;
+    crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
+
+    run(async move {
+        let application = Application::bind(&config, mint, &[], Arc::new(SystemClock))?;
+        let api = format!("http://{}", application.api_address());
+        let admin = format!("http://{}", application.admin_address());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let service = actix_web::rt::spawn(application.run(async {
+            let _ = stopped.await;
+        }));
+        show(&api, &admin).await?;
+        if once {
+            say("\nDone. Without --once the demo keeps serving.")?;
+        } else {
+            say("\nServing until you press Ctrl-C.")?;
+            stop_signal().await;
+        }
+        let _ = stop.send(());
+        service.await.context("the demo's service broke off")?
+    })
+}
+
+/// Sends the session through the service, verifies what comes back, and tells it all.
+async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
+    let client = client()?;
+    let url = format!("{api}/hydrate/session");
+    say(&format!("claimsmith serves on {api}, with health and metrics on {admin}."))?;
+    say("\n== 1. A session goes in, as Ory Oathkeeper's hydrator posts it")?;
+    say(&format!("POST {url}\n{}", SESSION.trim_end()))?;
+
+    let answer = client
+        .post(&url)
+        .header("content-type", "application/json")
+        .body(SESSION)
+        .send()
+        .await
+        .context("the hydrate call")?;
+    let status = answer.status();
+    let body = answer.bytes().await.context("the answer to the hydrate call")?;
+    ensure!(status == 200, "expected 200 from the hydrate call, found {status}");
+    let hydrated = Json::parse(&body, ReadLimits::default()).context("the hydrated session")?;
+    let header = hydrated.member("header").and_then(|header| header.member("Authorization"));
+    let token = header
+        .and_then(|values| values.element(0))
+        .and_then(Json::as_str)
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .context("expected the token in header.Authorization of the hydrated session")?;
+    say("\n== 2. The same session comes back, with a signed token for the upstream in header.Authorization")?;
+    say(&format!("Bearer {token}"))?;
+
+    let jwks_url = format!("{api}/.well-known/jwks.json");
+    let jwks = fetch(&client, &jwks_url, 64 * 1024).await?;
+    let verified = keys::verify(token, &jwks).context("the token against the served JWK Set")?;
+    let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default()).context("the claims")?;
+    keys::check_times(&claims, SystemClock.now(), 0).context("the token's times")?;
+    say(&format!("\n== 3. Verified against {jwks_url}: {} with key {}", verified.alg(), verified.kid()))?;
+    say(&output::pretty(&claims))?;
+
+    say("\n== 4. Try it")?;
+    say(&format!(
+        "curl -s {url} -d '{{\"subject\":\"zoe\",\"extra\":{{\"role\":\"editor\",\"name\":\"\\\",\\\"admin\\\":true\"}}}}'\n\
+         curl -s {api}/issue/session -d '{{\"subject\":\"zoe\",\"extra\":{{\"role\":\"editor\"}}}}'\n\
+         curl -s {jwks_url}\n\
+         curl -s {api}/session/.well-known/openid-configuration\n\
+         curl -s {admin}/metrics"
+    ))
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    output::line(text).map_err(|_| anyhow::anyhow!("standard output is closed"))
+}
+
+/// A client for the few calls that the command line makes; it follows no redirect and uses no proxy.
+pub(super) fn client() -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(10))
+        .build()
+        .context("the HTTP client")
+}
+
+/// The body at `url`, at most `limit` bytes.
+pub(super) async fn fetch(client: &reqwest::Client, url: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
+    let mut answer = client.get(url).send().await.with_context(|| format!("expected an answer from {url}"))?;
+    ensure!(answer.status() == 200, "expected 200 from {url}, found {}", answer.status());
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.with_context(|| format!("the answer of {url}"))? {
+        ensure!(body.len() + chunk.len() <= limit, "expected at most {limit} bytes from {url}, found more");
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

@@ -1,0 +1,69 @@
+//! `verify`: what a verifier does with a token, step by step.
+
+use std::fs;
+use std::io::{self, Read as _};
+
+use anyhow::Context as _;
+
+use super::VerifyArgs;
+use super::demo;
+use super::output::{self, Failure};
+use crate::json::{Json, ReadLimits};
+use crate::keys;
+use crate::time::{Clock as _, SystemClock};
+
+/// No JWK Set is larger.
+const LARGEST_SET: usize = 1024 * 1024;
+
+pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
+    let token = if args.token == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).context("the token on standard input")?;
+        text
+    } else {
+        args.token.clone()
+    };
+    let jwks = if args.jwks.starts_with("http://") || args.jwks.starts_with("https://") {
+        let mut fetched = Vec::new();
+        super::serve::run(async {
+            fetched = demo::fetch(&demo::client()?, &args.jwks, LARGEST_SET).await?;
+            Ok(())
+        })?;
+        fetched
+    } else {
+        let path = args.jwks.strip_prefix("file://").unwrap_or(&args.jwks);
+        fs::read(path).with_context(|| format!("the JWK Set {path}"))?
+    };
+
+    let verified = keys::verify(token.trim(), &jwks).map_err(|error| Failure::Refused(error.to_string()))?;
+    let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default())
+        .map_err(|error| Failure::Refused(format!("the payload is signed, but not readable: {error}")))?;
+    keys::check_times(&claims, SystemClock.now(), 0).map_err(|error| Failure::Refused(error.to_string()))?;
+    check_text(&claims, "iss", args.issuer.as_deref())?;
+    check_text(&claims, "aud", args.audience.as_deref())?;
+    if as_json {
+        return output::line(&format!(
+            "{{\"kid\":{},\"alg\":\"{}\",\"claims\":{claims}}}",
+            Json::String(verified.kid().as_str().into()),
+            verified.alg()
+        ));
+    }
+    output::note(&format!("verified: {} with key {}", verified.alg(), verified.kid()));
+    output::line(&output::pretty(&claims))
+}
+
+/// Whether the claim `name` is, or as an array holds, `expected`.
+fn check_text(claims: &Json<'_>, name: &str, expected: Option<&str>) -> Result<(), Failure> {
+    let Some(expected) = expected else { return Ok(()) };
+    let is_match = match claims.member(name) {
+        Some(Json::Array(values)) => values.iter().any(|value| value.as_str() == Some(expected)),
+        Some(value) => value.as_str() == Some(expected),
+        None => false,
+    };
+    if is_match {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!(
+        "the signature is right, but the claim `{name}` is not or does not hold `{expected}`"
+    )))
+}

@@ -1,0 +1,228 @@
+//! Environment variables put over the tree of a configuration file, before it is read.
+//!
+//! A variable's name is `CLAIMSMITH_` and the path of a key, upper-cased, joined by `_`; what is no letter or digit
+//! in a profile's name becomes `_`. Its value is the key's: text as it stands, numbers and booleans as in YAML, lists
+//! and mappings as YAML (`[a, b]`, `{extra: token}`), lists of text also separated by commas.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::document::{self, Entry, Node, Quoting, Value};
+use super::fault::{Faults, Place, nearest};
+use super::field::{Kind, Presence, Section};
+use super::raw::ROOT;
+
+/// What every variable starts with.
+pub(super) const PREFIX: &str = "CLAIMSMITH_";
+/// Variables that are read elsewhere: the path of the file, the filter of the log.
+const ELSEWHERE: [&str; 1] = ["CLAIMSMITH_CONFIG"];
+/// Variables of the tests.
+const TESTS: &str = "CLAIMSMITH_TEST_";
+/// How many callers the environment may count up to.
+const MOST_CALLERS: usize = 1000;
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// A key that a variable may set.
+#[derive(Clone, Debug)]
+struct Target {
+    path: Vec<Step>,
+    kind: Kind,
+    quoting: Quoting,
+}
+
+/// Puts every `CLAIMSMITH_` variable of `environment` over `root`.
+pub(super) fn apply(root: &mut Node, environment: &[(String, String)], faults: &mut Faults) {
+    let variables: BTreeMap<&str, &str> = environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(TESTS) && !ELSEWHERE.contains(name))
+        .collect();
+    // Whole lists and mappings come first: a profile that one of them brings may then be changed key by key.
+    let (wholes, rest): (Vec<_>, Vec<_>) =
+        variables.into_iter().partition(|(name, _)| ["CLAIMSMITH_CALLERS", "CLAIMSMITH_PROFILES"].contains(name));
+    for variables in [wholes, rest] {
+        let targets = targets(root, &variables);
+        for (name, value) in variables {
+            let place = Place::Environment(Arc::from(name));
+            match targets.get(name).map(Vec::as_slice) {
+                Some([target]) => {
+                    if let Some(node) = node_of(target, value, &place, faults) {
+                        put(root, &target.path, node, &place, faults);
+                    }
+                }
+                Some(several) => {
+                    let paths: Vec<String> = several.iter().map(|target| path_text(&target.path)).collect();
+                    let found = format!("{}, which this name all means", paths.join(" and "));
+                    faults.add("", "a variable that means one key", found, &place);
+                }
+                None => refuse_unknown(name, root, &targets, &place, faults),
+            }
+        }
+    }
+}
+
+fn refuse_unknown(
+    name: &str,
+    root: &Node,
+    targets: &BTreeMap<String, Vec<Target>>,
+    place: &Place,
+    faults: &mut Faults,
+) {
+    if let Some(known) = nearest(name, targets.keys().map(String::as_str)) {
+        return faults.add("", format!("a known variable (did you mean {known}?)"), "an unknown one", place);
+    }
+    if name.starts_with("CLAIMSMITH_PROFILES_") {
+        let names = profile_names(root);
+        let known = if names.is_empty() { "there is none".into() } else { format!("known: {}", names.join(", ")) };
+        let expected = format!(
+            "a key of a profile that the file or CLAIMSMITH_PROFILES has ({known}; other variables cannot add one)"
+        );
+        return faults.add("", expected, "an unknown variable", place);
+    }
+    if name.starts_with("CLAIMSMITH_CALLERS_") {
+        let expected = "a key of a caller, such as CLAIMSMITH_CALLERS_0_NAME, callers counted from 0 without a gap";
+        return faults.add("", expected, "an unknown variable", place);
+    }
+    faults.add("", "the name of a key, such as CLAIMSMITH_SERVE_API_PORT", "an unknown variable", place);
+}
+
+/// Every name that a variable may have over this tree, with what it means.
+fn targets(root: &Node, variables: &[(&str, &str)]) -> BTreeMap<String, Vec<Target>> {
+    let mut targets = BTreeMap::new();
+    let callers = caller_count(root, variables);
+    collect(&ROOT, "CLAIMSMITH", &[], root, callers, &mut targets);
+    targets
+}
+
+fn collect(
+    section: &'static Section,
+    name: &str,
+    path: &[Step],
+    root: &Node,
+    callers: usize,
+    targets: &mut BTreeMap<String, Vec<Target>>,
+) {
+    for field in section.fields {
+        let name = format!("{name}_{}", field.name.to_uppercase());
+        let path = [path, &[Step::Key(field.name.into())]].concat();
+        match field.kind {
+            Kind::Section(inner) => collect(inner, &name, &path, root, callers, targets),
+            Kind::Named(inner) => {
+                for profile in profile_names(root) {
+                    let path = [path.as_slice(), &[Step::Key(profile.into())]].concat();
+                    collect(inner, &format!("{name}_{}", as_variable(profile)), &path, root, callers, targets);
+                }
+            }
+            Kind::Many(inner) => {
+                for index in 0..callers {
+                    let path = [path.as_slice(), &[Step::Index(index)]].concat();
+                    collect(inner, &format!("{name}_{index}"), &path, root, callers, targets);
+                }
+            }
+            _ => {}
+        }
+        let quoting = match field.kind {
+            Kind::Many(inner) | Kind::Named(inner) | Kind::Section(inner) if inner.is_secret => Quoting::Hidden,
+            _ if section.is_secret || field.presence == Presence::EnvironmentOnly => Quoting::Hidden,
+            _ => Quoting::Shown,
+        };
+        targets.entry(name).or_default().push(Target { path, kind: field.kind, quoting });
+    }
+}
+
+fn profile_names(root: &Node) -> Vec<&str> {
+    match root.entry("profiles").map(|entry| &entry.value.value) {
+        Some(Value::Map(entries)) => entries.iter().map(|entry| entry.key.as_str()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// How many callers there are with those that the variables add without leaving a gap.
+fn caller_count(root: &Node, variables: &[(&str, &str)]) -> usize {
+    let mut count = match root.entry("callers").map(|entry| &entry.value.value) {
+        Some(Value::List(callers)) => callers.len(),
+        _ => 0,
+    };
+    let indexes: BTreeSet<usize> = variables
+        .iter()
+        .filter_map(|(name, _)| name.strip_prefix("CLAIMSMITH_CALLERS_")?.split('_').next()?.parse().ok())
+        .collect();
+    while count < MOST_CALLERS && indexes.contains(&count) {
+        count += 1;
+    }
+    count
+}
+
+fn as_variable(profile: &str) -> String {
+    profile.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+/// The value of a variable as its key's kind takes it.
+fn node_of(target: &Target, value: &str, place: &Place, faults: &mut Faults) -> Option<Node> {
+    match target.kind {
+        Kind::Choice(_) | Kind::Duration { .. } | Kind::Host | Kind::Path | Kind::Text(_) => {
+            Some(Node::text(value, place.clone()))
+        }
+        Kind::Bool | Kind::Count { .. } | Kind::Port | Kind::Size { .. } => {
+            Some(Node::plain(value.trim(), place.clone()))
+        }
+        Kind::Texts if !value.trim_start().starts_with('[') => {
+            let items = value.split(',').map(|item| Node::text(item.trim(), place.clone())).collect();
+            Some(Node { place: place.clone(), value: Value::List(items) })
+        }
+        Kind::Many(_) | Kind::Named(_) | Kind::Section(_) | Kind::Texts => {
+            document::parse(value, Some(place), target.quoting, faults)
+        }
+    }
+}
+
+/// Puts `node` where `path` leads, making mappings and list items on the way.
+fn put(root: &mut Node, path: &[Step], node: Node, place: &Place, faults: &mut Faults) {
+    let mut at = root;
+    for step in path {
+        if let (Step::Index(_), Value::Map(entries)) = (step, &at.value)
+            && entries.is_empty()
+            && at.place == *place
+        {
+            at.value = Value::List(Vec::new());
+        }
+        let next = match (step, &mut at.value) {
+            (Step::Key(key), Value::Map(entries)) => match entries.iter().position(|entry| entry.key == *key) {
+                Some(index) => entries.get_mut(index).map(|entry| &mut entry.value),
+                None => {
+                    let value = Node::empty_map(place.clone());
+                    entries.push(Entry { key: key.clone(), place: place.clone(), value });
+                    entries.last_mut().map(|entry| &mut entry.value)
+                }
+            },
+            (Step::Index(index), Value::List(items)) => {
+                if *index == items.len() {
+                    items.push(Node::empty_map(place.clone()));
+                }
+                items.get_mut(*index)
+            }
+            _ => None,
+        };
+        match next {
+            Some(next) => at = next,
+            None => {
+                let found = "something else in its way";
+                return faults.add(path_text(path), "a place for this key", found, place);
+            }
+        }
+    }
+    *at = node;
+}
+
+fn path_text(path: &[Step]) -> String {
+    path.iter().fold(String::new(), |path, step| match step {
+        Step::Key(key) => document::joined(&path, key),
+        Step::Index(index) => format!("{path}[{index}]"),
+    })
+}

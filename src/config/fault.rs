@@ -1,0 +1,175 @@
+//! What is wrong with a configuration: every fault at once, each with its path and its place.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::code::ErrorCode;
+
+/// Where a value of the configuration was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the configuration file; both count from 1, columns in characters.
+    File {
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// In an environment variable of this name.
+    Environment(Arc<str>),
+    /// Nowhere: it is missing.
+    Nowhere,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub(super) path: String,
+    pub(super) expected: String,
+    pub(super) found: String,
+    pub(super) place: Place,
+}
+
+/// A configuration that cannot be used: all of its faults, in the order of the file, then of the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    faults: Vec<Fault>,
+}
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+impl Fault {
+    /// The dotted path of the key, such as `profiles.id_token.ttl`; empty for the configuration as a whole.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it was written.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "configuration" } else { &self.path };
+        write!(f, "{path}: expected {}, found {}", self.expected, self.found)?;
+        match &self.place {
+            Place::File { line, column } => write!(f, " (line {line}, column {column})"),
+            Place::Environment(name) => write!(f, " (from {name})"),
+            Place::Nowhere => Ok(()),
+        }
+    }
+}
+
+impl ConfigError {
+    /// Every fault; there is at least one.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// The stable code of this error.
+    pub fn code(&self) -> ErrorCode {
+        ErrorCode::ConfigInvalid
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.faults.len() {
+            1 => write!(f, "the configuration has one fault:")?,
+            count => write!(f, "the configuration has {count} faults:")?,
+        }
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Faults {
+    pub(super) fn add(
+        &mut self,
+        path: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        place: &Place,
+    ) {
+        let (path, expected, found) = (path.into(), expected.into(), found.into());
+        self.0.push(Fault { path, expected, found, place: place.clone() });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The error that holds these faults.
+    pub(super) fn into_error(mut self) -> ConfigError {
+        self.0.sort_by(|left, right| left.place.rank().cmp(&right.place.rank()));
+        ConfigError { faults: self.0 }
+    }
+}
+
+impl Place {
+    /// What faults are sorted by: the file from top to bottom, then the environment by name, then what is missing.
+    fn rank(&self) -> (u8, usize, usize, &str) {
+        match self {
+            Place::File { line, column } => (0, *line, *column, ""),
+            Place::Environment(name) => (1, 0, 0, name),
+            Place::Nowhere => (2, 0, 0, ""),
+        }
+    }
+}
+
+/// The candidate that `word` most likely meant, if one is near enough to be worth naming.
+pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    const LONGEST: usize = 128;
+    if word.len() > LONGEST {
+        return None;
+    }
+    let allowed = (word.chars().count() / 3).clamp(1, 4);
+    candidates
+        .filter(|candidate| candidate.len() <= LONGEST)
+        .map(|candidate| (edit_distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn one text into the other.
+fn edit_distance(left: &str, right: &str) -> usize {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let width = right.len() + 1;
+    let mut before_last: Vec<usize> = vec![0; width];
+    let mut last: Vec<usize> = (0..width).collect();
+    for i in 1..=left.len() {
+        let mut current = vec![i; width];
+        for j in 1..width {
+            let is_same = left[i - 1] == right[j - 1];
+            let mut best = (last[j] + 1).min(current[j - 1] + 1).min(last[j - 1] + usize::from(!is_same));
+            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
+                best = best.min(before_last[j - 2] + 1);
+            }
+            current[j] = best;
+        }
+        before_last = std::mem::replace(&mut last, current);
+    }
+    last[width - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_word() {
+        let words = ["issuer", "jwks", "audience", "ttl", "template"];
+        assert_eq!(nearest("isuser", words.into_iter()), Some("issuer"));
+        assert_eq!(nearest("jkws", words.into_iter()), Some("jwks"));
+        assert_eq!(nearest("TTL", words.into_iter()), Some("ttl"));
+        assert_eq!(nearest("audiences", words.into_iter()), Some("audience"));
+        assert_eq!(nearest("cache", words.into_iter()), None);
+        assert_eq!(nearest("", words.into_iter()), None);
+    }
+}

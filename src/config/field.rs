@@ -1,0 +1,151 @@
+//! What a field of the configuration is: its name, what its value must be, and what its absence means.
+
+/// One key of a mapping.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) meaning: &'static str,
+    pub(super) kind: Kind,
+    pub(super) presence: Presence,
+    /// Values that are right, as YAML.
+    pub(super) examples: &'static [&'static str],
+}
+
+/// What a key without a value means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// This value, as it would be written.
+    Default(&'static str),
+    /// As `Default`, where only the documentation needs the words.
+    DefaultInWords(&'static str),
+    /// Nothing.
+    Optional,
+    /// A fault.
+    Required,
+    /// Nothing, and it may not stand in a file at all: a secret that only the environment may carry.
+    EnvironmentOnly,
+}
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Bool,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number.
+    Count {
+        least: u64,
+        most: u64,
+    },
+    /// A duration as Go writes it.
+    Duration {
+        least_in_ms: u64,
+    },
+    /// An address or host name to listen on.
+    Host,
+    /// A list of mappings.
+    Many(&'static Section),
+    /// A mapping whose keys are profile names.
+    Named(&'static Section),
+    /// A path, relative to the configuration file.
+    Path,
+    Port,
+    /// A mapping of known keys.
+    Section(&'static Section),
+    /// Bytes, such as `65536` or `64KiB`.
+    Size {
+        least: u64,
+        most: u64,
+    },
+    /// Text.
+    Text(Words),
+    /// A list of text, or one text.
+    Texts,
+}
+
+/// A mapping of known keys.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) fields: &'static [Field],
+    /// Exactly one of these is wanted; none of them in particular where this is empty.
+    pub(super) one_of: &'static [&'static str],
+    /// Whether errors hide what stands here.
+    pub(super) is_secret: bool,
+}
+
+/// Which texts are right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words {
+    /// What an error asks for.
+    pub(super) expected: &'static str,
+    /// A regular expression for the JSON Schema; the reader is at least as strict.
+    pub(super) pattern: &'static str,
+}
+
+/// A mapping without a choice and without secrets.
+pub(super) const fn section(fields: &'static [Field]) -> Section {
+    Section { fields, one_of: &[], is_secret: false }
+}
+
+/// A field.
+pub(super) const fn field(
+    name: &'static str,
+    title: &'static str,
+    meaning: &'static str,
+    kind: Kind,
+    presence: Presence,
+    examples: &'static [&'static str],
+) -> Field {
+    Field { name, title, meaning, kind, presence, examples }
+}
+
+impl Kind {
+    /// What an error asks for.
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Kind::Bool => "true or false".into(),
+            Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::Count { least, most } => format!("a whole number from {least} to {most}"),
+            Kind::Duration { least_in_ms: 0 } => "a duration such as 15m or 1h30m".into(),
+            Kind::Duration { least_in_ms } if least_in_ms % 1000 == 0 => {
+                format!("a duration of {}s or more, such as 15m or 1h30m", least_in_ms / 1000)
+            }
+            Kind::Duration { least_in_ms } => format!("a duration of {least_in_ms}ms or more, such as 5s"),
+            Kind::Host => "an IP address or host name to listen on, without a port".into(),
+            Kind::Many(_) => "a list of mappings".into(),
+            Kind::Named(_) => "a mapping of profile names".into(),
+            Kind::Path => "a path, relative to the configuration file".into(),
+            Kind::Port => "a port from 0 to 65535".into(),
+            Kind::Section(_) => "a mapping".into(),
+            Kind::Size { least, most } => {
+                format!("a size from {} to {}, such as 64KiB", size_text(*least), size_text(*most))
+            }
+            Kind::Text(words) => words.expected.into(),
+            Kind::Texts => "a list of text that is not empty".into(),
+        }
+    }
+}
+
+impl Section {
+    /// The field `name`.
+    pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The keys that a file may have here.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().filter(|field| field.presence != Presence::EnvironmentOnly).map(|field| field.name)
+    }
+}
+
+/// A number of bytes as a person writes it.
+pub(super) fn size_text(bytes: u64) -> String {
+    match bytes {
+        0 => "0".into(),
+        _ if bytes.is_multiple_of(1 << 30) => format!("{}GiB", bytes >> 30),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
+        _ => bytes.to_string(),
+    }
+}

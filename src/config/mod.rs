@@ -1,0 +1,261 @@
+//! The configuration: `claimsmith.yaml` and the environment, checked as a whole before anything starts.
+//!
+//! [`Config::parse`] takes text, never a file: it reads no file, no environment and no clock, and returns either a
+//! configuration in which every value is right, or every fault at once. Secrets are fetched by [`load_callers`],
+//! through a reader that the caller brings.
+//!
+//! ```
+//! use claimsmith::config::Config;
+//! use std::path::Path;
+//!
+//! let text = "profiles: { id_token: { issuer: https://id.example.org/, jwks: keys/id_token.jwks.json } }";
+//! let loaded = Config::parse(text, Path::new("/etc/claimsmith"), &[]).unwrap();
+//! assert_eq!(loaded.config.serve.api.port, 4477);
+//!
+//! let error = Config::parse("profiles: { id_token: { isuer: x } }", Path::new("."), &[]).unwrap_err();
+//! assert!(error.to_string().contains("did you mean `issuer`?"));
+//! ```
+
+mod document;
+mod env;
+mod fault;
+mod field;
+mod raw;
+mod read;
+mod schema;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod values;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::keys::SignatureAlg;
+use crate::mint::Placement;
+use crate::session::SessionPath;
+use crate::templates::Missing;
+use crate::time::Ttl;
+
+pub use fault::{ConfigError, Fault, Place};
+pub use schema::schema;
+pub use secret::{KnownCaller, KnownCredential, LoadedCallers, SecretSource, load_callers};
+pub use values::{Host, ProfileName};
+
+/// A configuration in which every value is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the service listens, and how it starts and stops.
+    pub serve: Serve,
+    /// What one request and one token may cost.
+    pub limits: Limits,
+    /// The directory of the claims templates.
+    pub templates: PathBuf,
+    /// The kinds of token; at least one.
+    pub profiles: BTreeMap<ProfileName, Profile>,
+    /// Who may ask for a token. Where there is none, everyone who reaches the api listener may.
+    pub callers: Vec<Caller>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// The URL under which verifiers reach the api listener, without a slash at its end.
+    pub public_url: Option<String>,
+}
+
+/// A configuration with what is questionable about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Sentences for the operator.
+    pub warnings: Vec<String>,
+}
+
+/// Where the service listens, and how it starts and stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serve {
+    /// Issuing, key sets and discovery.
+    pub api: Listener,
+    /// Health, version and metrics.
+    pub admin: Listener,
+    /// Whether everyone may ask for tokens on a listener that is not loopback.
+    pub allow_unauthenticated: bool,
+    /// How long requests in flight may take to finish once the service stops.
+    pub shutdown_timeout: Duration,
+    /// How long the listeners stay open after readiness has turned 503.
+    pub shutdown_delay: Duration,
+    /// Threads that serve the api listener; `None` for one for each core.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The address or name.
+    pub host: Host,
+    /// The port; 0 for any free one.
+    pub port: u16,
+}
+
+/// What one request and one token may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request body.
+    pub body: usize,
+    /// Arrays and objects inside each other.
+    pub depth: usize,
+    /// Bytes of rendered claims.
+    pub claims: usize,
+    /// Steps of one rendering.
+    pub template_work: u64,
+    /// Bytes of a request's header block.
+    pub header: usize,
+    /// How long a request may take.
+    pub request: Duration,
+    /// Connections of the api listener open at once, over all workers.
+    pub connections: usize,
+    /// How long an idle connection stays open; zero closes after each answer.
+    pub keep_alive: Duration,
+}
+
+/// One kind of token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The claim `iss`; never empty.
+    pub issuer: String,
+    /// Where the JWK Set comes from.
+    pub jwks: KeySource,
+    /// The only algorithm to sign with; `None` lets the key decide.
+    pub alg: Option<SignatureAlg>,
+    /// How long a token lives at most.
+    pub ttl: Ttl,
+    /// The claim `aud`; `None` leaves it to the template. Never empty.
+    pub audience: Option<Vec<String>>,
+    /// The name of the claims template.
+    pub template: String,
+    /// Where a hydrated session carries the token.
+    pub placement: Placement,
+    /// What a template gets for a path that the session does not have.
+    pub missing: Missing,
+    /// The value of the session that no token outlives.
+    pub expires_with: ExpiresWith,
+    /// Where the claim `sub` comes from.
+    pub subject: SessionPath,
+    /// Whether sessions without a subject get tokens.
+    pub allow_empty_subject: bool,
+}
+
+/// Where a JWK Set comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file.
+    File(PathBuf),
+}
+
+/// The value of the session that no token outlives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpiresWith {
+    /// None.
+    Never,
+    /// The one at this path.
+    Path {
+        /// Where it is.
+        path: SessionPath,
+        /// Whether the configuration names the path, so that a session without it is refused.
+        is_explicit: bool,
+    },
+}
+
+/// Who may ask for a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// What logs and metrics call it; no other caller has this name.
+    pub name: String,
+    /// What it must send.
+    pub credential: Credential,
+}
+
+/// What a caller must send, and where the secret in it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// HTTP Basic (RFC 7617).
+    Basic {
+        /// The user name.
+        username: String,
+        /// The password.
+        password: SecretSource,
+    },
+    /// A bearer token (RFC 6750).
+    Bearer {
+        /// The token.
+        token: SecretSource,
+    },
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important kind of event that is logged.
+    pub level: LogLevel,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// How important an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are all there is to say")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For programs.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Config {
+    /// Reads the configuration that `text` and the variables of `environment` make together; paths in it are
+    /// relative to `base_dir`, the directory of the file. An empty text leaves everything to the environment.
+    ///
+    /// # Errors
+    /// Every fault: text that is not YAML, unknown keys and variables, wrong types and values, contradictions.
+    pub fn parse(text: &str, base_dir: &Path, environment: &[(String, String)]) -> Result<Loaded, ConfigError> {
+        let mut faults = fault::Faults::default();
+        let root = document::parse(text, None, document::Quoting::Shown, &mut faults);
+        if let Some(mut root) = root {
+            env::apply(&mut root, environment, &mut faults);
+            let mut warnings = Vec::new();
+            let config = validate::config(&root, base_dir, &mut faults, &mut warnings);
+            if let (Some(config), true) = (config, faults.is_empty()) {
+                return Ok(Loaded { config, warnings });
+            }
+            if faults.is_empty() {
+                faults.add("limits", "numbers that this machine can count to", "larger ones", &Place::Nowhere);
+            }
+        }
+        Err(faults.into_error())
+    }
+}
+
+impl LogLevel {
+    /// The level as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}

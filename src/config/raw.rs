@@ -1,0 +1,458 @@
+//! What a configuration may say: one table of fields that the reader, the environment overrides and the JSON Schema
+//! share, so that they cannot disagree.
+
+use super::field::{Kind, Presence, Section, Words, field, section};
+use crate::keys::SignatureAlg;
+
+/// Shapes of text that several fields share.
+pub(super) const PROFILE_NAME: Words = Words {
+    expected: "a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, digit or `_`",
+    pattern: "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+};
+const NOT_EMPTY: Words = Words { expected: "text that is not empty", pattern: "^[^\\u0000-\\u001f\\u007f]+$" };
+const HTTP_URL: Words = Words {
+    expected: "an http or https URL without user, query or fragment, such as https://tokens.example.org",
+    pattern: "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$",
+};
+const JWKS: Words = Words {
+    expected: "the path or file:// URL of a JWK Set",
+    pattern: "^(file://.+|(?![A-Za-z][A-Za-z0-9+.-]*://).+)$",
+};
+const HEADER_NAME: Words = Words {
+    expected: "a header name that a token may travel in, such as Authorization or X-Id-Token",
+    pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+};
+const SCHEME: Words = Words {
+    expected: "an authentication scheme such as Bearer, or empty text for none",
+    pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]*$",
+};
+const EXTRA_PATH: Words =
+    Words { expected: "a dotted path that starts with `Extra.`, or none", pattern: "^(none|Extra(\\.[^.\\s]+)+)$" };
+const SUBJECT_PATH: Words = Words {
+    expected: "`Subject`, or a dotted path that starts with `Extra.`",
+    pattern: "^(Subject|Extra(\\.[^.\\s]+)+)$",
+};
+const USERNAME: Words = Words { expected: "a user name without a colon", pattern: "^[^:\\u0000-\\u001f\\u007f]+$" };
+
+/// The whole configuration.
+pub(super) static ROOT: Section = section(&[
+    field(
+        "serve",
+        "Listeners",
+        "Where the service listens, and how it starts and stops.",
+        Kind::Section(&SERVE),
+        Presence::Optional,
+        &[],
+    ),
+    field(
+        "limits",
+        "Limits",
+        "What one request and one token may cost; beyond it, requests are refused.",
+        Kind::Section(&LIMITS),
+        Presence::Optional,
+        &[],
+    ),
+    field(
+        "templates",
+        "Templates",
+        "The directory of the claims templates, relative to the configuration file.",
+        Kind::Path,
+        Presence::Default("templates"),
+        &["templates", "/etc/claimsmith/templates"],
+    ),
+    field(
+        "profiles",
+        "Profiles",
+        "The kinds of token, by name; the name stands in the path, as in POST /hydrate/{profile}. At least one.",
+        Kind::Named(&PROFILE),
+        Presence::Required,
+        &["{ id_token: { issuer: \"https://id.example.org/\", jwks: file://keys/id_token.jwks.json } }"],
+    ),
+    field(
+        "callers",
+        "Callers",
+        "Who may ask for a token. Without callers everyone who reaches the api listener may.",
+        Kind::Many(&CALLER),
+        Presence::Optional,
+        &["[{ name: oathkeeper, basic: { username: oathkeeper, password_file: /run/secrets/oathkeeper } }]"],
+    ),
+    field("log", "Log", "What is logged, and how.", Kind::Section(&LOG), Presence::Optional, &[]),
+    field(
+        "public_url",
+        "Public URL",
+        "The URL under which verifiers reach the api listener; discovery documents point there. Without it, a \
+         profile whose issuer is a URL points there.",
+        Kind::Text(HTTP_URL),
+        Presence::Optional,
+        &["https://tokens.example.org"],
+    ),
+]);
+
+pub(super) static SERVE: Section = section(&[
+    field("api", "API listener", "Issuing, key sets and discovery.", Kind::Section(&API), Presence::Optional, &[]),
+    field("admin", "Admin listener", "Health, version and metrics.", Kind::Section(&ADMIN), Presence::Optional, &[]),
+    field(
+        "shutdown_timeout",
+        "Shutdown timeout",
+        "How long requests in flight may take to finish once the service stops.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::Default("25s"),
+        &["25s", "1m"],
+    ),
+    field(
+        "shutdown_delay",
+        "Shutdown delay",
+        "How long the listeners stay open after readiness has turned 503, for load balancers to notice.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::Default("0s"),
+        &["0s", "5s"],
+    ),
+    field(
+        "workers",
+        "Workers",
+        "Threads that serve the api listener; 0 takes one for each core.",
+        Kind::Count { least: 0, most: 1024 },
+        Presence::Default("0"),
+        &["0", "4"],
+    ),
+]);
+
+pub(super) static API: Section = section(&[
+    field(
+        "host",
+        "Host",
+        "The address to listen on. One that is not loopback needs callers, or allow_unauthenticated.",
+        Kind::Host,
+        Presence::Default("127.0.0.1"),
+        &["127.0.0.1", "localhost", "\"::1\""],
+    ),
+    field(
+        "port",
+        "Port",
+        "The port to listen on; 0 takes any free one.",
+        Kind::Port,
+        Presence::Default("4477"),
+        &["4477", "0"],
+    ),
+    field(
+        "allow_unauthenticated",
+        "Allow unauthenticated requests",
+        "Lets everyone who reaches a listener that is not loopback ask for tokens. Only where something in front of it \
+         decides who does.",
+        Kind::Bool,
+        Presence::Default("false"),
+        &["true"],
+    ),
+]);
+
+pub(super) static ADMIN: Section = section(&[
+    field(
+        "host",
+        "Host",
+        "The address to listen on.",
+        Kind::Host,
+        Presence::Default("127.0.0.1"),
+        &["127.0.0.1", "0.0.0.0"],
+    ),
+    field(
+        "port",
+        "Port",
+        "The port to listen on; 0 takes any free one.",
+        Kind::Port,
+        Presence::Default("4478"),
+        &["4478", "0"],
+    ),
+]);
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+pub(super) static LIMITS: Section = section(&[
+    field(
+        "body",
+        "Body",
+        "Bytes of a request body.",
+        Kind::Size { least: KIB, most: 256 * MIB },
+        Presence::Default("1MiB"),
+        &["1MiB", "65536"],
+    ),
+    field(
+        "depth",
+        "Depth",
+        "Arrays and objects inside each other in a session, and in rendered claims.",
+        Kind::Count { least: 8, most: 512 },
+        Presence::Default("128"),
+        &["128"],
+    ),
+    field(
+        "claims",
+        "Claims",
+        "Bytes of the claims that a template renders.",
+        Kind::Size { least: 256, most: 16 * MIB },
+        Presence::Default("64KiB"),
+        &["64KiB"],
+    ),
+    field(
+        "template_work",
+        "Template work",
+        "Steps that one rendering may take: an expression, an iteration and each value that a helper looks at count \
+         one.",
+        Kind::Count { least: 100, most: 1_000_000_000 },
+        Presence::Default("100000"),
+        &["100000"],
+    ),
+    field(
+        "header",
+        "Header",
+        "Bytes of a request's header block.",
+        Kind::Size { least: 4 * KIB, most: 120 * KIB },
+        Presence::Default("64KiB"),
+        &["64KiB"],
+    ),
+    field(
+        "request",
+        "Request",
+        "How long a request may take, from its first byte to the answer.",
+        Kind::Duration { least_in_ms: 10 },
+        Presence::Default("5s"),
+        &["5s", "500ms"],
+    ),
+    field(
+        "connections",
+        "Connections",
+        "Connections that the api listener holds open at once, over all workers.",
+        Kind::Count { least: 1, most: 1_000_000 },
+        Presence::Default("1024"),
+        &["1024"],
+    ),
+    field(
+        "keep_alive",
+        "Keep-alive",
+        "How long an idle connection stays open. Longer than the gateway keeps it (Go: 90s), or requests are lost to \
+         connections that close under them; 0s closes after each answer.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::Default("2m"),
+        &["2m", "0s"],
+    ),
+]);
+
+pub(super) static PROFILE: Section = section(&[
+    field(
+        "issuer",
+        "Issuer",
+        "The claim iss.",
+        Kind::Text(NOT_EMPTY),
+        Presence::Required,
+        &["https://id.example.org/"],
+    ),
+    field(
+        "jwks",
+        "JWK Set",
+        "The file with the private keys. After file:// a path stays relative to the configuration file unless it \
+         starts with a slash, as in file:///etc/keys.json.",
+        Kind::Text(JWKS),
+        Presence::Required,
+        &["file://keys/id_token.jwks.json", "keys/id_token.jwks.json", "file:///etc/claimsmith/keys.json"],
+    ),
+    field(
+        "alg",
+        "Algorithm",
+        "Signs only with keys of this algorithm. Without it, the key decides.",
+        Kind::Choice(&SignatureAlg::NAMES),
+        Presence::Optional,
+        &["ES256"],
+    ),
+    field(
+        "ttl",
+        "Time to live",
+        "How long a token lives, in whole seconds; the session's end and the key's may come first.",
+        Kind::Duration { least_in_ms: 1000 },
+        Presence::Default("15m"),
+        &["15m", "1h30m"],
+    ),
+    field(
+        "audience",
+        "Audience",
+        "The claim aud. Without it, the template may set aud.",
+        Kind::Texts,
+        Presence::Optional,
+        &["[orders, billing]", "orders"],
+    ),
+    field(
+        "template",
+        "Template",
+        "The claims template: templates/<name>/claims.hbs.",
+        Kind::Text(PROFILE_NAME),
+        Presence::DefaultInWords("the profile's name"),
+        &["session"],
+    ),
+    field(
+        "placement",
+        "Placement",
+        "Where a hydrated session carries the token: in a request header, or in a member of extra.",
+        Kind::Section(&PLACEMENT),
+        Presence::Default("{ header: Authorization, scheme: Bearer }"),
+        &["{ header: Authorization, scheme: Bearer }", "{ header: X-Id-Token }", "{ extra: token }"],
+    ),
+    field(
+        "missing",
+        "Missing values",
+        "What a template gets for a path that the session does not have: an error, null, or its member left out.",
+        Kind::Choice(&["error", "as_null", "omit"]),
+        Presence::Default("error"),
+        &["as_null"],
+    ),
+    field(
+        "expires_with",
+        "Expires with",
+        "The value of the session, an RFC 3339 time or a NumericDate, that no token outlives. A path that is written \
+         here must be in every session; the default is used where it is present. none turns it off.",
+        Kind::Text(EXTRA_PATH),
+        Presence::Default("Extra.expires_at"),
+        &["Extra.session.expires_at", "none"],
+    ),
+    field(
+        "subject",
+        "Subject",
+        "Where the claim sub comes from: Subject, or a path below Extra.",
+        Kind::Text(SUBJECT_PATH),
+        Presence::Default("Subject"),
+        &["Extra.identity.id"],
+    ),
+    field(
+        "allow_empty_subject",
+        "Allow an empty subject",
+        "Issues tokens for sessions without a subject, such as anonymous ones.",
+        Kind::Bool,
+        Presence::Default("false"),
+        &["true"],
+    ),
+]);
+
+pub(super) static PLACEMENT: Section = Section {
+    fields: &[
+        field(
+            "header",
+            "Header",
+            "The header that carries the token.",
+            Kind::Text(HEADER_NAME),
+            Presence::Optional,
+            &["Authorization", "x-id-token"],
+        ),
+        field(
+            "scheme",
+            "Scheme",
+            "What stands before the token in the header.",
+            Kind::Text(SCHEME),
+            Presence::DefaultInWords("Bearer in Authorization, nothing in other headers"),
+            &["Bearer"],
+        ),
+        field(
+            "extra",
+            "Extra",
+            "The member of extra that carries the token.",
+            Kind::Text(NOT_EMPTY),
+            Presence::Optional,
+            &["token"],
+        ),
+    ],
+    one_of: &["header", "extra"],
+    is_secret: false,
+};
+
+pub(super) static CALLER: Section = Section {
+    fields: &[
+        field(
+            "name",
+            "Name",
+            "What logs and metrics call this caller.",
+            Kind::Text(PROFILE_NAME),
+            Presence::Required,
+            &["oathkeeper"],
+        ),
+        field(
+            "basic",
+            "HTTP Basic",
+            "This caller sends a user name and a password.",
+            Kind::Section(&BASIC),
+            Presence::Optional,
+            &["{ username: oathkeeper, password_file: /run/secrets/oathkeeper }"],
+        ),
+        field(
+            "bearer",
+            "Bearer token",
+            "This caller sends a fixed bearer token.",
+            Kind::Section(&BEARER),
+            Presence::Optional,
+            &["{ token_file: /run/secrets/caller-token }"],
+        ),
+    ],
+    one_of: &["basic", "bearer"],
+    is_secret: true,
+};
+
+pub(super) static BASIC: Section = Section {
+    fields: &[
+        field("username", "User name", "The user name.", Kind::Text(USERNAME), Presence::Required, &["oathkeeper"]),
+        field(
+            "password_file",
+            "Password file",
+            "The file that holds the password; one line end at its end does not count.",
+            Kind::Path,
+            Presence::Optional,
+            &["/run/secrets/oathkeeper"],
+        ),
+        field(
+            "password",
+            "Password",
+            "The password itself. Only in the environment.",
+            Kind::Text(NOT_EMPTY),
+            Presence::EnvironmentOnly,
+            &[],
+        ),
+    ],
+    one_of: &["password_file", "password"],
+    is_secret: true,
+};
+
+pub(super) static BEARER: Section = Section {
+    fields: &[
+        field(
+            "token_file",
+            "Token file",
+            "The file that holds the token; one line end at its end does not count.",
+            Kind::Path,
+            Presence::Optional,
+            &["/run/secrets/caller-token"],
+        ),
+        field(
+            "token",
+            "Token",
+            "The token itself. Only in the environment.",
+            Kind::Text(NOT_EMPTY),
+            Presence::EnvironmentOnly,
+            &[],
+        ),
+    ],
+    one_of: &["token_file", "token"],
+    is_secret: true,
+};
+
+pub(super) static LOG: Section = section(&[
+    field(
+        "level",
+        "Level",
+        "The least important kind of event that is logged.",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        Presence::Default("info"),
+        &["debug"],
+    ),
+    field(
+        "format",
+        "Format",
+        "Lines for people, or JSON for programs.",
+        Kind::Choice(&["text", "json"]),
+        Presence::Default("json"),
+        &["text"],
+    ),
+]);

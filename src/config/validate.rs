@@ -1,0 +1,374 @@
+//! From the tree to the [`Config`]: every section, then what sections say against each other.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use crate::time::Ttl;
+
+use super::document::{Node, Value, joined};
+use super::fault::{Faults, Place};
+use super::raw::{self, ROOT};
+use super::read::{self, Mapping, Misfit, boolean, choice, count, duration, path, port, size, text_as, texts, words};
+use super::secret::SecretSource;
+use super::values::{HeaderName, Host, ProfileName, is_base_url, is_name, is_token};
+use super::{
+    Caller, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile, Serve,
+};
+use crate::keys::SignatureAlg;
+use crate::mint::Placement;
+use crate::secret::Secret;
+use crate::session::SessionPath;
+use crate::templates::Missing;
+
+/// Reads the whole configuration. `None` only where a fault was added.
+pub(super) fn config(root: &Node, base_dir: &Path, faults: &mut Faults, warnings: &mut Vec<String>) -> Option<Config> {
+    let root = Mapping::open(Some(root), String::new(), root.place.clone(), &ROOT, faults);
+    let names_callers = match root.given("callers").map(|node| &node.value) {
+        None => false,
+        Some(Value::List(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    let serve = serve(&root.mapping("serve", faults), names_callers, faults);
+    let limits = limits(&root.mapping("limits", faults), faults);
+    let templates = root.value("templates", faults, path).map(|path| base_dir.join(path));
+    let profiles = profiles(&root, base_dir, faults);
+    let callers = callers(&root, base_dir, faults);
+    let log = log(&root.mapping("log", faults), faults);
+    let public_url = root.value(
+        "public_url",
+        faults,
+        text_as(|text| is_base_url(text).then(|| text.trim_end_matches('/').to_owned())),
+    );
+    let config =
+        Config { serve: serve?, limits: limits?, templates: templates?, profiles, callers, log: log?, public_url };
+    warn(&config, warnings);
+    Some(config)
+}
+
+fn serve(serve: &Mapping<'_>, names_callers: bool, faults: &mut Faults) -> Option<Serve> {
+    let (api_mapping, admin_mapping) = (serve.mapping("api", faults), serve.mapping("admin", faults));
+    let api = listener(&api_mapping, faults);
+    let allow_unauthenticated = api_mapping.value("allow_unauthenticated", faults, boolean);
+    let admin = listener(&admin_mapping, faults);
+    if let (Some(api), Some(admin)) = (&api, &admin) {
+        refuse_one_port_for_both(api, admin, &api_mapping, &admin_mapping, faults);
+    }
+    if let (Some(api), Some(allow_unauthenticated)) = (&api, allow_unauthenticated) {
+        require_a_decision(api, names_callers, allow_unauthenticated, &api_mapping, faults);
+    }
+    let shutdown_timeout = serve.value("shutdown_timeout", faults, duration);
+    let shutdown_delay = serve.value("shutdown_delay", faults, duration);
+    let workers = serve.value("workers", faults, count);
+    Some(Serve {
+        api: api?,
+        admin: admin?,
+        allow_unauthenticated: allow_unauthenticated?,
+        shutdown_timeout: shutdown_timeout?,
+        shutdown_delay: shutdown_delay?,
+        workers: NonZeroUsize::new(usize::try_from(workers?).ok()?),
+    })
+}
+
+fn listener(listener: &Mapping<'_>, faults: &mut Faults) -> Option<Listener> {
+    let host = listener.value("host", faults, text_as(Host::parse));
+    let port = listener.value("port", faults, port);
+    Some(Listener { host: host?, port: port? })
+}
+
+fn refuse_one_port_for_both(
+    api: &Listener,
+    admin: &Listener,
+    api_mapping: &Mapping<'_>,
+    admin_mapping: &Mapping<'_>,
+    faults: &mut Faults,
+) {
+    if api.port != 0 && api.port == admin.port && api.host.overlaps(&admin.host) {
+        let place = match admin_mapping.given("port") {
+            Some(port) => port.place.clone(),
+            None => api_mapping.place_of("port"),
+        };
+        let found = format!("{} for both", api.port);
+        faults.add(admin_mapping.path_of("port"), "a port other than that of serve.api", found, &place);
+    }
+}
+
+/// Who may ask is never left open by accident.
+fn require_a_decision(
+    api: &Listener,
+    names_callers: bool,
+    allow_unauthenticated: bool,
+    mapping: &Mapping<'_>,
+    faults: &mut Faults,
+) {
+    if !names_callers && !allow_unauthenticated && !api.host.is_loopback() {
+        let expected = "a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
+                        `allow_unauthenticated: true` where something in front decides who may";
+        let found = format!("`{}`, which everyone may reach, without callers", api.host);
+        faults.add(mapping.path_of("host"), expected, found, &mapping.place_of("host"));
+    }
+    if names_callers && allow_unauthenticated {
+        let expected = "false where there are callers, or no callers";
+        let place = mapping.place_of("allow_unauthenticated");
+        faults.add(mapping.path_of("allow_unauthenticated"), expected, "true beside callers", &place);
+    }
+}
+
+fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
+    let body = limits.value("body", faults, size);
+    let depth = limits.value("depth", faults, count);
+    let claims = limits.value("claims", faults, size);
+    let template_work = limits.value("template_work", faults, count);
+    let header = limits.value("header", faults, size);
+    let request = limits.value("request", faults, duration);
+    let connections = limits.value("connections", faults, count);
+    let keep_alive = limits.value("keep_alive", faults, duration);
+    Some(Limits {
+        body: body?,
+        depth: usize::try_from(depth?).ok()?,
+        claims: claims?,
+        template_work: template_work?,
+        header: header?,
+        request: request?,
+        connections: usize::try_from(connections?).ok()?,
+        keep_alive: keep_alive?,
+    })
+}
+
+fn log(log: &Mapping<'_>, faults: &mut Faults) -> Option<Log> {
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+    let level = log.value("level", faults, choice(|word| levels.into_iter().find(|level| level.as_str() == word)));
+    let format = log.value(
+        "format",
+        faults,
+        choice(|word| match word {
+            "json" => Some(LogFormat::Json),
+            "text" => Some(LogFormat::Text),
+            _ => None,
+        }),
+    );
+    Some(Log { level: level?, format: format? })
+}
+
+fn profiles(root: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> BTreeMap<ProfileName, Profile> {
+    let mut profiles = BTreeMap::new();
+    let path = root.path_of("profiles");
+    let Some(node) = root.given("profiles") else {
+        root.miss("profiles", faults);
+        return profiles;
+    };
+    let entries = match &node.value {
+        Value::Map(entries) if !entries.is_empty() => entries,
+        _ => {
+            let found = match node.value {
+                Value::Map(_) => "none".to_owned(),
+                _ => node.description(super::document::Quoting::Shown),
+            };
+            faults.add(path, "a mapping of at least one profile, by name", found, &node.place);
+            return profiles;
+        }
+    };
+    for entry in entries {
+        let path = joined(&path, &entry.key);
+        let name = ProfileName::parse(&entry.key);
+        if ProfileName::is_reserved(&entry.key) {
+            faults.add(path.clone(), "a name that no path of the service has", "a reserved one", &entry.place);
+        } else if name.is_none() {
+            faults.add(path.clone(), raw::PROFILE_NAME.expected, "another one", &entry.place);
+        }
+        let mapping = Mapping::open(Some(&entry.value), path, entry.place.clone(), &raw::PROFILE, faults);
+        if let (Some(profile), Some(name)) = (profile(&mapping, &entry.key, base_dir, faults), name) {
+            profiles.insert(name, profile);
+        }
+    }
+    profiles
+}
+
+fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faults) -> Option<Profile> {
+    let issuer = profile.value("issuer", faults, words);
+    let jwks = profile.value("jwks", faults, |node, kind| key_source(&words(node, kind)?, base_dir));
+    let alg = profile.given("alg").map(|_| profile.value("alg", faults, choice(SignatureAlg::parse)));
+    let ttl = profile.value("ttl", faults, |node, kind| Ttl::new(duration(node, kind)?).ok_or(Misfit::Kind));
+    let audience = profile.given("audience").map(|_| profile.value("audience", faults, texts));
+    let is_template = |text: &str| is_name(text).then(|| text.to_owned());
+    let template = match profile.given("template") {
+        Some(_) => profile.value("template", faults, text_as(is_template)),
+        None => Some(name.to_owned()),
+    };
+    let placement = match profile.given("placement") {
+        Some(_) => placement(&profile.mapping("placement", faults), faults),
+        None => Some(Placement::Header { name: "Authorization".to_owned(), scheme: Some("Bearer".to_owned()) }),
+    };
+    let missing = profile.value(
+        "missing",
+        faults,
+        choice(|word| match word {
+            "as_null" => Some(Missing::AsNull),
+            "error" => Some(Missing::Error),
+            "omit" => Some(Missing::Omit),
+            _ => None,
+        }),
+    );
+    let is_explicit = profile.given("expires_with").is_some();
+    let expires_with = profile.value(
+        "expires_with",
+        faults,
+        text_as(|text| match text {
+            "none" => Some(ExpiresWith::Never),
+            _ => SessionPath::parse(text)
+                .filter(|path| !path.is_subject())
+                .map(|path| ExpiresWith::Path { path, is_explicit }),
+        }),
+    );
+    let subject = profile.value("subject", faults, text_as(SessionPath::parse));
+    let allow_empty_subject = profile.value("allow_empty_subject", faults, boolean);
+    if let Some(Placement::Extra(member)) = &placement {
+        let expiry = match &expires_with {
+            Some(ExpiresWith::Path { path, .. }) => Some(path),
+            Some(ExpiresWith::Never) | None => None,
+        };
+        for (key, path) in [("expires_with", expiry), ("subject", subject.as_ref())] {
+            if path.is_some_and(|path| path.members().next() == Some(member.as_str())) {
+                let expected = format!("a member of extra that {key} does not read");
+                let found = format!("`{member}`, which the token would replace");
+                faults.add(profile.path_of("placement"), expected, found, &profile.place_of("placement"));
+            }
+        }
+    }
+    Some(Profile {
+        issuer: issuer?,
+        jwks: jwks?,
+        alg: optional(alg)?,
+        ttl: ttl?,
+        audience: optional(audience)?,
+        template: template?,
+        placement: placement?,
+        missing: missing?,
+        expires_with: expires_with?,
+        subject: subject?,
+        allow_empty_subject: allow_empty_subject?,
+    })
+}
+
+/// A key that may be absent: `Some(None)` where it is, `None` where it stands there with a fault.
+fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        None => Some(None),
+        Some(Some(value)) => Some(Some(value)),
+        Some(None) => None,
+    }
+}
+
+fn key_source(text: &str, base_dir: &Path) -> Result<KeySource, Misfit> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Ok(KeySource::File(base_dir.join(text)));
+    };
+    match scheme {
+        "file" if rest.is_empty() => Err(Misfit::Found("a file:// URL without a path".into())),
+        "file" => Ok(KeySource::File(base_dir.join(rest))),
+        // The rest of such a URL may be the key itself or hold a password.
+        "http" | "https" | "base64" | "s3" | "gs" | "azblob" => {
+            Err(Misfit::Found(format!("a {scheme}:// URL, which is not supported yet in this version")))
+        }
+        _ => Err(Misfit::Found("a URL of another scheme".into())),
+    }
+}
+
+fn placement(placement: &Mapping<'_>, faults: &mut Faults) -> Option<Placement> {
+    placement.require_one_of(faults);
+    let header = placement.value("header", faults, text_as(HeaderName::parse));
+    let is_scheme = |text: &str| (text.is_empty() || is_token(text)).then(|| text.to_owned());
+    let scheme = placement.value("scheme", faults, text_as(is_scheme));
+    let extra = placement.value("extra", faults, words);
+    if placement.given("extra").is_some() && placement.given("header").is_none() && placement.given("scheme").is_some()
+    {
+        let expected = "scheme only beside header";
+        faults.add(placement.path_of("scheme"), expected, "it beside extra", &placement.place_of("scheme"));
+    }
+    match (header, extra) {
+        (Some(name), None) => {
+            let is_authorization = name.as_str() == "Authorization";
+            let scheme = scheme.or_else(|| is_authorization.then(|| "Bearer".to_owned()));
+            let scheme = scheme.filter(|scheme| !scheme.is_empty());
+            Some(Placement::Header { name: name.as_str().to_owned(), scheme })
+        }
+        (None, Some(member)) => Some(Placement::Extra(member)),
+        _ => None,
+    }
+}
+
+fn callers(root: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Vec<Caller> {
+    let path = root.path_of("callers");
+    let Some(node) = root.given("callers") else { return Vec::new() };
+    let Value::List(items) = &node.value else {
+        let found = node.description(super::document::Quoting::Hidden);
+        faults.add(path, "a list of callers", found, &node.place);
+        return Vec::new();
+    };
+    let mut callers: Vec<Caller> = Vec::with_capacity(items.len());
+    let mut names = std::collections::HashSet::new();
+    for (index, item) in items.iter().enumerate() {
+        let mapping = Mapping::open(Some(item), format!("{path}[{index}]"), item.place.clone(), &raw::CALLER, faults);
+        let name = mapping.value("name", faults, text_as(|text| is_name(text).then(|| text.to_owned())));
+        if let Some(name) = name.as_ref().filter(|name| !names.insert((*name).clone())) {
+            let found = format!("`{name}` a second time");
+            faults.add(mapping.path_of("name"), "each name once", found, &mapping.place_of("name"));
+        }
+        mapping.require_one_of(faults);
+        let basic = mapping.given("basic").map(|_| basic(&mapping.mapping("basic", faults), base_dir, faults));
+        let bearer = mapping.given("bearer").map(|_| bearer(&mapping.mapping("bearer", faults), base_dir, faults));
+        if let (Some(name), Some(Some(credential))) = (name, basic.or(bearer)) {
+            callers.push(Caller { name, credential });
+        }
+    }
+    callers
+}
+
+fn basic(basic: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Credential> {
+    let is_username = |text: &str| {
+        (!text.is_empty() && !text.contains(':') && !read::has_control_characters(text)).then(|| text.to_owned())
+    };
+    let username = basic.value("username", faults, text_as(is_username));
+    let password = secret(basic, "password", "password_file", base_dir, faults);
+    Some(Credential::Basic { username: username?, password: password? })
+}
+
+fn bearer(bearer: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Credential> {
+    let token = secret(bearer, "token", "token_file", base_dir, faults);
+    Some(Credential::Bearer { token: token? })
+}
+
+fn secret(
+    mapping: &Mapping<'_>,
+    inline: &'static str,
+    file: &'static str,
+    base_dir: &Path,
+    faults: &mut Faults,
+) -> Option<SecretSource> {
+    if let Some(node) = mapping.given(inline).filter(|node| !matches!(node.place, Place::Environment(_))) {
+        let expected = format!("the secret in a file that `{file}` names, or in the environment");
+        faults.add(mapping.path_of(inline), expected, "it in the configuration file", &node.place);
+        return None;
+    }
+    mapping.require_one_of(faults);
+    let from_file = mapping.value(file, faults, path).map(|path| SecretSource::File(base_dir.join(path)));
+    let from_environment =
+        mapping.value(inline, faults, words).map(|text| SecretSource::Inline(Secret::new(text.into_bytes())));
+    from_file.or(from_environment)
+}
+
+fn warn(config: &Config, warnings: &mut Vec<String>) {
+    let api = &config.serve.api;
+    if config.serve.allow_unauthenticated && !api.host.is_loopback() {
+        warnings.push(format!(
+            "serve.api.allow_unauthenticated: everyone who reaches {}:{} gets a token for any session",
+            api.host, api.port
+        ));
+    }
+    if config.public_url.is_none() && matches!(api.host.text().as_str(), "0.0.0.0" | "::") {
+        warnings.push(format!(
+            "public_url: not set, and serve.api.host is {}, so discovery documents cannot say where the keys are",
+            api.host
+        ));
+    }
+}

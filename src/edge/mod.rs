@@ -1,0 +1,264 @@
+//! The wire. Adapters translate between HTTP and [`Mint::issue`](crate::mint::Mint::issue) and decide nothing.
+//!
+//! The whole API on one screen is [`api_routes`]; the admin listener is [`admin_routes`]. Every answer leaves through
+//! [`observe`], which names the request, bounds it in time and header size, counts it, and logs a refusal once.
+
+mod admin;
+mod body;
+mod caller;
+mod discovery;
+mod hydrate;
+mod openapi;
+mod problem;
+
+pub use caller::Callers;
+pub use openapi::document as openapi_document;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{ConnectionType, header};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, guard, web};
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use crate::code::ErrorCode;
+use crate::json::ReadLimits;
+use crate::reload::LiveMint;
+use crate::telemetry::Metrics;
+use crate::time::Clock;
+use problem::Problem;
+
+/// What every request of one running service shares.
+#[derive(Debug)]
+pub struct Edge {
+    /// The current generation.
+    pub live: LiveMint,
+    /// Who may ask for tokens.
+    pub callers: Callers,
+    /// What a request may cost.
+    pub limits: EdgeLimits,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether requests are welcome.
+    pub readiness: Readiness,
+    /// Where verifiers find the api listener, without a slash at its end; `None` where that cannot be known.
+    pub public_url: Option<String>,
+}
+
+/// What a request may cost before it is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeLimits {
+    /// Bytes of body.
+    pub body: usize,
+    /// Arrays and objects inside each other.
+    pub depth: usize,
+    /// Bytes of request headers.
+    pub header: usize,
+    /// From the request head to the answer.
+    pub request: Duration,
+}
+
+impl EdgeLimits {
+    fn read_limits(&self) -> ReadLimits {
+        ReadLimits { depth: self.depth }
+    }
+}
+
+/// Whether requests are welcome: first not yet, then yes, at the end no more. Never back.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+/// A stage of [`Readiness`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Listeners are not open yet.
+    Starting,
+    /// Requests are welcome.
+    Ready,
+    /// The service was told to stop and finishes what it has.
+    Stopping,
+}
+
+impl Readiness {
+    /// The stage now.
+    pub fn stage(&self) -> Stage {
+        match self.0.load(Ordering::Acquire) {
+            0 => Stage::Starting,
+            1 => Stage::Ready,
+            _ => Stage::Stopping,
+        }
+    }
+
+    /// Goes on to `stage`; never back to an earlier one.
+    pub fn advance(&self, stage: Stage) {
+        self.0.fetch_max(stage as u8, Ordering::AcqRel);
+    }
+}
+
+/// The api listener.
+pub fn api_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/hydrate/{profile}").name(HYDRATE).post(hydrate::hydrate).default_service(only("POST")))
+        .service(web::resource("/issue/{profile}").name(ISSUE).post(hydrate::issue).default_service(only("POST")))
+        .service(
+            web::resource("/.well-known/jwks.json")
+                .route(reading().to(discovery::jwks))
+                .default_service(only_reading()),
+        )
+        .service(
+            web::resource("/.well-known/openid-configuration")
+                .route(reading().to(discovery::configuration))
+                .default_service(only_reading()),
+        )
+        .service(
+            web::resource("/{profile}/.well-known/jwks.json")
+                .route(reading().to(discovery::profile_jwks))
+                .default_service(only_reading()),
+        )
+        .service(
+            web::resource("/{profile}/.well-known/openid-configuration")
+                .route(reading().to(discovery::profile_configuration))
+                .default_service(only_reading()),
+        )
+        .service(web::resource("/openapi.json").route(reading().to(openapi::serve)).default_service(only_reading()))
+        .default_service(web::to(nothing_here));
+}
+
+/// The admin listener.
+pub fn admin_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/health/alive").route(reading().to(admin::alive)).default_service(only_reading()))
+        .service(web::resource("/health/ready").route(reading().to(admin::ready)).default_service(only_reading()))
+        .service(web::resource("/version").route(reading().to(admin::version)).default_service(only_reading()))
+        .service(web::resource("/metrics").route(reading().to(admin::metrics)).default_service(only_reading()))
+        .default_service(web::to(nothing_here));
+}
+
+const HYDRATE: &str = "hydrate";
+const ISSUE: &str = "issue";
+
+fn reading() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn only(methods: &'static str) -> Route {
+    web::to(move |request: HttpRequest| async move {
+        let detail = format!("expected {methods}, found another method");
+        let problem = Problem { allow: Some(methods), ..Problem::new(ErrorCode::RequestMethod, detail) };
+        refuse(&request, problem)
+    })
+}
+
+fn only_reading() -> Route {
+    only("GET, HEAD")
+}
+
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let detail = "expected one of the paths in /openapi.json on the api listener, or of the health, version and \
+                  metrics paths on the admin listener";
+    refuse(&request, Problem::new(ErrorCode::RequestPath, detail))
+}
+
+/// The name of one request, in its answer's `instance` and its log lines. Our own, because a caller's would be
+/// whatever the end user sent.
+#[derive(Clone)]
+struct RequestId(String);
+
+impl RequestId {
+    fn of(request: &HttpRequest) -> String {
+        request.extensions().get::<RequestId>().map_or_else(|| Uuid::nil().to_string(), |id| id.0.clone())
+    }
+}
+
+/// What was refused, left in the answer for [`observe`] to count and log.
+#[derive(Clone)]
+struct Refused(Problem);
+
+fn refuse(request: &HttpRequest, problem: Problem) -> HttpResponse {
+    let mut response = problem.to_response(&RequestId::of(request));
+    response.extensions_mut().insert(Refused(problem));
+    response
+}
+
+/// Wraps every request of the api listener.
+///
+/// # Errors
+/// Only those of `next` that are no answers; refusals are answers.
+pub async fn observe(
+    edge: web::Data<Edge>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let start = Instant::now();
+    let id = Uuid::new_v4().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let headers = request.headers();
+    let wants_upgrade = headers.contains_key(header::UPGRADE);
+    let header_bytes: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+    let mut response = if header_bytes > edge.limits.header {
+        let detail = format!("expected at most {} bytes of request headers, found more", edge.limits.header);
+        let refusal = refuse(request.request(), Problem::new(ErrorCode::RequestHeadersTooLarge, detail));
+        request.into_response(refusal)
+    } else {
+        next.call(request).await?.map_into_boxed_body()
+    };
+    // The connection cannot go on: its bytes behind the body were left unread (see body.rs).
+    if wants_upgrade {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+
+    let route = route_label(response.request());
+    let status = response.status().as_u16();
+    edge.metrics.request(route, status, start.elapsed().as_secs_f64());
+    match response.response().extensions().get::<Refused>() {
+        Some(Refused(problem)) => {
+            edge.metrics.failure(problem.code);
+            warn!(request_id = %id, route, status, code = %problem.code, detail = %problem.detail, "request refused");
+        }
+        None => debug!(request_id = %id, route, status, "request answered"),
+    }
+    Ok(response)
+}
+
+/// The route as a label from a closed set; what a caller made up is one label.
+fn route_label(request: &HttpRequest) -> &'static str {
+    match request.match_pattern().as_deref() {
+        Some("/hydrate/{profile}") => "/hydrate/{profile}",
+        Some("/issue/{profile}") => "/issue/{profile}",
+        Some("/.well-known/jwks.json") => "/.well-known/jwks.json",
+        Some("/{profile}/.well-known/jwks.json") => "/{profile}/.well-known/jwks.json",
+        Some("/.well-known/openid-configuration") => "/.well-known/openid-configuration",
+        Some("/{profile}/.well-known/openid-configuration") => "/{profile}/.well-known/openid-configuration",
+        Some("/openapi.json") => "/openapi.json",
+        _ => "none",
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_never_goes_back() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.stage(), Stage::Starting);
+        readiness.advance(Stage::Stopping);
+        readiness.advance(Stage::Ready);
+        assert_eq!(readiness.stage(), Stage::Stopping);
+    }
+}

@@ -1,0 +1,119 @@
+//! Errors as the wire tells them: RFC 9457 problem documents, and the one table from error code to status.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+
+use crate::code::ErrorCode;
+use crate::json;
+
+/// A refusal: its code, and what its reader needs to mend it. `detail` never holds a value of a session or a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) code: ErrorCode,
+    pub(crate) detail: String,
+    /// The methods that a path does have.
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Problem {
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), allow: None }
+    }
+
+    /// The answer; `request_id` becomes the `instance`.
+    pub(crate) fn to_response(&self, request_id: &str) -> HttpResponse {
+        let (status, title) = status_and_title(self.code);
+        let mut body = String::from("{\"type\":");
+        json::write_string(self.code.as_str(), &mut body);
+        body.push_str(",\"title\":");
+        json::write_string(title, &mut body);
+        body.push_str(",\"status\":");
+        body.push_str(status.as_str());
+        if !self.detail.is_empty() {
+            body.push_str(",\"detail\":");
+            json::write_string(&self.detail, &mut body);
+        }
+        body.push_str(",\"instance\":");
+        json::write_string(&format!("urn:uuid:{request_id}"), &mut body);
+        body.push('}');
+
+        let mut response = HttpResponse::build(status);
+        response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
+        match self.code {
+            ErrorCode::CallerUnauthenticated => {
+                response
+                    .append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"claimsmith\"")));
+                response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+            }
+            // Short, because Oathkeeper obeys it without a bound while its user waits.
+            ErrorCode::KeyUnavailable => {
+                response.insert_header((header::RETRY_AFTER, "1"));
+            }
+            _ => {}
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        response.body(body)
+    }
+}
+
+/// Permanent faults are 4xx, because a gateway repeats 5xx; only what may pass by itself is 503.
+pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
+    match code {
+        ErrorCode::CallerUnauthenticated => (StatusCode::UNAUTHORIZED, "The caller is not known"),
+        ErrorCode::ClaimsDuplicateMember
+        | ErrorCode::ClaimsInvalid
+        | ErrorCode::ClaimsNotAnObject
+        | ErrorCode::ClaimsRegistered
+        | ErrorCode::ClaimsSchema
+        | ErrorCode::ClaimsTooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "The claims are not fit to be signed"),
+        ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No key may sign now"),
+        ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "There is no such profile"),
+        ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "The body is incomplete"),
+        ErrorCode::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+        ErrorCode::RequestHeadersTooLarge => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request headers are too large")
+        }
+        ErrorCode::RequestMethod => (StatusCode::METHOD_NOT_ALLOWED, "The path does not have this method"),
+        ErrorCode::RequestPath => (StatusCode::NOT_FOUND, "Nothing is here"),
+        ErrorCode::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "The request took too long"),
+        ErrorCode::SessionDepth
+        | ErrorCode::SessionDuplicateMember
+        | ErrorCode::SessionInvalid
+        | ErrorCode::SessionMalformed => (StatusCode::BAD_REQUEST, "The body is no authentication session"),
+        ErrorCode::SessionEmptySubject
+        | ErrorCode::SessionExpired
+        | ErrorCode::SessionExpiry
+        | ErrorCode::SessionInactive => (StatusCode::UNPROCESSABLE_ENTITY, "The session may not have a token"),
+        ErrorCode::TemplateDuplicateMember
+        | ErrorCode::TemplateHelper
+        | ErrorCode::TemplateLimit
+        | ErrorCode::TemplateMissingValue
+        | ErrorCode::TemplatePosition
+        | ErrorCode::TemplateRefused
+        | ErrorCode::TemplateSyntax
+        | ErrorCode::TemplateWrongType => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "The template cannot make claims of this session")
+        }
+        ErrorCode::ConfigInvalid
+        | ErrorCode::Internal
+        | ErrorCode::KeySetInvalid
+        | ErrorCode::KeySigningFailed
+        | ErrorCode::TemplateRecordedCase => (StatusCode::INTERNAL_SERVER_ERROR, "claimsmith failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_key_that_may_come_back_is_worth_a_retry() {
+        for code in ErrorCode::ALL {
+            let (status, _) = status_and_title(*code);
+            assert_eq!(status == StatusCode::SERVICE_UNAVAILABLE, *code == ErrorCode::KeyUnavailable, "{code}");
+        }
+    }
+}

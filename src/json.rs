@@ -1,0 +1,916 @@
+//! JSON text as exact data (RFC 8259).
+//!
+//! Sessions and claims pass through claimsmith without losing anything: a number is the token that was written
+//! (`12345678901234567890`, `2.0`, `1e21`), members keep their order, strings borrow from the input when they hold no
+//! escape. What a general-purpose reader lets through and a verifier downstream may read differently is refused here:
+//! duplicate member names, lone surrogates, bytes that are not UTF-8, numbers that no float64 can hold, text after the
+//! value.
+//!
+//! This module never quotes the text it reads: an error says what was expected, what kind of thing was found and where.
+//!
+//! ```
+//! use claimsmith::json::{Json, ReadLimits};
+//!
+//! let value = Json::parse(br#"{"age": 12345678901234567890}"#, ReadLimits::default()).unwrap();
+//! assert_eq!(value.member("age").unwrap().to_string(), "12345678901234567890");
+//! ```
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+/// One JSON value, borrowing from the text it was read from where it can.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Json<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, as its token.
+    Number(Number<'a>),
+    /// A string, unescaped.
+    String(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Json<'a>>),
+    /// An object: members in document order, names unique.
+    Object(Object<'a>),
+}
+
+/// The members of an object in document order. No name occurs twice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Json<'a>)>,
+}
+
+/// A number as its JSON token, so that no digit is lost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number<'a>(Cow<'a, str>);
+
+/// What a reader accepts before it refuses.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// How many arrays and objects may stand inside each other.
+    pub depth: usize,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        Self { depth: 128 }
+    }
+}
+
+/// Why a text is not the JSON that was expected. Says where, never what the text holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    offset: usize,
+    line: usize,
+    column: usize,
+    fault: JsonFault,
+}
+
+/// What was wrong with a JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonFault {
+    /// The text starts with a byte order mark (RFC 8259 section 8.1 forbids it).
+    ByteOrderMark,
+    /// Arrays and objects stand inside each other deeper than allowed.
+    Depth {
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// A member name occurs twice in one object.
+    DuplicateMember,
+    /// The text ended before the value did.
+    EndOfText {
+        /// What should have come next.
+        expected: &'static str,
+    },
+    /// An escape sequence that JSON does not have.
+    Escape,
+    /// Half a UTF-16 surrogate pair.
+    LoneSurrogate,
+    /// Not a JSON number.
+    Number,
+    /// A number that overflows a float64, which most readers would refuse or turn into infinity.
+    NumberRange,
+    /// Something stands after the value.
+    TrailingText,
+    /// A byte that cannot stand here.
+    Unexpected {
+        /// What should have come next.
+        expected: &'static str,
+    },
+    /// A control character inside a string.
+    UnescapedControl,
+    /// Bytes that are not UTF-8.
+    Utf8,
+}
+
+impl JsonError {
+    /// The byte at which the text goes wrong, from 0.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The line of that byte, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column of that byte in bytes, from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What was wrong.
+    pub fn fault(&self) -> JsonFault {
+        self.fault
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            JsonFault::ByteOrderMark => write!(f, "expected JSON, found a byte order mark before it")?,
+            JsonFault::Depth { limit } => {
+                write!(f, "expected at most {limit} arrays and objects inside each other, found more")?;
+            }
+            JsonFault::DuplicateMember => {
+                write!(f, "expected each member name once in an object, found one a second time")?;
+            }
+            JsonFault::EndOfText { expected } => write!(f, "expected {expected}, found the end of the text")?,
+            JsonFault::Escape => write!(f, "expected a JSON escape after the backslash, found another character")?,
+            JsonFault::LoneSurrogate => {
+                write!(f, "expected a pair of surrogate escapes, found half of one")?;
+            }
+            JsonFault::Number => write!(f, "expected a JSON number, found other characters in it")?,
+            JsonFault::NumberRange => {
+                write!(f, "expected a number within the range of a float64, found a larger one")?;
+            }
+            JsonFault::TrailingText => write!(f, "expected the end of the text, found more after the JSON value")?,
+            JsonFault::Unexpected { expected } => write!(f, "expected {expected}, found another character")?,
+            JsonFault::UnescapedControl => {
+                write!(f, "expected control characters in strings to be escaped, found one as it is")?;
+            }
+            JsonFault::Utf8 => write!(f, "expected UTF-8, found other bytes")?,
+        }
+        write!(f, " (line {}, column {})", self.line, self.column)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+impl<'a> Json<'a> {
+    /// Reads exactly one JSON value from `text`.
+    ///
+    /// # Errors
+    /// Every [`JsonFault`], at the first place where the text breaks RFC 8259 or the rules of this module.
+    pub fn parse(text: &'a [u8], limits: ReadLimits) -> Result<Self, JsonError> {
+        let mut reader = Reader::new(text, limits)?;
+        let value = reader.value(0)?;
+        reader.finish()?;
+        Ok(value)
+    }
+
+    /// The member `name` of an object; `None` where there is none or this is no object.
+    pub fn member(&self, name: &str) -> Option<&Json<'a>> {
+        match self {
+            Json::Object(object) => object.member(name),
+            _ => None,
+        }
+    }
+
+    /// The element at `index` of an array.
+    pub fn element(&self, index: usize) -> Option<&Json<'a>> {
+        match self {
+            Json::Array(elements) => elements.get(index),
+            _ => None,
+        }
+    }
+
+    /// The text of a string value.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Json::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The JSON type name, with its article: safe to put into an error.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Bool(_) => "a boolean",
+            Json::Number(_) => "a number",
+            Json::String(_) => "a string",
+            Json::Array(_) => "an array",
+            Json::Object(_) => "an object",
+        }
+    }
+
+    /// Copies what is borrowed, so that the value can outlive its text.
+    pub fn into_owned(self) -> Json<'static> {
+        match self {
+            Json::Null => Json::Null,
+            Json::Bool(value) => Json::Bool(value),
+            Json::Number(number) => Json::Number(Number(Cow::Owned(number.0.into_owned()))),
+            Json::String(text) => Json::String(Cow::Owned(text.into_owned())),
+            Json::Array(elements) => Json::Array(elements.into_iter().map(Json::into_owned).collect()),
+            Json::Object(object) => Json::Object(Object {
+                members: object
+                    .members
+                    .into_iter()
+                    .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()))
+                    .collect(),
+            }),
+        }
+    }
+
+    /// Appends the compact JSON text of this value.
+    pub fn write(&self, out: &mut String) {
+        match self {
+            Json::Null => out.push_str("null"),
+            Json::Bool(true) => out.push_str("true"),
+            Json::Bool(false) => out.push_str("false"),
+            Json::Number(number) => out.push_str(number.token()),
+            Json::String(text) => write_string(text, out),
+            Json::Array(elements) => {
+                out.push('[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    element.write(out);
+                }
+                out.push(']');
+            }
+            Json::Object(object) => {
+                out.push('{');
+                for (index, (name, value)) in object.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    write_string(name, out);
+                    out.push(':');
+                    value.write(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+
+    /// Whether two values say the same: member order does not count, numbers are compared by `numbers`.
+    pub fn says_the_same(&self, other: &Json<'_>, numbers: NumberComparison) -> bool {
+        match (self, other) {
+            (Json::Null, Json::Null) => true,
+            (Json::Bool(left), Json::Bool(right)) => left == right,
+            (Json::Number(left), Json::Number(right)) => left.says_the_same(right, numbers),
+            (Json::String(left), Json::String(right)) => left == right,
+            (Json::Array(left), Json::Array(right)) => {
+                left.len() == right.len()
+                    && left.iter().zip(right).all(|(left, right)| left.says_the_same(right, numbers))
+            }
+            (Json::Object(left), Json::Object(right)) => {
+                left.len() == right.len()
+                    && left.iter().all(|(name, value)| {
+                        right.member(name).is_some_and(|other| value.says_the_same(other, numbers))
+                    })
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text);
+        f.write_str(&text)
+    }
+}
+
+/// How [`Json::says_the_same`] compares numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberComparison {
+    /// As float64, the way Go decodes them.
+    AsFloat64,
+    /// Whole numbers digit by digit, others as float64: `2` is `2.0`, but two large neighbours differ.
+    Exact,
+}
+
+impl<'a> Object<'a> {
+    /// The member `name`.
+    pub fn member(&self, name: &str) -> Option<&Json<'a>> {
+        self.members.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value)
+    }
+
+    /// Sets the member `name`, in its old place if it has one.
+    pub fn set(&mut self, name: Cow<'a, str>, value: Json<'a>) {
+        match self.members.iter_mut().find(|(candidate, _)| *candidate == name) {
+            Some((_, old)) => *old = value,
+            None => self.members.push((name, value)),
+        }
+    }
+
+    /// Takes the member `name` out.
+    pub fn remove(&mut self, name: &str) -> Option<Json<'a>> {
+        let index = self.members.iter().position(|(candidate, _)| candidate == name)?;
+        Some(self.members.remove(index).1)
+    }
+
+    /// The members in document order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json<'a>)> + DoubleEndedIterator {
+        self.members.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for Object<'a> {
+    type Item = (Cow<'a, str>, Json<'a>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.members.into_iter()
+    }
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Object<'a> {
+    /// A name that comes twice keeps its first place and its last value.
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(members: I) -> Self {
+        let mut index_of = std::collections::HashMap::new();
+        let mut kept: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
+        for (name, value) in members {
+            match index_of.get(&name) {
+                Some(&index) => {
+                    let slot: &mut (Cow<'a, str>, Json<'a>) = &mut kept[index];
+                    slot.1 = value;
+                }
+                None => {
+                    index_of.insert(name.clone(), kept.len());
+                    kept.push((name, value));
+                }
+            }
+        }
+        Object { members: kept }
+    }
+}
+
+impl<'a> Number<'a> {
+    /// Takes `token` as a number, as it is written.
+    ///
+    /// # Errors
+    /// [`JsonFault::Number`] where it is not exactly one JSON number, [`JsonFault::NumberRange`] where float64 overflows.
+    pub fn parse(token: impl Into<Cow<'a, str>>) -> Result<Self, JsonFault> {
+        let token = token.into();
+        match number_length(token.as_bytes()) {
+            Some(length) if length == token.len() => {}
+            _ => return Err(JsonFault::Number),
+        }
+        if is_beyond_float64(&token) {
+            return Err(JsonFault::NumberRange);
+        }
+        Ok(Self(token))
+    }
+
+    /// The number as it was written.
+    pub fn token(&self) -> &str {
+        &self.0
+    }
+
+    /// The nearest float64; finite, because a token beyond its range is refused when it is read.
+    pub fn as_f64(&self) -> f64 {
+        self.0.parse().unwrap_or(0.0)
+    }
+
+    /// The value, if it is a whole number that an i64 holds (`2`, `2.0` and `20e-1` all are `2`).
+    pub fn as_i64(&self) -> Option<i64> {
+        let (negative, digits) = self.whole_digits()?;
+        let magnitude: i128 = digits.parse().ok()?;
+        i64::try_from(if negative { -magnitude } else { magnitude }).ok()
+    }
+
+    fn says_the_same(&self, other: &Number<'_>, numbers: NumberComparison) -> bool {
+        if numbers == NumberComparison::Exact
+            && let (Some(left), Some(right)) = (self.whole_digits(), other.whole_digits())
+        {
+            return left == right;
+        }
+        self.as_f64() == other.as_f64()
+    }
+
+    /// Sign and digits without leading zeros where the token is a whole number of at most 40 digits. Zero has no sign.
+    fn whole_digits(&self) -> Option<(bool, String)> {
+        let (negative, unsigned) = match self.0.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, self.0.as_ref()),
+        };
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let fraction = fraction.trim_end_matches('0');
+        let mut digits = format!("{whole}{fraction}");
+        let shift = i64::from(exponent) - i64::try_from(fraction.len()).ok()?;
+        if shift >= 0 {
+            if digits.len() as i64 + shift > 40 {
+                return None;
+            }
+            digits.extend(std::iter::repeat_n('0', usize::try_from(shift).ok()?));
+        } else {
+            let cut = usize::try_from(-shift).ok()?;
+            let kept = digits.len().checked_sub(cut)?;
+            if digits[kept..].bytes().any(|digit| digit != b'0') {
+                return None;
+            }
+            digits.truncate(kept);
+        }
+        let digits = digits.trim_start_matches('0');
+        if digits.is_empty() {
+            return Some((false, "0".to_owned()));
+        }
+        (digits.len() <= 40).then(|| (negative, digits.to_owned()))
+    }
+}
+
+impl From<i64> for Number<'_> {
+    fn from(value: i64) -> Self {
+        Self(Cow::Owned(value.to_string()))
+    }
+}
+
+impl From<u64> for Number<'_> {
+    fn from(value: u64) -> Self {
+        Self(Cow::Owned(value.to_string()))
+    }
+}
+
+impl From<usize> for Number<'_> {
+    fn from(value: usize) -> Self {
+        Self(Cow::Owned(value.to_string()))
+    }
+}
+
+/// Appends `text` as a JSON string with its quotes.
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    write_escaped(text, out);
+    out.push('"');
+}
+
+/// Appends `text` as it stands inside a JSON string: quotes, backslashes and control characters are escaped, and
+/// U+2028 and U+2029 too, so that the result is also safe inside JavaScript source.
+pub fn write_escaped(text: &str, out: &mut String) {
+    let mut written = 0;
+    for (index, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0x08 => "\\b",
+            0x0c => "\\f",
+            0x00..=0x1f | 0x7f => "",
+            0xe2 => match text.as_bytes().get(index..index + 3) {
+                Some([_, 0x80, 0xa8]) => "\\u2028",
+                Some([_, 0x80, 0xa9]) => "\\u2029",
+                _ => continue,
+            },
+            _ => continue,
+        };
+        out.push_str(&text[written..index]);
+        if escape.is_empty() {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            out.push_str("\\u00");
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        } else {
+            out.push_str(escape);
+        }
+        written = index + if byte == 0xe2 { 3 } else { 1 };
+    }
+    out.push_str(&text[written..]);
+}
+
+/// Reads JSON step by step. [`Json::parse`] is the usual way in; the session reader uses the steps to keep spans.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    limits: ReadLimits,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a [u8], limits: ReadLimits) -> Result<Self, JsonError> {
+        if text.starts_with(b"\xef\xbb\xbf") {
+            return Err(error_at(text, 0, JsonFault::ByteOrderMark));
+        }
+        match std::str::from_utf8(text) {
+            Ok(valid) => Ok(Self { text: valid, at: 0, limits }),
+            Err(error) => Err(error_at(text, error.valid_up_to(), JsonFault::Utf8)),
+        }
+    }
+
+    /// Where the reader stands, in bytes.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The text from `start` up to where the reader stands.
+    pub(crate) fn text_since(&self, start: usize) -> &'a str {
+        &self.text[start..self.at]
+    }
+
+    pub(crate) fn error(&self, at: usize, fault: JsonFault) -> JsonError {
+        error_at(self.text.as_bytes(), at, fault)
+    }
+
+    /// Passes white space and tells the next byte without taking it.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while matches!(bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
+    }
+
+    /// Takes `byte` or says what was expected.
+    pub(crate) fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(found) if found == byte => {
+                self.at += 1;
+                Ok(())
+            }
+            found => Err(self.unexpected(found, expected)),
+        }
+    }
+
+    /// Nothing but white space may be left.
+    pub(crate) fn finish(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.error(self.at, JsonFault::TrailingText)),
+        }
+    }
+
+    /// Reads one value that stands inside `depth` arrays and objects.
+    pub(crate) fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        match self.peek() {
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => Ok(Json::String(self.string("a string")?)),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'n') => self.word("null", Json::Null),
+            found => Err(self.unexpected(found, "a JSON value")),
+        }
+    }
+
+    /// Reads the members of an object, handing each name and its offset to `member`, which reads the value.
+    pub(crate) fn members<E: From<JsonError>>(
+        &mut self,
+        depth: usize,
+        mut member: impl FnMut(&mut Self, Cow<'a, str>, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if depth >= self.limits.depth {
+            return Err(self.error(self.at, JsonFault::Depth { limit: self.limits.depth }).into());
+        }
+        self.take(b'{', "an object")?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.peek();
+            let start = self.at;
+            let name = self.string("a member name in quotes")?;
+            self.take(b':', "a colon after the member name")?;
+            member(self, name, start)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                found => return Err(self.unexpected(found, "a comma or the end of the object").into()),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
+        let mut starts = Vec::new();
+        self.members::<JsonError>(depth, |reader, name, start| {
+            let value = reader.value(depth + 1)?;
+            members.push((name, value));
+            starts.push(start);
+            Ok(())
+        })?;
+        if let Some(index) = first_duplicate(&members) {
+            return Err(self.error(starts[index], JsonFault::DuplicateMember));
+        }
+        Ok(Json::Object(Object { members }))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        if depth >= self.limits.depth {
+            return Err(self.error(self.at, JsonFault::Depth { limit: self.limits.depth }));
+        }
+        self.at += 1;
+        let mut elements = Vec::new();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Json::Array(elements));
+        }
+        loop {
+            elements.push(self.value(depth + 1)?);
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(Json::Array(elements));
+                }
+                found => return Err(self.unexpected(found, "a comma or the end of the array")),
+            }
+        }
+    }
+
+    fn word(&mut self, word: &'static str, value: Json<'a>) -> Result<Json<'a>, JsonError> {
+        if self.text[self.at..].starts_with(word) {
+            self.at += word.len();
+            return Ok(value);
+        }
+        Err(self.error(self.at, JsonFault::Unexpected { expected: "a JSON value" }))
+    }
+
+    fn number(&mut self) -> Result<Json<'a>, JsonError> {
+        let start = self.at;
+        let rest = &self.text[start..];
+        let Some(length) = number_length(rest.as_bytes()) else {
+            return Err(self.error(start, JsonFault::Number));
+        };
+        let token = &rest[..length];
+        if matches!(rest.as_bytes().get(length), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
+            return Err(self.error(start, JsonFault::Number));
+        }
+        if is_beyond_float64(token) {
+            return Err(self.error(start, JsonFault::NumberRange));
+        }
+        self.at += length;
+        Ok(Json::Number(Number(Cow::Borrowed(token))))
+    }
+
+    fn string(&mut self, expected: &'static str) -> Result<Cow<'a, str>, JsonError> {
+        self.take(b'"', expected)?;
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut owned: Option<String> = None;
+        let mut copied = start;
+        loop {
+            match bytes.get(self.at) {
+                Some(b'"') => {
+                    let tail = &self.text[copied..self.at];
+                    self.at += 1;
+                    return Ok(match owned {
+                        Some(mut text) => {
+                            text.push_str(tail);
+                            Cow::Owned(text)
+                        }
+                        None => Cow::Borrowed(tail),
+                    });
+                }
+                Some(b'\\') => {
+                    let text = owned.get_or_insert_with(String::new);
+                    text.push_str(&self.text[copied..self.at]);
+                    let character = self.escape()?;
+                    text.push(character);
+                    copied = self.at;
+                }
+                Some(0x00..=0x1f) => return Err(self.error(self.at, JsonFault::UnescapedControl)),
+                Some(_) => self.at += 1,
+                None => {
+                    let expected = "the closing quote of a string";
+                    return Err(self.error(self.at, JsonFault::EndOfText { expected }));
+                }
+            }
+        }
+    }
+
+    /// Reads one escape; the reader stands on its backslash.
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let start = self.at;
+        let character = match self.text.as_bytes().get(start + 1) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let first = self.hex4(start + 2)?;
+                self.at = start + 6;
+                return match first {
+                    0xd800..=0xdbff => {
+                        if !self.text[self.at..].starts_with("\\u") {
+                            return Err(self.error(start, JsonFault::LoneSurrogate));
+                        }
+                        let second = self.hex4(self.at + 2)?;
+                        if !(0xdc00..=0xdfff).contains(&second) {
+                            return Err(self.error(start, JsonFault::LoneSurrogate));
+                        }
+                        self.at += 6;
+                        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                        char::from_u32(code).ok_or_else(|| self.error(start, JsonFault::LoneSurrogate))
+                    }
+                    code => char::from_u32(code).ok_or_else(|| self.error(start, JsonFault::LoneSurrogate)),
+                };
+            }
+            Some(_) => return Err(self.error(start, JsonFault::Escape)),
+            None => {
+                let expected = "the rest of an escape";
+                return Err(self.error(start + 1, JsonFault::EndOfText { expected }));
+            }
+        };
+        self.at = start + 2;
+        Ok(character)
+    }
+
+    fn hex4(&self, start: usize) -> Result<u32, JsonError> {
+        let digits = self.text.as_bytes().get(start..start + 4);
+        let Some(digits) = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit)) else {
+            return Err(self.error(start, JsonFault::Escape));
+        };
+        Ok(digits.iter().fold(0, |code, digit| code * 16 + (*digit as char).to_digit(16).unwrap_or(0)))
+    }
+
+    fn unexpected(&self, found: Option<u8>, expected: &'static str) -> JsonError {
+        let fault = match found {
+            Some(_) => JsonFault::Unexpected { expected },
+            None => JsonFault::EndOfText { expected },
+        };
+        self.error(self.at, fault)
+    }
+}
+
+/// The first member whose name an earlier one has. Small objects are compared pair by pair; large ones through a set
+/// with a random seed, so that no sender can make it slow.
+fn first_duplicate(members: &[(Cow<'_, str>, Json<'_>)]) -> Option<usize> {
+    if members.len() <= 16 {
+        return (1..members.len()).find(|&index| members[..index].iter().any(|(name, _)| *name == members[index].0));
+    }
+    let mut seen = HashSet::with_capacity(members.len());
+    members.iter().position(|(name, _)| !seen.insert(name.as_ref()))
+}
+
+/// The length of the JSON number at the start of `bytes`.
+fn number_length(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    match bytes.get(at) {
+        Some(b'0') => at += 1,
+        Some(b'1'..=b'9') => at += digits(at),
+        _ => return None,
+    }
+    if bytes.get(at) == Some(&b'.') {
+        let count = digits(at + 1);
+        if count == 0 {
+            return None;
+        }
+        at += 1 + count;
+    }
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let count = digits(at + 1 + sign);
+        if count == 0 {
+            return None;
+        }
+        at += 1 + sign + count;
+    }
+    Some(at)
+}
+
+fn is_beyond_float64(token: &str) -> bool {
+    token.len() > 300 && token.parse::<f64>().is_ok_and(f64::is_infinite)
+        || token.contains(['e', 'E']) && token.parse::<f64>().is_ok_and(f64::is_infinite)
+}
+
+fn error_at(text: &[u8], offset: usize, fault: JsonFault) -> JsonError {
+    let before = &text[..offset.min(text.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    JsonError { offset, line, column, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<Json<'_>, JsonFault> {
+        Json::parse(text.as_bytes(), ReadLimits::default()).map_err(|error| error.fault())
+    }
+
+    #[test]
+    fn number_tokens_come_back_as_they_came() {
+        for token in ["0", "-0", "12345678901234567890", "1e21", "1E+21", "2.0", "-1.50e-3"] {
+            assert_eq!(parse(token).unwrap().to_string(), token);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_with_its_cause() {
+        use JsonFault::*;
+        let cases: [(&str, JsonFault); 14] = [
+            ("", EndOfText { expected: "a JSON value" }),
+            ("{\"a\":1", EndOfText { expected: "a comma or the end of the object" }),
+            ("[1,]", Unexpected { expected: "a JSON value" }),
+            ("{\"a\":1,\"a\":2}", DuplicateMember),
+            ("{\"a\":1,\"\\u0061\":2}", DuplicateMember),
+            ("1 2", TrailingText),
+            ("01", Number),
+            ("1.", Number),
+            ("1e999", NumberRange),
+            ("\"\\ud800\"", LoneSurrogate),
+            ("\"\\udc00\"", LoneSurrogate),
+            ("\"\\ud800\\u0041\"", LoneSurrogate),
+            ("\"\\x\"", Escape),
+            ("\"a\nb\"", UnescapedControl),
+        ];
+        for (text, fault) in cases {
+            assert_eq!(parse(text), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_and_byte_order_marks_are_refused() {
+        let fault = |text: &[u8]| Json::parse(text, ReadLimits::default()).map_err(|error| error.fault()).unwrap_err();
+        assert_eq!(fault(b"\"\xff\""), JsonFault::Utf8);
+        assert_eq!(fault(b"\xef\xbb\xbf{}"), JsonFault::ByteOrderMark);
+    }
+
+    #[test]
+    fn depth_counts_arrays_and_objects() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&nested(128)).is_ok());
+        assert_eq!(parse(&nested(129)), Err(JsonFault::Depth { limit: 128 }));
+        assert_eq!(parse(&nested(100_000)), Err(JsonFault::Depth { limit: 128 }));
+    }
+
+    #[test]
+    fn an_error_says_line_and_column_and_quotes_nothing() {
+        let error = Json::parse(b"{\n  \"secret\": s3cr3t }", ReadLimits::default()).unwrap_err();
+        assert_eq!((error.line(), error.column()), (2, 13));
+        assert!(!error.to_string().contains("s3cr3t") && !error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn whole_numbers_compare_digit_by_digit() {
+        let number = |token: &'static str| Number::parse(token).unwrap();
+        let same = |left, right| number(left).says_the_same(&number(right), NumberComparison::Exact);
+        assert!(same("2", "2.0") && same("20e-1", "2") && same("-0", "0") && same("0.5", "5e-1"));
+        assert!(!same("12345678901234567890", "12345678901234567891"));
+        assert_eq!(number("-9223372036854775808").as_i64(), Some(i64::MIN));
+        assert_eq!(number("9223372036854775808").as_i64(), None);
+        assert_eq!(number("1.5").as_i64(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_survives_being_written_and_read(text in any::<String>()) {
+            let mut written = String::new();
+            write_string(&text, &mut written);
+            let read = Json::parse(written.as_bytes(), ReadLimits::default()).unwrap();
+            prop_assert_eq!(read.as_str(), Some(text.as_str()));
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+
+        #[test]
+        fn what_serde_json_reads_as_a_value_we_read_the_same(text in "[\\[\\]{}\",:0-9a-c\\\\.eE+ -]{0,24}") {
+            let ours = Json::parse(text.as_bytes(), ReadLimits::default());
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            match (&ours, &theirs) {
+                (Ok(ours), Ok(theirs)) => {
+                    let again: serde_json::Value = serde_json::from_str(&ours.to_string()).unwrap();
+                    prop_assert_eq!(&again, theirs);
+                }
+                (Err(error), Ok(_)) => prop_assert!(
+                    matches!(error.fault(), JsonFault::DuplicateMember | JsonFault::NumberRange), "{:?}", error
+                ),
+                (Ok(_), Err(error)) => prop_assert!(false, "we accept what serde_json refuses: {}", error),
+                (Err(_), Err(_)) => {}
+            }
+        }
+    }
+}

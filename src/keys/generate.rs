@@ -1,0 +1,136 @@
+//! New keys, in the shape of Oathkeeper's `credentials generate`: a JWK Set of one private key.
+
+use std::fmt;
+
+use josekit::jwk::Jwk;
+use josekit::jwk::alg::ec::EcCurve;
+use josekit::jwk::alg::ed::EdCurve;
+use zeroize::Zeroizing;
+
+use super::{KeyId, SignatureAlg};
+use crate::json;
+
+/// A new private key. The only type that gives private material out, and only as the text of a file.
+pub struct GeneratedKey {
+    set: Zeroizing<String>,
+}
+
+impl GeneratedKey {
+    /// The JWK Set with the private key, ready to be a file.
+    pub fn to_set(&self) -> &str {
+        &self.set
+    }
+}
+
+impl fmt::Debug for GeneratedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GeneratedKey([redacted])")
+    }
+}
+
+/// Why no key was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GenerateError {
+    /// Keys of that algorithm do not come in that size.
+    Bits {
+        /// The sizes there are.
+        expected: &'static str,
+        /// The size that was asked for.
+        found: u32,
+    },
+    /// The generator failed.
+    Failed,
+}
+
+impl fmt::Display for GenerateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GenerateError::Bits { expected, found } => write!(f, "expected {expected} bits, found {found}"),
+            GenerateError::Failed => f.write_str("the key generator failed"),
+        }
+    }
+}
+
+impl std::error::Error for GenerateError {}
+
+/// Makes a key for `alg` called `kid`. `bits` counts for RSA (2048 if not given) and HMAC (the hash size, 1024 for
+/// HS512, as Oathkeeper makes them); the others have one size.
+///
+/// # Errors
+/// [`GenerateError::Bits`] for a size that there is not.
+pub fn generate(alg: SignatureAlg, bits: Option<u32>, kid: &KeyId) -> Result<GeneratedKey, GenerateError> {
+    let jwk = match alg {
+        SignatureAlg::EdDsa => only(bits, 256, "256").map(|()| Jwk::generate_ed_key(EdCurve::Ed25519))?,
+        SignatureAlg::Es256 => only(bits, 256, "256").map(|()| Jwk::generate_ec_key(EcCurve::P256))?,
+        SignatureAlg::Es256k => only(bits, 256, "256").map(|()| Jwk::generate_ec_key(EcCurve::Secp256k1))?,
+        SignatureAlg::Es384 => only(bits, 384, "384").map(|()| Jwk::generate_ec_key(EcCurve::P384))?,
+        SignatureAlg::Es512 => only(bits, 521, "521").map(|()| Jwk::generate_ec_key(EcCurve::P521))?,
+        SignatureAlg::Hs256 => Jwk::generate_oct_key(secret_bytes(bits.unwrap_or(256), 256)?),
+        SignatureAlg::Hs384 => Jwk::generate_oct_key(secret_bytes(bits.unwrap_or(384), 384)?),
+        SignatureAlg::Hs512 => Jwk::generate_oct_key(secret_bytes(bits.unwrap_or(1024), 512)?),
+        SignatureAlg::Ps256
+        | SignatureAlg::Ps384
+        | SignatureAlg::Ps512
+        | SignatureAlg::Rs256
+        | SignatureAlg::Rs384
+        | SignatureAlg::Rs512 => match bits.unwrap_or(2048) {
+            bits @ 2048..=8192 if bits % 8 == 0 => Jwk::generate_rsa_key(bits),
+            found => return Err(GenerateError::Bits { expected: "2048 to 8192, by eights,", found }),
+        },
+    }
+    .map_err(|_| GenerateError::Failed)?;
+
+    let mut set = Zeroizing::new(String::with_capacity(4096));
+    set.push_str("{\n  \"keys\": [\n    {\n      \"use\": \"sig\",\n      \"kty\": ");
+    json::write_string(jwk.key_type(), &mut set);
+    set.push_str(",\n      \"kid\": ");
+    json::write_string(kid.as_str(), &mut set);
+    set.push_str(",\n      \"alg\": ");
+    json::write_string(alg.as_str(), &mut set);
+    for name in ["crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi", "k"] {
+        if let Some(value) = jwk.parameter(name).and_then(|value| value.as_str()) {
+            set.push_str(",\n      ");
+            json::write_string(name, &mut set);
+            set.push_str(": ");
+            json::write_string(value, &mut set);
+        }
+    }
+    set.push_str("\n    }\n  ]\n}\n");
+    Ok(GeneratedKey { set })
+}
+
+fn only(bits: Option<u32>, size: u32, expected: &'static str) -> Result<(), GenerateError> {
+    match bits {
+        Some(found) if found != size => Err(GenerateError::Bits { expected, found }),
+        _ => Ok(()),
+    }
+}
+
+fn secret_bytes(bits: u32, least: u32) -> Result<u8, GenerateError> {
+    match u8::try_from(bits / 8) {
+        Ok(bytes) if bits >= least && bits % 8 == 0 => Ok(bytes),
+        _ => Err(GenerateError::Bits {
+            expected: "at least the size of the hash and at most 2040, by eights,",
+            found: bits,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_there_are_not_are_refused() {
+        let refused = |alg, bits| generate(alg, Some(bits), &KeyId::new("k")).unwrap_err();
+        for (alg, bits) in [
+            (SignatureAlg::Rs256, 1024),
+            (SignatureAlg::Rs256, 2049),
+            (SignatureAlg::Es256, 384),
+            (SignatureAlg::Hs256, 128),
+            (SignatureAlg::Hs512, 4096),
+        ] {
+            assert!(matches!(refused(alg, bits), GenerateError::Bits { found, .. } if found == bits));
+        }
+    }
+}

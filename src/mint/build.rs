@@ -1,0 +1,177 @@
+//! Assembles a generation from bytes and proves it before anybody sees it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{Mint, Profile, ProfileSpec};
+use crate::code::ErrorCode;
+use crate::keys::KeySet;
+use crate::templates::{ClaimTemplate, CompileOptions, Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
+use crate::time::{Timestamp, Ttl};
+
+/// Everything a generation is made of, as it was read.
+#[derive(Default)]
+pub struct GenerationParts {
+    /// The profiles.
+    pub profiles: Vec<ProfileSpec>,
+    /// The JWK Sets, by the name that profiles call them.
+    pub key_sets: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    /// The templates, by name.
+    pub templates: BTreeMap<String, TemplateFiles>,
+    /// The partials of all templates.
+    pub partials: Vec<Partial>,
+    /// What one rendering may cost.
+    pub limits: RenderLimits,
+}
+
+/// A template and what was recorded beside it.
+pub struct TemplateFiles {
+    /// Its language.
+    pub syntax: Syntax,
+    /// Its text.
+    pub text: TemplateText,
+    /// Its recorded cases.
+    pub cases: Vec<RecordedCase>,
+}
+
+/// One reason why a generation cannot be used.
+#[derive(Clone, Debug)]
+pub struct BuildFault {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// Which part: a key set, a template, a profile.
+    pub part: String,
+    /// What was expected, what was found, what to do.
+    pub message: String,
+}
+
+/// Every reason why a generation cannot be used. Never empty.
+#[derive(Clone, Debug)]
+pub struct BuildError {
+    /// The reasons.
+    pub faults: Vec<BuildFault>,
+}
+
+impl fmt::Display for BuildFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.part, self.message)
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl Mint {
+    /// Builds a generation and proves it: every key set has a key that can sign, every template compiles and makes of
+    /// its recorded cases what was recorded. Returns it with notes for the operator (keys that were skipped, and why).
+    ///
+    /// # Errors
+    /// [`BuildError`] with every fault of every part.
+    pub fn build(parts: &GenerationParts, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
+        let mut faults = Vec::new();
+        let mut notes = Vec::new();
+
+        let mut key_sets = BTreeMap::new();
+        for (name, bytes) in &parts.key_sets {
+            match KeySet::parse(bytes) {
+                Ok(set) => {
+                    notes.extend(set.skipped().iter().map(|skipped| format!("{name}: {skipped}")));
+                    notes.extend(set.notes().iter().map(|note| format!("{name}: {note}")));
+                    key_sets.insert(name.clone(), Arc::new(set));
+                }
+                Err(error) => faults.push(BuildFault {
+                    code: ErrorCode::KeySetInvalid,
+                    part: name.clone(),
+                    message: error.to_string(),
+                }),
+            }
+        }
+
+        let mut profiles = BTreeMap::new();
+        let mut longest_ttl: BTreeMap<String, Ttl> = BTreeMap::new();
+        for spec in &parts.profiles {
+            let longest = longest_ttl.entry(spec.key_set.clone()).or_insert(spec.ttl);
+            *longest = spec.ttl.max(*longest);
+            let part = format!("profile {}", spec.name);
+            let template = match parts.templates.get(&spec.template) {
+                Some(files) => prove_template(files, parts, spec, now, &mut faults),
+                None => {
+                    let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
+                    faults.push(BuildFault {
+                        code: ErrorCode::ConfigInvalid,
+                        part: part.clone(),
+                        message: format!(
+                            "expected its template `{}` in the templates folder, found only: {}",
+                            spec.template,
+                            if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
+                        ),
+                    });
+                    None
+                }
+            };
+            let Some(keys) = key_sets.get(&spec.key_set) else { continue };
+            if let Some(alg) = spec.alg
+                && !keys.signing_keys().any(|key| key.alg() == alg)
+            {
+                faults.push(BuildFault {
+                    code: ErrorCode::KeySetInvalid,
+                    part,
+                    message: format!("expected a key for {alg} in {}, found none", spec.key_set),
+                });
+                continue;
+            }
+            if let Some(template) = template {
+                profiles.insert(spec.name.clone(), Profile { spec: spec.clone(), keys: Arc::clone(keys), template });
+            }
+        }
+
+        if faults.is_empty() {
+            Ok((Mint { profiles, limits: parts.limits, longest_ttl }, notes))
+        } else {
+            Err(BuildError { faults })
+        }
+    }
+}
+
+fn prove_template(
+    files: &TemplateFiles,
+    parts: &GenerationParts,
+    spec: &ProfileSpec,
+    now: Timestamp,
+    faults: &mut Vec<BuildFault>,
+) -> Option<ClaimTemplate> {
+    let options = CompileOptions { missing: spec.missing, audience_configured: spec.audience.is_some() };
+    let part = format!("template {}", spec.template);
+    let template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
+        Ok(template) => template,
+        Err(error) => {
+            faults.extend(error.faults().iter().map(|fault| BuildFault {
+                code: fault.code,
+                part: part.clone(),
+                message: fault.to_string(),
+            }));
+            return None;
+        }
+    };
+    let before = faults.len();
+    for case in &files.cases {
+        if let Err(fault) = case.run(&template, &spec.name, now, &parts.limits) {
+            faults.push(BuildFault { code: fault.code, part: part.clone(), message: fault.to_string() });
+        }
+    }
+    (faults.len() == before).then_some(template)
+}

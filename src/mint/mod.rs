@@ -1,0 +1,258 @@
+//! The mint: one proven, immutable generation of keys, templates and profiles, and the one function that makes a token.
+//!
+//! [`Mint::issue`] is pure: the time and the token's id come in as arguments. Everything that asks for a token, from
+//! whatever wire, ends here; the only place where templates and keys meet.
+
+mod build;
+
+pub use build::{BuildError, BuildFault, GenerationParts, TemplateFiles};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::claims::{
+    Audience, ClaimsError, ClaimsSet, LifetimeError, PrivateClaims, Registered, SessionExpiry, lifetime,
+};
+use crate::code::ErrorCode;
+use crate::keys::{CompactJws, KeyId, KeySet, NoSigner, PublicJwk, SignError, SignatureAlg};
+use crate::session::{Session, SessionPath};
+use crate::templates::{ClaimTemplate, Missing, RenderError, RenderInput, RenderLimits};
+use crate::time::{Timestamp, Ttl};
+
+/// Everything that decides one kind of token, as the configuration says it.
+#[derive(Clone, Debug)]
+pub struct ProfileSpec {
+    /// The name in the URL path.
+    pub name: String,
+    /// `iss`
+    pub issuer: String,
+    /// The JWK Set, by the name that the sets are handed over under.
+    pub key_set: String,
+    /// The only algorithm that may sign, if there is to be only one.
+    pub alg: Option<SignatureAlg>,
+    /// How long a token lives.
+    pub ttl: Ttl,
+    /// `aud`
+    pub audience: Option<Audience>,
+    /// The template's name.
+    pub template: String,
+    /// Where the token goes in the answer of the hydrator.
+    pub placement: Placement,
+    /// What a missing value means to the template.
+    pub missing: Missing,
+    /// Where the session says when it ends.
+    pub expires_with: SessionExpiry,
+    /// Where the session says whom it is about.
+    pub subject: SessionPath,
+    /// Whether that may be nobody.
+    pub allow_empty_subject: bool,
+}
+
+/// Where the token goes in the answer of the hydrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Into `extra`, under this name.
+    Extra(String),
+    /// Into `header`, under this canonical name, behind this scheme if any.
+    Header {
+        /// Such as `Authorization`.
+        name: String,
+        /// Such as `Bearer`.
+        scheme: Option<String>,
+    },
+}
+
+/// One kind of token, ready to issue.
+#[derive(Debug)]
+pub struct Profile {
+    spec: ProfileSpec,
+    keys: Arc<KeySet>,
+    template: ClaimTemplate,
+}
+
+impl Profile {
+    /// What the configuration says of it.
+    pub fn spec(&self) -> &ProfileSpec {
+        &self.spec
+    }
+
+    /// The keys it signs with.
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+}
+
+/// A proven generation.
+#[derive(Debug)]
+pub struct Mint {
+    profiles: BTreeMap<String, Profile>,
+    limits: RenderLimits,
+    longest_ttl: BTreeMap<String, Ttl>,
+}
+
+/// A token and what its receiver is told beside it.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The token.
+    pub jws: CompactJws,
+    /// The algorithm that signed.
+    pub alg: SignatureAlg,
+    /// The key that signed.
+    pub kid: KeyId,
+    /// Seconds from now until it expires.
+    pub expires_in: i64,
+    /// Its `jti`.
+    pub jti: String,
+}
+
+/// Why a session gets no token.
+#[derive(Debug)]
+pub enum IssueError {
+    /// The template's output is no set of claims.
+    Claims(ClaimsError),
+    /// The session names no subject.
+    EmptySubject {
+        /// Where it should.
+        path: String,
+    },
+    /// The session has ended, or does not say when.
+    Lifetime(LifetimeError),
+    /// No key may sign now.
+    NoSigner(NoSigner),
+    /// The template refuses the session.
+    Render(RenderError),
+    /// The key refuses to sign.
+    Sign(SignError),
+}
+
+impl IssueError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            IssueError::Claims(error) => error.code(),
+            IssueError::EmptySubject { .. } => ErrorCode::SessionEmptySubject,
+            IssueError::Lifetime(error) => error.code(),
+            IssueError::NoSigner(_) => ErrorCode::KeyUnavailable,
+            IssueError::Render(error) => error.code(),
+            IssueError::Sign(_) => ErrorCode::KeySigningFailed,
+        }
+    }
+}
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IssueError::Claims(error) => error.fmt(f),
+            IssueError::EmptySubject { path } => write!(
+                f,
+                "expected the session to name its subject at {path}, found none; set allow_empty_subject if that is \
+                 meant to be"
+            ),
+            IssueError::Lifetime(error) => error.fmt(f),
+            IssueError::NoSigner(error) => error.fmt(f),
+            IssueError::Render(error) => error.fmt(f),
+            IssueError::Sign(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for IssueError {}
+
+impl Mint {
+    /// The profile called `name`.
+    pub fn profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.get(name)
+    }
+
+    /// All profiles, by name.
+    pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        self.profiles.values()
+    }
+
+    /// Makes a token of `profile` for `session` at `now`; `jwt_id` makes its `jti` and is called once, last.
+    ///
+    /// # Errors
+    /// [`IssueError`] for a session or template that gives no claims, and for keys that cannot sign now.
+    pub fn issue(
+        &self,
+        profile: &Profile,
+        session: &Session<'_>,
+        now: Timestamp,
+        jwt_id: impl FnOnce() -> String,
+    ) -> Result<IssuedToken, IssueError> {
+        let spec = &profile.spec;
+        let subject = self.subject(spec, session)?;
+        let signer = profile.keys.signer(now, spec.alg).map_err(IssueError::NoSigner)?;
+        let key_end = profile.keys.publication_end(signer.kid(), self.longest_ttl(&spec.key_set));
+        let lifetime = lifetime(session, &spec.expires_with, spec.ttl, key_end, now).map_err(IssueError::Lifetime)?;
+        let private = self.claims(profile, session, now)?;
+        let jti = jwt_id();
+        let claims = ClaimsSet::new(
+            &private,
+            &Registered {
+                issuer: &spec.issuer,
+                subject: &subject,
+                audience: spec.audience.as_ref(),
+                issued_at: lifetime.issued_at,
+                expires_at: lifetime.expires_at,
+                jwt_id: &jti,
+            },
+        );
+        let jws = signer.sign(claims.as_str()).map_err(IssueError::Sign)?;
+        Ok(IssuedToken {
+            jws,
+            alg: signer.alg(),
+            kid: signer.kid().clone(),
+            expires_in: lifetime.expires_at.seconds_since(now),
+            jti,
+        })
+    }
+
+    /// What the profile's template says of `session`.
+    ///
+    /// # Errors
+    /// [`IssueError::Render`] and [`IssueError::Claims`].
+    pub fn claims(
+        &self,
+        profile: &Profile,
+        session: &Session<'_>,
+        now: Timestamp,
+    ) -> Result<PrivateClaims, IssueError> {
+        let input = render_input(session, &profile.spec.name, now);
+        let text = profile.template.render(&input, &self.limits).map_err(IssueError::Render)?;
+        PrivateClaims::parse(&text, profile.spec.audience.as_ref()).map_err(IssueError::Claims)
+    }
+
+    /// The public keys that verifiers of `profile` need at `now`.
+    pub fn published(&self, profile: &Profile, now: Timestamp) -> Vec<PublicJwk> {
+        let longest_ttl = self.longest_ttl(&profile.spec.key_set);
+        profile.keys.published(now, longest_ttl).into_iter().cloned().collect()
+    }
+
+    /// The longest that a token of any profile with these keys lives.
+    fn longest_ttl(&self, key_set: &str) -> Ttl {
+        self.longest_ttl.get(key_set).copied().unwrap_or(Ttl::ONE_SECOND)
+    }
+
+    fn subject(&self, spec: &ProfileSpec, session: &Session<'_>) -> Result<String, IssueError> {
+        let found = session.at(&spec.subject);
+        let subject = found.as_deref().and_then(|value| value.as_str()).unwrap_or_default();
+        if subject.is_empty() && !spec.allow_empty_subject {
+            return Err(IssueError::EmptySubject { path: spec.subject.to_string() });
+        }
+        Ok(subject.to_owned())
+    }
+}
+
+/// What a template sees of `session`.
+pub fn render_input<'s>(session: &'s Session<'_>, profile: &'s str, now: Timestamp) -> RenderInput<'s> {
+    RenderInput {
+        subject: session.subject(),
+        extra: session.extra(),
+        header: session.header(),
+        match_context: session.match_context(),
+        profile,
+        now,
+    }
+}

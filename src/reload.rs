@@ -1,0 +1,247 @@
+//! From files to a generation: reads what the configuration names, and holds the generation that requests use.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::claims::{Audience, SessionExpiry};
+use crate::code::ErrorCode;
+use crate::config::{Config, ExpiresWith, KeySource, Profile};
+use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, TemplateFiles};
+use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
+use crate::time::Timestamp;
+
+/// The generation that requests use.
+#[derive(Clone, Debug)]
+pub struct LiveMint {
+    current: Arc<Mint>,
+}
+
+impl LiveMint {
+    /// Uses `mint`.
+    pub fn new(mint: Mint) -> Self {
+        Self { current: Arc::new(mint) }
+    }
+
+    /// The generation now. A request takes it once and uses it to its end.
+    pub fn current(&self) -> Arc<Mint> {
+        Arc::clone(&self.current)
+    }
+}
+
+/// Reads everything that `config` names.
+///
+/// # Errors
+/// [`BuildError`] with every file and folder that cannot be read.
+pub fn read_parts(config: &Config) -> Result<GenerationParts, BuildError> {
+    let mut faults = Vec::new();
+    let mut parts = GenerationParts {
+        limits: RenderLimits {
+            output_bytes: config.limits.claims,
+            work: config.limits.template_work,
+            ..RenderLimits::default()
+        },
+        ..GenerationParts::default()
+    };
+    parts.profiles = profile_specs(config);
+    for profile in config.profiles.values() {
+        let KeySource::File(path) = &profile.jwks;
+        let set = path.display().to_string();
+        if !parts.key_sets.contains_key(&set) {
+            match fs::read(path) {
+                Ok(bytes) => {
+                    parts.key_sets.insert(set, Zeroizing::new(bytes));
+                }
+                Err(error) => faults.push(unreadable(ErrorCode::KeySetInvalid, path, "a readable JWK Set", &error)),
+            }
+        }
+    }
+    match read_templates(&config.templates) {
+        Ok((templates, partials)) => {
+            parts.templates = templates;
+            parts.partials = partials;
+        }
+        Err(error) => faults.extend(error.faults),
+    }
+    if faults.is_empty() { Ok(parts) } else { Err(BuildError { faults }) }
+}
+
+/// Reads a folder of templates: `<name>/claims.hbs` with `<case>.session.json` and `<case>.claims.json` beside it, and
+/// `_partials/<name>.hbs`.
+///
+/// # Errors
+/// [`BuildError`] with every file and folder that cannot be read or is half there.
+pub fn read_templates(folder: &Path) -> Result<(BTreeMap<String, TemplateFiles>, Vec<Partial>), BuildError> {
+    let mut faults = Vec::new();
+    let mut templates = BTreeMap::new();
+    let mut partials = Vec::new();
+    for path in entries(folder, "a folder of templates", &mut faults) {
+        let name = file_name(&path);
+        if name == "_partials" {
+            match read_partials(&path) {
+                Ok(found) => partials = found,
+                Err(error) => faults.extend(error.faults),
+            }
+        } else if path.is_dir()
+            && !name.starts_with('.')
+            && let Some(text) = read_text(&path.join("claims.hbs"), &mut faults)
+        {
+            let cases = read_cases(&path, &mut faults);
+            templates.insert(name, TemplateFiles { syntax: Syntax::Handlebars, text, cases });
+        }
+    }
+    if faults.is_empty() { Ok((templates, partials)) } else { Err(BuildError { faults }) }
+}
+
+/// Reads a folder of partials, `<name>.hbs` each.
+///
+/// # Errors
+/// [`BuildError`] with every file that cannot be read.
+pub fn read_partials(folder: &Path) -> Result<Vec<Partial>, BuildError> {
+    let mut faults = Vec::new();
+    let mut partials = Vec::new();
+    for path in entries(folder, "a folder of partials", &mut faults) {
+        if path.extension().is_some_and(|extension| extension == "hbs")
+            && let Some(source) = read_text(&path, &mut faults)
+        {
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            partials.push(Partial { name, source });
+        }
+    }
+    if faults.is_empty() { Ok(partials) } else { Err(BuildError { faults }) }
+}
+
+/// Reads, builds and proves the generation that `config` describes; the second part is notes for the operator.
+///
+/// # Errors
+/// [`BuildError`] with every fault, of files first, then of what stands in them.
+pub fn load(config: &Config, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
+    let parts = read_parts(config)?;
+    let (mint, mut notes) = Mint::build(&parts, now)?;
+    notes.extend(parts.key_sets.keys().filter_map(|path| exposed(Path::new(path))));
+    Ok((mint, notes))
+}
+
+/// The profiles of `config`, as the mint takes them.
+pub fn profile_specs(config: &Config) -> Vec<ProfileSpec> {
+    config.profiles.iter().map(|(name, profile)| spec(name.as_str(), profile)).collect()
+}
+
+fn spec(name: &str, profile: &Profile) -> ProfileSpec {
+    let KeySource::File(path) = &profile.jwks;
+    ProfileSpec {
+        name: name.to_owned(),
+        issuer: profile.issuer.clone(),
+        key_set: path.display().to_string(),
+        alg: profile.alg,
+        ttl: profile.ttl,
+        audience: profile.audience.clone().and_then(Audience::new),
+        template: profile.template.clone(),
+        placement: profile.placement.clone(),
+        missing: profile.missing,
+        expires_with: match &profile.expires_with {
+            ExpiresWith::Never => SessionExpiry::None,
+            ExpiresWith::Path { path, is_explicit: true } => SessionExpiry::Required(path.clone()),
+            ExpiresWith::Path { path, is_explicit: false } => SessionExpiry::IfPresent(path.clone()),
+        },
+        subject: profile.subject.clone(),
+        allow_empty_subject: profile.allow_empty_subject,
+    }
+}
+
+fn read_cases(folder: &Path, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
+    let mut cases = Vec::new();
+    for path in entries(folder, "a template's folder", faults) {
+        let name = file_name(&path);
+        let (case, counterpart) = if let Some(case) = name.strip_suffix(".session.json") {
+            (case, folder.join(format!("{case}.claims.json")))
+        } else if let Some(case) = name.strip_suffix(".claims.json") {
+            (case, folder.join(format!("{case}.session.json")))
+        } else {
+            continue;
+        };
+        if !counterpart.exists() {
+            faults.push(BuildFault {
+                code: ErrorCode::TemplateRecordedCase,
+                part: path.display().to_string(),
+                message: format!(
+                    "expected {} beside it, found none: a recorded case is a session and its claims",
+                    counterpart.display()
+                ),
+            });
+            continue;
+        }
+        if !name.ends_with(".session.json") {
+            continue;
+        }
+        match (fs::read(&path), fs::read(&counterpart)) {
+            (Ok(session), Ok(claims)) => {
+                let name = format!("{} (case {case})", path.display());
+                cases.push(RecordedCase { name, session, claims });
+            }
+            (Err(error), _) => {
+                faults.push(unreadable(ErrorCode::TemplateRecordedCase, &path, "a readable session", &error));
+            }
+            (_, Err(error)) => {
+                faults.push(unreadable(ErrorCode::TemplateRecordedCase, &counterpart, "readable claims", &error));
+            }
+        }
+    }
+    cases
+}
+
+fn entries(folder: &Path, expected: &str, faults: &mut Vec<BuildFault>) -> Vec<PathBuf> {
+    let read = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>());
+    match read {
+        Ok(mut paths) => {
+            paths.sort();
+            paths
+        }
+        Err(error) => {
+            faults.push(unreadable(ErrorCode::ConfigInvalid, folder, expected, &error));
+            Vec::new()
+        }
+    }
+}
+
+fn read_text(path: &Path, faults: &mut Vec<BuildFault>) -> Option<TemplateText> {
+    match fs::read_to_string(path) {
+        Ok(text) => Some(TemplateText { name: path.display().to_string(), text }),
+        Err(error) => {
+            faults.push(unreadable(ErrorCode::TemplateSyntax, path, "a readable template in UTF-8", &error));
+            None
+        }
+    }
+}
+
+fn unreadable(code: ErrorCode, path: &Path, expected: &str, error: &io::Error) -> BuildFault {
+    BuildFault { code, part: path.display().to_string(), message: format!("expected {expected}, found: {error}") }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// A warning where others than owner and group may read the private keys in `path`.
+#[cfg(unix)]
+fn exposed(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| {
+        format!(
+            "{}: every user of this machine may read these private keys (mode {:o}); make it 600 or 640",
+            path.display(),
+            mode & 0o777
+        )
+    })
+}
+
+#[cfg(not(unix))]
+fn exposed(_path: &Path) -> Option<String> {
+    None
+}

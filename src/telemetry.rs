@@ -1,0 +1,186 @@
+//! What claimsmith tells its operator: log lines and metrics. Every metric name and label stands here.
+//!
+//! Labels come from closed sets: routes, profile names, algorithms, error codes. Nothing of a session, a token or a key
+//! is ever a label or a log field; lines of other crates are let through from `warn` on, since some of them quote
+//! header values below it.
+
+use std::io::IsTerminal as _;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+use crate::code::ErrorCode;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Sends log lines of `level` and above to `writer`; where that is standard error, use [`init_logging`].
+pub fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync
+where
+    W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    let targets =
+        Targets::new().with_default(LevelFilter::WARN).with_target("claimsmith", LevelFilter::from_level(level));
+    let layer = match format {
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        LogFormat::Text => {
+            fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_target(false).with_writer(writer).boxed()
+        }
+    };
+    tracing_subscriber::registry().with(layer.with_filter(targets))
+}
+
+/// Sends log lines to standard error for the whole process. A second call changes nothing.
+pub fn init_logging(level: Level, format: LogFormat) {
+    let _ = tracing::subscriber::set_global_default(subscriber(level, format, std::io::stderr));
+}
+
+/// The metrics of one running service.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabel, Histogram>,
+    issued: Family<IssuedLabels, Counter>,
+    failures: Family<CodeLabel, Counter>,
+    ready: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RequestLabels {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RouteLabel {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct IssuedLabels {
+    profile: String,
+    alg: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct CodeLabel(ErrorCode);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics at zero. Every error code has its series from the start, so that a rate over it is never absent.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("claimsmith");
+        let requests = Family::default();
+        registry.register("http_requests", "Requests answered on the api listener", requests.clone());
+        let durations = Family::<RouteLabel, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from the request head to the answer",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        let issued = Family::default();
+        registry.register("tokens_issued", "Tokens signed", issued.clone());
+        let failures = Family::<CodeLabel, Counter>::default();
+        registry.register("failures", "Requests refused, by error code", failures.clone());
+        for code in ErrorCode::ALL {
+            let _ = failures.get_or_create(&CodeLabel(*code));
+        }
+        let ready = Gauge::default();
+        registry.register("ready", "1 while readiness answers 200", ready.clone());
+        let build = Family::<BuildLabels, Gauge>::default();
+        registry.register("build_info", "The version that runs; always 1", build.clone());
+        build.get_or_create(&BuildLabels).set(1);
+        Self { registry, requests, durations, issued, failures, ready }
+    }
+
+    /// Counts one answered request.
+    pub fn request(&self, route: &'static str, status: u16, seconds: f64) {
+        self.requests.get_or_create(&RequestLabels { route, status }).inc();
+        self.durations.get_or_create(&RouteLabel { route }).observe(seconds);
+    }
+
+    /// Counts one signed token.
+    pub fn issued(&self, profile: &str, alg: &'static str) {
+        self.issued.get_or_create(&IssuedLabels { profile: profile.to_owned(), alg }).inc();
+    }
+
+    /// Counts one refused request.
+    pub fn failure(&self, code: ErrorCode) {
+        self.failures.get_or_create(&CodeLabel(code)).inc();
+    }
+
+    /// Tells whether readiness answers 200.
+    pub fn set_ready(&self, is_ready: bool) {
+        self.ready.set(i64::from(is_ready));
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// The content type of [`Metrics::text`].
+pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// From a cached answer to one that is about to time out.
+const DURATION_BUCKETS: [f64; 13] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct BuildLabels;
+
+impl EncodeLabelSet for BuildLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("version", env!("CARGO_PKG_VERSION"))].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for RequestLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("route", self.route.to_owned()), ("status", self.status.to_string())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for RouteLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("route", self.route)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for IssuedLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("profile", self.profile.as_str()), ("alg", self.alg)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for CodeLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("code", self.0.as_str())].encode(encoder)
+    }
+}

@@ -1,0 +1,110 @@
+//! Recorded cases: a session and the claims that a template must make of it.
+
+use std::fmt;
+
+use super::{ClaimTemplate, RenderInput, RenderLimits};
+use crate::code::ErrorCode;
+use crate::json::{Json, NumberComparison, ReadLimits};
+use crate::session::Session;
+use crate::time::Timestamp;
+
+/// A session and the claims that were recorded for it.
+#[derive(Clone)]
+pub struct RecordedCase {
+    /// The name that faults use, usually the session's file.
+    pub name: String,
+    /// The session's text.
+    pub session: Vec<u8>,
+    /// The text of the claims.
+    pub claims: Vec<u8>,
+}
+
+/// How a case came out otherwise than recorded. A case is the operator's own sample, so its claims may be shown; they
+/// are shown by path and not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseFault {
+    /// The stable code: of the failure, or [`ErrorCode::TemplateRecordedCase`] for other claims.
+    pub code: ErrorCode,
+    /// The case.
+    pub case: String,
+    /// What was expected and what was found, a line for each difference.
+    pub message: String,
+}
+
+impl fmt::Display for CaseFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} [{}]", self.case, self.message, self.code)
+    }
+}
+
+impl RecordedCase {
+    /// Renders the case's session and compares the claims, numbers exactly.
+    ///
+    /// # Errors
+    /// [`CaseFault`] where the session or the claims cannot be read, the template refuses, or the claims differ.
+    pub fn run(
+        &self,
+        template: &ClaimTemplate,
+        profile: &str,
+        now: Timestamp,
+        limits: &RenderLimits,
+    ) -> Result<(), CaseFault> {
+        let fault = |code, message: String| CaseFault { code, case: self.name.clone(), message };
+        let session = Session::parse(&self.session, ReadLimits::default())
+            .map_err(|error| fault(error.code(), error.to_string()))?;
+        let expected = Json::parse(&self.claims, ReadLimits::default()).map_err(|error| {
+            fault(ErrorCode::TemplateRecordedCase, format!("the recorded claims are not readable: {error}"))
+        })?;
+        let input = RenderInput {
+            subject: session.subject(),
+            extra: session.extra(),
+            header: session.header(),
+            match_context: session.match_context(),
+            profile,
+            now,
+        };
+        let rendered = template.render(&input, limits).map_err(|error| fault(error.code(), error.to_string()))?;
+        let found = Json::parse(rendered.as_bytes(), ReadLimits { depth: 1024 })
+            .map_err(|error| fault(ErrorCode::ClaimsInvalid, format!("the rendered claims are not JSON: {error}")))?;
+        let differences = differences(&expected, &found, NumberComparison::Exact);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(fault(
+            ErrorCode::TemplateRecordedCase,
+            format!("the claims differ from the recorded ones\n  {}", differences.join("\n  ")),
+        ))
+    }
+}
+
+/// A line for each place where `found` is not `expected`, at most twenty.
+pub(crate) fn differences(expected: &Json<'_>, found: &Json<'_>, numbers: NumberComparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    compare("claims", expected, found, numbers, &mut lines);
+    lines.truncate(20);
+    lines
+}
+
+fn compare(path: &str, expected: &Json<'_>, found: &Json<'_>, numbers: NumberComparison, lines: &mut Vec<String>) {
+    match (expected, found) {
+        (Json::Object(left), Json::Object(right)) => {
+            for (name, value) in left.iter() {
+                let path = format!("{path}.{name}");
+                match right.member(name) {
+                    Some(other) => compare(&path, value, other, numbers, lines),
+                    None => lines.push(format!("{path}: expected {value}, found nothing")),
+                }
+            }
+            for (name, value) in right.iter().filter(|(name, _)| left.member(name).is_none()) {
+                lines.push(format!("{path}.{name}: expected nothing, found {value}"));
+            }
+        }
+        (Json::Array(left), Json::Array(right)) if left.len() == right.len() => {
+            for (index, (value, other)) in left.iter().zip(right).enumerate() {
+                compare(&format!("{path}[{index}]"), value, other, numbers, lines);
+            }
+        }
+        _ if expected.says_the_same(found, numbers) => {}
+        _ => lines.push(format!("{path}: expected {expected}, found {found}")),
+    }
+}

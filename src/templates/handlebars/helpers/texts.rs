@@ -1,0 +1,108 @@
+//! Helpers on text.
+
+use regex::RegexBuilder;
+
+use super::{Arguments, Stop};
+use crate::templates::handlebars::value::{Shape, Value};
+
+/// What a compiled pattern may take, so that one from a session cannot take the memory.
+const PATTERN_BYTES: usize = 256 * 1024;
+
+pub(super) fn upper<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    Ok(arguments.text(0)?.to_uppercase().into())
+}
+
+pub(super) fn lower<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    Ok(arguments.text(0)?.to_lowercase().into())
+}
+
+pub(super) fn trim<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    Ok(arguments.text(0)?.trim().to_owned().into())
+}
+
+pub(super) fn replace<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    let (text, old, new) = (arguments.text(0)?, arguments.text(1)?, arguments.text(2)?);
+    if old.is_empty() {
+        return Err(arguments.wrong(1, "a string that is not empty"));
+    }
+    // The result may be as large as the text times the new part, so it is paid for before it is made.
+    let count = text.matches(old).count();
+    arguments.meter.spend_bytes(count.saturating_mul(new.len()))?;
+    Ok(text.replace(old, new).into())
+}
+
+pub(super) fn has_prefix<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    Ok(Value::Bool(arguments.text(0)?.starts_with(arguments.text(1)?)))
+}
+
+pub(super) fn has_suffix<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    Ok(Value::Bool(arguments.text(0)?.ends_with(arguments.text(1)?)))
+}
+
+pub(super) fn trim_prefix<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    let (text, prefix) = (arguments.text(0)?, arguments.text(1)?);
+    Ok(text.strip_prefix(prefix).unwrap_or(text).to_owned().into())
+}
+
+pub(super) fn trim_suffix<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    let (text, suffix) = (arguments.text(0)?, arguments.text(1)?);
+    Ok(text.strip_suffix(suffix).unwrap_or(text).to_owned().into())
+}
+
+pub(super) fn split<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    let (text, separator) = (arguments.text(0)?, arguments.text(1)?);
+    if separator.is_empty() {
+        return Err(arguments.wrong(1, "a string that is not empty"));
+    }
+    arguments.meter.spend(text.matches(separator).count())?;
+    Ok(Value::list(text.split(separator).map(|part| part.to_owned().into()).collect()))
+}
+
+pub(super) fn join<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    let elements = arguments.elements(0)?;
+    let separator = if arguments.len() > 1 { arguments.text(1)? } else { "," };
+    arguments.meter.spend_bytes(separator.len().saturating_mul(elements.len()))?;
+    let mut joined = String::new();
+    for (index, element) in elements.to_vec().iter().enumerate() {
+        if index > 0 {
+            joined.push_str(separator);
+        }
+        arguments.push_scalar(element, 0, &mut joined)?;
+    }
+    Ok(joined.into())
+}
+
+pub(super) fn concat<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    if matches!(arguments.present(0)?.shape(), Shape::Array(_)) {
+        let mut all = Vec::new();
+        for index in 0..arguments.len() {
+            all.extend(arguments.elements(index)?.to_vec());
+        }
+        return Ok(Value::list(all));
+    }
+    let mut joined = String::new();
+    for index in 0..arguments.len() {
+        let value = arguments.present(index)?;
+        arguments.push_scalar(value, index, &mut joined)?;
+    }
+    Ok(joined.into())
+}
+
+pub(super) fn regex_match<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    let (text, pattern) = (arguments.text(0)?, arguments.text(1)?);
+    // Matching is linear in the text, with the size of the pattern as the factor.
+    arguments.meter.spend_bytes(text.len().saturating_mul(1 + pattern.len() / 16))?;
+    if let Some(compiled) = arguments.pattern {
+        return Ok(Value::Bool(compiled.is_match(text)));
+    }
+    arguments.meter.spend(100 + pattern.len())?;
+    match compile_pattern(pattern) {
+        Ok(compiled) => Ok(Value::Bool(compiled.is_match(text))),
+        Err(_) => Err(arguments.wrong(1, "a regular expression of moderate size")),
+    }
+}
+
+/// Compiles a pattern, bounded in size.
+pub(in crate::templates::handlebars) fn compile_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).nest_limit(64).build()
+}

@@ -1,0 +1,648 @@
+//! Runs a compiled template over a session: one pass, nothing of the session copied, every step counted.
+
+use std::rc::Rc;
+
+use super::helpers::{Arguments, Body, Lazy};
+use super::program::{Base, Branch, Call, Expr, LoopFact, Op, Path, Site};
+use super::value::{Elements, Members, Shape, Text, Value};
+use super::writer::{Full, Writer};
+use super::{HandlebarsTemplate, Missing};
+use crate::code::ErrorCode;
+use crate::json::{Json, Number};
+use crate::templates::{RenderError, RenderInput, RenderLimits};
+
+/// Why an expression gives no value.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It needs something that is not there; where it stands decides what follows.
+    Missing(Rc<str>),
+    Failed(Box<RenderError>),
+}
+
+impl From<RenderError> for Stop {
+    fn from(error: RenderError) -> Self {
+        Stop::Failed(Box::new(error))
+    }
+}
+
+/// Counts the work of one rendering.
+#[derive(Debug)]
+pub(super) struct Meter {
+    left: u64,
+    limit: u64,
+}
+
+impl Meter {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { left: limit, limit }
+    }
+
+    /// Takes `steps`, or says that there are no more.
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), RenderError> {
+        let steps = u64::try_from(steps).unwrap_or(u64::MAX);
+        match self.left.checked_sub(steps) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => {
+                self.left = 0;
+                Err(RenderError::new(
+                    ErrorCode::TemplateLimit,
+                    format!("expected at most {} steps of work, the template needs more for this session", self.limit),
+                ))
+            }
+        }
+    }
+
+    /// The steps that looking at `bytes` of text costs.
+    pub(super) fn spend_bytes(&mut self, bytes: usize) -> Result<(), RenderError> {
+        self.spend(1 + bytes / 64)
+    }
+}
+
+/// The context of a block.
+struct Frame<'r> {
+    value: Value<'r>,
+    /// The expression it came from, for errors.
+    origin: Option<&'r Expr>,
+    round: Option<Round<'r>>,
+}
+
+struct Round<'r> {
+    index: usize,
+    is_last: bool,
+    key: Option<Text<'r>>,
+}
+
+pub(super) struct Renderer<'r> {
+    template: &'r HandlebarsTemplate,
+    input: &'r RenderInput<'r>,
+    limits: RenderLimits,
+    meter: Meter,
+    writer: Writer,
+    frames: Vec<Frame<'r>>,
+    locals: Vec<Value<'r>>,
+    depth: usize,
+}
+
+impl<'r> Renderer<'r> {
+    pub(super) fn run(
+        template: &'r HandlebarsTemplate,
+        input: &'r RenderInput<'r>,
+        limits: &RenderLimits,
+    ) -> Result<String, RenderError> {
+        let mut renderer = Self {
+            template,
+            input,
+            limits: *limits,
+            meter: Meter::new(limits.work),
+            writer: Writer::new(limits.output_bytes, limits.depth),
+            frames: vec![Frame { value: Value::Root, origin: None, round: None }],
+            locals: Vec::new(),
+            depth: 0,
+        };
+        renderer.ops(&template.program)?;
+        Ok(renderer.writer.finish())
+    }
+
+    fn full(&self, full: Full) -> RenderError {
+        match full {
+            Full::Bytes => RenderError::new(
+                ErrorCode::TemplateLimit,
+                format!(
+                    "expected at most {} bytes of claims, the template writes more for this session",
+                    self.limits.output_bytes
+                ),
+            ),
+            Full::Depth => RenderError::new(
+                ErrorCode::TemplateLimit,
+                format!(
+                    "expected at most {} arrays, objects and blocks inside each other, found more",
+                    self.limits.depth
+                ),
+            ),
+        }
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), Full>) -> Result<(), RenderError> {
+        write(&mut self.writer).map_err(|full| self.full(full))
+    }
+
+    fn place(&self, error: RenderError, site: Site) -> RenderError {
+        error.at(self.template.place(site))
+    }
+
+    fn ops(&mut self, ops: &'r [Op]) -> Result<(), RenderError> {
+        ops.iter().try_for_each(|op| self.op(op))
+    }
+
+    fn op(&mut self, op: &'r Op) -> Result<(), RenderError> {
+        match op {
+            Op::Open(bracket) => self.write(|writer| writer.open(*bracket)),
+            Op::Close => self.write(Writer::close),
+            Op::Name(quoted) => self.write(|writer| writer.name(quoted)),
+            Op::Scalar(text) => self.whole(|writer| writer.raw(text)),
+            Op::NameStart => self.write(Writer::name_start),
+            Op::StringStart => self.write(Writer::string_start),
+            Op::Text(text) => self.write(|writer| writer.raw(text)),
+            Op::NameEnd => self.write(Writer::name_end),
+            Op::StringEnd => self.write(Writer::string_end),
+            Op::Value(expr) | Op::Document(expr) => {
+                let is_document = matches!(op, Op::Document(_));
+                self.value(expr, is_document).map_err(|error| self.place(error, expr.site()))
+            }
+            Op::Part(expr) => self.part(expr).map_err(|error| self.place(error, expr.site())),
+            Op::If { branches, otherwise } => self.choose(branches, otherwise),
+            Op::Each { over, local, index_local, body, otherwise } => {
+                self.each(over, (*local, *index_local), body, otherwise.as_deref())
+            }
+            Op::With { value, local, body, otherwise } => self.with(value, *local, body, otherwise.as_deref()),
+            Op::Let { values, body } => self.scoped(None, values, body),
+            Op::Partial { context, values, body } => self.scoped(context.as_ref(), values, body),
+        }
+    }
+
+    /// Writes one whole value.
+    fn whole(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), Full>) -> Result<(), RenderError> {
+        self.write(|writer| {
+            writer.begin_value()?;
+            write(writer)?;
+            writer.end_value();
+            Ok(())
+        })
+    }
+
+    fn value(&mut self, expr: &'r Expr, is_document: bool) -> Result<(), RenderError> {
+        let value = self.eval(expr)?;
+        if is_document && !matches!(value.shape(), Shape::Object(_)) {
+            if let Value::Missing(why) = &value {
+                return Err(missing(why));
+            }
+            return Err(RenderError::new(
+                ErrorCode::ClaimsNotAnObject,
+                format!("expected an object as the claims, {} is {}", self.shown(expr), value.kind()),
+            ));
+        }
+        if let Value::Missing(why) = &value {
+            return match self.template.missing {
+                Missing::Error => Err(missing(why)),
+                Missing::AsNull => self.whole(|writer| writer.raw("null")),
+                Missing::Omit => self.whole(|writer| {
+                    writer.drop_item();
+                    Ok(())
+                }),
+            };
+        }
+        self.write(Writer::begin_value)?;
+        self.encode(&value)?;
+        self.writer.end_value();
+        Ok(())
+    }
+
+    fn part(&mut self, expr: &'r Expr) -> Result<(), RenderError> {
+        let value = self.eval(expr)?;
+        self.meter.spend(1)?;
+        let why = match value.shape() {
+            Shape::Text(text) => return self.write(|writer| writer.escaped(text)),
+            Shape::Number(number) => return self.write(|writer| writer.raw(number.token())),
+            Shape::Bool(value) => return self.write(|writer| writer.raw(if value { "true" } else { "false" })),
+            Shape::Array(_) | Shape::Object(_) => {
+                return Err(RenderError::new(
+                    ErrorCode::TemplateWrongType,
+                    format!(
+                        "expected a string, number or boolean inside a string, {} is {}",
+                        self.shown(expr),
+                        value.kind()
+                    ),
+                ));
+            }
+            Shape::Null => format!("{} is null, and a string needs text", self.shown(expr)).into(),
+            Shape::Missing => match &value {
+                Value::Missing(why) => Rc::clone(why),
+                _ => return Err(whole_session()),
+            },
+        };
+        match self.template.missing {
+            Missing::Error => Err(missing(&why)),
+            Missing::AsNull => Ok(()),
+            Missing::Omit => {
+                self.writer.drop_item();
+                Ok(())
+            }
+        }
+    }
+
+    fn encode(&mut self, value: &Value<'r>) -> Result<(), RenderError> {
+        match value {
+            Value::Json(json) => return self.encode_json(json),
+            Value::Root => return Err(whole_session()),
+            _ => {}
+        }
+        self.meter.spend(1)?;
+        match value.shape() {
+            Shape::Missing | Shape::Null => self.write(|writer| writer.raw("null")),
+            Shape::Bool(value) => self.write(|writer| writer.raw(if value { "true" } else { "false" })),
+            Shape::Number(number) => self.write(|writer| writer.raw(number.token())),
+            Shape::Text(text) => self.write(|writer| writer.quoted(text)),
+            Shape::Array(elements) => {
+                self.write(|writer| writer.descend().and_then(|()| writer.raw("[")))?;
+                for (index, element) in elements.to_vec().iter().enumerate() {
+                    if index > 0 {
+                        self.write(|writer| writer.raw(","))?;
+                    }
+                    self.encode(element)?;
+                }
+                self.writer.ascend();
+                self.write(|writer| writer.raw("]"))
+            }
+            Shape::Object(members) => {
+                self.write(|writer| writer.descend().and_then(|()| writer.raw("{")))?;
+                for (index, (name, member)) in members.to_vec().iter().enumerate() {
+                    if index > 0 {
+                        self.write(|writer| writer.raw(","))?;
+                    }
+                    self.write(|writer| writer.quoted(name.as_str()).and_then(|()| writer.raw(":")))?;
+                    self.encode(member)?;
+                }
+                self.writer.ascend();
+                self.write(|writer| writer.raw("}"))
+            }
+        }
+    }
+
+    fn encode_json(&mut self, json: &Json<'_>) -> Result<(), RenderError> {
+        self.meter.spend(1)?;
+        match json {
+            Json::Null => self.write(|writer| writer.raw("null")),
+            Json::Bool(value) => self.write(|writer| writer.raw(if *value { "true" } else { "false" })),
+            Json::Number(number) => self.write(|writer| writer.raw(number.token())),
+            Json::String(text) => self.write(|writer| writer.quoted(text)),
+            Json::Array(elements) => {
+                self.write(|writer| writer.descend().and_then(|()| writer.raw("[")))?;
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        self.write(|writer| writer.raw(","))?;
+                    }
+                    self.encode_json(element)?;
+                }
+                self.writer.ascend();
+                self.write(|writer| writer.raw("]"))
+            }
+            Json::Object(object) => {
+                self.write(|writer| writer.descend().and_then(|()| writer.raw("{")))?;
+                for (index, (name, member)) in object.iter().enumerate() {
+                    if index > 0 {
+                        self.write(|writer| writer.raw(","))?;
+                    }
+                    self.write(|writer| writer.quoted(name).and_then(|()| writer.raw(":")))?;
+                    self.encode_json(member)?;
+                }
+                self.writer.ascend();
+                self.write(|writer| writer.raw("}"))
+            }
+        }
+    }
+
+    fn choose(&mut self, branches: &'r [Branch], otherwise: &'r [Op]) -> Result<(), RenderError> {
+        for branch in branches {
+            let holds = self.eval(&branch.test).map_err(|error| self.place(error, branch.test.site()))?.is_truthy();
+            if holds != branch.negated {
+                return self.nested(&branch.body);
+            }
+        }
+        self.nested(otherwise)
+    }
+
+    fn nested(&mut self, ops: &'r [Op]) -> Result<(), RenderError> {
+        if self.depth >= self.limits.depth {
+            return Err(self.full(Full::Depth));
+        }
+        self.depth += 1;
+        self.ops(ops)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn each(
+        &mut self,
+        over: &'r Expr,
+        (local, index_local): (Option<usize>, Option<usize>),
+        body: &'r [Op],
+        otherwise: Option<&'r [Op]>,
+    ) -> Result<(), RenderError> {
+        let collection = self.eval(over).map_err(|error| self.place(error, over.site()))?;
+        let is_empty = match collection.shape() {
+            Shape::Array(elements) => elements.len() == 0,
+            Shape::Object(members) => members.len() == 0,
+            Shape::Null => true,
+            Shape::Missing if otherwise.is_some() || self.template.missing != Missing::Error => true,
+            Shape::Missing => {
+                let error = match &collection {
+                    Value::Missing(why) => missing(why),
+                    _ => whole_session(),
+                };
+                return Err(self.place(error, over.site()));
+            }
+            Shape::Bool(_) | Shape::Number(_) | Shape::Text(_) => {
+                let error = RenderError::new(
+                    ErrorCode::TemplateWrongType,
+                    format!(
+                        "expected an array or an object for {{{{#each}}}}, {} is {}",
+                        self.shown(over),
+                        collection.kind()
+                    ),
+                );
+                return Err(self.place(error, over.site()));
+            }
+        };
+        if is_empty {
+            return otherwise.map_or(Ok(()), |ops| self.nested(ops));
+        }
+        let (length, members) = match collection.shape() {
+            Shape::Array(elements) => (elements.len(), None),
+            Shape::Object(members) => (members.len(), Some(members.to_vec())),
+            _ => (0, None),
+        };
+        let bound = self.locals.len();
+        for index in 0..length {
+            self.meter.spend(1).map_err(|error| self.place(error, over.site()))?;
+            let (key, value) = match &members {
+                Some(members) => {
+                    members.get(index).map_or((None, None), |(key, value)| (Some(key.clone()), Some(value.clone())))
+                }
+                None => match collection.shape() {
+                    Shape::Array(elements) => (None, elements.at(index)),
+                    _ => (None, None),
+                },
+            };
+            let Some(value) = value else { break };
+            let mark = match &key {
+                Some(key) => Value::Text(key.clone()),
+                None => Value::Number(Number::from(index)),
+            };
+            self.locals.extend(local.map(|_| value.clone()));
+            self.locals.extend(index_local.map(|_| mark));
+            let round = Round { index, is_last: index + 1 == length, key };
+            self.frames.push(Frame { value, origin: Some(over), round: Some(round) });
+            self.nested(body)?;
+            self.frames.pop();
+            self.locals.truncate(bound);
+        }
+        Ok(())
+    }
+
+    fn with(
+        &mut self,
+        expr: &'r Expr,
+        local: Option<usize>,
+        body: &'r [Op],
+        otherwise: Option<&'r [Op]>,
+    ) -> Result<(), RenderError> {
+        let value = self.eval(expr).map_err(|error| self.place(error, expr.site()))?;
+        if !value.is_truthy() {
+            return match (otherwise, &value) {
+                (Some(ops), _) => self.nested(ops),
+                (None, Value::Missing(why)) if self.template.missing == Missing::Error => {
+                    Err(self.place(missing(why), expr.site()))
+                }
+                (None, _) => Ok(()),
+            };
+        }
+        let bound = self.locals.len();
+        self.locals.extend(local.map(|_| value.clone()));
+        self.frames.push(Frame { value, origin: Some(expr), round: None });
+        self.nested(body)?;
+        self.frames.pop();
+        self.locals.truncate(bound);
+        Ok(())
+    }
+
+    fn scoped(&mut self, context: Option<&'r Expr>, values: &'r [Expr], body: &'r [Op]) -> Result<(), RenderError> {
+        let bound = self.locals.len();
+        let mut bound_values = Vec::with_capacity(values.len());
+        for expr in values {
+            bound_values.push(self.eval(expr).map_err(|error| self.place(error, expr.site()))?);
+        }
+        if let Some(expr) = context {
+            let value = self.eval(expr).map_err(|error| self.place(error, expr.site()))?;
+            self.frames.push(Frame { value, origin: Some(expr), round: None });
+        }
+        self.locals.extend(bound_values);
+        self.nested(body)?;
+        self.locals.truncate(bound);
+        if context.is_some() {
+            self.frames.pop();
+        }
+        Ok(())
+    }
+
+    /// The value of an expression; what it lacks becomes [`Value::Missing`].
+    fn eval(&mut self, expr: &'r Expr) -> Result<Value<'r>, RenderError> {
+        self.meter.spend(1)?;
+        match expr {
+            Expr::Literal(json, _) => Ok(Value::Json(json)),
+            Expr::Path(path) => self.path(path),
+            Expr::Call(call) => self.call(call),
+        }
+    }
+
+    fn call(&mut self, call: &'r Call) -> Result<Value<'r>, RenderError> {
+        let result = match call.helper.body {
+            Body::Lazy(lazy) => self.lazy(lazy, call),
+            Body::Eager(function) => {
+                let mut values = Vec::with_capacity(call.arguments.len());
+                for argument in &call.arguments {
+                    values.push(self.eval(argument)?);
+                }
+                let mut meter = std::mem::replace(&mut self.meter, Meter::new(0));
+                let shown = |index: usize| call.arguments.get(index).map_or_else(String::new, |expr| self.shown(expr));
+                let result = function(&mut Arguments {
+                    name: call.helper.name,
+                    values: &values,
+                    pattern: call.pattern.as_deref(),
+                    meter: &mut meter,
+                    shown: &shown,
+                });
+                self.meter = meter;
+                result
+            }
+        };
+        match result {
+            Ok(value) => Ok(value),
+            Err(Stop::Missing(why)) => Ok(Value::Missing(why)),
+            Err(Stop::Failed(error)) => Err(self.place(*error, call.site)),
+        }
+    }
+
+    fn lazy(&mut self, lazy: Lazy, call: &'r Call) -> Result<Value<'r>, Stop> {
+        let mut last = Value::Missing("nothing was given".into());
+        for (index, argument) in call.arguments.iter().enumerate() {
+            if lazy == Lazy::Required && index > 0 {
+                break;
+            }
+            last = self.eval(argument)?;
+            match lazy {
+                Lazy::And if !last.is_truthy() => return Ok(Value::Bool(false)),
+                Lazy::Or if last.is_truthy() => return Ok(Value::Bool(true)),
+                Lazy::Default | Lazy::Coalesce if !last.is_absent() => return Ok(last),
+                _ => {}
+            }
+        }
+        match lazy {
+            Lazy::And => Ok(Value::Bool(true)),
+            Lazy::Or => Ok(Value::Bool(false)),
+            Lazy::Default | Lazy::Coalesce => Ok(last),
+            Lazy::Required if !last.is_absent() => Ok(last),
+            Lazy::Required => {
+                let why = match (call.arguments.get(1), &last) {
+                    (Some(Expr::Literal(Json::String(message), _)), _) => message.to_string(),
+                    (_, Value::Missing(why)) => why.to_string(),
+                    _ => format!(
+                        "{} is null, and it is required",
+                        call.arguments.first().map_or_else(String::new, |expr| self.shown(expr))
+                    ),
+                };
+                Err(RenderError::new(ErrorCode::TemplateMissingValue, why).into())
+            }
+        }
+    }
+
+    fn path(&mut self, path: &'r Path) -> Result<Value<'r>, RenderError> {
+        let mut value = match path.base {
+            Base::Root => Value::Root,
+            Base::Context(index) => self.frames.get(index).map_or(Value::Root, |frame| frame.value.clone()),
+            Base::Local(index) => self.locals.get(index).cloned().unwrap_or(Value::Root),
+            Base::Loop(index, fact) => {
+                let round = self.frames.get(index).and_then(|frame| frame.round.as_ref());
+                match (fact, round) {
+                    (LoopFact::First, Some(round)) => Value::Bool(round.index == 0),
+                    (LoopFact::Last, Some(round)) => Value::Bool(round.is_last),
+                    (LoopFact::Index, Some(round)) => Value::Number(Number::from(round.index)),
+                    (LoopFact::Key, Some(Round { key: Some(key), .. })) => Value::Text(key.clone()),
+                    (LoopFact::Key, Some(round)) => Value::Number(Number::from(round.index)),
+                    (_, None) => Value::Missing("there is no loop here".into()),
+                }
+            }
+        };
+        for (index, key) in path.keys.iter().enumerate() {
+            if matches!(value, Value::Missing(_)) {
+                return Ok(value);
+            }
+            match self.step(&value, &key.name, key.index)? {
+                Some(next) => value = next,
+                None => return Ok(Value::Missing(self.lost(path, index, &value).into())),
+            }
+        }
+        Ok(value)
+    }
+
+    /// One step down from `value`.
+    fn step(&mut self, value: &Value<'r>, name: &str, index: Option<usize>) -> Result<Option<Value<'r>>, RenderError> {
+        if let Value::Root = value {
+            return Ok(match name {
+                "Subject" => Some(Value::Text(Text::Borrowed(self.input.subject))),
+                "Profile" => Some(Value::Text(Text::Borrowed(self.input.profile))),
+                "Extra" => Some(Value::Json(self.input.extra)),
+                "Header" => Some(Value::Json(self.input.header)),
+                "MatchContext" => Some(Value::Json(self.input.match_context)),
+                _ => None,
+            });
+        }
+        match value.shape() {
+            Shape::Object(members) => {
+                self.meter.spend(1 + members.len() / 16)?;
+                let is_match_context =
+                    matches!(value, Value::Json(json) if std::ptr::eq(*json, self.input.match_context));
+                Ok(members.member(if is_match_context { wire_name(name) } else { name }))
+            }
+            Shape::Array(elements) => Ok(index.and_then(|index| elements.at(index))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Says where `path` ends: its key at `index` is not in `parent`.
+    fn lost(&self, path: &Path, index: usize, parent: &Value<'r>) -> String {
+        let whole = self.shown_path(path, path.keys.len());
+        let before = self.shown_path(path, index);
+        let before = if before.is_empty() { "the session".to_owned() } else { before };
+        match parent.shape() {
+            Shape::Object(_) => format!("{whole} is missing ({before} has no such member)"),
+            Shape::Array(elements) if path.keys.get(index).is_some_and(|key| key.index.is_some()) => {
+                format!("{whole} is missing ({before} has {} elements)", elements.len())
+            }
+            _ => format!("{whole} is missing ({before} is {})", parent.kind()),
+        }
+    }
+
+    /// The expression as an error names it: from the top of the session where that is known.
+    fn shown(&self, expr: &Expr) -> String {
+        match expr {
+            Expr::Literal(json, _) => format!("the literal ({})", json.kind()),
+            Expr::Path(path) => self.shown_path(path, path.keys.len()),
+            Expr::Call(call) => format!("({} …)", call.helper.name),
+        }
+    }
+
+    fn shown_path(&self, path: &Path, keys: usize) -> String {
+        let mut shown = match path.base {
+            Base::Root => String::new(),
+            Base::Context(index) => self.shown_frame(index),
+            Base::Local(_) | Base::Loop(..) => path.shown.clone(),
+        };
+        for key in path.keys.iter().take(keys) {
+            if !shown.is_empty() {
+                shown.push('.');
+            }
+            let is_plain = key.name.chars().all(|c| c.is_alphanumeric() || "-_$:".contains(c)) && !key.name.is_empty();
+            if is_plain {
+                shown.push_str(&key.name);
+            } else {
+                shown.extend(["[", &key.name, "]"]);
+            }
+        }
+        shown
+    }
+
+    fn shown_frame(&self, index: usize) -> String {
+        let Some(frame) = self.frames.get(index) else { return String::new() };
+        let origin = frame.origin.map_or_else(String::new, |expr| self.shown(expr));
+        match &frame.round {
+            // A key is the session's data, so it is not shown.
+            Some(Round { key: Some(_), .. }) => format!("{origin}.[…]"),
+            Some(round) => format!("{origin}.{}", round.index),
+            None => origin,
+        }
+    }
+}
+
+/// The wire name of a member of the match context, where `name` is Oathkeeper's Go name.
+fn wire_name(name: &str) -> &str {
+    match name {
+        "RegexpCaptureGroups" => "regexp_capture_groups",
+        "URL" => "url",
+        "Method" => "method",
+        "Header" => "header",
+        _ => name,
+    }
+}
+
+fn missing(why: &str) -> RenderError {
+    RenderError::new(ErrorCode::TemplateMissingValue, why)
+}
+
+fn whole_session() -> RenderError {
+    RenderError::new(
+        ErrorCode::TemplateWrongType,
+        "expected a value, found the whole session: name one of its members, such as Extra",
+    )
+}
+
+/// One step down from a value that is not the session itself, for helpers.
+pub(super) fn member_of<'r>(value: &Value<'r>, name: &str) -> Option<Value<'r>> {
+    match value.shape() {
+        Shape::Object(members) => Members::member(&members, name),
+        Shape::Array(elements) => name.parse().ok().and_then(|index| Elements::at(&elements, index)),
+        _ => None,
+    }
+}

@@ -1,0 +1,159 @@
+//! Claims templates: text that becomes one JSON object over a session.
+//!
+//! [`ClaimTemplate`] is the one door. Behind it stand two engines, Handlebars for claimsmith's own templates and Go's
+//! text/template for Oathkeeper's; both decide escaping by the JSON position, so no session value can change the
+//! structure of a token. A template reads a [`RenderInput`] and nothing else: no file, no environment, no secret.
+
+mod cases;
+mod error;
+pub mod handlebars;
+
+pub(crate) use cases::differences;
+pub use cases::{CaseFault, RecordedCase};
+pub use error::{CompileError, Place, RenderError, TemplateFault};
+pub use handlebars::{HelperDoc, Missing, helper_reference};
+
+use std::fmt;
+
+use crate::code::ErrorCode;
+use crate::json::Json;
+use crate::time::Timestamp;
+use handlebars::{HandlebarsOptions, HandlebarsTemplate, Source};
+
+/// The language of a template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Syntax {
+    /// Go's text/template with the functions that Oathkeeper adds.
+    Go,
+    /// Handlebars, claimsmith's own.
+    #[default]
+    Handlebars,
+}
+
+/// A template as it is written.
+#[derive(Clone, Debug)]
+pub struct TemplateText {
+    /// The name that errors use, usually the file.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
+/// A partial and the name that templates call it by.
+#[derive(Clone, Debug)]
+pub struct Partial {
+    /// What stands in `{{> name}}`.
+    pub name: String,
+    /// Its text.
+    pub source: TemplateText,
+}
+
+/// How a template is compiled for a profile.
+#[derive(Clone, Copy, Debug)]
+pub struct CompileOptions {
+    /// What a missing value means.
+    pub missing: Missing,
+    /// Whether the profile sets `aud`, so that the template may not.
+    pub audience_configured: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self { missing: Missing::Error, audience_configured: false }
+    }
+}
+
+/// A compiled template: everything that can be refused without a session has been.
+#[derive(Debug)]
+pub struct ClaimTemplate {
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Handlebars(HandlebarsTemplate),
+}
+
+/// What a template may read. The same input gives the same claims.
+#[derive(Clone, Copy)]
+pub struct RenderInput<'s> {
+    /// The session's subject.
+    pub subject: &'s str,
+    /// `extra`: an object or null.
+    pub extra: &'s Json<'s>,
+    /// `header`: an object of arrays of strings, or null.
+    pub header: &'s Json<'s>,
+    /// `match_context`: an object or null, member names as on the wire.
+    pub match_context: &'s Json<'s>,
+    /// The name of the profile that a token is made for.
+    pub profile: &'s str,
+    /// The time now. Only Go templates can read it.
+    pub now: Timestamp,
+}
+
+/// What one rendering may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct RenderLimits {
+    /// Bytes of rendered claims.
+    pub output_bytes: usize,
+    /// Blocks, partials and values inside each other.
+    pub depth: usize,
+    /// Steps: an expression, an iteration, and each value a helper looks at count one.
+    pub work: u64,
+}
+
+impl Default for RenderLimits {
+    fn default() -> Self {
+        Self { output_bytes: 64 * 1024, depth: 128, work: 100_000 }
+    }
+}
+
+impl ClaimTemplate {
+    /// Compiles `template`. Go templates know neither partials nor options: Oathkeeper has none.
+    ///
+    /// # Errors
+    /// Every fault of the template and its partials that can be seen without a session.
+    pub fn compile(
+        syntax: Syntax,
+        template: &TemplateText,
+        partials: &[Partial],
+        options: CompileOptions,
+    ) -> Result<Self, CompileError> {
+        let engine = match syntax {
+            Syntax::Go => {
+                let message = "expected a Handlebars template, found a Go template, which this version cannot render";
+                let fault = TemplateFault::new(ErrorCode::TemplateSyntax, &template.name, &template.text, 0, message);
+                return Err(CompileError::new(fault, Vec::new()));
+            }
+            Syntax::Handlebars => {
+                let partials: Vec<(&str, Source<'_>)> =
+                    partials.iter().map(|partial| (partial.name.as_str(), source(&partial.source))).collect();
+                let options =
+                    HandlebarsOptions { missing: options.missing, audience_configured: options.audience_configured };
+                Engine::Handlebars(HandlebarsTemplate::compile(source(template), &partials, &options)?)
+            }
+        };
+        Ok(Self { engine })
+    }
+
+    /// Renders the claims over `input`, as the text of one JSON value.
+    ///
+    /// # Errors
+    /// [`RenderError`] with the place in the template and the path in the session, never with a value of it.
+    pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
+        match &self.engine {
+            Engine::Handlebars(template) => template.render(input, limits),
+        }
+    }
+}
+
+fn source(text: &TemplateText) -> Source<'_> {
+    Source { name: &text.name, text: &text.text }
+}
+
+impl fmt::Debug for RenderInput<'_> {
+    /// Names the profile and nothing of the session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderInput").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
