@@ -1,6 +1,6 @@
 //! From files to a generation: reads what the configuration names, and holds the generation that requests use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,13 +33,11 @@ impl LiveMint {
     }
 }
 
-/// Reads everything that `config` names.
-///
-/// # Errors
-/// [`BuildError`] with every file and folder that cannot be read.
-pub fn read_parts(config: &Config) -> Result<GenerationParts, BuildError> {
+/// Reads everything that `config` names, and a fault for each file or folder that cannot be read.
+fn read_parts(config: &Config) -> (GenerationParts, Vec<BuildFault>) {
     let mut faults = Vec::new();
     let mut parts = GenerationParts {
+        profiles: profile_specs(config),
         limits: RenderLimits {
             output_bytes: config.limits.claims,
             work: config.limits.template_work,
@@ -47,54 +45,52 @@ pub fn read_parts(config: &Config) -> Result<GenerationParts, BuildError> {
         },
         ..GenerationParts::default()
     };
-    parts.profiles = profile_specs(config);
-    for profile in config.profiles.values() {
-        let KeySource::File(path) = &profile.jwks;
-        let set = path.display().to_string();
-        if !parts.key_sets.contains_key(&set) {
-            match fs::read(path) {
-                Ok(bytes) => {
-                    parts.key_sets.insert(set, Zeroizing::new(bytes));
+    let paths: BTreeSet<&PathBuf> = config
+        .profiles
+        .values()
+        .map(|profile| {
+            let KeySource::File(path) = &profile.jwks;
+            path
+        })
+        .collect();
+    for path in paths {
+        match fs::read(path) {
+            Ok(bytes) => {
+                parts.key_sets.insert(path.display().to_string(), Zeroizing::new(bytes));
+            }
+            Err(error) => {
+                let mut fault = unreadable(ErrorCode::KeySetInvalid, path, "a readable JWK Set", &error);
+                if error.kind() == io::ErrorKind::NotFound {
+                    fault.message.push_str(&format!("; make one: claimsmith keys generate --out {}", fault.part));
                 }
-                Err(error) => faults.push(unreadable(ErrorCode::KeySetInvalid, path, "a readable JWK Set", &error)),
+                faults.push(fault);
             }
         }
     }
-    match read_templates(&config.templates) {
-        Ok((templates, partials)) => {
-            parts.templates = templates;
-            parts.partials = partials;
-        }
-        Err(error) => faults.extend(error.faults),
-    }
-    if faults.is_empty() { Ok(parts) } else { Err(BuildError { faults }) }
+    let (templates, partials) = read_templates(&config.templates, &mut faults);
+    parts.templates = templates;
+    parts.partials = partials;
+    (parts, faults)
 }
 
 /// Reads a folder of templates: `<name>/claims.hbs` with `<case>.session.json` and `<case>.claims.json` beside it, and
 /// `_partials/<name>.hbs`.
-///
-/// # Errors
-/// [`BuildError`] with every file and folder that cannot be read or is half there.
-pub fn read_templates(folder: &Path) -> Result<(BTreeMap<String, TemplateFiles>, Vec<Partial>), BuildError> {
-    let mut faults = Vec::new();
+fn read_templates(folder: &Path, faults: &mut Vec<BuildFault>) -> (BTreeMap<String, TemplateFiles>, Vec<Partial>) {
     let mut templates = BTreeMap::new();
     let mut partials = Vec::new();
-    for path in entries(folder, "a folder of templates", &mut faults) {
+    for path in entries(folder, "a folder of templates", faults) {
         let name = file_name(&path);
         if name == "_partials" {
-            match read_partials(&path) {
-                Ok(found) => partials = found,
-                Err(error) => faults.extend(error.faults),
-            }
+            partials = partials_in(&path, faults);
         } else if path.is_dir()
             && !name.starts_with('.')
-            && let Some(text) = read_text(&path.join("claims.hbs"), &mut faults)
+            && let Some(text) = read_text(&path.join("claims.hbs"), faults)
         {
-            let cases = read_cases(&path, &mut faults);
+            let cases = read_cases(&path, faults);
             templates.insert(name, TemplateFiles { syntax: Syntax::Handlebars, text, cases });
         }
     }
-    if faults.is_empty() { Ok((templates, partials)) } else { Err(BuildError { faults }) }
+    (templates, partials)
 }
 
 /// Reads a folder of partials, `<name>.hbs` each.
@@ -103,16 +99,21 @@ pub fn read_templates(folder: &Path) -> Result<(BTreeMap<String, TemplateFiles>,
 /// [`BuildError`] with every file that cannot be read.
 pub fn read_partials(folder: &Path) -> Result<Vec<Partial>, BuildError> {
     let mut faults = Vec::new();
+    let partials = partials_in(folder, &mut faults);
+    if faults.is_empty() { Ok(partials) } else { Err(BuildError { faults }) }
+}
+
+fn partials_in(folder: &Path, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
     let mut partials = Vec::new();
-    for path in entries(folder, "a folder of partials", &mut faults) {
+    for path in entries(folder, "a folder of partials", faults) {
         if path.extension().is_some_and(|extension| extension == "hbs")
-            && let Some(source) = read_text(&path, &mut faults)
+            && let Some(source) = read_text(&path, faults)
         {
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             partials.push(Partial { name, source });
         }
     }
-    if faults.is_empty() { Ok(partials) } else { Err(BuildError { faults }) }
+    partials
 }
 
 /// Reads, builds and proves the generation that `config` describes; the second part is notes for the operator.
@@ -120,10 +121,18 @@ pub fn read_partials(folder: &Path) -> Result<Vec<Partial>, BuildError> {
 /// # Errors
 /// [`BuildError`] with every fault, of files first, then of what stands in them.
 pub fn load(config: &Config, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
-    let parts = read_parts(config)?;
-    let (mint, mut notes) = Mint::build(&parts, now)?;
-    notes.extend(parts.key_sets.keys().filter_map(|path| exposed(Path::new(path))));
-    Ok((mint, notes))
+    let (parts, mut faults) = read_parts(config);
+    match Mint::build(&parts, now) {
+        Ok((mint, mut notes)) if faults.is_empty() => {
+            notes.extend(parts.key_sets.keys().filter_map(|path| exposed(Path::new(path))));
+            Ok((mint, notes))
+        }
+        Ok(_) => Err(BuildError { faults }),
+        Err(error) => {
+            faults.extend(error.faults);
+            Err(BuildError { faults })
+        }
+    }
 }
 
 /// The profiles of `config`, as the mint takes them.

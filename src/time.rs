@@ -51,7 +51,7 @@ impl Timestamp {
         let bytes = text.as_bytes();
         let number = |from: usize, to: usize| -> Option<i64> {
             let digits = bytes.get(from..to)?;
-            digits.iter().all(u8::is_ascii_digit).then(|| ())?;
+            digits.iter().all(u8::is_ascii_digit).then_some(())?;
             text.get(from..to)?.parse().ok()
         };
         let separators = [(4, b"-"), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")] as [(usize, &[u8]); 5];

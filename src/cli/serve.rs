@@ -23,8 +23,8 @@ use crate::time::{Clock as _, SystemClock};
 const DEFAULT_FILE: &str = "claimsmith.yaml";
 
 pub(super) fn serve(global: &Global) -> Result<(), Failure> {
-    let (path, loaded) = configuration(global)?;
-    let Loaded { config, warnings } = loaded;
+    let path = config_path(global);
+    let Loaded { config, warnings } = configured(&path)?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
     let (mint, notes) = reload::load(&config, SystemClock.now())
         .map_err(|error| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display())))?;
@@ -50,20 +50,21 @@ pub(super) fn check(global: &Global) -> Result<(), Failure> {
     let mut faults: Vec<BuildFault> = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
-    match configuration(global) {
-        Err(Failure::Configuration(message)) => {
-            faults.push(BuildFault { code: ErrorCode::ConfigInvalid, part: path.display().to_string(), message });
-        }
-        Err(other) => return Err(other),
-        Ok((_, Loaded { config, warnings })) => {
+    match configuration(&path) {
+        Err(messages) => faults.extend(messages.into_iter().map(|message| BuildFault {
+            code: ErrorCode::ConfigInvalid,
+            part: path.display().to_string(),
+            message,
+        })),
+        Ok(Loaded { config, warnings }) => {
             notes.extend(warnings);
             match load_callers(&config.callers, &|path| fs::read(path)) {
                 Ok(callers) => notes.extend(callers.warnings),
-                Err(error) => faults.push(BuildFault {
+                Err(error) => faults.extend(error.faults().iter().map(|fault| BuildFault {
                     code: ErrorCode::ConfigInvalid,
-                    part: "callers".to_owned(),
-                    message: error.to_string(),
-                }),
+                    part: path.display().to_string(),
+                    message: fault.to_string(),
+                })),
             }
             match reload::load(&config, SystemClock.now()) {
                 Ok((mint, more)) => {
@@ -115,7 +116,7 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
     let url = match url {
         Some(url) => url,
         None => {
-            let (_, loaded) = configuration(global)?;
+            let loaded = configured(&config_path(global))?;
             let admin = &loaded.config.serve.admin;
             let host = match admin.host.text().as_str() {
                 "0.0.0.0" => "127.0.0.1".to_owned(),
@@ -150,31 +151,29 @@ fn config_path(global: &Global) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))
 }
 
-/// Reads the configuration file, if there is one, and what the environment says over it.
-fn configuration(global: &Global) -> Result<(PathBuf, Loaded), Failure> {
-    let path = config_path(global);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            let advice = if error.kind() == io::ErrorKind::NotFound {
-                "; write one, or name it with --config or CLAIMSMITH_CONFIG"
-            } else {
-                ""
-            };
-            return Err(Failure::Configuration(format!(
-                "expected a configuration in {}, found: {error}{advice}",
-                path.display()
-            )));
-        }
-    };
+/// The configuration, or a failure that names every fault of it.
+fn configured(path: &Path) -> Result<Loaded, Failure> {
+    configuration(path).map_err(|faults| {
+        Failure::Configuration(format!("{} cannot be used:\n  {}", path.display(), faults.join("\n  ")))
+    })
+}
+
+/// Reads the configuration file and what the environment says over it; every fault is a line.
+fn configuration(path: &Path) -> Result<Loaded, Vec<String>> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let advice = if error.kind() == io::ErrorKind::NotFound {
+            "; write one, or name it with --config or CLAIMSMITH_CONFIG"
+        } else {
+            ""
+        };
+        vec![format!("expected a readable configuration, found: {error}{advice}")]
+    })?;
     let environment: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("CLAIMSMITH_"))
         .collect();
-    let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Config::parse(&text, base, &environment)
-        .map(|loaded| (path.clone(), loaded))
-        .map_err(|error| Failure::Configuration(format!("{}:\n{error}", path.display())))
+    Config::parse(&text, path.parent().unwrap_or(Path::new("")), &environment)
+        .map_err(|error| error.faults().iter().map(ToString::to_string).collect())
 }
 
 fn level(level: LogLevel) -> Level {

@@ -74,7 +74,7 @@ pub fn generate(alg: SignatureAlg, bits: Option<u32>, kid: &KeyId) -> Result<Gen
         | SignatureAlg::Rs256
         | SignatureAlg::Rs384
         | SignatureAlg::Rs512 => match bits.unwrap_or(2048) {
-            bits @ 2048..=8192 if bits % 8 == 0 => Jwk::generate_rsa_key(bits),
+            bits @ 2048..=8192 if bits.is_multiple_of(8) => Jwk::generate_rsa_key(bits),
             found => return Err(GenerateError::Bits { expected: "2048 to 8192, by eights,", found }),
         },
     }
@@ -108,7 +108,7 @@ fn only(bits: Option<u32>, size: u32, expected: &'static str) -> Result<(), Gene
 
 fn secret_bytes(bits: u32, least: u32) -> Result<u8, GenerateError> {
     match u8::try_from(bits / 8) {
-        Ok(bytes) if bits >= least && bits % 8 == 0 => Ok(bytes),
+        Ok(bytes) if bits >= least && bits.is_multiple_of(8) => Ok(bytes),
         _ => Err(GenerateError::Bits {
             expected: "at least the size of the hash and at most 2040, by eights,",
             found: bits,
