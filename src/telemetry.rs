@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tracing::Level;
+use tracing::{Level, error};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -45,9 +45,15 @@ where
     tracing_subscriber::registry().with(layer.with_filter(targets))
 }
 
-/// Sends log lines to standard error for the whole process. A second call changes nothing.
+/// Sends log lines to standard error for the whole process, and panics with them: by their place alone, since the
+/// message of a panic may quote the text it tripped over. A second call changes nothing.
 pub fn init_logging(level: Level, format: LogFormat) {
-    let _ = tracing::subscriber::set_global_default(subscriber(level, format, std::io::stderr));
+    if tracing::subscriber::set_global_default(subscriber(level, format, std::io::stderr)).is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+            error!(%place, "panic; this is a fault of claimsmith");
+        }));
+    }
 }
 
 /// The metrics of one running service.
