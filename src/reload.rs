@@ -41,7 +41,8 @@ fn read_parts(config: &Config) -> (GenerationParts, Vec<BuildFault>) {
         limits: RenderLimits {
             output_bytes: config.limits.claims,
             work: config.limits.template_work,
-            ..RenderLimits::default()
+            // A template may wrap what it takes, so that every session that is read can go into claims whole.
+            depth: config.limits.depth + 32,
         },
         ..GenerationParts::default()
     };
