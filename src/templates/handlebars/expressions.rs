@@ -149,9 +149,7 @@ impl Compiler<'_> {
         };
         cursor.take(name)?;
         let helper = find(name);
-        let looks_into = helper.is_some_and(|helper| matches!(helper.name, "index" | "lookup"));
-        let (arguments, named) =
-            self.arguments(params, hash, cursor, if looks_into { Whole::Allowed } else { Whole::Refused })?;
+        let (arguments, named) = self.arguments(params, hash, cursor, Whole::Refused)?;
         let Some(helper) = helper else {
             let help = match suggest(name) {
                 Some(near) => match find(near) {
@@ -199,7 +197,7 @@ impl Compiler<'_> {
                     ErrorCode::TemplateHelper,
                     *site,
                     "expected a regular expression of moderate size, found another text",
-                    "the syntax is that of Rust's regex: no look-around, no back references; a backslash is written \\\\",
+                    "the syntax is that of Rust's regex: no look-around, no back references; write \\\\ for a backslash",
                 ),
             }
         }

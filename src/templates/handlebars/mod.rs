@@ -1,7 +1,7 @@
 //! Handlebars claims templates that no session value can break.
 //!
-//! A template is JSON text with expressions. When it is compiled, a JSON lexer runs over the literal text and binds each
-//! expression to the writer of its position: a whole value is encoded, a part of a string or of a member name is
+//! A template is JSON text with expressions. When it is compiled, a JSON lexer runs over the literal text and binds
+//! each expression to the writer of its position: a whole value is encoded, a part of a string or of a member name is
 //! escaped. Brackets and member names come from the template alone, commas are placed by the writer, so the structure
 //! of the result is the template's for every session.
 //!
@@ -16,7 +16,8 @@
 //! let source = Source { name: "claims.hbs", text: r#"{"name": "{{Extra.name}}", "age": {{Extra.age}}}"# };
 //! let options = HandlebarsOptions { missing: Missing::Error, audience_configured: false };
 //! let template = HandlebarsTemplate::compile(source, &[], &options).unwrap();
-//! let extra = Json::parse(br#"{"name": "\",\"admin\":true", "age": 12345678901234567890}"#, Default::default()).unwrap();
+//! let session = br#"{"name": "\",\"admin\":true", "age": 12345678901234567890}"#;
+//! let extra = Json::parse(session, Default::default()).unwrap();
 //! let claims = template.render(
 //!     &RenderInput {
 //!         subject: "ann",
@@ -31,9 +32,13 @@
 //! assert_eq!(claims.unwrap(), r#"{"name":"\",\"admin\":true","age":12345678901234567890}"#);
 //! ```
 
+mod blocks;
 mod compile;
+mod encode;
 mod expressions;
 mod helpers;
+mod lexer;
+mod naming;
 mod position;
 mod program;
 mod render;
@@ -89,7 +94,8 @@ pub struct HandlebarsTemplate {
 }
 
 impl HandlebarsTemplate {
-    /// Compiles `template`. `partials` are what it may use as `{{> name}}`, by name; those it does not use are not read.
+    /// Compiles `template`. `partials` are what it may use as `{{> name}}`, by name; those it does not use are not
+    /// read.
     ///
     /// # Errors
     /// Every fault of the template and of the partials it uses.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::helpers::{Arguments, Body, Lazy};
+use super::naming::{missing, whole_session};
 use super::program::{Base, Branch, Call, Expr, LoopFact, Op, Path, Site};
 use super::value::{Elements, Members, Shape, Text, Value};
 use super::writer::{Full, Writer};
@@ -62,28 +63,28 @@ impl Meter {
 }
 
 /// The context of a block.
-struct Frame<'r> {
-    value: Value<'r>,
+pub(super) struct Frame<'r> {
+    pub(super) value: Value<'r>,
     /// The expression it came from, for errors.
-    origin: Option<&'r Expr>,
-    round: Option<Round<'r>>,
+    pub(super) origin: Option<&'r Expr>,
+    pub(super) round: Option<Round<'r>>,
 }
 
-struct Round<'r> {
-    index: usize,
-    is_last: bool,
-    key: Option<Text<'r>>,
+pub(super) struct Round<'r> {
+    pub(super) index: usize,
+    pub(super) is_last: bool,
+    pub(super) key: Option<Text<'r>>,
 }
 
 pub(super) struct Renderer<'r> {
-    template: &'r HandlebarsTemplate,
-    input: &'r RenderInput<'r>,
-    limits: RenderLimits,
-    meter: Meter,
-    writer: Writer,
-    frames: Vec<Frame<'r>>,
-    locals: Vec<Value<'r>>,
-    depth: usize,
+    pub(super) template: &'r HandlebarsTemplate,
+    pub(super) input: &'r RenderInput<'r>,
+    pub(super) limits: RenderLimits,
+    pub(super) meter: Meter,
+    pub(super) writer: Writer,
+    pub(super) frames: Vec<Frame<'r>>,
+    pub(super) locals: Vec<Value<'r>>,
+    pub(super) depth: usize,
 }
 
 impl<'r> Renderer<'r> {
@@ -106,7 +107,7 @@ impl<'r> Renderer<'r> {
         Ok(renderer.writer.finish())
     }
 
-    fn full(&self, full: Full) -> RenderError {
+    pub(super) fn full(&self, full: Full) -> RenderError {
         match full {
             Full::Bytes => RenderError::new(
                 ErrorCode::TemplateLimit,
@@ -125,11 +126,11 @@ impl<'r> Renderer<'r> {
         }
     }
 
-    fn write(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), Full>) -> Result<(), RenderError> {
+    pub(super) fn write(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), Full>) -> Result<(), RenderError> {
         write(&mut self.writer).map_err(|full| self.full(full))
     }
 
-    fn place(&self, error: RenderError, site: Site) -> RenderError {
+    pub(super) fn place(&self, error: RenderError, site: Site) -> RenderError {
         error.at(self.template.place(site))
     }
 
@@ -163,155 +164,25 @@ impl<'r> Renderer<'r> {
         }
     }
 
-    /// Writes one whole value.
-    fn whole(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), Full>) -> Result<(), RenderError> {
-        self.write(|writer| {
-            writer.begin_value()?;
-            write(writer)?;
-            writer.end_value();
-            Ok(())
-        })
-    }
-
-    fn value(&mut self, expr: &'r Expr, is_document: bool) -> Result<(), RenderError> {
-        let value = self.eval(expr)?;
-        if is_document && !matches!(value.shape(), Shape::Object(_)) {
-            if let Value::Missing(why) = &value {
-                return Err(missing(why));
-            }
-            return Err(RenderError::new(
-                ErrorCode::ClaimsNotAnObject,
-                format!("expected an object as the claims, {} is {}", self.shown(expr), value.kind()),
-            ));
-        }
-        if let Value::Missing(why) = &value {
-            return match self.template.missing {
-                Missing::Error => Err(missing(why)),
-                Missing::AsNull => self.whole(|writer| writer.raw("null")),
-                Missing::Omit => self.whole(|writer| {
-                    writer.drop_item();
-                    Ok(())
-                }),
-            };
-        }
-        self.write(Writer::begin_value)?;
-        self.encode(&value)?;
-        self.writer.end_value();
-        Ok(())
-    }
-
-    fn part(&mut self, expr: &'r Expr) -> Result<(), RenderError> {
-        let value = self.eval(expr)?;
-        self.meter.spend(1)?;
-        let why = match value.shape() {
-            Shape::Text(text) => return self.write(|writer| writer.escaped(text)),
-            Shape::Number(number) => return self.write(|writer| writer.raw(number.token())),
-            Shape::Bool(value) => return self.write(|writer| writer.raw(if value { "true" } else { "false" })),
-            Shape::Array(_) | Shape::Object(_) => {
-                return Err(RenderError::new(
-                    ErrorCode::TemplateWrongType,
-                    format!(
-                        "expected a string, number or boolean inside a string, {} is {}",
-                        self.shown(expr),
-                        value.kind()
-                    ),
-                ));
-            }
-            Shape::Null => format!("{} is null, and a string needs text", self.shown(expr)).into(),
-            Shape::Missing => match &value {
-                Value::Missing(why) => Rc::clone(why),
-                _ => return Err(whole_session()),
-            },
-        };
-        match self.template.missing {
-            Missing::Error => Err(missing(&why)),
-            Missing::AsNull => Ok(()),
-            Missing::Omit => {
-                self.writer.drop_item();
-                Ok(())
-            }
-        }
-    }
-
-    fn encode(&mut self, value: &Value<'r>) -> Result<(), RenderError> {
-        match value {
-            Value::Json(json) => return self.encode_json(json),
-            Value::Root => return Err(whole_session()),
-            _ => {}
-        }
-        self.meter.spend(1)?;
-        match value.shape() {
-            Shape::Missing | Shape::Null => self.write(|writer| writer.raw("null")),
-            Shape::Bool(value) => self.write(|writer| writer.raw(if value { "true" } else { "false" })),
-            Shape::Number(number) => self.write(|writer| writer.raw(number.token())),
-            Shape::Text(text) => self.write(|writer| writer.quoted(text)),
-            Shape::Array(elements) => {
-                self.write(|writer| writer.descend().and_then(|()| writer.raw("[")))?;
-                for (index, element) in elements.to_vec().iter().enumerate() {
-                    if index > 0 {
-                        self.write(|writer| writer.raw(","))?;
-                    }
-                    self.encode(element)?;
-                }
-                self.writer.ascend();
-                self.write(|writer| writer.raw("]"))
-            }
-            Shape::Object(members) => {
-                self.write(|writer| writer.descend().and_then(|()| writer.raw("{")))?;
-                for (index, (name, member)) in members.to_vec().iter().enumerate() {
-                    if index > 0 {
-                        self.write(|writer| writer.raw(","))?;
-                    }
-                    self.write(|writer| writer.quoted(name.as_str()).and_then(|()| writer.raw(":")))?;
-                    self.encode(member)?;
-                }
-                self.writer.ascend();
-                self.write(|writer| writer.raw("}"))
-            }
-        }
-    }
-
-    fn encode_json(&mut self, json: &Json<'_>) -> Result<(), RenderError> {
-        self.meter.spend(1)?;
-        match json {
-            Json::Null => self.write(|writer| writer.raw("null")),
-            Json::Bool(value) => self.write(|writer| writer.raw(if *value { "true" } else { "false" })),
-            Json::Number(number) => self.write(|writer| writer.raw(number.token())),
-            Json::String(text) => self.write(|writer| writer.quoted(text)),
-            Json::Array(elements) => {
-                self.write(|writer| writer.descend().and_then(|()| writer.raw("[")))?;
-                for (index, element) in elements.iter().enumerate() {
-                    if index > 0 {
-                        self.write(|writer| writer.raw(","))?;
-                    }
-                    self.encode_json(element)?;
-                }
-                self.writer.ascend();
-                self.write(|writer| writer.raw("]"))
-            }
-            Json::Object(object) => {
-                self.write(|writer| writer.descend().and_then(|()| writer.raw("{")))?;
-                for (index, (name, member)) in object.iter().enumerate() {
-                    if index > 0 {
-                        self.write(|writer| writer.raw(","))?;
-                    }
-                    self.write(|writer| writer.quoted(name).and_then(|()| writer.raw(":")))?;
-                    self.encode_json(member)?;
-                }
-                self.writer.ascend();
-                self.write(|writer| writer.raw("}"))
-            }
-        }
-    }
-
     fn choose(&mut self, branches: &'r [Branch], otherwise: &'r [Op]) -> Result<(), RenderError> {
         for branch in branches {
-            let holds = self.eval(&branch.test).map_err(|error| self.place(error, branch.test.site()))?.is_truthy();
+            let holds = self
+                .eval(&branch.test)
+                .and_then(|value| self.holds(&value))
+                .map_err(|error| self.place(error, branch.test.site()))?;
             if holds != branch.negated {
                 return self.nested(&branch.body);
             }
         }
         self.nested(otherwise)
+    }
+
+    /// Whether a test on `value` holds; a number of many digits is work.
+    fn holds(&mut self, value: &Value<'r>) -> Result<bool, RenderError> {
+        if let Shape::Number(number) = value.shape() {
+            self.meter.spend_bytes(number.token().len())?;
+        }
+        Ok(value.is_truthy())
     }
 
     fn nested(&mut self, ops: &'r [Op]) -> Result<(), RenderError> {
@@ -400,7 +271,7 @@ impl<'r> Renderer<'r> {
         otherwise: Option<&'r [Op]>,
     ) -> Result<(), RenderError> {
         let value = self.eval(expr).map_err(|error| self.place(error, expr.site()))?;
-        if !value.is_truthy() {
+        if !self.holds(&value).map_err(|error| self.place(error, expr.site()))? {
             return match (otherwise, &value) {
                 (Some(ops), _) => self.nested(ops),
                 (None, Value::Missing(why)) if self.template.missing == Missing::Error => {
@@ -438,7 +309,7 @@ impl<'r> Renderer<'r> {
     }
 
     /// The value of an expression; what it lacks becomes [`Value::Missing`].
-    fn eval(&mut self, expr: &'r Expr) -> Result<Value<'r>, RenderError> {
+    pub(super) fn eval(&mut self, expr: &'r Expr) -> Result<Value<'r>, RenderError> {
         self.meter.spend(1)?;
         match expr {
             Expr::Literal(json, _) => Ok(Value::Json(json)),
@@ -483,8 +354,8 @@ impl<'r> Renderer<'r> {
             }
             last = self.eval(argument)?;
             match lazy {
-                Lazy::And if !last.is_truthy() => return Ok(Value::Bool(false)),
-                Lazy::Or if last.is_truthy() => return Ok(Value::Bool(true)),
+                Lazy::And if !self.holds(&last)? => return Ok(Value::Bool(false)),
+                Lazy::Or if self.holds(&last)? => return Ok(Value::Bool(true)),
                 Lazy::Default | Lazy::Coalesce if !last.is_absent() => return Ok(last),
                 _ => {}
             }
@@ -560,60 +431,6 @@ impl<'r> Renderer<'r> {
             _ => Ok(None),
         }
     }
-
-    /// Says where `path` ends: its key at `index` is not in `parent`.
-    fn lost(&self, path: &Path, index: usize, parent: &Value<'r>) -> String {
-        let whole = self.shown_path(path, path.keys.len());
-        let before = self.shown_path(path, index);
-        let before = if before.is_empty() { "the session".to_owned() } else { before };
-        match parent.shape() {
-            Shape::Object(_) => format!("{whole} is missing ({before} has no such member)"),
-            Shape::Array(elements) if path.keys.get(index).is_some_and(|key| key.index.is_some()) => {
-                format!("{whole} is missing ({before} has {} elements)", elements.len())
-            }
-            _ => format!("{whole} is missing ({before} is {})", parent.kind()),
-        }
-    }
-
-    /// The expression as an error names it: from the top of the session where that is known.
-    fn shown(&self, expr: &Expr) -> String {
-        match expr {
-            Expr::Literal(json, _) => format!("the literal ({})", json.kind()),
-            Expr::Path(path) => self.shown_path(path, path.keys.len()),
-            Expr::Call(call) => format!("({} …)", call.helper.name),
-        }
-    }
-
-    fn shown_path(&self, path: &Path, keys: usize) -> String {
-        let mut shown = match path.base {
-            Base::Root => String::new(),
-            Base::Context(index) => self.shown_frame(index),
-            Base::Local(_) | Base::Loop(..) => path.shown.clone(),
-        };
-        for key in path.keys.iter().take(keys) {
-            if !shown.is_empty() {
-                shown.push('.');
-            }
-            let is_plain = key.name.chars().all(|c| c.is_alphanumeric() || "-_$:".contains(c)) && !key.name.is_empty();
-            if is_plain {
-                shown.push_str(&key.name);
-            } else {
-                shown.extend(["[", &key.name, "]"]);
-            }
-        }
-        shown
-    }
-
-    fn shown_frame(&self, index: usize) -> String {
-        let Some(frame) = self.frames.get(index) else { return String::new() };
-        let origin = frame.origin.map_or_else(String::new, |expr| self.shown(expr));
-        match &frame.round {
-            // A key is the session's data, so it is not shown.
-            Some(Round { key: Some(_), .. }) => format!("{origin}.[…]"),
-            Some(round) => format!("{origin}.{}", round.index),
-            None => origin,
-        }
-    }
 }
 
 /// The wire name of a member of the match context, where `name` is Oathkeeper's Go name.
@@ -625,17 +442,6 @@ fn wire_name(name: &str) -> &str {
         "Header" => "header",
         _ => name,
     }
-}
-
-fn missing(why: &str) -> RenderError {
-    RenderError::new(ErrorCode::TemplateMissingValue, why)
-}
-
-fn whole_session() -> RenderError {
-    RenderError::new(
-        ErrorCode::TemplateWrongType,
-        "expected a value, found the whole session: name one of its members, such as Extra",
-    )
 }
 
 /// One step down from a value that is not the session itself, for helpers.

@@ -10,6 +10,8 @@ use crate::code::ErrorCode;
 const BLOCK_DEPTH: usize = 48;
 /// How deep parentheses and brackets may stand inside each other in one tag.
 const NESTING: usize = 24;
+/// How many `{{else if …}}` one block may have.
+const CHAIN: usize = 64;
 
 /// One `{{…}}`.
 #[derive(Clone, Debug)]
@@ -55,7 +57,7 @@ pub(super) struct Scan {
     pub(super) is_parsable: bool,
 }
 
-/// Scans `text`. `line_of` turns an offset into a line for messages that name two places.
+/// Scans `text`.
 pub(super) fn scan(text: &str) -> Scan {
     let mut found = Scan { tags: Vec::new(), text: text.to_owned(), faults: Vec::new(), is_parsable: true };
     let bytes = text.as_bytes();
@@ -64,18 +66,18 @@ pub(super) fn scan(text: &str) -> Scan {
         at += ahead;
         if bytes[at] == b'\\' {
             let slashes = bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
-            if slashes == 1 && text[at + 1..].starts_with("{{") {
-                at += if text[at + 3..].starts_with("{{") { 5 } else { 3 };
+            if slashes == 1 && text.get(at + 1..).unwrap_or_default().starts_with("{{") {
+                at += if text.get(at + 3..).unwrap_or_default().starts_with("{{") { 5 } else { 3 };
             } else {
                 at += slashes;
             }
             continue;
         }
-        if !text[at..].starts_with("{{") {
+        if !text.get(at..).unwrap_or_default().starts_with("{{") {
             at += 1;
             continue;
         }
-        if text[at..].starts_with("{{{{") {
+        if text.get(at..).unwrap_or_default().starts_with("{{{{") {
             found.refuse(
                 ErrorCode::TemplateSyntax,
                 at,
@@ -108,7 +110,7 @@ impl Scan {
     }
 
     fn inspect(&mut self, text: &str, tag: &Tag) {
-        let inner = &text[tag.inner.0..tag.inner.1];
+        let inner = text.get(tag.inner.0..tag.inner.1).unwrap_or_default();
         if tag.kind == TagKind::Comment {
             return;
         }
@@ -165,7 +167,16 @@ impl Scan {
                 quote @ (b'"' | b'\'') => at = after_quote(bytes, at, quote, end),
                 b'[' => at = after_bracket(bytes, at, end),
                 b'|' => {
-                    let opens = text[start..at].trim_end().ends_with("as");
+                    let opens = text.get(start..at).unwrap_or_default().trim_end().ends_with("as");
+                    if !opens && text.get(at..).unwrap_or_default().starts_with("||") {
+                        self.refuse(
+                            ErrorCode::TemplateSyntax,
+                            at,
+                            "expected an argument, found an operator",
+                            "write the helper `or` before its arguments: (or …)",
+                        );
+                        return;
+                    }
                     if !opens && !block_parameters {
                         self.refuse(
                             ErrorCode::TemplateSyntax,
@@ -178,12 +189,38 @@ impl Scan {
                     block_parameters = opens;
                     at += 1;
                 }
+                b'=' | b'!' | b'<' | b'>' | b'&' => {
+                    let pair = text.get(at..end.min(at + 2)).unwrap_or_default();
+                    let helper = match (bytes[at], pair) {
+                        (_, "==") => "eq",
+                        (_, "!=") => "ne",
+                        (_, "&&") => "and",
+                        (_, "<=") => "le",
+                        (_, ">=") => "ge",
+                        (b'<', _) => "lt",
+                        (b'>', _) => "gt",
+                        (b'!', _) => "not",
+                        _ => {
+                            at += 1;
+                            continue;
+                        }
+                    };
+                    self.refuse(
+                        ErrorCode::TemplateSyntax,
+                        at,
+                        "expected an argument, found an operator",
+                        format!("write the helper `{helper}` before its arguments: ({helper} …)"),
+                    );
+                    return;
+                }
                 b'.' => {
                     let starts_word =
                         at == start || matches!(bytes[at - 1], b' ' | b'\t' | b'\n' | b'\r' | b'(' | b'=' | b'{');
                     let next = bytes.get(at + 1).copied().unwrap_or(b' ');
                     if starts_word && (next.is_ascii_alphabetic() || next == b'_') {
-                        let word: String = text[at + 1..end]
+                        let word: String = text
+                            .get(at + 1..end)
+                            .unwrap_or_default()
                             .chars()
                             .take_while(|c| c.is_alphanumeric() || "._-".contains(*c))
                             .collect();
@@ -214,14 +251,14 @@ impl Scan {
     }
 
     fn check_blocks(&mut self, text: &str) {
-        let mut open: Vec<(usize, usize, &str, bool)> = Vec::new();
-        let line = |offset: usize| text[..offset].matches('\n').count() + 1;
+        let mut open: Vec<OpenBlock<'_>> = Vec::new();
+        let line = |offset: usize| text.get(..offset).unwrap_or_default().matches('\n').count() + 1;
         let mut faults: Vec<(usize, String, String)> = Vec::new();
         for tag in &self.tags {
-            let name = block_name(&text[tag.inner.0..tag.inner.1]);
+            let name = block_name(text.get(tag.inner.0..tag.inner.1).unwrap_or_default());
             match tag.kind {
                 TagKind::BlockOpen => {
-                    open.push((tag.start, tag.inner.0, name, false));
+                    open.push(OpenBlock { start: tag.start, name, is_final: false, branches: 0 });
                     if open.len() > BLOCK_DEPTH {
                         faults.push((
                             tag.start,
@@ -237,7 +274,7 @@ impl Scan {
                         format!("expected an open block, found {{{{/{name}}}}} without one"),
                         format!("open it with {{{{#{name} …}}}} or remove it"),
                     )),
-                    Some((start, _, opened, _)) if opened != name => {
+                    Some(OpenBlock { start, name: opened, .. }) if opened != name => {
                         faults.push((
                             tag.start,
                             format!(
@@ -255,21 +292,29 @@ impl Scan {
                         "expected {{else}} inside a block, found it outside".to_owned(),
                         "put it between {{#if …}} and {{/if}}".to_owned(),
                     )),
-                    Some((_, _, opened, is_final)) => {
-                        if *is_final {
+                    Some(block) => {
+                        block.branches += 1;
+                        if block.branches == CHAIN {
                             faults.push((
                                 tag.start,
-                                format!("expected {{{{/{opened}}}}}, found another else after the last"),
+                                format!("expected fewer than {CHAIN} branches of one block, found more"),
+                                "look the value up in an object: {{index {\"a\": 1} Extra.x}}".to_owned(),
+                            ));
+                        }
+                        if block.is_final {
+                            faults.push((
+                                tag.start,
+                                format!("expected {{{{/{}}}}}, found another else after the last", block.name),
                                 "only {{else if …}} may come more than once, before {{else}}".to_owned(),
                             ));
                         }
-                        *is_final = text[tag.inner.0..tag.inner.1].trim().is_empty();
+                        block.is_final = text.get(tag.inner.0..tag.inner.1).unwrap_or_default().trim().is_empty();
                     }
                 },
                 _ => {}
             }
         }
-        for (start, _, name, _) in &open {
+        for OpenBlock { start, name, .. } in &open {
             faults.push((
                 *start,
                 format!("expected {{{{/{name}}}}} for this block, found the end of the file"),
@@ -280,6 +325,14 @@ impl Scan {
             self.refuse(ErrorCode::TemplateSyntax, offset, message, help);
         }
     }
+}
+
+struct OpenBlock<'t> {
+    start: usize,
+    name: &'t str,
+    /// Whether its `{{else}}` has come.
+    is_final: bool,
+    branches: usize,
 }
 
 fn block_name(inner: &str) -> &str {
@@ -340,8 +393,8 @@ fn tag_at(text: &str, start: usize) -> Option<Tag> {
     let mut inner_start = content;
     let kind = match bytes.get(content) {
         Some(b'{') => {
-            inner_end = text[..inner_end].trim_end().len();
-            inner_end = inner_end.saturating_sub(1).max(content + 1);
+            let body = text.get(content + 1..inner_end).unwrap_or_default().trim_end();
+            inner_end = content + 1 + body.strip_suffix('}').unwrap_or(body).len();
             inner_start += 1;
             TagKind::Unescaped
         }
@@ -376,7 +429,7 @@ fn tag_at(text: &str, start: usize) -> Option<Tag> {
             TagKind::Else
         }
         _ => {
-            let word = text[content..inner_end].strip_prefix("else");
+            let word = text.get(content..inner_end).unwrap_or_default().strip_prefix("else");
             match word {
                 Some(rest) if !rest.starts_with(|c: char| c.is_alphanumeric() || "-_$:./=".contains(c)) => {
                     inner_start += 4;
@@ -406,10 +459,15 @@ pub(super) fn after_quote(bytes: &[u8], at: usize, quote: u8, end: usize) -> usi
 /// The offset after a path segment in brackets or an array.
 fn after_bracket(bytes: &[u8], at: usize, end: usize) -> usize {
     let mut next = at + 1;
-    let is_array = bytes[next..end]
-        .iter()
-        .find(|byte| !byte.is_ascii_whitespace())
-        .is_some_and(|byte| matches!(byte, b'"' | b'[' | b'{'));
+    let inner = &bytes[next..end];
+    let is_array = match inner.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'"' | b'[' | b'{') => true,
+        // A name may begin like a literal, but hardly holds a comma.
+        Some(b'-' | b'0'..=b'9' | b'f' | b'n' | b't') => {
+            inner.iter().take_while(|byte| **byte != b']').any(|byte| *byte == b',')
+        }
+        _ => false,
+    };
     let mut depth = 1;
     while next < end {
         match bytes[next] {
@@ -431,16 +489,24 @@ fn after_bracket(bytes: &[u8], at: usize, end: usize) -> usize {
     end
 }
 
+/// How deep brackets stand inside each other, outside quotes.
 fn nesting(inner: &str) -> usize {
+    let bytes = inner.as_bytes();
     let mut depth = 0_usize;
     let mut deepest = 0;
-    for byte in inner.bytes() {
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
         match byte {
+            b'"' | b'\'' => {
+                at = after_quote(bytes, at, *byte, bytes.len());
+                continue;
+            }
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
         deepest = deepest.max(depth);
+        at += 1;
     }
     deepest
 }

@@ -168,8 +168,8 @@ impl<'r> Value<'r> {
         matches!(self.shape(), Shape::Missing | Shape::Null) && !matches!(self, Value::Root)
     }
 
-    /// Whether a test on this holds: false for what is missing, `null`, `false`, any zero, and an empty string, array or
-    /// object.
+    /// Whether a test on this holds: false for what is missing, `null`, `false`, any zero, and an empty string, array
+    /// or object.
     pub(super) fn is_truthy(&self) -> bool {
         if matches!(self, Value::Root) {
             return true;

@@ -9,14 +9,22 @@ use crate::json::Number;
 use crate::templates::handlebars::value::{Decimal, Shape, Value};
 use crate::time::Timestamp;
 
+/// The longest text that is read as a number.
+const NUMBER_BYTES: usize = 512;
+
 pub(super) fn to_json<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
     arguments.any(0).cloned()
 }
 
 pub(super) fn int<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
     let whole = match arguments.present(0)?.shape() {
-        Shape::Number(number) => whole(number),
-        Shape::Text(text) => Number::parse(text.trim()).ok().and_then(|number| whole(&number)),
+        Shape::Number(number) => {
+            arguments.meter.spend_bytes(number.token().len())?;
+            whole(number)
+        }
+        Shape::Text(text) if text.len() <= NUMBER_BYTES => {
+            Number::parse(text.trim()).ok().and_then(|number| whole(&number))
+        }
         _ => None,
     };
     whole
@@ -32,7 +40,7 @@ pub(super) fn number<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>,
     let value = arguments.present(0)?;
     match value.shape() {
         Shape::Number(_) => Ok(value.clone()),
-        Shape::Text(text) => Number::parse(text.trim().to_owned())
+        Shape::Text(text) if text.len() <= NUMBER_BYTES => Number::parse(text.trim().to_owned())
             .map(Value::Number)
             .map_err(|_| arguments.wrong(0, "a number, or a string that holds one as JSON writes it,")),
         _ => Err(arguments.wrong(0, "a number, or a string that holds one,")),
@@ -58,7 +66,10 @@ pub(super) fn bool<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, S
 pub(super) fn unix<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
     let seconds = match arguments.present(0)?.shape() {
         // Parts of a second are cut off, as they are where a date is read.
-        Shape::Number(number) => floor(number),
+        Shape::Number(number) => {
+            arguments.meter.spend_bytes(number.token().len())?;
+            floor(number)
+        }
         Shape::Text(text) => Timestamp::parse_rfc3339(text).map(|time| Number::from(time.seconds())),
         _ => None,
     };

@@ -33,7 +33,11 @@ pub(super) fn ge<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Sto
 }
 
 pub(super) fn not<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
-    Ok(Value::Bool(!arguments.raw(0).is_truthy()))
+    let value = arguments.raw(0);
+    if let Shape::Number(number) = value.shape() {
+        arguments.meter.spend_bytes(number.token().len())?;
+    }
+    Ok(Value::Bool(!value.is_truthy()))
 }
 
 fn order(arguments: &mut Arguments<'_, '_>) -> Result<Ordering, Stop> {
@@ -64,6 +68,7 @@ pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter) 
             if left.len() != right.len() {
                 return Ok(false);
             }
+            meter.spend(left.len())?;
             for (left, right) in left.to_vec().iter().zip(&right.to_vec()) {
                 if !are_equal(left, right, meter)? {
                     return Ok(false);
@@ -75,6 +80,7 @@ pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter) 
             if left.len() != right.len() {
                 return Ok(false);
             }
+            meter.spend(left.len())?;
             for (name, value) in left.to_vec() {
                 meter.spend(1 + right.len() / 16)?;
                 let Some(other) = right.member(name.as_str()) else { return Ok(false) };

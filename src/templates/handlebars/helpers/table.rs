@@ -78,7 +78,8 @@ macro_rules! helpers {
 
 helpers! {
     "toJson" "value" (1, 1) Body::Eager(convert::to_json);
-        "The value itself: `{{toJson Extra.x}}` and `{{Extra.x}}` are the same, because a value is encoded by where it stands.";
+        "The value itself: `{{toJson Extra.x}}` and `{{Extra.x}}` are the same, because a value is encoded by \
+            where it stands.";
         r#"{"traits": {{toJson Extra.traits}}}"# r#"{"traits": {"a": [1, 2.0]}}"# => r#"{"traits":{"a":[1,2.0]}}"#
     "default" "value fallback" (2, 2) Body::Lazy(Lazy::Default);
         "The value, or the fallback where it is missing or null. False, 0 and empty text stay.";
@@ -87,10 +88,14 @@ helpers! {
         "The first value that is neither missing nor null.";
         r#"{"name": {{coalesce Extra.nick Extra.name "anonymous"}}}"# r#"{"name": "Ann"}"# => r#"{"name":"Ann"}"#
     "required" "value [message]" (1, 2) Body::Lazy(Lazy::Required);
-        "The value; where it is missing or null no token is made, whatever `missing` says. The message is written in the template.";
-        r#"{"tenant": {{required Extra.tenant "the session names no tenant"}}}"# r#"{"tenant": "t-1"}"# => r#"{"tenant":"t-1"}"#
+        "The value; where it is missing or null no token is made, whatever `missing` says. The message is \
+            written in the template.";
+        r#"{"tenant": {{required Extra.tenant "the session names no tenant"}}}"#
+        r#"{"tenant": "t-1"}"# =>
+        r#"{"tenant":"t-1"}"#
     "eq" "left right" (2, 2) Body::Eager(logic::eq);
-        "Whether both say the same. Numbers compare exactly (1 is 1.0), a number is never equal to a string, a missing value equals null.";
+        "Whether both say the same. Numbers compare exactly (1 is 1.0), a number is never equal to a string, a \
+            missing value equals null.";
         r#"{"admin": {{eq Extra.role "admin"}}}"# r#"{"role": "admin"}"# => r#"{"admin":true}"#
     "ne" "left right" (2, 2) Body::Eager(logic::ne);
         "The opposite of `eq`.";
@@ -126,11 +131,16 @@ helpers! {
         "How many characters, elements or members there are.";
         r#"{"count": {{len Extra.roles}}}"# r#"{"roles": ["a", "b"]}"# => r#"{"count":2}"#
     "index" "value key …" (2, ANY) Body::Eager(collections::index);
-        "The member or element that a key names; more keys go deeper. For names that are only known when the template runs.";
-        r#"{"plan": {{index Extra.plans Extra.tenant 0}}}"# r#"{"plans": {"t-1": ["gold"]}, "tenant": "t-1"}"# => r#"{"plan":"gold"}"#
+        "The member or element that a key names; more keys go deeper. For names that are only known when the \
+            template runs.";
+        r#"{"plan": {{index Extra.plans Extra.tenant 0}}}"#
+        r#"{"plans": {"t-1": ["gold"]}, "tenant": "t-1"}"# =>
+        r#"{"plan":"gold"}"#
     "lookup" "value key …" (2, ANY) Body::Eager(collections::index);
         "The same as `index`.";
-        r#"{"plan": {{lookup Extra.plans Extra.tenant}}}"# r#"{"plans": {"t-1": "gold"}, "tenant": "t-1"}"# => r#"{"plan":"gold"}"#
+        r#"{"plan": {{lookup Extra.plans Extra.tenant}}}"#
+        r#"{"plans": {"t-1": "gold"}, "tenant": "t-1"}"# =>
+        r#"{"plan":"gold"}"#
     "first" "array" (1, 1) Body::Eager(collections::first);
         "The first element; an empty array has none, which counts as missing.";
         r#"{"email": {{first Extra.emails}}}"# r#"{"emails": ["a@x", "b@x"]}"# => r#"{"email":"a@x"}"#
@@ -138,14 +148,17 @@ helpers! {
         "The last element.";
         r#"{"email": {{last Extra.emails}}}"# r#"{"emails": ["a@x", "b@x"]}"# => r#"{"email":"b@x"}"#
     "join" "array [separator]" (1, 2) Body::Eager(texts::join);
-        "The elements as one text with the separator between them, a comma if none is given. Elements are strings, numbers or booleans.";
+        "The elements as one text with the separator between them, a comma if none is given. Elements are \
+            strings, numbers or booleans.";
         r#"{"scope": "{{join Extra.scopes " "}}"}"# r#"{"scopes": ["read", "write"]}"# => r#"{"scope":"read write"}"#
     "split" "text separator" (2, 2) Body::Eager(texts::split);
         "The parts of a text between separators, as an array.";
         r#"{"scopes": {{split Extra.scope " "}}}"# r#"{"scope": "read write"}"# => r#"{"scopes":["read","write"]}"#
     "concat" "value …" (1, ANY) Body::Eager(texts::concat);
         "One text of strings, numbers and booleans, or one array of arrays.";
-        r#"{"all": {{concat Extra.roles ["user"]}}, "id": {{concat Extra.realm ":" Extra.id}}}"# r#"{"roles": ["a"], "realm": "r", "id": 7}"# => r#"{"all":["a","user"],"id":"r:7"}"#
+        r#"{"all": {{concat Extra.roles ["user"]}}, "id": {{concat Extra.realm ":" Extra.id}}}"#
+        r#"{"roles": ["a"], "realm": "r", "id": 7}"# =>
+        r#"{"all":["a","user"],"id":"r:7"}"#
     "unique" "array" (1, 1) Body::Eager(collections::unique);
         "The elements without those that were there before.";
         r#"{"roles": {{unique Extra.roles}}}"# r#"{"roles": ["a", "b", "a"]}"# => r#"{"roles":["a","b"]}"#
@@ -157,16 +170,25 @@ helpers! {
         r#"{"admin": {{contains Extra.roles "admin"}}}"# r#"{"roles": ["admin"]}"# => r#"{"admin":true}"#
     "pluck" "array path" (2, 2) Body::Eager(collections::pluck);
         "What the path leads to in each element; elements that lack it are passed over.";
-        r#"{"methods": {{pluck Extra.methods "method"}}}"# r#"{"methods": [{"method": "password"}, {"method": "totp"}, {}]}"# => r#"{"methods":["password","totp"]}"#
+        r#"{"methods": {{pluck Extra.methods "method"}}}"#
+        r#"{"methods": [{"method": "password"}, {"method": "totp"}, {}]}"# =>
+        r#"{"methods":["password","totp"]}"#
     "pick" "object path …" (2, ANY) Body::Eager(collections::pick);
-        "The object cut down to the paths given. A path goes through every element of an array; one that leads nowhere is passed over.";
-        r#"{"user": {{pick Extra.identity "id" "traits.email"}}}"# r#"{"identity": {"id": "i", "traits": {"email": "a@x", "ssn": "1"}}}"# => r#"{"user":{"id":"i","traits":{"email":"a@x"}}}"#
+        "The object cut down to the paths given. A path goes through every element of an array; one that leads \
+            nowhere is passed over.";
+        r#"{"user": {{pick Extra.identity "id" "traits.email"}}}"#
+        r#"{"identity": {"id": "i", "traits": {"email": "a@x", "ssn": "1"}}}"# =>
+        r#"{"user":{"id":"i","traits":{"email":"a@x"}}}"#
     "omit" "object path …" (2, ANY) Body::Eager(collections::omit);
         "The object without the paths given.";
-        r#"{"user": {{omit Extra.identity "credentials" "traits.ssn"}}}"# r#"{"identity": {"id": "i", "traits": {"email": "a@x", "ssn": "1"}, "credentials": {}}}"# => r#"{"user":{"id":"i","traits":{"email":"a@x"}}}"#
+        r#"{"user": {{omit Extra.identity "credentials" "traits.ssn"}}}"#
+        r#"{"identity": {"id": "i", "traits": {"email": "a@x", "ssn": "1"}, "credentials": {}}}"# =>
+        r#"{"user":{"id":"i","traits":{"email":"a@x"}}}"#
     "merge" "object …" (1, ANY) Body::Eager(collections::merge);
         "One object with the members of all; of a name that comes twice the last value stays, in the first place.";
-        r#"{"user": {{merge Extra.public Extra.admin {"v": 2}}}}"# r#"{"public": {"name": "Ann", "v": 1}, "admin": {"state": "active"}}"# => r#"{"user":{"name":"Ann","v":2,"state":"active"}}"#
+        r#"{"user": {{merge Extra.public Extra.admin {"v": 2}}}}"#
+        r#"{"public": {"name": "Ann", "v": 1}, "admin": {"state": "active"}}"# =>
+        r#"{"user":{"name":"Ann","v":2,"state":"active"}}"#
     "keys" "object" (1, 1) Body::Eager(collections::keys);
         "The member names as an array.";
         r#"{"groups": {{keys Extra.groups}}}"# r#"{"groups": {"ops": 1, "dev": 2}}"# => r#"{"groups":["ops","dev"]}"#
@@ -190,7 +212,9 @@ helpers! {
         r#"{"staff": {{hasPrefix Extra.id "s-"}}}"# r#"{"id": "s-1"}"# => r#"{"staff":true}"#
     "hasSuffix" "text suffix" (2, 2) Body::Eager(texts::has_suffix);
         "Whether the text ends so.";
-        r#"{"staff": {{hasSuffix Extra.email "@example.com"}}}"# r#"{"email": "a@example.com"}"# => r#"{"staff":true}"#
+        r#"{"staff": {{hasSuffix Extra.email "@example.com"}}}"#
+        r#"{"email": "a@example.com"}"# =>
+        r#"{"staff":true}"#
     "trimPrefix" "text prefix" (2, 2) Body::Eager(texts::trim_prefix);
         "The text without that start, if it has it.";
         r#"{"id": "{{trimPrefix Extra.id "s-"}}"}"# r#"{"id": "s-1"}"# => r#"{"id":"1"}"#
@@ -198,7 +222,8 @@ helpers! {
         "The text without that end, if it has it.";
         r#"{"name": "{{trimSuffix Extra.email "@x"}}"}"# r#"{"email": "ann@x"}"# => r#"{"name":"ann"}"#
     "int" "value" (1, 1) Body::Eager(convert::int);
-        "A whole number, written plainly: 42, 42.0, 4.2e1 and the string \"42\" all give 42. A number with a fraction is an error.";
+        "A whole number, written plainly: 42, 42.0, 4.2e1 and the string \"42\" all give 42. A number with a \
+            fraction is an error.";
         r#"{"rank": {{int Extra.rank}}}"# r#"{"rank": "42"}"# => r#"{"rank":42}"#
     "number" "value" (1, 1) Body::Eager(convert::number);
         "A number as it is written, also from a string that holds one.";
@@ -210,15 +235,23 @@ helpers! {
         "A boolean, also from the strings \"true\" and \"false\".";
         r#"{"active": {{bool Extra.active}}}"# r#"{"active": "true"}"# => r#"{"active":true}"#
     "unix" "time" (1, 1) Body::Eager(convert::unix);
-        "Seconds since 1970 (a NumericDate) of an RFC 3339 date and time; a number passes. Parts of a second are cut off.";
-        r#"{"auth_time": {{unix Extra.authenticated_at}}}"# r#"{"authenticated_at": "2026-01-16T09:12:33.104Z"}"# => r#"{"auth_time":1768554753}"#
+        "Seconds since 1970 (a NumericDate) of an RFC 3339 date and time; a number passes. Parts of a second are \
+            cut off.";
+        r#"{"auth_time": {{unix Extra.authenticated_at}}}"#
+        r#"{"authenticated_at": "2026-01-16T09:12:33.104Z"}"# =>
+        r#"{"auth_time":1768554753}"#
     "sha256" "text" (1, 1) Body::Eager(convert::sha256);
         "The SHA-256 of the text's UTF-8, in hexadecimal.";
-        r#"{"email_hash": "{{sha256 (lower Extra.email)}}"}"# r#"{"email": "abc"}"# => r#"{"email_hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#
+        r#"{"email_hash": "{{sha256 (lower Extra.email)}}"}"#
+        r#"{"email": "abc"}"# =>
+        r#"{"email_hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#
     "base64url" "text" (1, 1) Body::Eager(convert::base64url);
         "The text's UTF-8 in base64url without padding.";
         r#"{"name": "{{base64url Extra.name}}"}"# r#"{"name": "Ann?>"}"# => r#"{"name":"QW5uPz4"}"#
     "regexMatch" "text pattern" (2, 2) Body::Eager(texts::regex_match);
-        "Whether the pattern matches somewhere in the text; `^` and `$` tie it to the ends. Matching takes time linear in the text.";
-        r#"{"internal": {{regexMatch Extra.email "@(corp\\.)?example\\.com$"}}}"# r#"{"email": "a@corp.example.com"}"# => r#"{"internal":true}"#
+        "Whether the pattern matches somewhere in the text; `^` and `$` tie it to the ends. Matching takes time \
+            linear in the text.";
+        r#"{"internal": {{regexMatch Extra.email "@(corp\\.)?example\\.com$"}}}"#
+        r#"{"email": "a@corp.example.com"}"# =>
+        r#"{"internal":true}"#
 }

@@ -7,6 +7,8 @@ use crate::templates::handlebars::value::{Shape, Value};
 
 /// What a compiled pattern may take, so that one from a session cannot take the memory.
 const PATTERN_BYTES: usize = 256 * 1024;
+/// The steps that compiling a pattern costs while a template is rendered.
+const PATTERN_STEPS: usize = 2_000;
 
 pub(super) fn upper<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
     Ok(arguments.text(0)?.to_uppercase().into())
@@ -95,7 +97,8 @@ pub(super) fn regex_match<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value
     if let Some(compiled) = arguments.pattern {
         return Ok(Value::Bool(compiled.is_match(text)));
     }
-    arguments.meter.spend(100 + pattern.len())?;
+    // Compiling costs far more than matching.
+    arguments.meter.spend(PATTERN_STEPS + pattern.len())?;
     match compile_pattern(pattern) {
         Ok(compiled) => Ok(Value::Bool(compiled.is_match(text))),
         Err(_) => Err(arguments.wrong(1, "a regular expression of moderate size")),

@@ -1,6 +1,6 @@
 //! What the engine promises, from outside.
 
-use proptest::prelude::*;
+mod properties;
 
 use super::{HandlebarsOptions, HandlebarsTemplate, Missing, Source, helper_reference};
 use crate::code::ErrorCode;
@@ -436,6 +436,10 @@ fn limits_hold() {
     let wide = format!(r#"{{"l": "{}"}}"#, "a".repeat(100_000));
     let replace = compiled(r#"{"a": "{{replace Extra.l "a" Extra.l}}"}"#, &[], Missing::Error).unwrap();
     assert_eq!(rendered(&replace, &wide, &RenderLimits::default()).unwrap_err().code(), ErrorCode::TemplateLimit);
+    let text = r#"{"a": [{{#each Extra.l}}"{{@root.Extra.big}}{{@root.Extra.none}}"{{/each}}]}"#;
+    let dropped = compiled(text, &[], Missing::Omit).unwrap();
+    let big = format!(r#"{{"big": "{}", "l": [{}1]}}"#, "a".repeat(60_000), "1,".repeat(2000));
+    assert_eq!(rendered(&dropped, &big, &RenderLimits::default()).unwrap_err().code(), ErrorCode::TemplateLimit);
     let blocks = format!("{}{{}}{}", "{{#let a=1}}".repeat(48), "{{/let}}".repeat(48));
     compiled(&blocks, &[], Missing::Error).unwrap();
     for text in [
@@ -476,51 +480,58 @@ fn errors_never_quote_the_session() {
     }
 }
 
-fn structure(value: &Json<'_>) -> String {
-    match value {
-        Json::Object(object) => format!(
-            "{{{}}}",
-            object.iter().map(|(name, value)| format!("{name}:{}", structure(value))).collect::<Vec<_>>().join(",")
-        ),
-        Json::Array(elements) => format!("[{}]", elements.iter().map(structure).collect::<Vec<_>>().join(",")),
-        _ => "v".to_owned(),
-    }
+#[test]
+fn operators_and_taken_names_are_refused_with_advice() {
+    refused(r#"{"a": {{#if Extra.x == 1}}1{{else}}2{{/if}}}"#, ErrorCode::TemplateSyntax, (1, 21), &["(eq …)"]);
+    refused(r#"{"a": {{#if Extra.x || Extra.y}}1{{else}}2{{/if}}}"#, ErrorCode::TemplateSyntax, (1, 21), &["(or …)"]);
+    refused(r#"{"a": {{#if !Extra.x}}1{{else}}2{{/if}}}"#, ErrorCode::TemplateSyntax, (1, 13), &["(not …)"]);
+    refused(r#"{ {{#let Extra=1}}{{/let}} }"#, ErrorCode::TemplateHelper, (1, 10), &["`Extra`"]);
+    let chain =
+        format!(r#"{{"a": {{{{#if Extra.x}}}}0{}{{{{else}}}}1{{{{/if}}}}}}"#, "{{else if Extra.y}}2".repeat(70));
+    let error = compiled(&chain, &[], Missing::Error).unwrap_err();
+    assert!(error.to_string().contains("branches"), "{error}");
 }
 
-proptest! {
-    #[test]
-    fn the_structure_is_the_templates(value in any::<String>(), other in "[\"\\\\{}\\[\\],:\u{0}-\u{1f}a\u{2028}\u{d7ff}😀]{0,40}", number in any::<f64>(), truth in any::<bool>()) {
-        let text = r#"{"a": {{Extra.v}}, "b": "x{{Extra.o}}y{{Extra.v}}", "c": [{{Extra.o}}, "{{Extra.n}}", {{#if Extra.t}}{{Extra.n}}{{else}}"{{Extra.v}}"{{/if}}], "d": {"e": {{upper Extra.v}}, "f": "{{replace Extra.v "a" Extra.o}}"}}"#;
-        let mut extra = String::from("{\"v\":");
-        crate::json::write_string(&value, &mut extra);
-        extra.push_str(",\"o\":");
-        crate::json::write_string(&other, &mut extra);
-        extra.push_str(&format!(",\"n\":{},\"t\":{truth}}}", if number.is_finite() { number } else { 0.0 }));
-        let claims = with_missing(text, &extra, Missing::Error).unwrap();
-        let read = Json::parse(claims.as_bytes(), ReadLimits::default()).unwrap();
-        prop_assert_eq!(structure(&read), "{a:v,b:v,c:[v,v,v],d:{e:v,f:v}}");
-        prop_assert_eq!(read.member("a").unwrap().as_str(), Some(value.as_str()));
-        let whole = format!("x{other}y{value}");
-        prop_assert_eq!(read.member("b").unwrap().as_str(), Some(whole.as_str()));
-        prop_assert_eq!(read.to_string(), claims);
-    }
+#[test]
+fn literals_are_read_as_they_are_written() {
+    gives(
+        r#"{"a": {{default Extra.x [1, 2.50, "a]b}}"]}}, "b": {{default Extra.y {"k": [1.50, {"m": "}"}]}}}, "c": "{{concat 'it\'s' "\"q\"" 1E5}}"}"#,
+        "{}",
+        r#"{"a":[1,2.50,"a]b}}"],"b":{"k":[1.50,{"m":"}"}]},"c":"it's\"q\"1E5"}"#,
+    );
+    refused(r#"{"a": {{eq Extra.x 01}}}"#, ErrorCode::TemplateSyntax, (1, 20), &["numbers look like"]);
+    refused(r#"{"a": "{{Extra.a}}}"#, ErrorCode::TemplatePosition, (1, 7), &["closing quote"]);
+}
 
-    #[test]
-    fn compiling_never_panics(text in "\\PC{0,60}") {
-        let _ = compiled(&text, &[], Missing::Error);
-    }
+#[test]
+fn the_deepest_template_fits_the_stack() {
+    let last = 88;
+    let partials: Vec<(String, String)> = (0..=last)
+        .map(|n| (format!("p{n}"), if n == last { "1".to_owned() } else { format!("[{{{{> p{}}}}}]", n + 1) }))
+        .collect();
+    let partials: Vec<(&str, &str)> = partials.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let template = compiled(r#"{"a": {{> p0}}}"#, &partials, Missing::Error).unwrap();
+    let claims = rendered(&template, "{}", &RenderLimits::default()).unwrap();
+    assert_eq!(claims, format!(r#"{{"a":{}1{}}}"#, "[".repeat(last), "]".repeat(last)));
+}
 
-    #[test]
-    fn compiling_template_like_text_never_panics(parts in prop::collection::vec(prop::sample::select(vec![
-        "{{", "}}", "{{#if ", "{{/if}}", "{{else}}", "{{#each Extra.l}}", "{{/each}}", "{{else if ", "{{^}}", "{{!--", "--}}", "{{!", "{{{", "}}}", "{{~", "~}}",
-        "{{> p}}", "{{#> p}}", "{{&", "{{#let a=1}}", "{{/let}}", "as |x y|", "(", ")", "[", "]", "[a b]", "\"", "'", "\\", "\\{{", "\\\\{{", "{", "}", ":", ",", "1", "Extra.x", "this", "../", "@index",
-        "@root", ".", "x=", " ", "\n", "\"a\"", "null", "é", "\u{feff}", "upper", "eq", "{{{{", "}}}}", "*", "|", "12.", "-", "{{Extra.x}}", "\"a\": ", "{{Subject}}",
-    ]), 0..24)) {
-        let text = parts.concat();
-        if let Ok(template) = compiled(&text, &[("p", "{{Subject}}")], Missing::Omit) {
-            if let Ok(claims) = rendered(&template, r#"{"x": [1], "l": [1, "\"", {"a": null}]}"#, &RenderLimits::default()) {
-                prop_assert!(Json::parse(claims.as_bytes(), ReadLimits::default()).is_ok(), "{} gave {}", text, claims);
-            }
-        }
+#[test]
+fn every_unreadable_expression_is_told() {
+    let text = "{\"a\": {{Extra.}},\n\"b\": {{upper Extra..x}},\n\"c\": {{nope 1}},\n\"d\" 1}";
+    let error = compiled(text, &[], Missing::Error).unwrap_err();
+    let lines: Vec<_> = error.faults().iter().map(|fault| fault.place.line).collect();
+    assert_eq!(lines, [1, 2, 3, 4], "{error}");
+}
+
+#[test]
+fn the_manual_shows_every_helper_as_it_is() {
+    let manual = include_str!("../../../../docs/templates.md");
+    for helper in helper_reference() {
+        let entry = format!(
+            "### `{} {}`\n\n{}\n\n```handlebars\n{}\n```\n\nwith `extra` `{}` gives\n\n```json\n{}\n```\n",
+            helper.name, helper.arguments, helper.summary, helper.template, helper.extra, helper.claims
+        );
+        assert!(manual.contains(&entry), "expected in docs/templates.md:\n{entry}");
     }
+    assert_eq!(manual.matches("\n### `").count(), helper_reference().count());
 }
