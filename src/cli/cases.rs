@@ -17,6 +17,9 @@ use crate::session::Session;
 use crate::templates::{ClaimTemplate, CompileOptions, Partial, RenderLimits, Syntax, TemplateText, differences};
 use crate::time::{Clock as _, SystemClock};
 
+/// A case holds a session, and claims may wrap a session.
+const CLAIMS_LIMITS: ReadLimits = ReadLimits { depth: 1024 };
+
 pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     let (template, partials) = match (&args.source.template, &args.source.text) {
         (Some(path), _) => {
@@ -83,6 +86,12 @@ impl Attempt<'_> {
         let input = render_input(&session, self.profile, SystemClock.now());
         let text =
             template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
+        // Oathkeeper writes its registered claims over those of a Go template, so such a template may hold them.
+        if self.syntax == Syntax::Go {
+            return Json::parse(text.as_bytes(), CLAIMS_LIMITS)
+                .map(Json::into_owned)
+                .map_err(|error| (ErrorCode::ClaimsInvalid, error.to_string()));
+        }
         let claims = PrivateClaims::parse(&text, None).map_err(|error| (error.code(), error.to_string()))?;
         Ok(claims.to_json())
     }
@@ -154,7 +163,7 @@ fn run_case(line: &[u8], place: &str) -> Outcome {
         error: Some((ErrorCode::TemplateRecordedCase, format!("{place}: {message}"))),
     };
     let nameless = || Json::String(place.to_owned().into());
-    let case = match Json::parse(line, ReadLimits { depth: 1024 }) {
+    let case = match Json::parse(line, CLAIMS_LIMITS) {
         Ok(case) => case,
         Err(error) => return unreadable(nameless(), format!("the case is not readable: {error}")),
     };

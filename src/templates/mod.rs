@@ -6,6 +6,7 @@
 
 mod cases;
 mod error;
+pub mod go;
 pub mod handlebars;
 
 pub(crate) use cases::differences;
@@ -15,9 +16,9 @@ pub use handlebars::{HelperDoc, Missing, helper_reference};
 
 use std::fmt;
 
-use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::time::Timestamp;
+use go::GoTemplate;
 use handlebars::{HandlebarsOptions, HandlebarsTemplate, Source};
 
 /// The language of a template.
@@ -71,6 +72,7 @@ pub struct ClaimTemplate {
 
 #[derive(Debug)]
 enum Engine {
+    Go(GoTemplate),
     Handlebars(HandlebarsTemplate),
 }
 
@@ -120,11 +122,7 @@ impl ClaimTemplate {
         options: CompileOptions,
     ) -> Result<Self, CompileError> {
         let engine = match syntax {
-            Syntax::Go => {
-                let message = "expected a Handlebars template, found a Go template, which this version cannot render";
-                let fault = TemplateFault::new(ErrorCode::TemplateSyntax, &template.name, &template.text, 0, message);
-                return Err(CompileError::new(fault, Vec::new()));
-            }
+            Syntax::Go => Engine::Go(GoTemplate::parse(&template.name, &template.text)?),
             Syntax::Handlebars => {
                 let partials: Vec<(&str, Source<'_>)> =
                     partials.iter().map(|partial| (partial.name.as_str(), source(&partial.source))).collect();
@@ -142,6 +140,7 @@ impl ClaimTemplate {
     /// [`RenderError`] with the place in the template and the path in the session, never with a value of it.
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
         match &self.engine {
+            Engine::Go(template) => template.render(input, limits),
             Engine::Handlebars(template) => template.render(input, limits),
         }
     }

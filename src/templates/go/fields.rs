@@ -1,0 +1,267 @@
+//! Fields and methods of values.
+
+use super::context::{Context, Problem};
+use super::dates::{Time, Zone};
+use super::funcs::{Function, Type, method as entry};
+use super::text::Text;
+use super::urls::{self, Part, Url};
+use super::value::{Element, IntType, Map, MapType, UintType, Value};
+use super::versions::Version;
+
+type Called = Result<Value, Problem>;
+
+/// The field `name` of a struct or the entry of a map.
+pub(super) fn field(context: &Context<'_>, receiver: &Value, name: &str) -> Called {
+    let fields = match receiver {
+        Value::Map(map) => {
+            return Ok(match map.entries.borrow().get(name.as_bytes()) {
+                Some(value) => value.clone(),
+                None => zero_element(map.kind),
+            });
+        }
+        Value::Session => context.session_fields(),
+        Value::MatchContext => context.match_context_fields(),
+        Value::Url(Some(url)) => url.fields(),
+        Value::Url(None) => {
+            return Err(Problem::missing(format!("expected a URL with the field {name}, found nil")));
+        }
+        _ => Vec::new(),
+    };
+    match fields.into_iter().find(|(known, _)| *known == name) {
+        Some((_, value)) => Ok(value),
+        None => {
+            let message = format!("expected a value with the field {name}, found {}", receiver.type_name());
+            Err(Problem::wrong_type(message))
+        }
+    }
+}
+
+/// What a map without the key gives.
+pub(super) fn zero_element(kind: MapType) -> Value {
+    match kind {
+        MapType::Any => Value::NilInterface,
+        MapType::Strings => Value::text(Text::default()),
+        MapType::Header | MapType::Values => Value::nil_list(Element::String),
+    }
+}
+
+/// The method `name` of `receiver`, which is its first argument.
+pub(super) fn method(receiver: &Value, name: &str) -> Option<&'static Function> {
+    let methods = match receiver {
+        Value::Url(_) => URL,
+        Value::Map(map) if map.kind == MapType::Header => HEADER,
+        Value::Map(map) if map.kind == MapType::Values => VALUES,
+        Value::Time(_) => TIME,
+        Value::Int(IntType::Duration, _) => DURATION,
+        Value::Int(IntType::Month | IntType::Weekday, _) => NAMED,
+        Value::Version(_) => VERSION,
+        _ => return None,
+    };
+    methods.iter().find(|function| function.name == name)
+}
+
+const NONE: &[Type] = &[];
+const TEXT: &[Type] = &[Type::String];
+
+static URL: &[Function] = &[
+    entry("EscapedFragment", NONE, |_, values| Ok(Value::data(url(values)?.escaped_fragment()))),
+    entry("EscapedPath", NONE, |_, values| Ok(Value::data(url(values)?.escaped_path()))),
+    entry("Hostname", NONE, |_, values| Ok(Value::data(url(values)?.host_parts().0))),
+    entry("IsAbs", NONE, |_, values| Ok(Value::Bool(!url(values)?.scheme.is_empty()))),
+    Function { variadic: Some(Type::String), ..entry("JoinPath", NONE, join_path) },
+    entry("Port", NONE, |_, values| Ok(Value::data(url(values)?.host_parts().1))),
+    entry("Query", NONE, |_, values| Ok(url(values)?.query())),
+    entry("Redacted", NONE, |_, values| Ok(Value::data(url(values)?.to_text()))),
+    entry("RequestURI", NONE, |_, values| Ok(Value::data(url(values)?.request_uri()))),
+    entry("String", NONE, |_, values| Ok(Value::data(url(values)?.to_text()))),
+];
+
+static HEADER: &[Function] = &[
+    entry("Get", TEXT, |_, values| {
+        let name = urls::canonical_header(&bytes(values, 1));
+        Ok(first_of(values, &name))
+    }),
+    entry("Values", TEXT, |_, values| {
+        let name = urls::canonical_header(&bytes(values, 1));
+        let found = map(values).and_then(|map| map.entries.borrow().get(&name).cloned());
+        Ok(found.unwrap_or_else(|| zero_element(MapType::Header)))
+    }),
+];
+
+static VALUES: &[Function] = &[
+    entry("Encode", NONE, |_, values| {
+        let mut pairs = Vec::new();
+        if let Some(map) = map(values) {
+            for (name, items) in map.entries.borrow().iter() {
+                if let Value::List(list) = items {
+                    for item in &list.items {
+                        if let Value::String(item) = item {
+                            let value = urls::escape(item.bytes(), Part::Query);
+                            pairs.push(format!("{}={value}", urls::escape(name, Part::Query)));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Value::data(pairs.join("&")))
+    }),
+    entry("Get", TEXT, |_, values| Ok(first_of(values, &bytes(values, 1)))),
+    entry("Has", TEXT, |_, values| {
+        let name = bytes(values, 1);
+        Ok(Value::Bool(map(values).is_some_and(|map| map.entries.borrow().contains_key(&name))))
+    }),
+];
+
+static TIME: &[Function] = &[
+    entry("Add", &[Type::Duration], |_, values| Ok(Value::Time(time(values, 0)?.plus(int(values, 1))))),
+    entry("AddDate", &[Type::Int, Type::Int, Type::Int], |_, values| {
+        Ok(Value::Time(time(values, 0)?.plus_date(int(values, 1), int(values, 2), int(values, 3))))
+    }),
+    entry("After", &[Type::Time], |_, values| Ok(Value::Bool(order(values)?.is_gt()))),
+    entry("Before", &[Type::Time], |_, values| Ok(Value::Bool(order(values)?.is_lt()))),
+    entry("Compare", &[Type::Time], |_, values| Ok(Value::int(order(values)? as i64))),
+    entry("Day", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().day))),
+    entry("Equal", &[Type::Time], |_, values| Ok(Value::Bool(order(values)?.is_eq()))),
+    entry("Format", TEXT, |_, values| Ok(Value::data(time(values, 0)?.format(&bytes(values, 1))))),
+    entry("Hour", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().hour))),
+    entry("IsZero", NONE, |_, values| Ok(Value::Bool(time(values, 0)?.is_zero()))),
+    entry("Local", NONE, |_, values| Ok(Value::Time(time(values, 0)?.within(Zone::Utc)))),
+    entry("Minute", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().minute))),
+    entry("Month", NONE, |_, values| Ok(Value::Int(IntType::Month, time(values, 0)?.parts().month))),
+    entry("Nanosecond", NONE, |_, values| Ok(Value::int(i64::from(time(values, 0)?.nanos)))),
+    entry("Second", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().second))),
+    entry("String", NONE, |_, values| Ok(Value::data(time(values, 0)?.to_go_string()))),
+    entry("Sub", &[Type::Time], |_, values| {
+        Ok(Value::Int(IntType::Duration, time(values, 0)?.since(&time(values, 1)?)))
+    }),
+    entry("UTC", NONE, |_, values| Ok(Value::Time(time(values, 0)?.within(Zone::Utc)))),
+    entry("Unix", NONE, |_, values| Ok(Value::int64(time(values, 0)?.seconds))),
+    entry("UnixMicro", NONE, |_, values| Ok(Value::int64(scaled(&time(values, 0)?, 1_000_000)))),
+    entry("UnixMilli", NONE, |_, values| Ok(Value::int64(scaled(&time(values, 0)?, 1_000)))),
+    entry("UnixNano", NONE, |_, values| Ok(Value::int64(scaled(&time(values, 0)?, 1_000_000_000)))),
+    entry("Weekday", NONE, |_, values| Ok(Value::Int(IntType::Weekday, time(values, 0)?.parts().weekday))),
+    entry("Year", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().year))),
+    entry("YearDay", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().year_day))),
+];
+
+static DURATION: &[Function] = &[
+    entry("Hours", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 3.6e12))),
+    entry("Microseconds", NONE, |_, values| Ok(Value::int64(int(values, 0) / 1_000))),
+    entry("Milliseconds", NONE, |_, values| Ok(Value::int64(int(values, 0) / 1_000_000))),
+    entry("Minutes", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 6e10))),
+    entry("Nanoseconds", NONE, |_, values| Ok(Value::int64(int(values, 0)))),
+    entry("Seconds", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 1e9))),
+    entry("String", NONE, named_text),
+];
+
+static NAMED: &[Function] = &[entry("String", NONE, named_text)];
+
+static VERSION: &[Function] = &[
+    entry("Major", NONE, |_, values| version(values, |version| uint(version.numbers[0]))),
+    entry("Metadata", NONE, |_, values| version(values, |version| Value::data(version.metadata.as_str()))),
+    entry("Minor", NONE, |_, values| version(values, |version| uint(version.numbers[1]))),
+    entry("Original", NONE, |_, values| version(values, |version| Value::data(version.original.as_str()))),
+    entry("Patch", NONE, |_, values| version(values, |version| uint(version.numbers[2]))),
+    entry("Prerelease", NONE, |_, values| version(values, |version| Value::data(version.prerelease.as_str()))),
+    entry("String", NONE, |_, values| version(values, |version| Value::data(version.to_string()))),
+    entry("Compare", &[Type::Any], |_, values| Ok(Value::int(version_order(values)? as i64))),
+    entry("Equal", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_eq()))),
+    entry("GreaterThan", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_gt()))),
+    entry("LessThan", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_lt()))),
+];
+
+fn url(values: &[Value]) -> Result<&Url, Problem> {
+    match values.first() {
+        Some(Value::Url(Some(url))) => Ok(url),
+        _ => Err(Problem::missing("expected a URL, found nil")),
+    }
+}
+
+fn join_path(_: &mut Context<'_>, values: &[Value]) -> Called {
+    let base = url(values)?;
+    let mut elements = vec![base.escaped_path()];
+    for value in &values[1..] {
+        if let Value::String(text) = value {
+            elements.push(text.to_str().into_owned());
+        }
+    }
+    let is_folder = elements.last().is_some_and(|last| last.ends_with('/'));
+    let joined = format!("/{}", elements.join("/"));
+    let mut path = super::funcs::clean_path(&joined);
+    if is_folder && !path.ends_with('/') {
+        path.push('/');
+    }
+    let mut url = base.clone();
+    url.set_path(&path).ok_or_else(|| Problem::wrong_type("expected a path with right escapes, found another"))?;
+    Ok(Value::Url(Some(std::rc::Rc::new(url))))
+}
+
+fn map(values: &[Value]) -> Option<&Map> {
+    match values.first() {
+        Some(Value::Map(map)) => Some(map),
+        _ => None,
+    }
+}
+
+fn bytes(values: &[Value], index: usize) -> Vec<u8> {
+    match values.get(index) {
+        Some(Value::String(text)) => text.bytes().to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+fn first_of(values: &[Value], name: &[u8]) -> Value {
+    let entries = map(values).map(|map| map.entries.borrow());
+    match entries.as_ref().and_then(|entries| entries.get(name)) {
+        Some(Value::List(list)) => list.items.first().cloned(),
+        _ => None,
+    }
+    .unwrap_or_else(|| Value::text(Text::default()))
+}
+
+fn time(values: &[Value], index: usize) -> Result<Time, Problem> {
+    match values.get(index) {
+        Some(Value::Time(time)) => Ok(time.clone()),
+        _ => Err(Problem::wrong_type("expected a time, found something else")),
+    }
+}
+
+fn int(values: &[Value], index: usize) -> i64 {
+    match values.get(index) {
+        Some(Value::Int(_, number)) => *number,
+        _ => 0,
+    }
+}
+
+fn order(values: &[Value]) -> Result<std::cmp::Ordering, Problem> {
+    let (left, right) = (time(values, 0)?, time(values, 1)?);
+    Ok((left.seconds, left.nanos).cmp(&(right.seconds, right.nanos)))
+}
+
+fn scaled(time: &Time, per_second: i64) -> i64 {
+    let part = i64::from(time.nanos) / (1_000_000_000 / per_second);
+    time.seconds.wrapping_mul(per_second).wrapping_add(part)
+}
+
+fn named_text(context: &mut Context<'_>, values: &[Value]) -> Called {
+    let value = values.first().cloned().unwrap_or(Value::Invalid);
+    Ok(Value::text(super::print::text_of(context, &value)?))
+}
+
+fn uint(number: u64) -> Value {
+    Value::Uint(UintType::Uint64, number)
+}
+
+fn version(values: &[Value], read: impl Fn(&Version) -> Value) -> Called {
+    match values.first() {
+        Some(Value::Version(version)) => Ok(read(version)),
+        _ => Err(Problem::wrong_type("expected a version, found something else")),
+    }
+}
+
+fn version_order(values: &[Value]) -> Result<std::cmp::Ordering, Problem> {
+    match values {
+        [Value::Version(left), Value::Version(right)] => Ok(left.compare(right)),
+        _ => Err(Problem::wrong_type("expected two versions, found something else")),
+    }
+}

@@ -1,0 +1,208 @@
+//! sprig's functions on maps.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::logic::is_empty;
+use super::{Called, Function, Type, function, map, text, value, variadic};
+use crate::templates::go::context::{Context, Problem};
+use crate::templates::go::print;
+use crate::templates::go::text::Text;
+use crate::templates::go::value::{List, Map, MapType, Value};
+
+const MAP: &[Type] = &[Type::Map];
+const MAP_KEY: &[Type] = &[Type::Map, Type::String];
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    variadic("dict", &[], Type::Any, |context, values| {
+        let mut entries = BTreeMap::new();
+        for pair in values.chunks(2) {
+            let key = print::string_of(context, &value(pair, 0))?;
+            let entry = pair.get(1).cloned().unwrap_or_else(|| Value::text(Text::default()));
+            entries.insert(key.bytes().to_vec(), entry.boxed());
+        }
+        Ok(Value::any_map(entries))
+    }),
+    function("get", MAP_KEY, |_, values| {
+        let found = map(values, 0)?.entries.borrow().get(text(values, 1).bytes()).cloned();
+        Ok(found.unwrap_or_else(|| Value::text(Text::default())))
+    }),
+    function("set", &[Type::Map, Type::String, Type::Any], |context, values| {
+        let target = map(values, 0)?;
+        change(context, &target)?;
+        target.entries.borrow_mut().insert(text(values, 1).bytes().to_vec(), value(values, 2).boxed());
+        Ok(value(values, 0))
+    }),
+    function("unset", MAP_KEY, |_, values| {
+        let removed = map(values, 0)?.entries.borrow_mut().remove(text(values, 1).bytes());
+        drop(removed);
+        Ok(value(values, 0))
+    }),
+    function("hasKey", MAP_KEY, |_, values| {
+        Ok(Value::Bool(map(values, 0)?.entries.borrow().contains_key(text(values, 1).bytes())))
+    }),
+    variadic("keys", &[], Type::Map, |context, values| {
+        let mut keys = Vec::new();
+        for index in 0..values.len() {
+            let map = map(values, index)?;
+            let entries = map.entries.borrow();
+            context.steps(entries.len() as u64)?;
+            keys.extend(entries.keys().map(|key| Value::data(key.as_slice())));
+        }
+        Ok(Value::list(crate::templates::go::value::Element::String, keys))
+    }),
+    function("values", MAP, |context, values| {
+        let map = map(values, 0)?;
+        let entries = map.entries.borrow();
+        context.steps(entries.len() as u64)?;
+        Ok(Value::any_list(entries.values().cloned().collect()))
+    }),
+    variadic("pick", MAP, Type::String, |context, values| {
+        let source = map(values, 0)?;
+        let entries = source.entries.borrow();
+        let mut picked = BTreeMap::new();
+        for index in 1..values.len() {
+            context.step()?;
+            let key = text(values, index);
+            if let Some(entry) = entries.get(key.bytes()) {
+                picked.insert(key.bytes().to_vec(), entry.clone());
+            }
+        }
+        Ok(Value::any_map(picked))
+    }),
+    variadic("omit", MAP, Type::String, |context, values| {
+        let source = map(values, 0)?;
+        let mut entries = source.entries.borrow().clone();
+        context.steps(entries.len() as u64)?;
+        for index in 1..values.len() {
+            entries.remove(text(values, index).bytes());
+        }
+        Ok(Value::any_map(entries))
+    }),
+    variadic("pluck", &[Type::String], Type::Map, |context, values| {
+        let key = text(values, 0);
+        let mut found = Vec::new();
+        for index in 1..values.len() {
+            context.step()?;
+            found.extend(map(values, index)?.entries.borrow().get(key.bytes()).cloned());
+        }
+        Ok(Value::any_list(found))
+    }),
+    variadic("merge", MAP, Type::Map, |context, values| merged(context, values, Existing::Kept)),
+    variadic("mustMerge", MAP, Type::Map, |context, values| merged(context, values, Existing::Kept)),
+    variadic("mergeOverwrite", MAP, Type::Map, |context, values| merged(context, values, Existing::Replaced)),
+    variadic("mustMergeOverwrite", MAP, Type::Map, |context, values| merged(context, values, Existing::Replaced)),
+    variadic("dig", &[], Type::Any, dig),
+    function("deepCopy", &[Type::Any], |context, values| copied(context, &value(values, 0), 0)),
+    function("mustDeepCopy", &[Type::Any], |context, values| copied(context, &value(values, 0), 0)),
+];
+
+/// Prepares `target` for being changed.
+fn change(context: &mut Context<'_>, target: &Rc<Map>) -> Result<(), Problem> {
+    if target.is_nil {
+        return Err(Problem::missing("expected a map to put something into, found nil"));
+    }
+    context.change(target);
+    Ok(())
+}
+
+/// What happens to a value that both maps have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Kept,
+    Replaced,
+}
+
+fn merged(context: &mut Context<'_>, values: &[Value], existing: Existing) -> Called {
+    let target = map(values, 0)?;
+    for index in 1..values.len() {
+        merge_into(context, &target, &*map(values, index)?, existing, 0)?;
+    }
+    Ok(value(values, 0))
+}
+
+fn merge_into(
+    context: &mut Context<'_>,
+    target: &Rc<Map>,
+    source: &Map,
+    existing: Existing,
+    depth: usize,
+) -> Result<(), Problem> {
+    if depth > context.limits.depth {
+        return Err(Problem::limit("expected maps that are nested less deeply"));
+    }
+    if std::ptr::eq(Rc::as_ptr(target), source) {
+        return Ok(());
+    }
+    let entries = source.entries.borrow().clone();
+    if !entries.is_empty() {
+        change(context, target)?;
+    }
+    for (key, new) in entries {
+        context.step()?;
+        let old = target.entries.borrow().get(&key).cloned();
+        let is_kept = match (&old, &new) {
+            (_, new) if new.is_nil() => existing == Existing::Kept,
+            (Some(Value::Map(old)), Value::Map(new)) if !old.entries.borrow().is_empty() => {
+                merge_into(context, old, new, existing, depth + 1)?;
+                true
+            }
+            (Some(Value::List(old)), Value::List(new)) if !old.items.is_empty() => {
+                existing == Existing::Kept || new.items.is_empty()
+            }
+            (Some(old), _) => existing == Existing::Kept && !is_empty(old),
+            (None, _) => false,
+        };
+        if !is_kept {
+            target.entries.borrow_mut().insert(key, new);
+        }
+    }
+    Ok(())
+}
+
+fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
+    let [keys @ .., otherwise, start] = values else {
+        return Err(Problem::wrong_type("expected keys, a default and a map for dig, found fewer arguments"));
+    };
+    if keys.is_empty() {
+        return Err(Problem::wrong_type("expected keys, a default and a map for dig, found fewer arguments"));
+    }
+    let mut current = start.clone();
+    for key in keys {
+        context.step()?;
+        let (Value::Map(map), Value::String(key)) = (&current, key) else {
+            let message = format!("expected a map and a text as its key for dig, found {}", current.type_name());
+            return Err(Problem::wrong_type(message));
+        };
+        if map.kind != MapType::Any {
+            return Err(Problem::wrong_type(format!("expected a map for dig, found {}", current.type_name())));
+        }
+        let found = map.entries.borrow().get(key.bytes()).cloned();
+        match found {
+            Some(value) => current = value,
+            None => return Ok(otherwise.clone()),
+        }
+    }
+    Ok(current)
+}
+
+fn copied(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
+    context.step()?;
+    if depth > context.limits.depth {
+        return Err(Problem::limit("expected a value that is nested less deeply"));
+    }
+    Ok(match value {
+        Value::List(list) => {
+            let items = list.items.iter().map(|item| copied(context, item, depth + 1)).collect::<Result<_, _>>()?;
+            Value::List(Rc::new(List { element: list.element, is_nil: list.is_nil, items }))
+        }
+        Value::Map(map) if !map.is_nil => {
+            let mut entries = BTreeMap::new();
+            for (key, item) in map.entries.borrow().iter() {
+                entries.insert(key.clone(), copied(context, item, depth + 1)?);
+            }
+            Value::map(map.kind, entries)
+        }
+        other => other.clone(),
+    })
+}

@@ -1,0 +1,214 @@
+//! sprig's arithmetic: whole numbers in int64, the `f` functions in decimals.
+
+use super::conversions::{to_float, to_int};
+use super::lists::spaced;
+use super::{Called, Function, Type, function, int, value, variadic};
+use crate::templates::go::context::{Context, Problem};
+use crate::templates::go::text::Text;
+use crate::templates::go::value::{Element, Value};
+
+const ANY: &[Type] = &[Type::Any];
+const TWO: &[Type] = &[Type::Any, Type::Any];
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    variadic("add", &[], Type::Any, |_, values| {
+        Ok(Value::int64(values.iter().fold(0, |sum: i64, value| sum.wrapping_add(to_int(value)))))
+    }),
+    function("add1", ANY, |_, values| Ok(Value::int64(to_int(&value(values, 0)).wrapping_add(1)))),
+    function("sub", TWO, |_, values| {
+        Ok(Value::int64(to_int(&value(values, 0)).wrapping_sub(to_int(&value(values, 1)))))
+    }),
+    variadic("mul", ANY, Type::Any, |_, values| {
+        Ok(Value::int64(values.iter().fold(1, |product: i64, value| product.wrapping_mul(to_int(value)))))
+    }),
+    function("div", TWO, |_, values| divided(values, i64::wrapping_div)),
+    function("mod", TWO, |_, values| divided(values, i64::wrapping_rem)),
+    variadic("max", ANY, Type::Any, |_, values| Ok(Value::int64(values.iter().map(to_int).max().unwrap_or(0)))),
+    variadic("biggest", ANY, Type::Any, |_, values| Ok(Value::int64(values.iter().map(to_int).max().unwrap_or(0)))),
+    variadic("min", ANY, Type::Any, |_, values| Ok(Value::int64(values.iter().map(to_int).min().unwrap_or(0)))),
+    variadic("maxf", ANY, Type::Any, |_, values| Ok(Value::Float(extreme(values, |new, best| new > best)))),
+    variadic("minf", ANY, Type::Any, |_, values| Ok(Value::Float(extreme(values, |new, best| new < best)))),
+    variadic("addf", &[], Type::Any, |_, values| decimals(0.0, values, Decimal::plus, |a, b| a + b)),
+    function("add1f", ANY, |_, values| decimals(1.0, values, Decimal::plus, |a, b| a + b)),
+    variadic("subf", ANY, Type::Any, |_, values| {
+        decimals(to_float(&value(values, 0)), &values[1..], Decimal::minus, |a, b| a - b)
+    }),
+    variadic("mulf", ANY, Type::Any, |_, values| {
+        decimals(to_float(&value(values, 0)), &values[1..], Decimal::times, |a, b| a * b)
+    }),
+    variadic("divf", ANY, Type::Any, |_, values| {
+        if values[1..].iter().any(|divisor| to_float(divisor) == 0.0) {
+            return Err(zero_divisor());
+        }
+        decimals(to_float(&value(values, 0)), &values[1..], Decimal::over, |a, b| a / b)
+    }),
+    function("ceil", ANY, |_, values| Ok(Value::Float(to_float(&value(values, 0)).ceil()))),
+    function("floor", ANY, |_, values| Ok(Value::Float(to_float(&value(values, 0)).floor()))),
+    variadic("round", &[Type::Any, Type::Int], Type::Float, |_, values| {
+        let threshold = if values.len() > 2 { to_float(&value(values, 2)) } else { 0.5 };
+        let scale = 10f64.powi(i32::try_from(int(values, 1)).unwrap_or(0));
+        let scaled = scale * to_float(&value(values, 0));
+        let rounded = if scaled.fract() >= threshold { scaled.ceil() } else { scaled.floor() };
+        Ok(Value::Float(rounded / scale))
+    }),
+    function("until", &[Type::Int], |context, values| {
+        let stop = int(values, 0);
+        ints(steps(context, 0, stop, if stop < 0 { -1 } else { 1 })?)
+    }),
+    function("untilStep", &[Type::Int, Type::Int, Type::Int], |context, values| {
+        ints(steps(context, int(values, 0), int(values, 1), int(values, 2))?)
+    }),
+    variadic("seq", &[], Type::Int, seq),
+];
+
+fn zero_divisor() -> Problem {
+    Problem::wrong_type("expected a divisor other than zero, found zero")
+}
+
+fn divided(values: &[Value], divide: fn(i64, i64) -> i64) -> Called {
+    match to_int(&value(values, 1)) {
+        0 => Err(zero_divisor()),
+        divisor => Ok(Value::int64(divide(to_int(&value(values, 0)), divisor))),
+    }
+}
+
+fn extreme(values: &[Value], is_better: fn(f64, f64) -> bool) -> f64 {
+    let mut best = to_float(&value(values, 0));
+    for value in values.iter().skip(1).map(to_float) {
+        if value.is_nan() || is_better(value, best) {
+            best = value;
+        }
+    }
+    best
+}
+
+/// The numbers from `start` to before `stop`.
+fn steps(context: &mut Context<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>, Problem> {
+    let mut numbers = Vec::new();
+    let mut number = start;
+    let is_up = stop >= start;
+    if is_up && step <= 0 || !is_up && step >= 0 {
+        return Ok(numbers);
+    }
+    while if is_up { number < stop } else { number > stop } {
+        context.step()?;
+        numbers.push(number);
+        number = number.saturating_add(step);
+        if number == i64::MAX || number == i64::MIN {
+            break;
+        }
+    }
+    Ok(numbers)
+}
+
+fn ints(numbers: Vec<i64>) -> Called {
+    Ok(Value::list(Element::Int, numbers.into_iter().map(Value::int).collect()))
+}
+
+fn seq(context: &mut Context<'_>, values: &[Value]) -> Called {
+    let numbers = match values.len() {
+        1 => {
+            let end = int(values, 0);
+            let step = if end < 1 { -1 } else { 1 };
+            steps(context, 1, end.saturating_add(step), step)?
+        }
+        2 => {
+            let (start, end) = (int(values, 0), int(values, 1));
+            let step = if end < start { -1 } else { 1 };
+            steps(context, start, end.saturating_add(step), step)?
+        }
+        3 => {
+            let (start, step, end) = (int(values, 0), int(values, 1), int(values, 2));
+            if end < start && step > 0 {
+                return Ok(Value::text(Text::default()));
+            }
+            let past = if end < start { -1 } else { 1 };
+            steps(context, start, end.saturating_add(past), step)?
+        }
+        _ => return Ok(Value::text(Text::default())),
+    };
+    Ok(Value::text(spaced(&numbers)))
+}
+
+/// Applies `operation` from left to right on exact decimals, and `rough` where those grow too long.
+fn decimals(
+    first: f64,
+    others: &[Value],
+    operation: fn(Decimal, Decimal) -> Option<Decimal>,
+    rough: fn(f64, f64) -> f64,
+) -> Called {
+    let mut exact = Decimal::from_float(first);
+    let mut float = first;
+    for other in others.iter().map(to_float) {
+        if !other.is_finite() {
+            return Err(Problem::wrong_type("expected a finite number, found another"));
+        }
+        exact = exact.zip(Decimal::from_float(other)).and_then(|(left, right)| operation(left, right));
+        float = rough(float, other);
+    }
+    let result = exact.and_then(Decimal::to_float).unwrap_or(float);
+    Ok(Value::Float(result))
+}
+
+/// `digits` × 10^`exponent`.
+#[derive(Clone, Copy)]
+struct Decimal {
+    digits: i128,
+    exponent: i32,
+}
+
+impl Decimal {
+    fn from_float(number: f64) -> Option<Self> {
+        if !number.is_finite() {
+            return None;
+        }
+        let text = format!("{number:e}");
+        let (mantissa, exponent) = text.split_once('e')?;
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i32 = exponent.parse().ok()?;
+        let digits = format!("{whole}{fraction}").parse().ok()?;
+        Some(Self { digits, exponent: exponent - i32::try_from(fraction.len()).ok()? })
+    }
+
+    fn to_float(self) -> Option<f64> {
+        format!("{}e{}", self.digits, self.exponent).parse().ok()
+    }
+
+    fn scaled(self, exponent: i32) -> Option<i128> {
+        let factor = 10i128.checked_pow(u32::try_from(self.exponent - exponent).ok()?)?;
+        self.digits.checked_mul(factor)
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        let exponent = self.exponent.min(other.exponent);
+        let digits = self.scaled(exponent)?.checked_add(other.scaled(exponent)?)?;
+        Some(Self { digits, exponent })
+    }
+
+    fn minus(self, other: Self) -> Option<Self> {
+        self.plus(Self { digits: -other.digits, ..other })
+    }
+
+    fn times(self, other: Self) -> Option<Self> {
+        let digits = self.digits.checked_mul(other.digits)?;
+        Some(Self { digits, exponent: self.exponent + other.exponent })
+    }
+
+    /// Rounded to 16 places, half away from zero.
+    fn over(self, other: Self) -> Option<Self> {
+        const PLACES: i32 = 16;
+        let shift = self.exponent - other.exponent + PLACES;
+        let (mut dividend, mut divisor) = (self.digits, other.digits);
+        let factor = 10i128.checked_pow(shift.unsigned_abs())?;
+        if shift >= 0 {
+            dividend = dividend.checked_mul(factor)?;
+        } else {
+            divisor = divisor.checked_mul(factor)?;
+        }
+        let quotient = dividend.checked_div(divisor)?;
+        let remainder = dividend.checked_rem(divisor)?;
+        let away = if (dividend < 0) == (divisor < 0) { 1 } else { -1 };
+        let is_half = remainder.unsigned_abs().checked_mul(2)? >= divisor.unsigned_abs();
+        Some(Self { digits: if is_half { quotient + away } else { quotient }, exponent: -PLACES })
+    }
+}

@@ -1,0 +1,92 @@
+//! Oathkeeper's claims templates: Go's `text/template` with Oathkeeper's `print` and `printIndex` and sprig's functions
+//! on data, written through a writer that no session value can break out of.
+//!
+//! Where Go's rendering is JSON and no session value broke out of its place, the claims are Go's. Where a quote or a
+//! newline in a value would have broken the JSON, the claims hold the value as it is. Functions that reach outside the
+//! session (environment, network, randomness, keys) are refused when the template is read. Nothing here reads a clock.
+
+mod ast;
+mod context;
+mod dates;
+mod decode;
+mod exec;
+mod fields;
+mod floats;
+mod funcs;
+mod lex;
+mod numbers;
+mod parse;
+mod print;
+mod text;
+mod urls;
+mod value;
+mod versions;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use super::{CompileError, Place, RenderError, RenderInput, RenderLimits, TemplateFault};
+use crate::code::ErrorCode;
+use crate::json::Json;
+
+/// A Go template that was read without faults.
+#[derive(Debug)]
+pub struct GoTemplate {
+    name: String,
+    text: String,
+    tree: ast::Tree,
+}
+
+impl GoTemplate {
+    /// Reads the template `text`; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// Every fault that can be seen without a session: what Go's parser refuses ([`ErrorCode::TemplateSyntax`]),
+    /// functions that do not exist ([`ErrorCode::TemplateHelper`]), and functions that are refused by name
+    /// ([`ErrorCode::TemplateRefused`]).
+    pub fn parse(name: &str, text: &str) -> Result<Self, CompileError> {
+        match parse::parse(text) {
+            Ok(tree) => Ok(Self { name: name.to_owned(), text: text.to_owned(), tree }),
+            Err(faults) => {
+                let mut faults = faults.into_iter().map(|fault| {
+                    let described = TemplateFault::new(fault.code, name, text, fault.at, fault.message);
+                    match fault.help {
+                        Some(help) => described.help(help),
+                        None => described,
+                    }
+                });
+                let unknown = || TemplateFault::new(ErrorCode::TemplateSyntax, name, text, 0, "cannot be read");
+                let first = faults.next().unwrap_or_else(unknown);
+                Err(CompileError::new(first, faults.collect()))
+            }
+        }
+    }
+
+    /// Renders over a session: the JSON text of one object without duplicate names.
+    ///
+    /// # Errors
+    /// What Go's execution refuses, a value that cannot stand where the template puts it, output that is no JSON object
+    /// ([`ErrorCode::ClaimsInvalid`], [`ErrorCode::ClaimsNotAnObject`]), and whatever passes `limits`
+    /// ([`ErrorCode::TemplateLimit`]).
+    pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
+        let bytes = exec::run(&self.tree, input, limits).map_err(|(problem, at)| {
+            RenderError::new(problem.code, problem.message).at(Place::of(&self.name, &self.text, at))
+        })?;
+        let claims = decode::decode(&bytes, limits.depth).map_err(|fault| {
+            let message =
+                format!("expected the rendered claims to be JSON, found {} at byte {}", fault.found, fault.at);
+            RenderError::new(ErrorCode::ClaimsInvalid, message)
+        })?;
+        if !matches!(claims, Json::Object(_)) {
+            let message = format!("expected the rendered claims to be an object, found {}", claims.kind());
+            return Err(RenderError::new(ErrorCode::ClaimsNotAnObject, message));
+        }
+        let claims = claims.to_string();
+        if claims.len() > limits.output_bytes {
+            let message = format!("expected at most {} bytes of claims, found more", limits.output_bytes);
+            return Err(RenderError::new(ErrorCode::TemplateLimit, message));
+        }
+        Ok(claims)
+    }
+}

@@ -1,0 +1,195 @@
+//! Text that knows where each piece of it comes from, which is what makes the output safe: what the template's author
+//! wrote may open and close strings and objects, what a session holds may not.
+
+use std::ops::Range;
+
+/// Where a piece of text comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// Written in the template.
+    Template,
+    /// Made from session values by something that escapes, such as `toJson`: already in the form in which a string
+    /// holds it. It may not leave its string or be more than one value.
+    Encoded,
+    /// A session value as it is.
+    Data,
+}
+
+/// Bytes in pieces. Like Go's strings they need not be UTF-8.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    /// Ends of pieces and their origins, ascending, no two neighbours of one origin, no empty piece.
+    pieces: Vec<(usize, Origin)>,
+}
+
+impl Text {
+    pub(super) fn new(bytes: impl Into<Vec<u8>>, origin: Origin) -> Self {
+        let bytes = bytes.into();
+        let pieces = if bytes.is_empty() { Vec::new() } else { vec![(bytes.len(), origin)] };
+        Self { bytes, pieces }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// For comparing with names that are text.
+    pub(super) fn to_str(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
+    }
+
+    /// The pieces in order.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (&[u8], Origin)> {
+        let mut start = 0;
+        self.pieces.iter().map(move |(end, origin)| {
+            let piece = self.bytes.get(start..*end).unwrap_or_default();
+            start = *end;
+            (piece, *origin)
+        })
+    }
+
+    /// The origin of the whole: the least trusted of its pieces.
+    pub(super) fn origin(&self) -> Origin {
+        self.pieces.iter().map(|(_, origin)| *origin).max().unwrap_or(Origin::Template)
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], origin: Origin) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.bytes.extend_from_slice(bytes);
+        let end = self.bytes.len();
+        match self.pieces.last_mut() {
+            Some(last) if last.1 == origin => last.0 = end,
+            _ => self.pieces.push((end, origin)),
+        }
+    }
+
+    pub(super) fn push_text(&mut self, text: &Text) {
+        for (piece, origin) in text.pieces() {
+            self.push(piece, origin);
+        }
+    }
+
+    /// The part at `range`, which is cut to what there is.
+    pub(super) fn slice(&self, range: Range<usize>) -> Text {
+        let mut part = Text::default();
+        let first = self.pieces.partition_point(|(end, _)| *end <= range.start);
+        let mut start = first.checked_sub(1).and_then(|before| self.pieces.get(before)).map_or(0, |(end, _)| *end);
+        for (end, origin) in self.pieces.iter().skip(first) {
+            if start >= range.end {
+                break;
+            }
+            let from = range.start.max(start);
+            let to = range.end.min(*end);
+            if from < to {
+                part.push(&self.bytes[from..to], *origin);
+            }
+            start = *end;
+        }
+        part
+    }
+
+    /// Each piece changed by itself.
+    pub(super) fn map(&self, change: impl Fn(&[u8]) -> Vec<u8>) -> Text {
+        let mut changed = Text::default();
+        for (piece, origin) in self.pieces() {
+            changed.push(&change(piece), origin);
+        }
+        changed
+    }
+
+    /// Other bytes made from this text as a whole.
+    pub(super) fn derived(&self, bytes: impl Into<Vec<u8>>) -> Text {
+        Text::new(bytes, self.origin())
+    }
+
+    /// The parts between occurrences of `separator`, at most `limit` of them.
+    pub(super) fn split(&self, separator: &[u8], limit: Option<usize>) -> Vec<Text> {
+        let mut parts = Vec::new();
+        let mut start = 0;
+        if limit == Some(0) {
+            return parts;
+        }
+        if separator.is_empty() {
+            while start < self.len() && limit.is_none_or(|limit| parts.len() + 1 < limit) {
+                let end = start + char_length(&self.bytes[start..]);
+                parts.push(self.slice(start..end));
+                start = end;
+            }
+            if start < self.len() {
+                parts.push(self.slice(start..self.len()));
+            }
+            return parts;
+        }
+        while limit.is_none_or(|limit| parts.len() + 1 < limit) {
+            let Some(found) = find(&self.bytes[start..], separator) else {
+                break;
+            };
+            parts.push(self.slice(start..start + found));
+            start += found + separator.len();
+        }
+        parts.push(self.slice(start..self.len()));
+        parts
+    }
+}
+
+/// Where `needle` first stands in `haystack`.
+pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    match needle {
+        [] => Some(0),
+        [first, ..] => {
+            let mut from = 0;
+            loop {
+                let at = from + haystack.get(from..)?.iter().position(|byte| byte == first)?;
+                if haystack[at..].starts_with(needle) {
+                    return Some(at);
+                }
+                from = at + 1;
+            }
+        }
+    }
+}
+
+/// The bytes of the character at the start of `bytes`: one where they are no UTF-8, as in Go.
+pub(super) fn char_length(bytes: &[u8]) -> usize {
+    decode(bytes).1
+}
+
+/// The character at the start of `bytes`, `None` where they are no UTF-8, and its length.
+pub(super) fn decode(bytes: &[u8]) -> (Option<char>, usize) {
+    let length = match bytes.first() {
+        None => return (None, 0),
+        Some(0..=0x7f) => 1,
+        Some(0xc2..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..=0xf4) => 4,
+        Some(_) => return (None, 1),
+    };
+    match bytes.get(..length).and_then(|head| std::str::from_utf8(head).ok()).and_then(|head| head.chars().next()) {
+        Some(character) => (Some(character), length),
+        None => (None, 1),
+    }
+}
+
+/// The characters of `bytes`, `None` for bytes that are no UTF-8, with their places and lengths.
+pub(super) fn characters(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<char>, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (character, length) = decode(bytes.get(at..)?);
+        if length == 0 {
+            return None;
+        }
+        at += length;
+        Some((at - length, character, length))
+    })
+}

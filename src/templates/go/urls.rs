@@ -1,0 +1,340 @@
+//! `*url.URL` and its methods, and the names of headers.
+
+use std::collections::BTreeMap;
+
+use super::value::{MapType, Value};
+use crate::json::Json;
+
+/// Go's `url.URL`, as the session carries it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Url {
+    pub(super) scheme: String,
+    pub(super) opaque: String,
+    pub(super) has_user: bool,
+    pub(super) user: String,
+    pub(super) host: String,
+    pub(super) path: String,
+    pub(super) raw_path: String,
+    pub(super) omit_host: bool,
+    pub(super) force_query: bool,
+    pub(super) raw_query: String,
+    pub(super) fragment: String,
+    pub(super) raw_fragment: String,
+}
+
+impl Url {
+    pub(super) fn from_json(json: &Json<'_>) -> Option<Self> {
+        if !matches!(json, Json::Object(_)) {
+            return None;
+        }
+        let text = |name| json.member(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let is_true = |name| json.member(name) == Some(&Json::Bool(true));
+        Some(Self {
+            scheme: text("Scheme"),
+            opaque: text("Opaque"),
+            has_user: matches!(json.member("User"), Some(Json::Object(_))),
+            user: String::new(),
+            host: text("Host"),
+            path: text("Path"),
+            raw_path: text("RawPath"),
+            omit_host: is_true("OmitHost"),
+            force_query: is_true("ForceQuery"),
+            raw_query: text("RawQuery"),
+            fragment: text("Fragment"),
+            raw_fragment: text("RawFragment"),
+        })
+    }
+
+    /// The exported fields in Go's order.
+    pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
+        let text = |text: &String| Value::data(text.as_str());
+        vec![
+            ("Scheme", text(&self.scheme)),
+            ("Opaque", text(&self.opaque)),
+            ("User", Value::UserInfo(self.has_user)),
+            ("Host", text(&self.host)),
+            ("Path", text(&self.path)),
+            ("Fragment", text(&self.fragment)),
+            ("RawQuery", text(&self.raw_query)),
+            ("RawPath", text(&self.raw_path)),
+            ("RawFragment", text(&self.raw_fragment)),
+            ("ForceQuery", Value::Bool(self.force_query)),
+            ("OmitHost", Value::Bool(self.omit_host)),
+        ]
+    }
+
+    /// Reads an absolute or relative reference, as Go's `url.Parse` does.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut url = Url::default();
+        if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+            return None;
+        }
+        let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+        url.fragment = unescape(fragment, Part::Fragment)?;
+        if escape(url.fragment.as_bytes(), Part::Fragment) != fragment {
+            url.raw_fragment = fragment.to_owned();
+        }
+        if rest == "*" {
+            url.path = rest.to_owned();
+            return Some(url);
+        }
+        let mut rest = rest;
+        let scheme_end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
+        if let Some(end) = scheme_end
+            && rest[end..].starts_with(':')
+        {
+            if end == 0 {
+                return None;
+            }
+            if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                url.scheme = rest[..end].to_ascii_lowercase();
+                rest = &rest[end + 1..];
+            }
+        }
+        if let Some((before, query)) = rest.split_once('?') {
+            url.force_query = query.is_empty();
+            url.raw_query = query.to_owned();
+            rest = before;
+        }
+        if !rest.starts_with('/') {
+            if !url.scheme.is_empty() {
+                url.opaque = rest.to_owned();
+                return Some(url);
+            }
+            if rest.split('/').next().is_some_and(|segment| segment.contains(':')) {
+                return None;
+            }
+        }
+        let mut path = rest;
+        if let Some(after) = rest.strip_prefix("//")
+            && (!url.scheme.is_empty() || !rest.starts_with("///"))
+        {
+            let end = after.find('/').unwrap_or(after.len());
+            let (authority, remaining) = after.split_at(end);
+            let (user, host) = match authority.rsplit_once('@') {
+                Some((user, host)) => (Some(user), host),
+                None => (None, authority),
+            };
+            url.host = host_of(host)?;
+            if let Some(user) = user {
+                url.has_user = true;
+                user.clone_into(&mut url.user);
+            }
+            path = remaining;
+        } else if !url.scheme.is_empty() && rest.starts_with('/') && !rest.starts_with("//") {
+            url.omit_host = true;
+        }
+        url.set_path(path)?;
+        Some(url)
+    }
+
+    /// Takes an escaped path.
+    pub(super) fn set_path(&mut self, path: &str) -> Option<()> {
+        self.path = unescape(path, Part::Path)?;
+        if escape(self.path.as_bytes(), Part::Path) != path {
+            path.clone_into(&mut self.raw_path);
+        } else {
+            self.raw_path.clear();
+        }
+        Some(())
+    }
+
+    /// Go's `EscapedPath`.
+    pub(super) fn escaped_path(&self) -> String {
+        let is_valid = !self.raw_path.is_empty()
+            && self
+                .raw_path
+                .bytes()
+                .all(|byte| b"!$&'()*+,;=:@[]%/-_.~".contains(&byte) || byte.is_ascii_alphanumeric() || byte >= 0x80);
+        if is_valid && self.raw_path.is_ascii() && unescape(&self.raw_path, Part::Path).as_ref() == Some(&self.path) {
+            return self.raw_path.clone();
+        }
+        if self.path == "*" {
+            return self.path.clone();
+        }
+        escape(self.path.as_bytes(), Part::Path)
+    }
+
+    /// Go's `EscapedFragment`.
+    pub(super) fn escaped_fragment(&self) -> String {
+        if !self.raw_fragment.is_empty()
+            && self.raw_fragment.is_ascii()
+            && unescape(&self.raw_fragment, Part::Fragment).as_ref() == Some(&self.fragment)
+        {
+            return self.raw_fragment.clone();
+        }
+        escape(self.fragment.as_bytes(), Part::Fragment)
+    }
+
+    /// Go's `String`.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::new();
+        if !self.scheme.is_empty() {
+            text.push_str(&self.scheme);
+            text.push(':');
+        }
+        if !self.opaque.is_empty() {
+            text.push_str(&self.opaque);
+        } else {
+            if !self.scheme.is_empty() || !self.host.is_empty() || self.has_user {
+                let omitted = self.omit_host && self.host.is_empty() && !self.has_user;
+                if !omitted {
+                    if !self.host.is_empty() || !self.path.is_empty() || self.has_user {
+                        text.push_str("//");
+                    }
+                    if self.has_user {
+                        text.push_str(&self.user);
+                        text.push('@');
+                    }
+                    text.push_str(&escape(self.host.as_bytes(), Part::Host));
+                }
+            }
+            let path = self.escaped_path();
+            if !path.is_empty() && !path.starts_with('/') && !self.host.is_empty() {
+                text.push('/');
+            }
+            if text.is_empty() && path.split('/').next().is_some_and(|segment| segment.contains(':')) {
+                text.push_str("./");
+            }
+            text.push_str(&path);
+        }
+        if self.force_query || !self.raw_query.is_empty() {
+            text.push('?');
+            text.push_str(&self.raw_query);
+        }
+        if !self.fragment.is_empty() {
+            text.push('#');
+            text.push_str(&self.escaped_fragment());
+        }
+        text
+    }
+
+    /// Go's `Hostname` and `Port`.
+    pub(super) fn host_parts(&self) -> (&str, &str) {
+        let (mut host, mut port) = (self.host.as_str(), "");
+        if let Some(colon) = host.rfind(':')
+            && host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit())
+        {
+            (host, port) = (&host[..colon], &host[colon + 1..]);
+        }
+        let host = host.strip_prefix('[').and_then(|inside| inside.strip_suffix(']')).unwrap_or(host);
+        (host, port)
+    }
+
+    /// Go's `RequestURI`.
+    pub(super) fn request_uri(&self) -> String {
+        let mut text = if self.opaque.is_empty() {
+            let path = self.escaped_path();
+            if path.is_empty() { "/".to_owned() } else { path }
+        } else if self.opaque.starts_with("//") {
+            format!("{}:{}", self.scheme, self.opaque)
+        } else {
+            self.opaque.clone()
+        };
+        if self.force_query || !self.raw_query.is_empty() {
+            text.push('?');
+            text.push_str(&self.raw_query);
+        }
+        text
+    }
+
+    /// Go's `Query`: pairs that cannot be read are left out.
+    pub(super) fn query(&self) -> Value {
+        let mut values: BTreeMap<Vec<u8>, Vec<Value>> = BTreeMap::new();
+        for pair in self.raw_query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if let (Some(name), Some(value)) = (unescape_bytes(name, Part::Query), unescape_bytes(value, Part::Query)) {
+                values.entry(name).or_default().push(Value::data(value));
+            }
+        }
+        let entries =
+            values.into_iter().map(|(name, items)| (name, Value::list(super::value::Element::String, items))).collect();
+        Value::map(MapType::Values, entries)
+    }
+}
+
+fn host_of(text: &str) -> Option<String> {
+    if let Some(inside) = text.strip_prefix('[') {
+        let (_, after) = inside.split_once(']')?;
+        return (after.is_empty() || after.strip_prefix(':')?.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| text.to_owned());
+    }
+    if let Some((_, port)) = text.rsplit_once(':')
+        && !port.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return None;
+    }
+    if text.bytes().any(|byte| b" <>\"\\^`{|}".contains(&byte) && byte != b'"' && byte != b'<' && byte != b'>') {
+        return None;
+    }
+    unescape(text, Part::Host)
+}
+
+/// The part of a URL that text stands in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Fragment,
+    Host,
+    Path,
+    Query,
+}
+
+/// Go's `url.escape`.
+pub(super) fn escape(bytes: &[u8], part: Part) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for byte in bytes {
+        let keep = byte.is_ascii_alphanumeric()
+            || b"-_.~".contains(byte)
+            || match part {
+                Part::Host => b"!$&'()*+,;=:[]<>\"".contains(byte),
+                Part::Path => b"$&+/:=@".contains(byte),
+                Part::Query => false,
+                Part::Fragment => b"$&+,/:;=?@!()*".contains(byte),
+            };
+        if keep {
+            out.push(char::from(*byte));
+        } else if *byte == b' ' && part == Part::Query {
+            out.push('+');
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+fn unescape(text: &str, part: Part) -> Option<String> {
+    unescape_bytes(text, part).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn unescape_bytes(text: &str, part: Part) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let high = char::from(bytes.next()?).to_digit(16)?;
+                let low = char::from(bytes.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            b'+' if part == Part::Query => b' ',
+            other => other,
+        });
+    }
+    Some(out)
+}
+
+/// Go's `textproto.CanonicalMIMEHeaderKey`.
+pub(super) fn canonical_header(name: &[u8]) -> Vec<u8> {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    if !name.iter().all(is_token) {
+        return name.to_vec();
+    }
+    let mut upper = true;
+    name.iter()
+        .map(|byte| {
+            let canonical = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+            upper = *byte == b'-';
+            canonical
+        })
+        .collect()
+}

@@ -1,0 +1,273 @@
+//! Values as Go's reflection sees them, as far as a claims template can meet them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::dates::Time;
+use super::text::{Origin, Text};
+use super::urls::Url;
+use super::versions::Version;
+use crate::json::Json;
+
+/// One value. Cheap to copy.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// No value at all: what a pipeline gives for nil.
+    Invalid,
+    /// A nil that stands in an `interface{}`: what a map gives for a missing key.
+    NilInterface,
+    Bool(bool),
+    Int(IntType, i64),
+    Uint(UintType, u64),
+    Float(f64),
+    Complex(f64, f64),
+    String(Rc<Text>),
+    List(Rc<List>),
+    Map(Rc<Map>),
+    Time(Time),
+    /// `*url.URL`
+    Url(Option<Rc<Url>>),
+    /// `*url.Userinfo`
+    UserInfo(bool),
+    /// `*semver.Version`
+    Version(Rc<Version>),
+    /// The session itself.
+    Session,
+    /// Its `MatchContext`.
+    MatchContext,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IntType {
+    Int,
+    Int64,
+    Duration,
+    Month,
+    Weekday,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UintType {
+    Uint8,
+    Uint64,
+}
+
+/// The element type of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Element {
+    Any,
+    Int,
+    String,
+    /// `[]interface{}`
+    Lists,
+}
+
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) element: Element,
+    pub(super) is_nil: bool,
+    pub(super) items: Vec<Value>,
+}
+
+/// The type of a map; its keys are always strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MapType {
+    /// `map[string]interface{}`
+    Any,
+    /// `http.Header`
+    Header,
+    /// `map[string]string`
+    Strings,
+    /// `url.Values`
+    Values,
+}
+
+#[derive(Debug)]
+pub(super) struct Map {
+    pub(super) kind: MapType,
+    pub(super) is_nil: bool,
+    pub(super) entries: RefCell<BTreeMap<Vec<u8>, Value>>,
+}
+
+impl Value {
+    pub(super) fn int(value: i64) -> Self {
+        Value::Int(IntType::Int, value)
+    }
+
+    pub(super) fn int64(value: i64) -> Self {
+        Value::Int(IntType::Int64, value)
+    }
+
+    pub(super) fn text(text: Text) -> Self {
+        Value::String(Rc::new(text))
+    }
+
+    /// Text that a session holds, or that is made from it.
+    pub(super) fn data(text: impl Into<Vec<u8>>) -> Self {
+        Value::text(Text::new(text, Origin::Data))
+    }
+
+    pub(super) fn list(element: Element, items: Vec<Value>) -> Self {
+        Value::List(Rc::new(List { element, is_nil: false, items }))
+    }
+
+    pub(super) fn nil_list(element: Element) -> Self {
+        Value::List(Rc::new(List { element, is_nil: true, items: Vec::new() }))
+    }
+
+    pub(super) fn any_list(items: Vec<Value>) -> Self {
+        Value::list(Element::Any, items.into_iter().map(Value::boxed).collect())
+    }
+
+    pub(super) fn strings(items: impl IntoIterator<Item = Text>) -> Self {
+        Value::list(Element::String, items.into_iter().map(Value::text).collect())
+    }
+
+    pub(super) fn map(kind: MapType, entries: BTreeMap<Vec<u8>, Value>) -> Self {
+        Value::Map(Rc::new(Map { kind, is_nil: false, entries: RefCell::new(entries) }))
+    }
+
+    pub(super) fn any_map(entries: BTreeMap<Vec<u8>, Value>) -> Self {
+        Value::map(MapType::Any, entries)
+    }
+
+    pub(super) fn nil_map(kind: MapType) -> Self {
+        Value::Map(Rc::new(Map { kind, is_nil: true, entries: RefCell::default() }))
+    }
+
+    /// What Go's decoder makes of `json`: every number a float64, every object a map.
+    pub(super) fn from_json(json: &Json<'_>) -> Self {
+        match json {
+            Json::Null => Value::NilInterface,
+            Json::Bool(value) => Value::Bool(*value),
+            Json::Number(number) => Value::Float(number.as_f64()),
+            Json::String(text) => Value::data(text.as_bytes()),
+            Json::Array(elements) => Value::list(Element::Any, elements.iter().map(Value::from_json).collect()),
+            Json::Object(object) => Value::any_map(
+                object.iter().map(|(name, value)| (name.as_bytes().to_vec(), Value::from_json(value))).collect(),
+            ),
+        }
+    }
+
+    /// The value inside an `interface{}`.
+    pub(super) fn unboxed(self) -> Self {
+        match self {
+            Value::NilInterface => Value::Invalid,
+            other => other,
+        }
+    }
+
+    /// The value put into an `interface{}`.
+    pub(super) fn boxed(self) -> Self {
+        match self {
+            Value::Invalid => Value::NilInterface,
+            other => other,
+        }
+    }
+
+    pub(super) fn is_nil(&self) -> bool {
+        matches!(self, Value::Invalid | Value::NilInterface)
+    }
+
+    /// What `if` makes of it.
+    pub(super) fn truth(&self) -> bool {
+        match self {
+            Value::Invalid | Value::NilInterface => false,
+            Value::Bool(value) => *value,
+            Value::Int(_, value) => *value != 0,
+            Value::Uint(_, value) => *value != 0,
+            Value::Float(value) => *value != 0.0,
+            Value::Complex(real, imaginary) => *real != 0.0 || *imaginary != 0.0,
+            Value::String(text) => !text.is_empty(),
+            Value::List(list) => !list.items.is_empty(),
+            Value::Map(map) => !map.entries.borrow().is_empty(),
+            Value::Url(url) => url.is_some(),
+            Value::UserInfo(is_some) => *is_some,
+            Value::Time(_) | Value::Version(_) | Value::Session | Value::MatchContext => true,
+        }
+    }
+
+    /// The name of its type.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Invalid => "nil",
+            Value::NilInterface => "interface {}",
+            Value::Bool(_) => "bool",
+            Value::Int(IntType::Int, _) => "int",
+            Value::Int(IntType::Int64, _) => "int64",
+            Value::Int(IntType::Duration, _) => "time.Duration",
+            Value::Int(IntType::Month, _) => "time.Month",
+            Value::Int(IntType::Weekday, _) => "time.Weekday",
+            Value::Uint(UintType::Uint8, _) => "uint8",
+            Value::Uint(UintType::Uint64, _) => "uint64",
+            Value::Float(_) => "float64",
+            Value::Complex(..) => "complex128",
+            Value::String(_) => "string",
+            Value::List(list) => match list.element {
+                Element::Any => "[]interface {}",
+                Element::Int => "[]int",
+                Element::String => "[]string",
+                Element::Lists => "[][]interface {}",
+            },
+            Value::Map(map) => match map.kind {
+                MapType::Any => "map[string]interface {}",
+                MapType::Header => "http.Header",
+                MapType::Strings => "map[string]string",
+                MapType::Values => "url.Values",
+            },
+            Value::Time(_) => "time.Time",
+            Value::Url(_) => "*url.URL",
+            Value::UserInfo(_) => "*url.Userinfo",
+            Value::Version(_) => "*semver.Version",
+            Value::Session => "*authn.AuthenticationSession",
+            Value::MatchContext => "authn.MatchContext",
+        }
+    }
+
+    /// The name of its kind.
+    pub(super) fn kind_name(&self) -> &'static str {
+        match self {
+            Value::Invalid | Value::NilInterface => "invalid",
+            Value::Int(IntType::Duration, _) => "int64",
+            Value::Int(IntType::Month | IntType::Weekday, _) => "int",
+            Value::List(_) => "slice",
+            Value::Map(_) => "map",
+            Value::Time(_) | Value::MatchContext => "struct",
+            Value::Url(_) | Value::UserInfo(_) | Value::Version(_) | Value::Session => "ptr",
+            other => other.type_name(),
+        }
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        release(std::mem::take(&mut self.items));
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        release(std::mem::take(self.entries.get_mut()).into_values().collect());
+    }
+}
+
+/// Drops values one after the other, however deep they stand inside each other, so that no template can exhaust the
+/// stack.
+fn release(mut waiting: Vec<Value>) {
+    while let Some(value) = waiting.pop() {
+        match value {
+            Value::List(list) => {
+                if let Ok(mut list) = Rc::try_unwrap(list) {
+                    waiting.append(&mut list.items);
+                }
+            }
+            Value::Map(map) => {
+                if let Ok(mut map) = Rc::try_unwrap(map) {
+                    waiting.extend(std::mem::take(map.entries.get_mut()).into_values());
+                }
+            }
+            _ => {}
+        }
+    }
+}
