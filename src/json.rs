@@ -54,8 +54,9 @@ pub struct ReadLimits {
 }
 
 impl Default for ReadLimits {
+    /// A little more than the deepest session on record (181).
     fn default() -> Self {
-        Self { depth: 128 }
+        Self { depth: 192 }
     }
 }
 
@@ -863,9 +864,9 @@ mod tests {
     #[test]
     fn depth_counts_arrays_and_objects() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(parse(&nested(128)).is_ok());
-        assert_eq!(parse(&nested(129)), Err(JsonFault::Depth { limit: 128 }));
-        assert_eq!(parse(&nested(100_000)), Err(JsonFault::Depth { limit: 128 }));
+        assert!(parse(&nested(192)).is_ok());
+        assert_eq!(parse(&nested(193)), Err(JsonFault::Depth { limit: 192 }));
+        assert_eq!(parse(&nested(100_000)), Err(JsonFault::Depth { limit: 192 }));
     }
 
     #[test]

@@ -181,8 +181,8 @@ pub(super) static LIMITS: Section = section(&[
         "Depth",
         "Arrays and objects inside each other in a session, and in rendered claims.",
         Kind::Count { least: 8, most: 512 },
-        Presence::Default("128"),
-        &["128"],
+        Presence::Default("192"),
+        &["192"],
     ),
     field(
         "claims",

@@ -56,7 +56,7 @@ fn the_least_configuration_has_every_default() {
     assert_eq!(config.serve.workers, None);
     let limits = Limits {
         body: 1 << 20,
-        depth: 128,
+        depth: 192,
         claims: 64 << 10,
         template_work: 100_000,
         header: 64 << 10,

@@ -106,7 +106,7 @@ pub struct RenderLimits {
 
 impl Default for RenderLimits {
     fn default() -> Self {
-        Self { output_bytes: 64 * 1024, depth: 128, work: 100_000 }
+        Self { output_bytes: 64 * 1024, depth: 224, work: 100_000 }
     }
 }
 

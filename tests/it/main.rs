@@ -1,1 +1,16 @@
-//! x
+//! claimsmith from outside: the real service over real sockets, and the real binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+mod admin;
+mod callers;
+mod cli;
+mod discovery;
+mod go_corpus;
+mod hydrate;
+mod layers;
+mod problems;
+mod redaction;
+mod shutdown;
+mod support;
+mod traps;

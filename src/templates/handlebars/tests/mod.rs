@@ -431,7 +431,7 @@ fn limits_hold() {
     let whole = compiled(r#"{"a": {{Extra}}, "b": "{{join Extra.l ","}}"}"#, &[], Missing::Error).unwrap();
     let small = RenderLimits { output_bytes: 1000, ..RenderLimits::default() };
     assert!(rendered(&whole, &many, &small).unwrap_err().to_string().contains("1000 bytes"));
-    let deep = format!(r#"{{"l": [1], "d": {}{}}}"#, "[".repeat(200), "]".repeat(200));
+    let deep = format!(r#"{{"l": [1], "d": {}{}}}"#, "[".repeat(300), "]".repeat(300));
     assert_eq!(rendered(&whole, &deep, &RenderLimits::default()).unwrap_err().code(), ErrorCode::TemplateLimit);
     let wide = format!(r#"{{"l": "{}"}}"#, "a".repeat(100_000));
     let replace = compiled(r#"{"a": "{{replace Extra.l "a" Extra.l}}"}"#, &[], Missing::Error).unwrap();

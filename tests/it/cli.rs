@@ -1,0 +1,269 @@
+//! The command line, as people and programs use it.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+
+use claimsmith::keys::SignatureAlg;
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Setup, claimsmith, command, spawn_app, stderr, stdout};
+
+fn working() -> Folder {
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    folder.write("templates/p/claims.hbs", "{\"name\": {{Extra.name}}}");
+    folder.write("templates/p/one.session.json", r#"{"subject":"u","extra":{"name":"zoe"}}"#);
+    folder.write("templates/p/one.claims.json", r#"{"name":"zoe"}"#);
+    folder.write("claimsmith.yaml", "profiles: { p: { issuer: i, jwks: keys.json } }\n");
+    folder
+}
+
+#[test]
+fn check_says_what_will_be_served() {
+    let folder = working();
+    let output = claimsmith(folder.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("p: signs ES256 with key key-1"));
+    let output = claimsmith(folder.path(), &["check", "--json"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&report["ok"], &report["faults"]), (&json!(true), &json!([])));
+}
+
+#[test]
+fn check_names_every_fault_at_once() {
+    let folder = working();
+    folder.write("keys.json", "{\"keys\":[]}");
+    folder.write("templates/p/claims.hbs", "{\"name\": {{{Extra.name}}},\n \"sub\": 1, \"x\": {{nope}} }");
+    folder.write("templates/p/two.session.json", "{}");
+    let output = claimsmith(folder.path(), &["check", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let codes: Vec<_> =
+        report["faults"].as_array().unwrap().iter().map(|fault| fault["code"].as_str().unwrap()).collect();
+    for code in ["keys.invalid", "template.refused", "claims.registered", "template.helper", "template.recorded_case"] {
+        assert!(codes.contains(&code), "{code} not in {codes:?}");
+    }
+    folder.write("claimsmith.yaml", "profiles:\n  p:\n    isuer: i\n    ttl: 5\n    jwks: keys.json\nserv: 1\n");
+    let output = claimsmith(folder.path(), &["check"]);
+    let text = stderr(&output);
+    for part in ["did you mean `issuer`?", "(line 3, column 5)", "profiles.p.ttl", "serv: expected", "4 faults"] {
+        assert!(text.contains(part), "{part} not in\n{text}");
+    }
+}
+
+#[test]
+fn a_case_that_comes_out_otherwise_stops_the_start() {
+    let folder = working();
+    folder.write("templates/p/one.claims.json", r#"{"name":"ann"}"#);
+    let output = claimsmith(folder.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("claims.name: expected \"ann\", found \"zoe\""), "{}", stderr(&output));
+    assert_eq!(claimsmith(folder.path(), &["serve"]).status.code(), Some(78));
+}
+
+#[test]
+fn serve_refuses_what_it_cannot_serve_before_a_port_opens() {
+    let folder = Folder::new();
+    let output = claimsmith(folder.path(), &["serve"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("--config"), "{}", stderr(&output));
+
+    let folder = working();
+    folder.write(
+        "claimsmith.yaml",
+        "serve: { api: { host: 0.0.0.0 } }\nprofiles: { p: { issuer: i, jwks: keys.json } }\n",
+    );
+    let output = claimsmith(folder.path(), &["serve"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("allow_unauthenticated: true"), "{}", stderr(&output));
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    folder.write(
+        "claimsmith.yaml",
+        &format!("serve: {{ api: {{ port: {port} }}, admin: {{ port: 0 }} }}\nprofiles: {{ p: {{ issuer: i, jwks: keys.json }} }}\n"),
+    );
+    let output = claimsmith(folder.path(), &["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains(&format!("serve.api: expected 127.0.0.1:{port} to be free")),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let folder = working();
+    let output = command(folder.path()).arg("check").env("CLAIMSMITH_PROFILES_P_TTL", "soon").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("from CLAIMSMITH_PROFILES_P_TTL"), "{}", stderr(&output));
+    let output = command(folder.path()).arg("check").env("CLAIMSMITH_NONSENSE", "1").output().unwrap();
+    assert!(stderr(&output).contains("CLAIMSMITH_NONSENSE"), "{}", stderr(&output));
+}
+
+#[test]
+fn render_prints_the_claims_of_a_file_a_text_and_a_stream() {
+    let folder = working();
+    folder.write("templates/_partials/who.hbs", "\"who\": {{Subject}}");
+    folder.write("templates/q/claims.hbs", "{ {{> who}}, \"n\": {{Extra.n}} }");
+    let session = r#"{"subject":"u","extra":{"n":12345678901234567890}}"#;
+    folder.write("session.json", session);
+    let arguments = ["render", "--template", "templates/q/claims.hbs", "--session", "session.json", "--json"];
+    assert_eq!(stdout(&claimsmith(folder.path(), &arguments)), "{\"who\":\"u\",\"n\":12345678901234567890}\n");
+
+    let mut child = command(folder.path())
+        .args(["render", "--text", "{\"s\": {{ .Subject | toJson }}}", "--syntax", "go", "--session", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(session.as_bytes()).unwrap();
+    assert_eq!(stdout(&child.wait_with_output().unwrap()), "{\n  \"s\": \"u\"\n}\n");
+
+    let arguments = ["render", "--text", "{\"x\": {{Extra.nope}}}", "--session", "session.json"];
+    let output = claimsmith(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("Extra.nope is missing"), "{}", stderr(&output));
+    let output = claimsmith(folder.path(), &[&arguments[..], &["--missing", "omit", "--json"]].concat());
+    assert_eq!(stdout(&output), "{}\n");
+    assert_eq!(claimsmith(folder.path(), &["render", "--session", "session.json"]).status.code(), Some(2));
+}
+
+#[test]
+fn test_prints_a_line_for_each_case_and_fails_on_a_difference() {
+    let folder = Folder::new();
+    let cases = [
+        json!({"id": "same", "template": "{\"a\": {{Extra.a}}}", "session": {"subject": "u", "extra": {"a": [1]}}, "claims": {"a": [1.0]}}),
+        json!({"id": "refused", "template": "{\"a\": {{Extra.b}}}", "session": {"subject": "u"}, "claims": null, "tags": ["x"]}),
+        json!({"id": "go", "syntax": "go", "template": "{\"sub\": \"{{ print .Subject }}\"}", "session": {"subject": "u"}, "claims": {"sub": "u"}}),
+        json!({"id": "other", "template": "{\"a\": 1}", "session": {"subject": "u"}, "claims": {"a": 2}}),
+        json!({"id": 5, "template": "{\"a\": 1}", "session": {"subject": "u"}, "claims": null}),
+        json!({"id": "not-refused", "template": "{", "session": {"subject": "u"}, "claims": {}}),
+    ];
+    let text: Vec<String> = cases.iter().map(Value::to_string).collect();
+    folder.write("cases.jsonl", &text.join("\n"));
+    let output = claimsmith(folder.path(), &["test", "cases.jsonl", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let passes: Vec<_> = lines.iter().map(|line| line["pass"].as_bool().unwrap()).collect();
+    assert_eq!(passes, [true, true, true, false, false, false]);
+    for line in &lines {
+        let mut names: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["claims", "error", "id", "pass"]);
+        assert_eq!(line["claims"].is_null(), line["error"].is_object(), "{line}");
+    }
+    assert_eq!((&lines[0]["claims"], &lines[4]["id"]), (&json!({"a": [1]}), &json!(5)));
+    assert_eq!(lines[1]["error"]["code"], "template.missing_value");
+    let output = claimsmith(folder.path(), &["test", "cases.jsonl"]);
+    assert!(
+        stdout(&output).contains("claims.a: expected 2, found 1") && stdout(&output).contains("3 passed, 3 failed")
+    );
+}
+
+#[test]
+fn keys_are_made_listed_and_published() {
+    let folder = Folder::new();
+    let output = claimsmith(folder.path(), &["keys", "generate", "--alg", "PS256", "--kid", "k1", "--out", "k.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(folder.path().join("k.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let again = claimsmith(folder.path(), &["keys", "generate", "--out", "k.json"]);
+    assert_eq!(again.status.code(), Some(1), "a key is never written over");
+    assert!(stdout(&claimsmith(folder.path(), &["keys", "list", "k.json"])).contains("<- signs now"));
+    let listed = stdout(&claimsmith(folder.path(), &["keys", "list", "k.json", "--json"]));
+    let listed: Value = serde_json::from_str(listed.trim()).unwrap();
+    assert_eq!((&listed["kid"], &listed["alg"], &listed["signs"]), (&json!("k1"), &json!("PS256"), &json!(true)));
+    let public: Value =
+        serde_json::from_str(&stdout(&claimsmith(folder.path(), &["keys", "public", "k.json"]))).unwrap();
+    assert!(public["keys"][0].get("d").is_none() && public["keys"][0]["n"].is_string());
+
+    let printed = claimsmith(folder.path(), &["keys", "generate", "--alg", "EdDSA"]);
+    assert!(serde_json::from_slice::<Value>(&printed.stdout).unwrap()["keys"][0]["d"].is_string());
+    let unknown = claimsmith(folder.path(), &["keys", "generate", "--alg", "none"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).contains("RS256"));
+}
+
+#[test]
+fn verify_tells_a_good_token_from_a_bad_one() {
+    let app = spawn_app(&Setup { template: "{\"n\": 1}", profile: "    audience: [orders]", ..Setup::default() });
+    app.clock.set(claimsmith::time::Clock::now(&claimsmith::time::SystemClock).seconds());
+    let answer = app.post("/issue/p", r#"{"subject":"u"}"#).json();
+    let token = answer["token"].as_str().unwrap();
+    let url = format!("http://{}/.well-known/jwks.json", app.api);
+    let here = Path::new(".");
+    let run = |token: &str, more: &[&str]| claimsmith(here, &[&["verify", token, "--jwks", &url], more].concat());
+    let good = run(token, &["--issuer", "https://issuer.example/", "--audience", "orders", "--json"]);
+    assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
+    let said: Value = serde_json::from_str(&stdout(&good)).unwrap();
+    assert_eq!((&said["kid"], &said["claims"]["n"]), (&json!("key-1"), &json!(1)));
+    assert_eq!(run(token, &["--issuer", "https://other/"]).status.code(), Some(1));
+    assert_eq!(run(token, &["--audience", "billing"]).status.code(), Some(1));
+    let (rest, _) = token.rsplit_once('.').unwrap();
+    assert_eq!(run(&format!("{rest}.AAAA"), &[]).status.code(), Some(1));
+    app.clock.set(1000);
+    let old = app.post("/issue/p", r#"{"subject":"u"}"#).json();
+    let old = run(old["token"].as_str().unwrap(), &[]);
+    assert!(stderr(&old).contains("expired at 1970-01-01T00:31:40Z"), "{}", stderr(&old));
+}
+
+#[test]
+fn schema_health_and_completions_answer() {
+    let app = spawn_app(&Setup::default());
+    let here = Path::new(".");
+    let schema: Value = serde_json::from_str(&stdout(&claimsmith(here, &["schema"]))).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let ready = claimsmith(here, &["health", "--url", &format!("http://{}/health/ready", app.admin)]);
+    assert_eq!((ready.status.code(), stdout(&ready).as_str()), (Some(0), "ready\n"));
+    let wrong = claimsmith(here, &["health", "--url", &format!("http://{}/nothing", app.admin)]);
+    assert_eq!(wrong.status.code(), Some(1));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&claimsmith(here, &["completions", shell])).contains("claimsmith"));
+    }
+    assert_eq!(claimsmith(here, &["nonsense"]).status.code(), Some(2));
+    assert_eq!(claimsmith(here, &["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn the_demo_shows_the_whole_path() {
+    let output = claimsmith(Folder::new().path(), &["demo", "--once"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in
+        ["POST http://127.0.0.1:", "Bearer eyJ", "Verified against http://127.0.0.1:", "\"session\": {", "curl -s"]
+    {
+        assert!(text.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn every_shipped_template_makes_its_recorded_claims() {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let names: Vec<String> = fs::read_dir(&templates)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('_'))
+        .collect();
+    assert!(names.len() >= 3, "{names:?}");
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    let profiles: String = names.iter().map(|name| format!("  {name}: {{ issuer: i, jwks: keys.json }}\n")).collect();
+    folder.write("claimsmith.yaml", &format!("templates: {}\nprofiles:\n{profiles}", templates.display()));
+    let output = claimsmith(folder.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for name in names {
+        let cases = fs::read_dir(templates.join(&name)).unwrap();
+        let cases =
+            cases.filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".session.json"));
+        assert!(cases.count() >= 2, "{name} has recorded cases");
+    }
+}

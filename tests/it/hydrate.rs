@@ -1,0 +1,204 @@
+//! The hydrator contract and the claims of a token, as Oathkeeper's own tests of both state them.
+
+use serde_json::{Value, json};
+
+use crate::support::{NOW, Setup, TestApp, post, send, spawn_app};
+use claimsmith::keys::SignatureAlg;
+
+const WHOLE: &str = r#" {"subject":"foo", "new": [12345678901234567890, 1e21, 2.0, -0.0],
+  "extra":{"n":12345678901234567890,"e":1e21,"f":2.0,"u":"\u00e9\u2028"},"header":null,"match_context":{
+  "regexp_capture_groups":["orders/42"],"url":{"Scheme":"https","Opaque":"","User":null,"Host":"api.example.com",
+  "Path":"/v1","RawPath":"","OmitHost":false,"ForceQuery":false,"RawQuery":"a=b\u0026c=d","Fragment":"","RawFragment":""},
+  "method":"GET","header":{"Accept":["*/*"],"Cookie":["a=b","c=d"]}}} "#;
+
+fn app(template: &str) -> TestApp {
+    spawn_app(&Setup { template, ..Setup::default() })
+}
+
+/// The token of an answer, taken out, and the rest of the answer's text.
+fn without_token(text: &str) -> (String, String) {
+    let start = text.find("eyJ").unwrap();
+    let end = start + text[start..].find('"').unwrap();
+    (text[start..end].to_owned(), format!("{}{}", &text[..start], &text[end..]))
+}
+
+#[test]
+fn the_whole_session_comes_back_byte_for_byte_with_the_token_in_one_header() {
+    let app = app("");
+    let answer = app.hydrate(WHOLE);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let (token, rest) = without_token(&answer.text());
+    assert_eq!(rest, WHOLE.replace("\"header\":null", "\"header\":{\"Authorization\":[\"Bearer \"]}"));
+    let claims = app.verify(&token);
+    assert!(claims.claims().contains("12345678901234567890") && claims.claims().contains("1e21"));
+    assert!(claims.claims().contains("\"f\":2.0"));
+}
+
+#[test]
+fn no_extra_stays_null_and_other_headers_stay() {
+    let app = app("{}");
+    let session = r#"{"subject":"foo","extra":null,"header":{"X-A":["1","2"],"authorization":["Bearer evil"]}}"#;
+    let (_, rest) = without_token(&app.hydrate(session).text());
+    assert_eq!(rest, r#"{"subject":"foo","extra":null,"header":{"X-A":["1","2"],"Authorization":["Bearer "]}}"#);
+}
+
+#[test]
+fn the_token_goes_where_the_profile_says() {
+    let app = spawn_app(&Setup { profile: "    placement: { extra: token }", template: "{}", ..Setup::default() });
+    let (_, rest) = without_token(&app.hydrate(r#"{"subject":"foo","extra":{"foo":"bar","token":"old"}}"#).text());
+    assert_eq!(rest, r#"{"subject":"foo","extra":{"foo":"bar","token":""}}"#);
+    let (_, rest) = without_token(&app.hydrate(r#"{"subject":"foo","extra":null}"#).text());
+    assert_eq!(rest, r#"{"subject":"foo","extra":{"token":""}}"#);
+
+    let app =
+        spawn_app(&Setup { profile: "    placement: { header: x-id-token }", template: "{}", ..Setup::default() });
+    let (_, rest) = without_token(&app.hydrate(r#"{"subject":"foo"}"#).text());
+    assert_eq!(rest, r#"{"subject":"foo","header":{"X-Id-Token":[""]}}"#);
+}
+
+#[test]
+fn query_parameters_of_the_end_user_change_nothing() {
+    let app = app("{}");
+    let body = br#"{"subject":"foo"}"#;
+    let answer = send(app.api, &post("/hydrate/p?a=b&c=%2612&profile=admin&template=x", &[], body));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn issue_answers_with_the_token_alone() {
+    let app = app("{}");
+    let answer = app.post("/issue/p", r#"{"subject":"foo"}"#);
+    assert_eq!(answer.status, 200);
+    let body = answer.json();
+    assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(900)));
+    let claims: Value = serde_json::from_str(app.verify(body["token"].as_str().unwrap()).claims()).unwrap();
+    assert_eq!(claims["jti"], body["jti"]);
+}
+
+#[test]
+fn the_registered_claims_are_set_for_every_session() {
+    let app = spawn_app(&Setup {
+        profile: "    ttl: 30s\n    audience: [foo, bar]",
+        template: r#"{"custom-claim": {{Subject}}}"#,
+        alg: Some(SignatureAlg::Rs256),
+        ..Setup::default()
+    });
+    let token = app.token(r#"{"subject":"foo"}"#);
+    assert_eq!((token.alg(), token.kid().as_str()), (SignatureAlg::Rs256, "key-1"));
+    let mut claims: Value = serde_json::from_str(token.claims()).unwrap();
+    let jti = claims["jti"].take();
+    assert_eq!(jti.as_str().unwrap().len(), 36);
+    let expected = json!({"custom-claim": "foo", "iss": "https://issuer.example/", "sub": "foo", "aud": ["foo", "bar"],
+        "iat": NOW, "nbf": NOW, "exp": NOW + 30, "jti": null});
+    assert_eq!(claims, expected);
+    assert_ne!(app.claims(r#"{"subject":"foo"}"#)["jti"], jti);
+}
+
+#[test]
+fn claims_come_from_extra_with_their_types() {
+    let app = app(r#"{"joined": "{{Extra.abc}}/{{Extra.def}}", "one": {{Extra.abc}}, "int": {{Extra.nested.int}},
+            "float": {{Extra.nested.float}}, "bool": {{Extra.nested.bool}},
+            "list": "{{join Extra.[example.com/some-claims] ","}}", "aud": ["foo", "bar"]}"#);
+    let claims = app.claims(
+        r#"{"subject":"foo","extra":{"abc":"value1","def":"value2",
+            "nested":{"int":10,"float":2.71,"bool":true},"example.com/some-claims":["Foo","Bar"]}}"#,
+    );
+    let expected = json!({"joined": "value1/value2", "one": "value1", "int": 10, "float": 2.71, "bool": true,
+        "list": "Foo,Bar", "aud": ["foo", "bar"]});
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&claims[name], value, "{name}");
+    }
+}
+
+#[test]
+fn capture_groups_are_found_by_their_number_and_may_be_missing() {
+    let app = app(r#"{"g": {{default MatchContext.RegexpCaptureGroups.[1] ""}}}"#);
+    for (groups, expected) in [(r#"["user","pass"]"#, "pass"), (r#"["user"]"#, ""), ("[]", ""), ("null", "")] {
+        let session = format!(r#"{{"subject":"foo","match_context":{{"regexp_capture_groups":{groups}}}}}"#);
+        assert_eq!(app.claims(&session)["g"], expected, "{groups}");
+    }
+}
+
+#[test]
+fn a_missing_value_does_what_the_profile_says() {
+    let template = r#"{"a": {{Extra.def}}, "b": 1}"#;
+    let session = r#"{"subject":"foo","extra":{}}"#;
+    let (status, problem) = app(template).refusal(session);
+    assert_eq!((status, &problem["type"]), (422, &json!("template.missing_value")));
+    assert!(problem["detail"].as_str().unwrap().contains("Extra.def"), "{problem}");
+
+    let app = spawn_app(&Setup { template, profile: "    missing: as_null", ..Setup::default() });
+    assert_eq!(app.claims(session)["a"], Value::Null);
+    let app = spawn_app(&Setup { template, profile: "    missing: omit", ..Setup::default() });
+    assert_eq!((app.claims(session).get("a"), &app.claims(session)["b"]), (None, &json!(1)));
+}
+
+#[test]
+fn no_trait_changes_the_structure_of_a_token() {
+    let app = app(r#"{"name": "{{Extra.name}}", "typed": {{Extra.name}}, "{{Extra.name}}": 1}"#);
+    let hostile = r#"","admin":true,"x":""#;
+    let session = json!({"subject": "foo", "extra": {"name": hostile}}).to_string();
+    let claims = app.claims(&session);
+    assert_eq!((&claims["name"], &claims["typed"], &claims[hostile]), (&json!(hostile), &json!(hostile), &json!(1)));
+    assert_eq!((claims.get("admin"), claims.as_object().unwrap().len()), (None, 9));
+}
+
+#[test]
+fn a_value_that_becomes_a_registered_claim_is_refused() {
+    let app = app(r#"{"{{Extra.name}}": "evil"}"#);
+    let (status, problem) = app.refusal(r#"{"subject":"foo","extra":{"name":"sub"}}"#);
+    assert_eq!((status, &problem["type"]), (422, &json!("claims.registered")));
+    let copying = self::app("{{Extra}}");
+    assert_eq!(copying.claims(r#"{"subject":"foo","extra":{"a":1}}"#)["a"], 1);
+    assert_eq!(copying.refusal(r#"{"subject":"foo","extra":{"iss":"evil"}}"#).1["type"], "claims.registered");
+    assert_eq!(copying.refusal(r#"{"subject":"foo","extra":null}"#).1["type"], "claims.not_an_object");
+}
+
+#[test]
+fn a_name_that_values_make_twice_is_refused() {
+    let app = app(r#"{"{{Extra.a}}": 1, "{{Extra.b}}": 2}"#);
+    let (status, problem) = app.refusal(r#"{"subject":"foo","extra":{"a":"x","b":"x"}}"#);
+    assert_eq!((status, &problem["type"]), (422, &json!("claims.duplicate_member")));
+}
+
+#[test]
+fn a_token_never_outlives_its_session() {
+    let app = app("{}");
+    let session = |expires: &str| format!(r#"{{"subject":"foo","extra":{{"expires_at":{expires}}}}}"#);
+    assert_eq!(app.claims(&session(&(NOW + 60).to_string()))["exp"], NOW + 60);
+    assert_eq!(app.claims(&session("\"2026-11-23T12:00:59.9Z\""))["exp"], NOW + 59);
+    assert_eq!(app.claims(&session("null"))["exp"], NOW + 900);
+    app.clock.set(NOW + 60);
+    assert_eq!(app.refusal(&session(&(NOW + 60).to_string())).1["type"], "session.expired");
+    assert_eq!(app.refusal(&session("\"soon\"")).1["type"], "session.expiry");
+    assert_eq!(app.refusal(r#"{"subject":"foo","extra":{"active":false}}"#).1["type"], "session.inactive");
+}
+
+#[test]
+fn the_subject_may_come_from_elsewhere_and_may_not_be_empty() {
+    let at_identity =
+        spawn_app(&Setup { template: "{}", profile: "    subject: Extra.identity.id", ..Setup::default() });
+    let claims = at_identity.claims(r#"{"subject":"foo","extra":{"identity":{"id":"bar"}}}"#);
+    assert_eq!(claims["sub"], "bar");
+    assert_eq!(at_identity.refusal(r#"{"subject":"foo"}"#).1["type"], "session.empty_subject");
+
+    assert_eq!(app("{}").refusal(r#"{"subject":""}"#).0, 422);
+    let lax = spawn_app(&Setup { template: "{}", profile: "    allow_empty_subject: true", ..Setup::default() });
+    assert_eq!(lax.claims(r#"{"subject":""}"#)["sub"], "");
+}
+
+#[test]
+fn every_algorithm_signs_tokens_that_the_served_keys_verify() {
+    for alg in SignatureAlg::ALL.into_iter().filter(|alg| !alg.is_symmetric()) {
+        let app = spawn_app(&Setup { template: "{}", alg: Some(alg), ..Setup::default() });
+        assert_eq!(app.token(r#"{"subject":"foo"}"#).alg(), alg);
+    }
+}
+
+#[test]
+fn a_key_signs_within_its_times_alone() {
+    let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
+    app.clock.set(NOW + 3600);
+    assert_eq!(app.claims(r#"{"subject":"foo"}"#)["iat"], NOW + 3600);
+}

@@ -1,0 +1,108 @@
+//! Who may import whom: the table in src/lib.rs, held by reading the source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module and its layer; a module imports from its own layer's row below, never from above.
+const LAYERS: &[(&str, u8)] = &[
+    ("code", 0),
+    ("json", 0),
+    ("secret", 0),
+    ("session", 0),
+    ("time", 0),
+    ("claims", 1),
+    ("templates", 2),
+    ("keys", 2),
+    ("mint", 3),
+    ("config", 4),
+    ("reload", 4),
+    ("edge", 5),
+    ("telemetry", 5),
+    ("app", 6),
+    ("cli", 6),
+];
+
+/// What may be named only in these modules.
+const SEALED: &[(&str, &[&str])] = &[
+    ("josekit", &["keys"]),
+    ("handlebars::", &["templates"]),
+    ("actix_web", &["edge", "app", "cli"]),
+    ("std::fs", &["reload", "cli"]),
+    ("std::env::", &["cli"]),
+    ("anyhow::", &["app", "cli"]),
+    ("reqwest", &["cli"]),
+    ("tracing", &["edge", "telemetry", "app", "cli"]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of a file without its comments and its tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn layer(module: &str) -> Option<u8> {
+    LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
+}
+
+#[test]
+fn modules_import_from_lower_layers_alone() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&source, &mut files);
+    let mut broken = Vec::new();
+    for file in files {
+        let relative = file.strip_prefix(&source).unwrap();
+        let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let own = layer(&module).unwrap_or_else(|| panic!("{module} has no line in the layer table"));
+        let code = code(&file);
+        for rest in code.split("crate::").skip(1) {
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let Some(other) = layer(&name) else {
+                broken.push(format!("{}: crate::{name} is no module of the table", relative.display()));
+                continue;
+            };
+            let is_allowed = name == module
+                || other < own
+                || (own == 4 && other == 4)
+                || own == 6
+                || name == "telemetry" && own == 5
+                || own == 0 && other == 0;
+            if !is_allowed {
+                broken.push(format!("{}: {module} (layer {own}) imports {name} (layer {other})", relative.display()));
+            }
+        }
+        for (word, homes) in SEALED {
+            if code.contains(word) && !homes.contains(&module.as_str()) {
+                broken.push(format!("{}: `{word}` belongs to {homes:?}", relative.display()));
+            }
+        }
+    }
+    let table = fs::read_to_string(source.join("lib.rs")).unwrap();
+    let table: Vec<_> = table.lines().filter(|line| line.starts_with("//! |")).collect();
+    assert!(broken.is_empty(), "{}\n\n{}", broken.join("\n"), table.join("\n"));
+}
+
+#[test]
+fn the_table_in_the_documentation_names_every_module() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    for (module, layer) in LAYERS {
+        let row = lib.lines().find(|line| line.starts_with(&format!("//! | {layer} |"))).unwrap();
+        assert!(row.contains(&format!("[`{module}`]")), "{module} is missing in the row of layer {layer}");
+        assert!(lib.contains(&format!("pub mod {module};")), "{module}");
+    }
+}

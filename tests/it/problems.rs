@@ -1,0 +1,111 @@
+//! Bad input: the right problem, no token, no value of the session in it, and the service goes on.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Answer, Setup, TestApp, corpus, post, send, spawn_app};
+
+fn refused(app: &TestApp, body: &[u8]) -> (u16, String, Answer) {
+    let answer = send(app.api, &post("/hydrate/p", &[], body));
+    answer.assert_is_problem();
+    let kind = answer.json()["type"].as_str().unwrap().to_owned();
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200, "the next request is served");
+    (answer.status, kind, answer)
+}
+
+#[test]
+fn every_kind_of_bad_session_has_its_code() {
+    let app = spawn_app(&Setup::default());
+    let nested = format!("{{\"subject\":\"u\",\"extra\":{{\"n\":{}{}}}}}", "[".repeat(2000), "]".repeat(2000));
+    let huge = format!("{{\"subject\":\"u\",\"extra\":{{\"n\":1{}}}}}", "0".repeat(400));
+    let cases: [(&[u8], u16, &str); 17] = [
+        (b"", 400, "session.malformed"),
+        (b"{\"subject\":\"canary", 400, "session.malformed"),
+        (b"\xef\xbb\xbf{\"subject\":\"u\"}", 400, "session.malformed"),
+        (b"{\"subject\":\"u\xff\"}", 400, "session.malformed"),
+        (b"{\"subject\":\"\\ud800\"}", 400, "session.malformed"),
+        (b"{\"subject\":\"u\"} {}", 400, "session.malformed"),
+        (huge.as_bytes(), 400, "session.malformed"),
+        (nested.as_bytes(), 400, "session.depth"),
+        (b"{\"subject\":\"u\",\"extra\":{\"canary\":1,\"canary\":2}}", 400, "session.duplicate_member"),
+        (b"{\"subject\":\"u\",\"SUBJECT\":\"v\"}", 400, "session.duplicate_member"),
+        (b"[{\"subject\":\"u\"}]", 400, "session.invalid"),
+        (b"{\"extra\":{}}", 400, "session.invalid"),
+        (b"{\"subject\":null}", 400, "session.invalid"),
+        (b"{\"subject\":42}", 400, "session.invalid"),
+        (b"{\"subject\":\"u\",\"extra\":\"canary\"}", 400, "session.invalid"),
+        (b"{\"subject\":\"u\",\"header\":{\"canary\":\"b\"}}", 400, "session.invalid"),
+        (b"{\"subject\":\"\"}", 422, "session.empty_subject"),
+    ];
+    for (body, status, kind) in cases {
+        let (found, found_kind, answer) = refused(&app, body);
+        assert_eq!((found, found_kind.as_str()), (status, kind), "{}", String::from_utf8_lossy(body));
+        assert!(!answer.text().contains("canary"));
+    }
+}
+
+#[test]
+fn every_bound_has_its_code() {
+    let app = spawn_app(&Setup {
+        template: r#"{"a": {{Extra.a}}, "b": [{{#each Extra.l}}{{#each @root.Extra.l}}1{{/each}}{{/each}}]}"#,
+        profile: "    missing: as_null",
+        config: "limits: { body: 32KiB, depth: 16, claims: 1KiB, template_work: 1000 }",
+        ..Setup::default()
+    });
+    let session = |extra: &str| format!("{{\"subject\":\"u\",\"extra\":{extra}}}").into_bytes();
+    let cases = [
+        (vec![b' '; 32 * 1024 + 1], 413, "request.body_too_large"),
+        (session(&format!("{{\"a\":{}{}}}", "[".repeat(20), "]".repeat(20))), 400, "session.depth"),
+        (session(&format!("{{\"a\":\"{}\"}}", "x".repeat(2000))), 422, "template.limit"),
+        (session(&format!("{{\"l\":[{}1]}}", "1,".repeat(100))), 422, "template.limit"),
+    ];
+    for (body, status, kind) in cases {
+        let (found, found_kind, _) = refused(&app, &body);
+        assert_eq!((found, found_kind.as_str()), (status, kind));
+    }
+}
+
+#[test]
+fn template_refusals_name_the_path_and_no_value() {
+    let app =
+        spawn_app(&Setup { template: "{\"a\": \"{{Extra.a}}\"}", profile: "    missing: as_null", ..Setup::default() });
+    let (status, kind, answer) = refused(&app, br#"{"subject":"u","extra":{"a":{"canary":"canary"}}}"#);
+    assert_eq!((status, kind.as_str()), (422, "template.wrong_type"));
+    assert!(answer.text().contains("Extra.a is an object") && !answer.text().contains("canary"), "{}", answer.text());
+}
+
+#[test]
+fn recorded_bad_bodies_are_refused_and_good_ones_are_served() {
+    let Some(folder) = corpus() else { return };
+    let app = spawn_app(&Setup { profile: "    allow_empty_subject: true", ..Setup::default() });
+    let results = fs::read_to_string(folder.join("sessions/go-decode-results.jsonl")).unwrap();
+    let mut count = (0, 0);
+    for line in results.lines() {
+        let result: Value = serde_json::from_str(line).unwrap();
+        let name = result["file"].as_str().unwrap();
+        let body = fs::read(folder.join("sessions").join(name)).unwrap();
+        if name.ends_with(".bad.json") {
+            let (status, kind, answer) = refused(&app, &body);
+            assert!((400..500).contains(&status) && kind.starts_with("session."), "{name}: {status} {kind}");
+            for value in String::from_utf8_lossy(&body).split('"').filter(|value| value.len() > 10) {
+                assert!(!answer.text().contains(value), "{name}");
+            }
+            count.0 += 1;
+        } else {
+            assert!(result["decodes"].as_bool().unwrap(), "{name}");
+            let answer = send(app.api, &post("/hydrate/p", &[], &body));
+            let expired = body.windows(12).any(|window| window == b"\"expires_at\"");
+            if answer.status == 422 && expired {
+                assert_eq!(answer.json()["type"], "session.expired", "{name}");
+                app.clock.set(1_772_280_000);
+                assert_eq!(send(app.api, &post("/hydrate/p", &[], &body)).status, 200, "{name}");
+                app.clock.set(crate::support::NOW);
+            } else {
+                assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+            }
+            count.1 += 1;
+        }
+    }
+    assert!(count.0 >= 16 && count.1 >= 14, "{count:?}");
+}

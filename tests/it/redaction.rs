@@ -1,0 +1,189 @@
+//! Nothing that a session, a key or a caller holds ever shows in a log line, a metric, or an error.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use claimsmith::keys::SignatureAlg;
+use serde_json::Value;
+
+use crate::support::{Folder, claimsmith, command, post, send};
+
+/// Every secret of the test holds this word.
+const CANARY: &str = "canary7c1f";
+
+fn canaries(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.contains(CANARY)).collect()
+}
+
+/// The private members of every key in the folder.
+fn private_members(folder: &Folder) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.path().join("keys.json")).unwrap();
+    let set: Value = serde_json::from_str(&text).unwrap();
+    let key = set["keys"][0].as_object().unwrap();
+    ["d", "p", "q", "dp", "dq", "qi"].iter().filter_map(|name| key.get(*name)?.as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_running_service_tells_nothing_at_trace_level() {
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Rs256, "key-1");
+    folder.write(
+        "templates/p/claims.hbs",
+        r#"{"name": "{{Extra.name}}", "age": {{int Extra.age}}, "t": {{unix Extra.t}}}"#,
+    );
+    folder.write(
+        "templates/q/claims.hbs",
+        r#"{"{{Extra.name}}": {{index Extra Extra.name}}, "m": {{regexMatch Extra.name "^a+$"}}}"#,
+    );
+    folder.write("basic.txt", &format!("{CANARY}-password-of-some-length"));
+    folder.write(
+        "claimsmith.yaml",
+        "log: { level: trace }\nserve: { api: { port: 0 }, admin: { port: 0 } }\nlimits: { claims: 1KiB }\nprofiles:\n  \
+         p: { issuer: i, jwks: keys.json }\n  q: { issuer: i, jwks: keys.json }\n\
+         callers: [{ name: gateway, basic: { username: gateway, password_file: basic.txt } }]\n",
+    );
+    let mut child = command(folder.path())
+        .arg("serve")
+        .env("RUST_LOG", "trace")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    let (api, admin) = loop {
+        let mut line = String::new();
+        assert_ne!(std::io::BufRead::read_line(&mut log, &mut line).unwrap(), 0, "{seen}");
+        seen.push_str(&line);
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if event["message"] == "serving" {
+            let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
+            break (address("api"), address("admin"));
+        }
+    };
+
+    let good = format!("Basic {}", base64(&format!("gateway:{CANARY}-password-of-some-length")));
+    let bad = format!("Bearer {CANARY}");
+    let sessions = [
+        format!(r#"{{"subject":"{CANARY}","extra":{{"name":"{CANARY}","age":"7","t":"2026-01-01T00:00:00Z"}}}}"#),
+        format!(r#"{{"subject":"u","extra":{{"name":{{"{CANARY}":1}}}}}}"#),
+        format!(r#"{{"subject":"u","extra":{{"name":"x","age":"{CANARY}"}}}}"#),
+        format!(r#"{{"subject":"u","extra":{{"name":"x","age":1,"t":"{CANARY}"}}}}"#),
+        format!(r#"{{"subject":"u","extra":{{"name":"{CANARY}"}}}}"#),
+        format!(r#"{{"subject":"u","extra":{{"name":"{}"}}}}"#, CANARY.repeat(200)),
+        format!(r#"{{"subject":"u","extra":{{"expires_at":"{CANARY}"}}}}"#),
+        format!(r#"{{"subject":"u","extra":{{"{CANARY}":1,"{CANARY}":2}}}}"#),
+        format!(r#"{{"subject":"u","header":{{"{CANARY}":"{CANARY}"}}}}"#),
+        format!(r#"{{"subject":"u","extra":"{CANARY}"}}"#),
+        format!(r#"{{"subject":"u", {CANARY}"#),
+        format!("{{\"subject\":\"u{CANARY}\\ud800\"}}"),
+        CANARY.to_owned(),
+    ];
+    let mut answers = String::new();
+    let mut tokens = Vec::new();
+    for session in &sessions {
+        for path in ["/hydrate/p", "/issue/q", &format!("/hydrate/{CANARY}")] {
+            for authorization in [&good, &bad] {
+                let headers = [
+                    ("Authorization", authorization.as_str()),
+                    ("Cookie", &format!("session={CANARY}")),
+                    ("X-Request-Id", CANARY),
+                    ("Traceparent", CANARY),
+                    ("Content-Encoding", CANARY),
+                    ("Upgrade", CANARY),
+                    ("Expect", CANARY),
+                ];
+                let path = format!("{path}?token={CANARY}");
+                let answer = send(api, &post(&path, &headers, session.as_bytes()));
+                if answer.status == 200 {
+                    let text = answer.text();
+                    let start = text.find("eyJ").unwrap();
+                    tokens.push(text[start..].split('"').next().unwrap().to_owned());
+                } else {
+                    answer.assert_is_problem();
+                    answers.push_str(&answer.text());
+                    answers.push('\n');
+                }
+            }
+        }
+    }
+    for broken in [
+        format!("POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: {CANARY}\r\n\r\n"),
+        format!("{CANARY}\r\n\r\n"),
+    ] {
+        let mut stream = crate::support::connect(api);
+        let _ = std::io::Write::write_all(&mut stream, broken.as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_string(&mut answers);
+    }
+    let metrics = send(admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let keys = send(api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    child.kill().unwrap();
+    log.read_to_string(&mut seen).unwrap();
+    child.stdout.take().unwrap().read_to_string(&mut seen).unwrap();
+    child.wait().unwrap();
+
+    assert!(!tokens.is_empty(), "at least one session got a token, or this test looks at nothing");
+    assert!(seen.lines().count() > 70, "the log was on: {seen}");
+    for (name, text) in [("log", &seen), ("answers", &answers), ("metrics", &metrics), ("keys", &keys)] {
+        assert_eq!(canaries(text), [""; 0], "{name}");
+        for secret in private_members(&folder).iter().chain(&tokens) {
+            assert!(!text.contains(secret.as_str()), "the {name} hold a private member or a token");
+        }
+    }
+}
+
+#[test]
+fn commands_that_fail_quote_no_secret() {
+    let folder = Folder::new();
+    let key = folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    let text = std::fs::read_to_string(&key).unwrap();
+    let members = private_members(&folder);
+    folder.write("broken.json", text.trim_end().trim_end_matches('}'));
+    folder.write("mismatched.json", &text.replace(&members[0], &members[0].chars().rev().collect::<String>()));
+    folder.write("single.json", &format!("{{\"kty\":\"oct\",\"k\":\"{CANARY}{CANARY}\"}}"));
+    folder.write("short.json", &format!("{{\"keys\":[{{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"{CANARY}\"}}]}}"));
+    folder.write(
+        "odd.json",
+        &format!("{{\"keys\":[{{\"kty\":\"oct\",\"kid\":\"a\",\"k\":[\"{CANARY}\"]}},\"{CANARY}\"]}}"),
+    );
+    folder.write("session.json", &format!(r#"{{"subject":"u","extra":{{"a":{{"b":"{CANARY}"}}}}}}"#));
+    folder.write(
+        "claimsmith.yaml",
+        &format!(
+            "profiles: {{ p: {{ issuer: i, jwks: broken.json }} }}\ncallers:\n  \
+             - {{ name: a, bearer: {{ token: {CANARY} }} }}\n  - {{ name: b, basic: {{ username: u, password: {CANARY} }} }}\n"
+        ),
+    );
+    let mut all = String::new();
+    for arguments in [
+        &["keys", "list", "broken.json"][..],
+        &["keys", "public", "mismatched.json"],
+        &["keys", "list", "mismatched.json", "--json"],
+        &["keys", "list", "single.json"],
+        &["keys", "list", "short.json"],
+        &["keys", "list", "odd.json"],
+        &["check"],
+        &["serve"],
+        &["render", "--text", "{\"a\": \"{{Extra.a}}\"}", "--session", "session.json"],
+        &["render", "--text", "{\"a\": {{unix Extra.a.b}}}", "--session", "session.json"],
+        &["render", "--text", "{\"a\": {{upper Extra.a.b.c}}}", "--session", "session.json"],
+        &["render", "--text", "{{ if eq .Extra.a 1 }}", "--syntax", "go", "--session", "session.json"],
+        &["render", "--text", "{\"a\": {{ .Extra.a.b }}}", "--syntax", "go", "--session", "session.json"],
+        &["render", "--text", "{\"a\": {{ add .Extra.a.b.c 1 }}}", "--syntax", "go", "--session", "session.json"],
+        &["render", "--text", "{\"a\": {{ index .Extra.a.b 70 }}}", "--syntax", "go", "--session", "session.json"],
+        &["verify", &format!("{CANARY}.{CANARY}.{CANARY}"), "--jwks", "keys.json"],
+        &["verify", &format!("e30.{CANARY}.{CANARY}"), "--jwks", "short.json"],
+    ] {
+        let output = claimsmith(folder.path(), arguments);
+        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        all.push_str(&String::from_utf8_lossy(&output.stdout));
+        all.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(canaries(&all), [""; 0]);
+    assert!(!all.contains(&members[0]));
+}
+
+fn base64(text: &str) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text)
+}

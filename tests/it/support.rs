@@ -1,0 +1,314 @@
+//! A running service for a test, and a client that sends exactly the bytes it is told to.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use claimsmith::app::Application;
+use claimsmith::config::{Config, load_callers};
+use claimsmith::keys::{self, KeyId, SignatureAlg, VerifiedToken};
+use claimsmith::reload;
+use claimsmith::time::{Clock, Timestamp};
+use serde_json::Value;
+
+/// 2026-11-23T12:00:00Z
+pub(crate) const NOW: i64 = 1_795_435_200;
+
+/// A clock that a test sets.
+#[derive(Clone, Debug)]
+pub(crate) struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    pub(crate) fn set(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A folder of its own that goes with the test.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("claimsmith-it-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes `text` into the file `name`, making its folders.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes a set with one new key.
+    pub(crate) fn write_key(&self, name: &str, alg: SignatureAlg, kid: &str) -> PathBuf {
+        self.write(name, keys::generate(alg, None, &KeyId::new(kid)).unwrap().to_set())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The service, in a thread of its own, until it is dropped.
+pub(crate) struct TestApp {
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) clock: TestClock,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    _folder: Folder,
+}
+
+/// What a test wants to be different.
+#[derive(Default)]
+pub(crate) struct Setup<'s> {
+    /// The template of the profile `p`.
+    pub(crate) template: &'s str,
+    /// Further lines of the profile `p`, four spaces deep.
+    pub(crate) profile: &'s str,
+    /// Further lines of the configuration.
+    pub(crate) config: &'s str,
+    /// The algorithm of the key; ES256 if none is given.
+    pub(crate) alg: Option<SignatureAlg>,
+    /// Files besides.
+    pub(crate) files: &'s [(&'s str, &'s str)],
+}
+
+/// Starts the service with the one profile `p`.
+pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
+    let folder = Folder::new();
+    folder.write_key("keys.json", setup.alg.unwrap_or(SignatureAlg::Es256), "key-1");
+    folder.write(
+        "templates/p/claims.hbs",
+        if setup.template.is_empty() { "{\"session\": {{Extra}}}" } else { setup.template },
+    );
+    for (name, text) in setup.files {
+        folder.write(name, text);
+    }
+    let text = format!(
+        "profiles:\n  p:\n    issuer: https://issuer.example/\n    jwks: keys.json\n{}\n{}\n",
+        setup.profile, setup.config
+    );
+    let environment = [
+        ("CLAIMSMITH_SERVE_API_PORT".to_owned(), "0".to_owned()),
+        ("CLAIMSMITH_SERVE_ADMIN_PORT".to_owned(), "0".to_owned()),
+    ];
+    let config = Config::parse(&text, folder.path(), &environment).unwrap().config;
+    let clock = TestClock(Arc::new(AtomicI64::new(NOW)));
+    let (mint, _) = reload::load(&config, clock.now()).unwrap();
+    let callers = load_callers(&config.callers, &|path| fs::read(path)).unwrap().callers;
+
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let (tell, told) = mpsc::channel();
+    let app_clock = clock.clone();
+    let thread = std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let app = Application::bind(&config, mint, &callers, Arc::new(app_clock)).unwrap();
+            tell.send((app.api_address(), app.admin_address())).unwrap();
+            app.run(async {
+                let _ = stopped.await;
+            })
+            .await
+            .unwrap();
+        });
+    });
+    let (api, admin) = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    TestApp { api, admin, clock, stop: Some(stop), thread: Some(thread), _folder: folder }
+}
+
+impl TestApp {
+    /// `POST /hydrate/p`
+    pub(crate) fn hydrate(&self, session: &str) -> Answer {
+        self.post("/hydrate/p", session)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        send(self.api, &post(path, &[], body.as_bytes()))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        send(self.api, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+    }
+
+    pub(crate) fn get_admin(&self, path: &str) -> Answer {
+        send(self.admin, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+    }
+
+    /// The token that the profile places into `header.Authorization`, verified against the served keys.
+    pub(crate) fn token(&self, session: &str) -> VerifiedToken {
+        let answer = self.hydrate(session);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.verify(answer.json()["header"]["Authorization"][0].as_str().unwrap().strip_prefix("Bearer ").unwrap())
+    }
+
+    pub(crate) fn verify(&self, token: &str) -> VerifiedToken {
+        keys::verify(token, &self.get("/.well-known/jwks.json").body).unwrap()
+    }
+
+    /// What the template made of `session`, with the registered claims.
+    pub(crate) fn claims(&self, session: &str) -> Value {
+        serde_json::from_str(self.token(session).claims()).unwrap()
+    }
+
+    /// A refusal: its status and its problem document.
+    pub(crate) fn refusal(&self, session: &str) -> (u16, Value) {
+        let answer = self.hydrate(session);
+        answer.assert_is_problem();
+        (answer.status, answer.json())
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// The bytes of a POST that closes its connection.
+pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+        bytes.push_str("Connection: close\r\n");
+    }
+    for (name, value) in headers {
+        bytes.push_str(&format!("{name}: {value}\r\n"));
+    }
+    bytes.push_str("\r\n");
+    let mut bytes = bytes.into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// An HTTP answer as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_is_problem(&self) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        assert!(problem["type"].is_string() && problem["title"].is_string(), "{problem}");
+        assert!(problem["instance"].as_str().unwrap().starts_with("urn:uuid:"), "{problem}");
+        assert!(!self.text().contains("eyJ"), "a token in a refusal");
+    }
+}
+
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// Sends `bytes` on a connection of their own and reads one answer.
+pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = connect(address);
+    // The service may answer and close before it has read everything.
+    let _ = stream.write_all(bytes);
+    read_answer(&mut stream, !bytes.starts_with(b"HEAD"))
+}
+
+/// Reads one answer, leaving what follows it.
+pub(crate) fn read_answer(stream: &mut TcpStream, has_body: bool) -> Answer {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            other => panic!("the connection ended in an answer's head: {other:?}: {}", String::from_utf8_lossy(&head)),
+        }
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .collect();
+    let mut answer = Answer { status, headers, body: Vec::new() };
+    assert_eq!(answer.header("transfer-encoding"), None, "no answer is chunked");
+    assert_eq!(answer.header("content-encoding"), None, "no answer is compressed");
+    let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+    if has_body && status != 304 && status != 100 {
+        answer.body = vec![0; length];
+        stream.read_exact(&mut answer.body).unwrap();
+    }
+    answer
+}
+
+/// Runs the binary in `folder`.
+pub(crate) fn claimsmith(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder).args(arguments).output().unwrap()
+}
+
+/// The binary in `folder`, with none of the environment's own settings.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_claimsmith"));
+    command.current_dir(folder).env_remove("CLAIMSMITH_CONFIG");
+    command
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The recorded sessions, where they stand beside the repository.
+pub(crate) fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("CLAIMSMITH_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no recorded sessions beside the repository");
+    None
+}
