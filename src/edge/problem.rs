@@ -108,6 +108,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_manual_lists_every_code_with_its_status() {
+        let manual = include_str!("../../docs/http.md");
+        for code in ErrorCode::ALL {
+            let (status, _) = status_and_title(*code);
+            let row = format!("| `{code}` | {} | {} |", status.as_u16(), code.meaning());
+            assert!(manual.contains(&row), "expected in docs/http.md: {row}");
+        }
+        assert_eq!(manual.matches("\n| `").count(), ErrorCode::ALL.len() + 5);
+    }
+
+    #[test]
     fn only_a_key_that_may_come_back_is_worth_a_retry() {
         for code in ErrorCode::ALL {
             let (status, _) = status_and_title(*code);
