@@ -11,10 +11,11 @@ use super::output::{self, Failure};
 use crate::claims::PrivateClaims;
 use crate::code::ErrorCode;
 use crate::json::{Json, NumberComparison, ReadLimits};
-use crate::mint::render_input;
 use crate::reload;
 use crate::session::Session;
-use crate::templates::{ClaimTemplate, CompileOptions, Partial, RenderLimits, Syntax, TemplateText, differences};
+use crate::templates::{
+    ClaimTemplate, CompileOptions, Partial, RenderInput, RenderLimits, Syntax, TemplateText, differences,
+};
 use crate::time::{Clock as _, SystemClock};
 
 /// A case holds a session, and claims may wrap a session.
@@ -83,7 +84,7 @@ impl Attempt<'_> {
             .map_err(|error| (error.code(), error.to_string()))?;
         let session =
             Session::parse(self.session, ReadLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
-        let input = render_input(&session, self.profile, SystemClock.now());
+        let input = RenderInput::new(&session, self.profile, SystemClock.now());
         let text =
             template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
         // Oathkeeper writes its registered claims over those of a Go template, so such a template may hold them.

@@ -219,7 +219,7 @@ impl Mint {
         session: &Session<'_>,
         now: Timestamp,
     ) -> Result<PrivateClaims, IssueError> {
-        let input = render_input(session, &profile.spec.name, now);
+        let input = RenderInput::new(session, &profile.spec.name, now);
         let text = profile.template.render(&input, &self.limits).map_err(IssueError::Render)?;
         PrivateClaims::parse(&text, profile.spec.audience.as_ref()).map_err(IssueError::Claims)
     }
@@ -242,17 +242,5 @@ impl Mint {
             return Err(IssueError::EmptySubject { path: spec.subject.to_string() });
         }
         Ok(subject.to_owned())
-    }
-}
-
-/// What a template sees of `session`.
-pub fn render_input<'s>(session: &'s Session<'_>, profile: &'s str, now: Timestamp) -> RenderInput<'s> {
-    RenderInput {
-        subject: session.subject(),
-        extra: session.extra(),
-        header: session.header(),
-        match_context: session.match_context(),
-        profile,
-        now,
     }
 }

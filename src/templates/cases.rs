@@ -55,14 +55,7 @@ impl RecordedCase {
         let expected = Json::parse(&self.claims, ReadLimits::default()).map_err(|error| {
             fault(ErrorCode::TemplateRecordedCase, format!("the recorded claims are not readable: {error}"))
         })?;
-        let input = RenderInput {
-            subject: session.subject(),
-            extra: session.extra(),
-            header: session.header(),
-            match_context: session.match_context(),
-            profile,
-            now,
-        };
+        let input = RenderInput::new(&session, profile, now);
         let rendered = template.render(&input, limits).map_err(|error| fault(error.code(), error.to_string()))?;
         let found = Json::parse(rendered.as_bytes(), ReadLimits { depth: 1024 })
             .map_err(|error| fault(ErrorCode::ClaimsInvalid, format!("the rendered claims are not JSON: {error}")))?;

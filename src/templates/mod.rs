@@ -17,6 +17,7 @@ pub use handlebars::{HelperDoc, Missing, helper_reference};
 use std::fmt;
 
 use crate::json::Json;
+use crate::session::Session;
 use crate::time::Timestamp;
 use go::GoTemplate;
 use handlebars::{HandlebarsOptions, HandlebarsTemplate, Source};
@@ -142,6 +143,20 @@ impl ClaimTemplate {
         match &self.engine {
             Engine::Go(template) => template.render(input, limits),
             Engine::Handlebars(template) => template.render(input, limits),
+        }
+    }
+}
+
+impl<'s> RenderInput<'s> {
+    /// What a template sees of `session`.
+    pub fn new(session: &'s Session<'_>, profile: &'s str, now: Timestamp) -> Self {
+        Self {
+            subject: session.subject(),
+            extra: session.extra(),
+            header: session.header(),
+            match_context: session.match_context(),
+            profile,
+            now,
         }
     }
 }

@@ -246,6 +246,21 @@ fn the_demo_shows_the_whole_path() {
 }
 
 #[test]
+fn the_shipped_configuration_works_as_the_readme_says() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Folder::new();
+    fs::copy(repository.join("claimsmith.yaml"), folder.path().join("claimsmith.yaml")).unwrap();
+    fs::create_dir(folder.path().join("keys")).unwrap();
+    let generate = ["keys", "generate", "--alg", "RS256", "--out", "keys/id_token.jwks.json"];
+    assert!(fs::read_to_string(repository.join("README.md")).unwrap().contains(&generate.join(" ")));
+    assert_eq!(claimsmith(folder.path(), &generate).status.code(), Some(0));
+    let templates = repository.join("templates");
+    let output = command(folder.path()).arg("check").env("CLAIMSMITH_TEMPLATES", templates).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("id_token: signs RS256"), "{}", stdout(&output));
+}
+
+#[test]
 fn every_shipped_template_makes_its_recorded_claims() {
     let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     let names: Vec<String> = fs::read_dir(&templates)

@@ -1,0 +1,401 @@
+//! Reading: text to [`Json`], with its bounds and its errors.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use super::{Json, Number, Object, is_beyond_float64, number_length};
+
+/// What a reader accepts before it refuses.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// How many arrays and objects may stand inside each other.
+    pub depth: usize,
+}
+
+impl Default for ReadLimits {
+    /// A little more than the deepest session on record (181).
+    fn default() -> Self {
+        Self { depth: 192 }
+    }
+}
+
+/// Why a text is not the JSON that was expected. Says where, never what the text holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    offset: usize,
+    line: usize,
+    column: usize,
+    fault: JsonFault,
+}
+
+/// What was wrong with a JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonFault {
+    /// The text starts with a byte order mark (RFC 8259 section 8.1 forbids it).
+    ByteOrderMark,
+    /// Arrays and objects stand inside each other deeper than allowed.
+    Depth {
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// A member name occurs twice in one object.
+    DuplicateMember,
+    /// The text ended before the value did.
+    EndOfText {
+        /// What should have come next.
+        expected: &'static str,
+    },
+    /// An escape sequence that JSON does not have.
+    Escape,
+    /// Half a UTF-16 surrogate pair.
+    LoneSurrogate,
+    /// Not a JSON number.
+    Number,
+    /// A number that overflows a float64, which most readers would refuse or turn into infinity.
+    NumberRange,
+    /// Something stands after the value.
+    TrailingText,
+    /// A byte that cannot stand here.
+    Unexpected {
+        /// What should have come next.
+        expected: &'static str,
+    },
+    /// A control character inside a string.
+    UnescapedControl,
+    /// Bytes that are not UTF-8.
+    Utf8,
+}
+
+impl JsonError {
+    /// The byte at which the text goes wrong, from 0.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The line of that byte, from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column of that byte in bytes, from 1.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What was wrong.
+    pub fn fault(&self) -> JsonFault {
+        self.fault
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            JsonFault::ByteOrderMark => write!(f, "expected JSON, found a byte order mark before it")?,
+            JsonFault::Depth { limit } => {
+                write!(f, "expected at most {limit} arrays and objects inside each other, found more")?;
+            }
+            JsonFault::DuplicateMember => {
+                write!(f, "expected each member name once in an object, found one a second time")?;
+            }
+            JsonFault::EndOfText { expected } => write!(f, "expected {expected}, found the end of the text")?,
+            JsonFault::Escape => write!(f, "expected a JSON escape after the backslash, found another character")?,
+            JsonFault::LoneSurrogate => {
+                write!(f, "expected a pair of surrogate escapes, found half of one")?;
+            }
+            JsonFault::Number => write!(f, "expected a JSON number, found other characters in it")?,
+            JsonFault::NumberRange => {
+                write!(f, "expected a number within the range of a float64, found a larger one")?;
+            }
+            JsonFault::TrailingText => write!(f, "expected the end of the text, found more after the JSON value")?,
+            JsonFault::Unexpected { expected } => write!(f, "expected {expected}, found another character")?,
+            JsonFault::UnescapedControl => {
+                write!(f, "expected control characters in strings to be escaped, found one as it is")?;
+            }
+            JsonFault::Utf8 => write!(f, "expected UTF-8, found other bytes")?,
+        }
+        write!(f, " (line {}, column {})", self.line, self.column)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// Reads JSON step by step. [`Json::parse`] is the usual way in; the session reader uses the steps to keep spans.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    limits: ReadLimits,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a [u8], limits: ReadLimits) -> Result<Self, JsonError> {
+        if text.starts_with(b"\xef\xbb\xbf") {
+            return Err(error_at(text, 0, JsonFault::ByteOrderMark));
+        }
+        match std::str::from_utf8(text) {
+            Ok(valid) => Ok(Self { text: valid, at: 0, limits }),
+            Err(error) => Err(error_at(text, error.valid_up_to(), JsonFault::Utf8)),
+        }
+    }
+
+    /// Where the reader stands, in bytes.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The text from `start` up to where the reader stands.
+    pub(crate) fn text_since(&self, start: usize) -> &'a str {
+        &self.text[start..self.at]
+    }
+
+    pub(crate) fn error(&self, at: usize, fault: JsonFault) -> JsonError {
+        error_at(self.text.as_bytes(), at, fault)
+    }
+
+    /// Passes white space and tells the next byte without taking it.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while matches!(bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
+    }
+
+    /// Takes `byte` or says what was expected.
+    pub(crate) fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(found) if found == byte => {
+                self.at += 1;
+                Ok(())
+            }
+            found => Err(self.unexpected(found, expected)),
+        }
+    }
+
+    /// Nothing but white space may be left.
+    pub(crate) fn finish(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.error(self.at, JsonFault::TrailingText)),
+        }
+    }
+
+    /// Reads one value that stands inside `depth` arrays and objects.
+    pub(crate) fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        match self.peek() {
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => Ok(Json::String(self.string("a string")?)),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'n') => self.word("null", Json::Null),
+            found => Err(self.unexpected(found, "a JSON value")),
+        }
+    }
+
+    /// Reads the members of an object, handing each name and its offset to `member`, which reads the value.
+    pub(crate) fn members<E: From<JsonError>>(
+        &mut self,
+        depth: usize,
+        mut member: impl FnMut(&mut Self, Cow<'a, str>, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if depth >= self.limits.depth {
+            return Err(self.error(self.at, JsonFault::Depth { limit: self.limits.depth }).into());
+        }
+        self.take(b'{', "an object")?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.peek();
+            let start = self.at;
+            let name = self.string("a member name in quotes")?;
+            self.take(b':', "a colon after the member name")?;
+            member(self, name, start)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                found => return Err(self.unexpected(found, "a comma or the end of the object").into()),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
+        let mut starts = Vec::new();
+        self.members::<JsonError>(depth, |reader, name, start| {
+            let value = reader.value(depth + 1)?;
+            members.push((name, value));
+            starts.push(start);
+            Ok(())
+        })?;
+        if let Some(index) = first_duplicate(&members) {
+            return Err(self.error(starts[index], JsonFault::DuplicateMember));
+        }
+        Ok(Json::Object(Object { members }))
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
+        if depth >= self.limits.depth {
+            return Err(self.error(self.at, JsonFault::Depth { limit: self.limits.depth }));
+        }
+        self.at += 1;
+        let mut elements = Vec::new();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(Json::Array(elements));
+        }
+        loop {
+            elements.push(self.value(depth + 1)?);
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(Json::Array(elements));
+                }
+                found => return Err(self.unexpected(found, "a comma or the end of the array")),
+            }
+        }
+    }
+
+    fn word(&mut self, word: &'static str, value: Json<'a>) -> Result<Json<'a>, JsonError> {
+        if self.text[self.at..].starts_with(word) {
+            self.at += word.len();
+            return Ok(value);
+        }
+        Err(self.error(self.at, JsonFault::Unexpected { expected: "a JSON value" }))
+    }
+
+    fn number(&mut self) -> Result<Json<'a>, JsonError> {
+        let start = self.at;
+        let rest = &self.text[start..];
+        let Some(length) = number_length(rest.as_bytes()) else {
+            return Err(self.error(start, JsonFault::Number));
+        };
+        let token = &rest[..length];
+        if matches!(rest.as_bytes().get(length), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
+            return Err(self.error(start, JsonFault::Number));
+        }
+        if is_beyond_float64(token) {
+            return Err(self.error(start, JsonFault::NumberRange));
+        }
+        self.at += length;
+        Ok(Json::Number(Number(Cow::Borrowed(token))))
+    }
+
+    fn string(&mut self, expected: &'static str) -> Result<Cow<'a, str>, JsonError> {
+        self.take(b'"', expected)?;
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut owned: Option<String> = None;
+        let mut copied = start;
+        loop {
+            match bytes.get(self.at) {
+                Some(b'"') => {
+                    let tail = &self.text[copied..self.at];
+                    self.at += 1;
+                    return Ok(match owned {
+                        Some(mut text) => {
+                            text.push_str(tail);
+                            Cow::Owned(text)
+                        }
+                        None => Cow::Borrowed(tail),
+                    });
+                }
+                Some(b'\\') => {
+                    let text = owned.get_or_insert_with(String::new);
+                    text.push_str(&self.text[copied..self.at]);
+                    let character = self.escape()?;
+                    text.push(character);
+                    copied = self.at;
+                }
+                Some(0x00..=0x1f) => return Err(self.error(self.at, JsonFault::UnescapedControl)),
+                Some(_) => self.at += 1,
+                None => {
+                    let expected = "the closing quote of a string";
+                    return Err(self.error(self.at, JsonFault::EndOfText { expected }));
+                }
+            }
+        }
+    }
+
+    /// Reads one escape; the reader stands on its backslash.
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let start = self.at;
+        let character = match self.text.as_bytes().get(start + 1) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let first = self.hex4(start + 2)?;
+                self.at = start + 6;
+                return match first {
+                    0xd800..=0xdbff => {
+                        if !self.text[self.at..].starts_with("\\u") {
+                            return Err(self.error(start, JsonFault::LoneSurrogate));
+                        }
+                        let second = self.hex4(self.at + 2)?;
+                        if !(0xdc00..=0xdfff).contains(&second) {
+                            return Err(self.error(start, JsonFault::LoneSurrogate));
+                        }
+                        self.at += 6;
+                        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                        char::from_u32(code).ok_or_else(|| self.error(start, JsonFault::LoneSurrogate))
+                    }
+                    code => char::from_u32(code).ok_or_else(|| self.error(start, JsonFault::LoneSurrogate)),
+                };
+            }
+            Some(_) => return Err(self.error(start, JsonFault::Escape)),
+            None => {
+                let expected = "the rest of an escape";
+                return Err(self.error(start + 1, JsonFault::EndOfText { expected }));
+            }
+        };
+        self.at = start + 2;
+        Ok(character)
+    }
+
+    fn hex4(&self, start: usize) -> Result<u32, JsonError> {
+        let digits = self.text.as_bytes().get(start..start + 4);
+        let Some(digits) = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit)) else {
+            return Err(self.error(start, JsonFault::Escape));
+        };
+        Ok(digits.iter().fold(0, |code, digit| code * 16 + (*digit as char).to_digit(16).unwrap_or(0)))
+    }
+
+    fn unexpected(&self, found: Option<u8>, expected: &'static str) -> JsonError {
+        let fault = match found {
+            Some(_) => JsonFault::Unexpected { expected },
+            None => JsonFault::EndOfText { expected },
+        };
+        self.error(self.at, fault)
+    }
+}
+
+/// The first member whose name an earlier one has. Small objects are compared pair by pair; large ones through a set
+/// with a random seed, so that no sender can make it slow.
+fn first_duplicate(members: &[(Cow<'_, str>, Json<'_>)]) -> Option<usize> {
+    if members.len() <= 16 {
+        return (1..members.len()).find(|&index| members[..index].iter().any(|(name, _)| *name == members[index].0));
+    }
+    let mut seen = HashSet::with_capacity(members.len());
+    members.iter().position(|(name, _)| !seen.insert(name.as_ref()))
+}
+
+fn error_at(text: &[u8], offset: usize, fault: JsonFault) -> JsonError {
+    let before = &text[..offset.min(text.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    JsonError { offset, line, column, fault }
+}
