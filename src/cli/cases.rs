@@ -53,7 +53,10 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
             output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
             Err(Failure::Told)
         }
-        Err((code, message)) if message.contains('\n') => Err(Failure::Refused(format!("[{code}]\n{message}"))),
+        // The faults of a template come several lines each, with their codes.
+        Err((_, message)) if message.contains('\n') => {
+            Err(Failure::Refused(format!("the template cannot be used\n{message}")))
+        }
         Err((code, message)) => Err(Failure::Refused(format!("{message} [{code}]"))),
     }
 }
