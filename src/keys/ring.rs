@@ -232,7 +232,9 @@ impl KeySet {
     /// be valid. Symmetric keys never. Each name once.
     pub fn published(&self, now: Timestamp, longest_ttl: Ttl) -> Vec<&PublicJwk> {
         let mut published: Vec<&PublicJwk> = Vec::new();
-        for key in self.signing.iter().filter_map(|key| key.public.as_ref()).chain(&self.public) {
+        // Where a file has both halves of a key, the private one says its times.
+        let public_alone = self.public.iter().filter(|key| self.signing.iter().all(|other| other.kid != key.kid));
+        for key in self.signing.iter().filter_map(|key| key.public.as_ref()).chain(public_alone) {
             let is_needed = key.period.publication_end(longest_ttl).is_none_or(|end| now < end);
             if is_needed && !published.iter().any(|other| other.kid == key.kid) {
                 published.push(key);

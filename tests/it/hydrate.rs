@@ -197,7 +197,7 @@ fn every_algorithm_signs_tokens_that_the_served_keys_verify() {
 }
 
 #[test]
-fn a_key_signs_within_its_times_alone() {
+fn a_token_is_issued_at_the_time_of_the_clock() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     app.clock.set(NOW + 3600);
     assert_eq!(app.claims(r#"{"subject":"foo"}"#)["iat"], NOW + 3600);

@@ -52,6 +52,16 @@ fn code(path: &Path) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
+/// How many modules a file stands in, the crate's root not counted: 1 for `a.rs` and `a/mod.rs`, 2 for `a/b.rs`.
+fn depth(relative: &Path) -> usize {
+    relative.iter().count() - usize::from(relative.ends_with("mod.rs"))
+}
+
+/// Whether a chain of `super::` in code `depth` modules deep ends in the crate's root, from where every module is near.
+fn reaches_the_root(code: &str, depth: usize) -> bool {
+    code.contains(&"super::".repeat(depth))
+}
+
 fn layer(module: &str) -> Option<u8> {
     LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
 }
@@ -85,6 +95,9 @@ fn modules_import_from_lower_layers_alone() {
             if !is_allowed {
                 broken.push(format!("{}: {module} (layer {own}) imports {name} (layer {other})", relative.display()));
             }
+        }
+        if reaches_the_root(&code, depth(relative)) {
+            broken.push(format!("{}: `super::` leaves {module}; name the module by `crate::`", relative.display()));
         }
         for (word, homes) in SEALED {
             if code.contains(word) && !homes.contains(&module.as_str()) {

@@ -5,12 +5,16 @@
 mod admin;
 mod callers;
 mod cli;
+mod depth;
 mod discovery;
+mod framing;
 mod go_corpus;
 mod hydrate;
 mod layers;
+mod mutations;
 mod problems;
 mod redaction;
+mod rotation;
 mod shutdown;
 mod support;
 mod traps;
