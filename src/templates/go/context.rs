@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use regex::bytes::Regex;
-
 use super::urls::Url;
 use super::value::{Element, Map, MapType, Value};
 use crate::code::ErrorCode;
@@ -32,7 +30,7 @@ pub(super) struct Context<'c> {
     method: Value,
     match_header: Value,
     /// Regular expressions that were used already.
-    pub(super) regexes: HashMap<Vec<u8>, Regex>,
+    pub(super) regexes: HashMap<Vec<u8>, Rc<super::funcs::Expression>>,
     /// Maps that were changed: only these can hold themselves, so they are emptied at the end.
     changed: HashMap<*const Map, Rc<Map>>,
 }

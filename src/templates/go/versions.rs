@@ -10,14 +10,14 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// Reads a version; a leading `v` and missing parts are allowed.
+    /// Reads a version; a leading `v`, leading zeros and missing parts are allowed.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (core, metadata) = split_suffix(text.strip_prefix('v').unwrap_or(text), '+')?;
         let (core, prerelease) = split_suffix(core, '-')?;
         let mut numbers = [0; 3];
         let mut parts = core.split('.');
         for (index, part) in parts.by_ref().enumerate() {
-            if part.len() > 1 && part.starts_with('0') || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            if !part.bytes().all(|byte| byte.is_ascii_digit()) {
                 return None;
             }
             *numbers.get_mut(index)? = part.parse().ok()?;
@@ -94,119 +94,215 @@ fn compare_prereleases(left: &str, right: &str) -> std::cmp::Ordering {
     }
 }
 
-/// Whether `version` satisfies `constraint`: alternatives with `||`, each a list of comparisons.
+/// Whether `version` satisfies `constraint`: alternatives with `||`, each a list of comparisons; `None` where the
+/// constraint cannot be read.
 pub(super) fn satisfies(constraint: &str, version: &Version) -> Option<bool> {
-    let mut matched = false;
-    for alternative in constraint.split("||") {
-        let mut all = true;
-        for (operator, bound) in comparisons(alternative)? {
-            all &= bound.admits(&operator, version)?;
-        }
-        matched |= all;
-    }
-    Some(matched)
+    let rewritten = without_ranges(constraint);
+    let alternatives: Vec<_> = rewritten.split("||").map(comparisons).collect::<Option<_>>()?;
+    Some(alternatives.iter().any(|alternative| alternative.iter().all(|comparison| comparison.admits(version))))
 }
 
-struct Bound {
-    /// Up to three numbers; `None` for `x` or a missing part.
-    parts: [Option<u64>; 3],
-    version: Version,
-}
-
-fn comparisons(text: &str) -> Option<Vec<(String, Bound)>> {
-    // `1.2 - 1.4` is a range with both ends.
-    if let Some((low, high)) = text.split_once(" - ") {
-        let low = Bound::parse(low.trim())?;
-        let high = Bound::parse(high.trim())?;
-        return Some(vec![(">=".to_owned(), low), ("<=".to_owned(), high)]);
-    }
-    let mut found = Vec::new();
-    let mut rest = text.trim();
+/// Each `1.2 - 1.4` as the two comparisons that it stands for. What stands around it stays, and may be wrong there.
+fn without_ranges(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !"=<>!~^".contains(c)).unwrap_or(rest.len());
-        let (operator, after) = rest.split_at(end);
-        let after = after.trim_start();
-        let end = after.find([',', ' ', '\t', '\n']).unwrap_or(after.len());
-        let (bound, after) = after.split_at(end);
-        found.push((operator.to_owned(), Bound::parse(bound)?));
-        rest = after.trim_start_matches([',', ' ', '\t', '\n']);
+        let start = rest.trim_start_matches(is_space);
+        match range_at(start) {
+            Some((low, high, after)) => {
+                out.push_str(&format!(">= {low}, <= {high}"));
+                rest = after;
+            }
+            None => {
+                // No range starts in the middle of a version that did not start before.
+                let passed = bound_length(start).unwrap_or_else(|| start.chars().next().map_or(0, char::len_utf8));
+                let length = rest.len() - start.len() + passed;
+                out.push_str(&rest[..length]);
+                rest = &rest[length..];
+            }
+        }
     }
-    (!found.is_empty()).then_some(found)
+    out
 }
 
-impl Bound {
-    fn parse(text: &str) -> Option<Self> {
-        let bare = text.strip_prefix('v').unwrap_or(text);
-        let end = bare.find(['-', '+']).unwrap_or(bare.len());
-        let (core, suffix) = bare.split_at(end);
-        let mut parts = [None; 3];
-        let mut numbers = Vec::new();
-        for (index, part) in core.split('.').enumerate() {
-            let number = if matches!(part, "x" | "X" | "*") { None } else { Some(part.parse::<u64>().ok()?) };
-            let wildcard_before = index > 0 && parts.get(index - 1)?.is_none();
-            let number = if wildcard_before { None } else { number };
-            *parts.get_mut(index)? = number;
-            numbers.push(number.unwrap_or(0).to_string());
-        }
-        let version = Version::parse(&format!("{}{suffix}", numbers.join(".")))?;
-        Some(Self { parts, version })
-    }
+fn range_at(text: &str) -> Option<(&str, &str, &str)> {
+    let low = &text[..bound_length(text)?];
+    let after = &text[low.len()..];
+    let dash = after.trim_start_matches(is_space);
+    let high = dash.strip_prefix('-')?.trim_start_matches(is_space);
+    let has_spaces = dash.len() < after.len() && high.len() + 1 < dash.len();
+    let length = bound_length(high).filter(|_| has_spaces)?;
+    Some((low, &high[..length], high[length..].trim_start_matches(is_space)))
+}
 
-    fn admits(&self, operator: &str, version: &Version) -> Option<bool> {
-        use std::cmp::Ordering::{Greater, Less};
-        // A prerelease satisfies only comparisons that name one themselves.
-        let hidden = !version.prerelease.is_empty() && self.version.prerelease.is_empty();
-        let [major, minor, patch] = self.version.numbers;
-        let is_partial = self.parts.iter().any(Option::is_none);
-        let order = version.compare(&self.version);
-        let below = |numbers: [u64; 3]| version.numbers < numbers;
-        let next_of_parts = match self.parts {
-            [None, ..] => None,
-            [Some(_), None, _] => Some([major.saturating_add(1), 0, 0]),
-            [Some(_), Some(_), None] => Some([major, minor.saturating_add(1), 0]),
-            _ => Some([major, minor, patch.saturating_add(1)]),
-        };
-        let within = |next: Option<[u64; 3]>| order != Less && next.is_none_or(below);
-        let admitted = match operator {
-            "" | "=" => {
-                if is_partial {
-                    within(next_of_parts)
-                } else {
-                    order.is_eq()
-                }
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r' | '\x0c')
+}
+
+/// The length of the version, perhaps with wildcards, at the start of `text`.
+fn bound_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let run = |from: usize, fits: fn(&u8) -> bool| {
+        bytes.get(from..).unwrap_or_default().iter().take_while(|byte| fits(byte)).count()
+    };
+    let is_digit: fn(&u8) -> bool = |byte| byte.is_ascii_digit() || b"xX*".contains(byte);
+    let is_word: fn(&u8) -> bool = |byte| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let mut at = usize::from(text.starts_with('v'));
+    let mut parts = 0;
+    loop {
+        let length = run(at, is_digit);
+        if length == 0 {
+            if parts == 0 {
+                return None;
             }
-            "!=" => {
-                return Some(if is_partial { hidden || !within(next_of_parts) } else { !order.is_eq() });
+            at -= 1;
+            break;
+        }
+        at += length;
+        parts += 1;
+        if parts == 3 || bytes.get(at) != Some(&b'.') {
+            break;
+        }
+        at += 1;
+    }
+    for mark in [b'-', b'+'] {
+        if bytes.get(at) == Some(&mark) && run(at + 1, is_word) > 0 {
+            at += 1 + run(at + 1, is_word);
+            while bytes.get(at) == Some(&b'.') && run(at + 1, is_word) > 0 {
+                at += 1 + run(at + 1, is_word);
             }
-            ">" => {
-                if is_partial {
-                    next_of_parts.is_some_and(|next| !below(next))
-                } else {
-                    order == Greater
-                }
-            }
-            "<" => order == Less,
-            ">=" | "=>" => order != Less,
-            "<=" | "=<" => {
-                if is_partial {
-                    next_of_parts.is_none_or(below)
-                } else {
-                    order != Greater
-                }
-            }
-            "~" | "~>" => within(match self.parts {
-                [None, ..] => None,
-                [Some(_), None, _] => Some([major.saturating_add(1), 0, 0]),
-                _ => Some([major, minor.saturating_add(1), 0]),
-            }),
-            "^" => within(match self.parts {
-                [None, ..] => None,
-                [Some(1..), ..] | [Some(0), None, _] => Some([major.saturating_add(1), 0, 0]),
-                [Some(0), Some(1..), _] | [Some(0), Some(0), None] => Some([0, minor.saturating_add(1), 0]),
-                _ => Some([0, 0, patch.saturating_add(1)]),
-            }),
+        }
+    }
+    Some(at)
+}
+
+/// An operator and what a version is compared with.
+struct Comparison {
+    operator: Operator,
+    bound: Version,
+    /// What is a wildcard or missing in the bound.
+    open: Open,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Caret,
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    NotEqual,
+    Tilde,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Major,
+    Minor,
+    Patch,
+}
+
+/// Comparisons with white space or a comma between them.
+fn comparisons(text: &str) -> Option<Vec<Comparison>> {
+    let mut found = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    loop {
+        let operator_end = rest.find(|c: char| !"=<>!~^".contains(c)).unwrap_or(rest.len());
+        let operator = match &rest[..operator_end] {
+            "" | "=" => Operator::Equal,
+            "!=" => Operator::NotEqual,
+            ">" => Operator::Greater,
+            "<" => Operator::Less,
+            ">=" | "=>" => Operator::GreaterOrEqual,
+            "<=" | "=<" => Operator::LessOrEqual,
+            "~" | "~>" => Operator::Tilde,
+            "^" => Operator::Caret,
             _ => return None,
         };
-        Some(admitted && !hidden)
+        let after = rest[operator_end..].trim_start_matches(is_space);
+        let (bound, after) = after.split_at(bound_length(after)?);
+        found.push(Comparison::new(operator, bound)?);
+        let next = after.trim_start_matches(is_space);
+        if next.is_empty() {
+            return Some(found);
+        }
+        rest = match next.strip_prefix(',') {
+            Some(next) => next.trim_start_matches(is_space),
+            None if next.len() < after.len() => next,
+            None => return None,
+        };
+    }
+}
+
+impl Comparison {
+    fn new(operator: Operator, text: &str) -> Option<Self> {
+        let bare = text.strip_prefix('v').unwrap_or(text);
+        let (core, suffix) = bare.split_at(bare.find(['-', '+']).unwrap_or(bare.len()));
+        let prerelease = suffix.split('+').next().unwrap_or_default();
+        let mut parts = core.split('.');
+        let mut known = || parts.next().filter(|part| !matches!(*part, "x" | "X" | "*"));
+        let (read, open) = match (known(), known(), known()) {
+            (None, ..) => (format!("0.0.0{prerelease}"), Open::Major),
+            (Some(major), None, _) => (format!("{major}.0.0{prerelease}"), Open::Minor),
+            (Some(major), Some(minor), None) => (format!("{major}.{minor}.0{prerelease}"), Open::Patch),
+            _ => (text.to_owned(), Open::Nothing),
+        };
+        Some(Self { operator, bound: Version::parse(&read)?, open })
+    }
+
+    fn admits(&self, version: &Version) -> bool {
+        // A prerelease satisfies only comparisons that name one themselves.
+        let is_hidden = !version.prerelease.is_empty() && self.bound.prerelease.is_empty();
+        if is_hidden && (self.operator != Operator::NotEqual || self.open != Open::Nothing) {
+            return false;
+        }
+        let order = version.compare(&self.bound);
+        let ([major, minor, patch], [least_major, least_minor, least_patch]) = (version.numbers, self.bound.numbers);
+        match self.operator {
+            Operator::Equal if self.open == Open::Nothing => order.is_eq(),
+            Operator::Equal | Operator::Tilde => order.is_ge() && self.is_within_tilde(version),
+            Operator::NotEqual => match self.open {
+                Open::Nothing | Open::Major => !order.is_eq(),
+                _ if major != least_major => true,
+                Open::Minor => false,
+                Open::Patch if minor != least_minor => true,
+                Open::Patch => version.prerelease != self.bound.prerelease,
+            },
+            Operator::Greater => match self.open {
+                Open::Nothing | Open::Major => order.is_gt(),
+                Open::Minor => major > least_major,
+                Open::Patch => (major, minor) > (least_major, least_minor),
+            },
+            Operator::GreaterOrEqual => order.is_ge(),
+            Operator::Less => order.is_lt(),
+            Operator::LessOrEqual => match self.open {
+                Open::Nothing => order.is_le(),
+                Open::Minor => major <= least_major,
+                Open::Major | Open::Patch => (major, minor) <= (least_major, least_minor),
+            },
+            Operator::Caret => {
+                order.is_ge()
+                    && if least_major > 0 || self.open == Open::Minor {
+                        major == least_major
+                    } else if major > 0 {
+                        false
+                    } else if least_minor > 0 || self.open == Open::Patch {
+                        minor == least_minor
+                    } else {
+                        minor == 0 && patch == least_patch
+                    }
+            }
+        }
+    }
+
+    fn is_within_tilde(&self, version: &Version) -> bool {
+        // The library takes `~0.0.0` for anything, as it does `*`.
+        if self.bound.numbers == [0, 0, 0] && matches!(self.open, Open::Nothing | Open::Major) {
+            return true;
+        }
+        version.numbers[0] == self.bound.numbers[0]
+            && (self.open == Open::Minor || version.numbers[1] == self.bound.numbers[1])
     }
 }

@@ -10,6 +10,7 @@ mod lists;
 mod logic;
 mod numbers;
 mod paths;
+mod regex_syntax;
 mod regexes;
 mod strings;
 mod wording;
@@ -23,6 +24,7 @@ use super::text::Text;
 use super::value::{List, Map, Value};
 
 pub(super) use paths::clean as clean_path;
+pub(super) use regexes::Expression;
 
 /// The type of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

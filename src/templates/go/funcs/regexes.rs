@@ -1,10 +1,15 @@
 //! Regular expressions: Go's syntax on an engine that is as linear as Go's.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
+use super::regex_syntax::{Translated, translate};
 use super::{Called, Function, Type, function, int, text};
 use crate::templates::go::context::{Context, Problem};
-use crate::templates::go::text::Text;
+use crate::templates::go::text::{Text, char_length, characters};
 use crate::templates::go::value::{Element, Value};
 
 const TWO: &[Type] = &[Type::String, Type::String];
@@ -12,6 +17,8 @@ const THREE: &[Type] = &[Type::String, Type::String, Type::String];
 const COUNTED: &[Type] = &[Type::String, Type::String, Type::Int];
 /// Bytes of a compiled expression.
 const SIZE_LIMIT: usize = 1 << 20;
+/// Bytes that the engine looks at in one step.
+const BYTES_LOOKED_AT: u64 = 4096;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     // sprig ignores the error of this one.
@@ -46,132 +53,86 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
 ];
 
-fn compiled(context: &mut Context<'_>, values: &[Value]) -> Result<Regex, Problem> {
+/// A compiled expression.
+pub(in crate::templates::go) struct Expression {
+    regex: Regex,
+    names: BTreeMap<String, usize>,
+}
+
+impl Expression {
+    /// The first match from `from` on. No match begins inside of a character, as in Go.
+    fn find(&self, subject: &[u8], from: usize) -> Option<Range<usize>> {
+        let mut from = from;
+        loop {
+            let found = self.regex.find_at(subject, from)?.range();
+            match boundary(subject, &found) {
+                None => return Some(found),
+                Some(next) => from = next,
+            }
+        }
+    }
+
+    fn captures<'s>(&self, subject: &'s [u8], from: usize) -> Option<Captures<'s>> {
+        let mut from = from;
+        loop {
+            let found = self.regex.captures_at(subject, from)?;
+            match boundary(subject, &found.get(0)?.range()) {
+                None => return Some(found),
+                Some(next) => from = next,
+            }
+        }
+    }
+}
+
+/// Where to look on after an empty match inside of a character.
+fn boundary(subject: &[u8], found: &Range<usize>) -> Option<usize> {
+    let is_inside = |at: usize| subject.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    if !found.is_empty() || !is_inside(found.start) {
+        return None;
+    }
+    let mut next = found.start + 1;
+    while is_inside(next) {
+        next += 1;
+    }
+    Some(next)
+}
+
+fn compiled(context: &mut Context<'_>, values: &[Value]) -> Result<Rc<Expression>, Problem> {
     let pattern = text(values, 0);
     let subject = text(values, 1);
     context.charge_bytes(subject.len().saturating_mul(4))?;
     if let Some(known) = context.regexes.get(pattern.bytes()) {
-        return Ok(known.clone());
+        return Ok(Rc::clone(known));
     }
     // A compilation costs much more than its length says.
     context.steps(500 + pattern.len() as u64)?;
-    let regex = RegexBuilder::new(&translated(&pattern.to_str()))
+    let refused = || Problem::wrong_type("expected a regular expression of RE2, found something else");
+    let utf8 = std::str::from_utf8(pattern.bytes()).map_err(|_| refused())?;
+    let Translated { pattern: translated, names } = translate(utf8).ok_or_else(refused)?;
+    let regex = RegexBuilder::new(&translated)
         .size_limit(SIZE_LIMIT)
         .dfa_size_limit(SIZE_LIMIT)
         .build()
-        .map_err(|_| Problem::wrong_type("expected a regular expression of RE2, found something else"))?;
-    context.regexes.insert(pattern.bytes().to_vec(), regex.clone());
-    Ok(regex)
+        .map_err(|_| refused())?;
+    let expression = Rc::new(Expression { regex, names });
+    context.regexes.insert(pattern.bytes().to_vec(), Rc::clone(&expression));
+    Ok(expression)
 }
 
-/// Go's syntax in that of the engine: ASCII classes, literal text between `\Q` and `\E`, braces that stand for
-/// themselves, and no set operations in classes.
-fn translated(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len() + 16);
-    let mut rest = pattern;
-    let mut in_class = false;
-    while let Some(first) = rest.chars().next() {
-        let after = &rest[first.len_utf8()..];
-        if first == '\\' {
-            let Some(kind) = after.chars().next() else {
-                out.push('\\');
-                break;
-            };
-            rest = &after[kind.len_utf8()..];
-            if kind == 'Q' && !in_class {
-                let (literal, remaining) = rest.split_once("\\E").unwrap_or((rest, ""));
-                out.push_str(&regex::escape(literal));
-                rest = remaining;
-                continue;
-            }
-            match (kind, in_class) {
-                ('d', true) => out.push_str("0-9"),
-                ('d', false) => out.push_str("[0-9]"),
-                ('D', _) => out.push_str("[^0-9]"),
-                ('w', true) => out.push_str("0-9A-Za-z_"),
-                ('w', false) => out.push_str("[0-9A-Za-z_]"),
-                ('W', _) => out.push_str("[^0-9A-Za-z_]"),
-                ('s', true) => out.push_str("\\t\\n\\x0c\\r "),
-                ('s', false) => out.push_str("[\\t\\n\\x0c\\r ]"),
-                ('S', _) => out.push_str("[^\\t\\n\\x0c\\r ]"),
-                ('b', false) => out.push_str("(?-u:\\b)"),
-                ('B', false) => out.push_str("(?-u:\\B)"),
-                // Engine-only escapes must stay errors, as they are in Go.
-                ('<' | '>', false) => out.push_str(&regex::escape(&kind.to_string())),
-                _ => {
-                    out.push('\\');
-                    out.push(kind);
-                }
-            }
-            continue;
-        }
-        if in_class {
-            match first {
-                ']' => {
-                    in_class = false;
-                    out.push(']');
-                }
-                '[' if after.starts_with(':') => {
-                    let end = after.find(":]").map_or(0, |end| end + 2);
-                    out.push('[');
-                    out.push_str(&after[..end]);
-                    rest = &after[end..];
-                    continue;
-                }
-                '[' | '&' | '~' => {
-                    out.push('\\');
-                    out.push(first);
-                }
-                '-' if after.starts_with('-') => out.push_str("\\-"),
-                other => out.push(other),
-            }
-        } else {
-            match first {
-                '[' => {
-                    in_class = true;
-                    out.push('[');
-                    let mut inside = after;
-                    if let Some(negated) = inside.strip_prefix('^') {
-                        out.push('^');
-                        inside = negated;
-                    }
-                    if let Some(closed) = inside.strip_prefix(']') {
-                        out.push_str("\\]");
-                        inside = closed;
-                    }
-                    rest = inside;
-                    continue;
-                }
-                '{' if !is_repetition(after) => out.push_str("\\{"),
-                other => out.push(other),
-            }
-        }
-        rest = after;
-    }
-    out
-}
-
-/// Whether a brace followed by `rest` repeats something: `{2}`, `{2,}` or `{2,3}`.
-fn is_repetition(rest: &str) -> bool {
-    let Some((inside, _)) = rest.split_once('}') else {
-        return false;
-    };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match inside.split_once(',') {
-        Some((low, high)) => is_number(low) && (high.is_empty() || is_number(high)),
-        None => is_number(inside),
-    }
+/// Pays for one match; looking for it may have looked at all the rest of the text.
+fn charge_match(context: &mut Context<'_>, subject: &Text, from: usize) -> Result<(), Problem> {
+    context.steps(1 + subject.len().saturating_sub(from) as u64 / BYTES_LOOKED_AT)
 }
 
 fn matches(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
-    Ok(Value::Bool(regex.is_match(text(values, 1).bytes())))
+    Ok(Value::Bool(regex.regex.is_match(text(values, 1).bytes())))
 }
 
 fn find(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let subject = text(values, 1);
-    let found = regex.find(subject.bytes()).map_or_else(Text::default, |found| subject.slice(found.range()));
+    let found = regex.find(subject.bytes(), 0).map_or_else(Text::default, |found| subject.slice(found));
     Ok(Value::text(found))
 }
 
@@ -182,52 +143,79 @@ fn limit(values: &[Value], index: usize) -> usize {
 fn find_all(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let subject = text(values, 1);
-    let mut found = Vec::new();
-    for range in ranges(&regex, subject.bytes()).take(limit(values, 2)) {
-        context.step()?;
-        found.push(subject.slice(range));
-    }
+    let found: Vec<_> =
+        ranges(context, &regex, &subject, limit(values, 2))?.into_iter().map(|range| subject.slice(range)).collect();
     Ok(if found.is_empty() { Value::nil_list(Element::String) } else { Value::strings(found) })
 }
 
-/// All matches; an empty one directly after a match does not count, as in Go.
-fn ranges<'m>(regex: &'m Regex, subject: &'m [u8]) -> impl Iterator<Item = std::ops::Range<usize>> + 'm {
-    let mut previous_end = None;
-    regex.find_iter(subject).map(|found| found.range()).filter(move |range| {
-        let counts = !range.is_empty() || previous_end != Some(range.start);
+/// All matches, at most `limit`; an empty one directly after a match does not count, as in Go.
+fn ranges(
+    context: &mut Context<'_>,
+    regex: &Expression,
+    subject: &Text,
+    limit: usize,
+) -> Result<Vec<Range<usize>>, Problem> {
+    let bytes = subject.bytes();
+    let (mut found, mut from, mut previous_end) = (Vec::new(), 0, None);
+    while found.len() < limit && from <= bytes.len() {
+        let Some(range) = regex.find(bytes, from) else {
+            break;
+        };
+        charge_match(context, subject, from)?;
+        let counts = !(range.end == from && previous_end == Some(range.start));
+        from = if range.end == from { from + char_length(&bytes[from..]).max(1) } else { range.end };
         previous_end = Some(range.end);
-        counts
-    })
+        if counts {
+            found.push(range);
+        }
+    }
+    Ok(found)
 }
 
 fn replace_all(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let (subject, replacement) = (text(values, 1), text(values, 2));
+    let has_groups = replacement.bytes().contains(&b'$');
+    replaced(context, &subject, &regex, |from, out| match regex.captures(subject.bytes(), from) {
+        Some(captures) if has_groups => expand(&regex, &captures, &subject, &replacement, out),
+        _ => out.push_text(&replacement),
+    })
+}
+
+fn replace_all_literal(context: &mut Context<'_>, values: &[Value]) -> Called {
+    let regex = compiled(context, values)?;
+    let replacement = text(values, 2);
+    replaced(context, &text(values, 1), &regex, |_, out| out.push_text(&replacement))
+}
+
+/// `subject` with what `write` makes of each match, which it is told where to look for, except of an empty one directly
+/// after another.
+fn replaced(context: &mut Context<'_>, subject: &Text, regex: &Expression, write: impl Fn(usize, &mut Text)) -> Called {
+    let bytes = subject.bytes();
     let mut out = Text::default();
-    let mut copied = 0;
-    let mut previous_end = None;
-    for captures in regex.captures_iter(subject.bytes()) {
-        let Some(found) = captures.get(0) else {
-            continue;
+    let (mut copied, mut from) = (0, 0);
+    while from <= bytes.len() {
+        let Some(found) = regex.find(bytes, from) else {
+            break;
         };
-        if found.is_empty() && previous_end == Some(found.start()) {
-            continue;
+        charge_match(context, subject, from)?;
+        out.push_text(&subject.slice(copied..found.start));
+        let before = out.len();
+        if found.end > copied || found.start == 0 {
+            write(from, &mut out);
         }
-        context.step()?;
-        context.charge_bytes(replacement.len().saturating_add(out.len() / 64))?;
-        out.push_text(&subject.slice(copied..found.start()));
-        expand(&regex, &captures, &subject, &replacement, &mut out);
-        context.charge_bytes(found.len())?;
-        copied = found.end();
-        previous_end = Some(found.end());
+        context.charge_bytes(out.len() - before)?;
+        copied = found.end;
+        let width = char_length(&bytes[from..]).max(1);
+        from = if from + width > found.end { from + width } else { found.end };
     }
-    out.push_text(&subject.slice(copied..subject.len()));
+    out.push_text(&subject.slice(copied.min(bytes.len())..bytes.len()));
     context.charge_bytes(out.len())?;
     Ok(Value::text(out))
 }
 
 /// Writes `replacement` with `$1`, `${1}` and `${name}` filled in.
-fn expand(regex: &Regex, captures: &Captures<'_>, subject: &Text, replacement: &Text, out: &mut Text) {
+fn expand(regex: &Expression, captures: &Captures<'_>, subject: &Text, replacement: &Text, out: &mut Text) {
     let bytes = replacement.bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -237,48 +225,37 @@ fn expand(regex: &Regex, captures: &Captures<'_>, subject: &Text, replacement: &
         if at >= bytes.len() {
             break;
         }
-        let rest = &bytes[at + 1..];
-        if rest.first() == Some(&b'$') {
+        if bytes.get(at + 1) == Some(&b'$') {
             out.push_text(&replacement.slice(at..at + 1));
             at += 2;
             continue;
         }
-        let in_braces = rest.first() == Some(&b'{');
-        let name_start = usize::from(in_braces);
-        let length = rest[name_start..].iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
-        let is_closed = !in_braces || rest.get(name_start + length) == Some(&b'}');
-        if length == 0 || !is_closed {
+        let Some((name, length)) = group_name(&bytes[at + 1..]) else {
             out.push_text(&replacement.slice(at..at + 1));
             at += 1;
             continue;
-        }
-        let name = String::from_utf8_lossy(&rest[name_start..name_start + length]).into_owned();
-        let index = match name.parse::<usize>() {
-            Ok(index) => Some(index),
-            Err(_) => regex.capture_names().position(|known| known == Some(&name)),
         };
-        if let Some(group) = index.and_then(|index| captures.get(index)) {
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) && (name.len() == 1 || !name.starts_with('0'));
+        let index = if is_number { name.parse().ok() } else { regex.names.get(name).copied() };
+        if let Some(group) = index.and_then(|index: usize| captures.get(index)) {
             out.push_text(&subject.slice(group.range()));
         }
-        at += 1 + name_start + length + usize::from(in_braces);
+        at += 1 + length;
     }
 }
 
-fn replace_all_literal(context: &mut Context<'_>, values: &[Value]) -> Called {
-    let regex = compiled(context, values)?;
-    let (subject, replacement) = (text(values, 1), text(values, 2));
-    let mut out = Text::default();
-    let mut copied = 0;
-    for range in ranges(&regex, subject.bytes()) {
-        context.step()?;
-        context.charge_bytes(replacement.len())?;
-        out.push_text(&subject.slice(copied..range.start));
-        out.push_text(&replacement);
-        copied = range.end;
+/// The name or number of a group at the start of `bytes`, after a dollar sign, and how many bytes it takes.
+fn group_name(bytes: &[u8]) -> Option<(&str, usize)> {
+    let start = usize::from(bytes.first() == Some(&b'{'));
+    let length = characters(bytes.get(start..)?)
+        .take_while(|(_, character, _)| character.is_some_and(|c| c.is_alphanumeric() || c == '_'))
+        .map(|(_, _, length)| length)
+        .sum::<usize>();
+    let name = std::str::from_utf8(bytes.get(start..start + length)?).ok().filter(|name| !name.is_empty())?;
+    match start {
+        0 => Some((name, length)),
+        _ => (bytes.get(start + length) == Some(&b'}')).then_some((name, length + 2)),
     }
-    out.push_text(&subject.slice(copied..subject.len()));
-    context.charge_bytes(out.len())?;
-    Ok(Value::text(out))
 }
 
 fn split(context: &mut Context<'_>, values: &[Value]) -> Called {
@@ -293,8 +270,7 @@ fn split(context: &mut Context<'_>, values: &[Value]) -> Called {
     }
     let mut parts = Vec::new();
     let (mut start, mut end) = (0, 0);
-    for range in ranges(&regex, subject.bytes()) {
-        context.step()?;
+    for range in ranges(context, &regex, &subject, limit)? {
         if parts.len() + 1 >= limit {
             break;
         }

@@ -1,3 +1,6 @@
+mod regexes;
+mod versions;
+
 use proptest::prelude::*;
 
 use super::GoTemplate;
