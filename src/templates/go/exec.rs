@@ -135,6 +135,11 @@ impl<'e> Exec<'e> {
                 self.context.charge_bytes(text.len())?;
                 self.writer.expression(text).map_err(refused)
             }
+            // What is written is the structure that the pointer points to.
+            Value::Session => {
+                let text = print::text_of(&mut self.context, value)?;
+                self.writer.expression(&text.slice(1..text.len())).map_err(refused)
+            }
             Value::Invalid => self.writer.expression(&Text::new("<no value>", Origin::Data)).map_err(refused),
             value => {
                 let text = print::text_of(&mut self.context, value)?;

@@ -1,9 +1,15 @@
 //! float64 as text, by the rules of Go's `strconv.FormatFloat`.
 
-/// `number` (finite, not negative) in format `e`, `E`, `f`, `g` or `G`; without a precision the shortest text that
-/// reads back.
+/// `number` (finite, not negative) in format `b`, `e`, `E`, `f`, `g`, `G`, `x` or `X`; without a precision the shortest
+/// text that reads back.
 pub(super) fn format(number: f64, kind: char, precision: Option<usize>) -> String {
     match kind {
+        'b' => {
+            let (mantissa, exponent) = parts(number);
+            format!("{mantissa}p{exponent:+}")
+        }
+        'x' => hexadecimal(number, precision),
+        'X' => hexadecimal(number, precision).to_ascii_uppercase(),
         'e' | 'E' => exponential(number, precision, kind),
         'g' | 'G' => {
             let precision = precision.map(|precision| precision.max(1));
@@ -65,4 +71,55 @@ fn exponential(number: f64, precision: Option<usize>, mark: char) -> String {
 fn with_exponent(mantissa: &str, mark: char, exponent: i32) -> String {
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}{mark}{sign}{:02}", exponent.abs())
+}
+
+/// A whole number and the power of two that it is multiplied with.
+fn parts(number: f64) -> (u64, i64) {
+    let bits = number.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    match (bits >> 52 & 0x7ff) as i64 {
+        0 => (fraction, -1074),
+        exponent => (fraction | 1 << 52, exponent - 1075),
+    }
+}
+
+/// Hexadecimal digits after a leading 1, and a power of two.
+fn hexadecimal(number: f64, precision: Option<usize>) -> String {
+    let (mantissa, exponent) = parts(number);
+    let shift = mantissa.leading_zeros().saturating_sub(11);
+    // The leading digit stands at bit 52, so 13 hexadecimal digits follow it.
+    let mut mantissa = mantissa << shift;
+    let mut exponent = if mantissa == 0 { 0 } else { exponent - i64::from(shift) + 52 };
+    if let Some(places @ 0..13) = precision {
+        let cut = 52 - 4 * places;
+        let (kept, rest, half) = (mantissa >> cut, mantissa & ((1 << cut) - 1), 1 << (cut - 1));
+        let up = rest > half || rest == half && kept & 1 == 1;
+        mantissa = (kept + u64::from(up)) << cut;
+        if mantissa >> 53 == 1 {
+            mantissa >>= 1;
+            exponent += 1;
+        }
+    }
+    let digits = format!("{:013x}", mantissa & ((1 << 52) - 1));
+    let digits = match precision {
+        None => digits.trim_end_matches('0').to_owned(),
+        Some(places) => format!("{digits:0<places$}")[..places].to_owned(),
+    };
+    let point = if digits.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("0x{}{point}{digits}p{sign}{:02}", mantissa >> 52, exponent.abs())
+}
+
+/// What the flag `#` makes of `text`: it has a decimal point, and the zeros at its end that `g` leaves out.
+pub(super) fn with_point(text: &str, kind: char, precision: Option<usize>) -> String {
+    let is_tail = |mark: char| matches!(mark, 'p' | 'P') || matches!(mark, 'e' | 'E') && !matches!(kind, 'x' | 'X');
+    let (number, tail) = text.split_at(text.find(is_tail).unwrap_or(text.len()));
+    let wanted = match kind {
+        'g' | 'G' | 'x' => precision.unwrap_or(6),
+        _ => 0,
+    };
+    let significant = number.trim_start_matches(['0', '.']).chars().filter(|digit| *digit != '.').count();
+    let zeros = wanted.saturating_sub(if number == "0" { 1 } else { significant });
+    let point = if number.contains('.') { "" } else { "." };
+    format!("{number}{point}{}{tail}", "0".repeat(zeros))
 }

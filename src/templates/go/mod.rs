@@ -17,6 +17,8 @@ mod lex;
 mod numbers;
 mod parse;
 mod print;
+mod printf;
+mod quoting;
 mod text;
 mod urls;
 mod value;

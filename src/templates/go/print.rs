@@ -1,12 +1,9 @@
 //! Values as text, by the rules of Go's `fmt`: `%v` and the verbs of `printf`.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use super::context::{Context, Problem};
 use super::dates;
 use super::floats;
+use super::quoting::{is_printable, quote, quote_char};
 use super::text::{Origin, Text, characters};
 use super::value::{IntType, Value};
 
@@ -16,7 +13,7 @@ const FLOAT_PLACES: usize = 1100;
 /// What `%v` makes of `value`.
 pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
     let mut out = Text::default();
-    Printer { context, flags: Flags::default(), out: &mut out }.operand(value, 'v', 0)?;
+    Printer::new(context, Flags::default(), &mut out).argument(value, 'v')?;
     Ok(out)
 }
 
@@ -24,181 +21,54 @@ pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, 
 pub(super) fn string_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
     match value {
         Value::String(text) => Ok(text.as_ref().clone()),
+        Value::Url(None) | Value::UserInfo(false) => Err(Problem::missing("expected a value to write, found nil")),
         other => text_of(context, other),
     }
 }
 
-/// `fmt.Sprintf`.
-pub(super) fn format(context: &mut Context<'_>, format: &Text, arguments: &[Value]) -> Result<Text, Problem> {
-    let mut out = Text::default();
-    let bytes = format.bytes();
-    let mut at = 0;
-    let mut next = 0;
-    let mut reordered = false;
-    let string = |text: &str| Text::new(text, Origin::Data);
-    while at < bytes.len() {
-        let literal = bytes[at..].iter().position(|byte| *byte == b'%').unwrap_or(bytes.len() - at);
-        out.push_text(&format.slice(at..at + literal));
-        at += literal;
-        context.charge_bytes(out.len())?;
-        if at >= bytes.len() {
-            break;
-        }
-        at += 1;
-        let mut flags = Flags::default();
-        while let Some(byte) = bytes.get(at) {
-            match byte {
-                b'#' => flags.sharp = true,
-                b'0' => flags.zero = true,
-                b'+' => flags.plus = true,
-                b'-' => flags.minus = true,
-                b' ' => flags.space = true,
-                _ => break,
-            }
-            at += 1;
-        }
-        let mut bad_index = false;
-        let mut after_index =
-            argument_index(bytes, &mut at, &mut next, arguments.len(), &mut reordered, &mut bad_index);
-        if bytes.get(at) == Some(&b'*') {
-            at += 1;
-            match star(arguments, &mut next) {
-                Some(width) => {
-                    flags.minus |= width < 0;
-                    flags.width = Some(usize::try_from(width.unsigned_abs()).unwrap_or(0));
-                }
-                None => out.push_text(&string("%!(BADWIDTH)")),
-            }
-            after_index = false;
-        } else {
-            flags.width = decimal(bytes, &mut at);
-            if after_index && flags.width.is_some() {
-                bad_index = true;
-            }
-        }
-        if bytes.get(at) == Some(&b'.') {
-            at += 1;
-            if after_index {
-                bad_index = true;
-            }
-            after_index = argument_index(bytes, &mut at, &mut next, arguments.len(), &mut reordered, &mut bad_index);
-            if bytes.get(at) == Some(&b'*') {
-                at += 1;
-                match star(arguments, &mut next) {
-                    Some(precision) => flags.precision = usize::try_from(precision).ok(),
-                    None => out.push_text(&string("%!(BADPREC)")),
-                }
-                after_index = false;
-            } else {
-                flags.precision = Some(decimal(bytes, &mut at).unwrap_or(0));
-            }
-        }
-        if !after_index {
-            argument_index(bytes, &mut at, &mut next, arguments.len(), &mut reordered, &mut bad_index);
-        }
-        context.charge_bytes(flags.width.unwrap_or(0).saturating_add(flags.precision.unwrap_or(0)))?;
-        let Some((_, verb, length)) = characters(&bytes[at..]).next() else {
-            out.push_text(&string("%!(NOVERB)"));
-            break;
-        };
-        let verb = verb.unwrap_or(char::REPLACEMENT_CHARACTER);
-        at += length;
-        if verb == '%' {
-            out.push(b"%", format.origin());
-        } else if bad_index {
-            out.push_text(&string(&format!("%!{verb}(BADINDEX)")));
-        } else if let Some(argument) = arguments.get(next) {
-            next += 1;
-            if flags.minus {
-                flags.zero = false;
-            }
-            Printer { context, flags, out: &mut out }.operand(argument, verb, 0)?;
-        } else {
-            out.push_text(&string(&format!("%!{verb}(MISSING)")));
-        }
-    }
-    if !reordered && next < arguments.len() {
-        out.push_text(&string("%!(EXTRA "));
-        for (index, argument) in arguments[next..].iter().enumerate() {
-            if index > 0 {
-                out.push_text(&string(", "));
-            }
-            if argument.is_nil() {
-                out.push_text(&string("<nil>"));
-            } else {
-                out.push_text(&string(&format!("{}=", argument.type_name())));
-                Printer { context, flags: Flags::default(), out: &mut out }.operand(argument, 'v', 0)?;
-            }
-        }
-        out.push_text(&string(")"));
-    }
-    context.charge_bytes(out.len())?;
-    Ok(out)
-}
-
-fn argument_index(
-    bytes: &[u8],
-    at: &mut usize,
-    next: &mut usize,
-    count: usize,
-    reordered: &mut bool,
-    bad: &mut bool,
-) -> bool {
-    if bytes.get(*at) != Some(&b'[') {
-        return false;
-    }
-    *reordered = true;
-    let Some(end) = bytes[*at..].iter().position(|byte| *byte == b']') else {
-        *bad = true;
-        *at += 1;
-        return false;
-    };
-    let digits = std::str::from_utf8(&bytes[*at + 1..*at + end]).unwrap_or_default();
-    *at += end + 1;
-    match digits.parse::<usize>() {
-        Ok(index) if (1..=count).contains(&index) => *next = index - 1,
-        _ => *bad = true,
-    }
-    true
-}
-
-fn star(arguments: &[Value], next: &mut usize) -> Option<i64> {
-    let argument = arguments.get(*next);
-    *next += usize::from(argument.is_some());
-    match argument {
-        Some(Value::Int(_, value)) if value.unsigned_abs() <= 1_000_000 => Some(*value),
-        _ => None,
-    }
-}
-
-fn decimal(bytes: &[u8], at: &mut usize) -> Option<usize> {
-    let length = bytes[*at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let digits = std::str::from_utf8(&bytes[*at..*at + length]).ok()?;
-    *at += length;
-    // Go ignores widths above a million.
-    digits.parse().ok().filter(|number| *number <= 1_000_000)
-}
-
+/// What stands between the percent sign and the verb.
 #[derive(Clone, Copy, Default)]
-struct Flags {
-    sharp: bool,
-    zero: bool,
-    plus: bool,
-    minus: bool,
-    space: bool,
-    width: Option<usize>,
-    precision: Option<usize>,
+pub(super) struct Flags {
+    pub(super) sharp: bool,
+    pub(super) zero: bool,
+    pub(super) plus: bool,
+    pub(super) minus: bool,
+    pub(super) space: bool,
+    /// `%#v`
+    pub(super) go_syntax: bool,
+    /// `%+v`
+    pub(super) names: bool,
+    pub(super) width: Option<usize>,
+    pub(super) precision: Option<usize>,
 }
 
-struct Printer<'p, 'c> {
+/// Writes values with one verb.
+pub(super) struct Printer<'p, 'c> {
     context: &'p mut Context<'c>,
     flags: Flags,
     out: &'p mut Text,
+    /// Inside of the description of a wrong verb, where values do not say their names.
+    is_erring: bool,
 }
 
-impl Printer<'_, '_> {
+impl<'p, 'c> Printer<'p, 'c> {
+    pub(super) fn new(context: &'p mut Context<'c>, flags: Flags, out: &'p mut Text) -> Self {
+        Self { context, flags, out, is_erring: false }
+    }
+
     fn raw(&mut self, text: &str) {
         self.out.push(text.as_bytes(), Origin::Data);
+    }
+
+    /// Writes a whole argument.
+    pub(super) fn argument(&mut self, value: &Value, verb: char) -> Result<(), Problem> {
+        match verb {
+            'T' | 'v' if value.is_nil() => self.padded(Text::new("<nil>", Origin::Data)),
+            _ if value.is_nil() => self.raw(&format!("%!{verb}(<nil>)")),
+            'T' => self.string(&Text::new(value.type_name(), Origin::Data), 's', value)?,
+            _ => self.operand(value, verb, 0)?,
+        }
+        Ok(())
     }
 
     fn operand(&mut self, value: &Value, verb: char, depth: usize) -> Result<(), Problem> {
@@ -206,36 +76,30 @@ impl Printer<'_, '_> {
         if depth > self.context.limits.depth {
             return Err(Problem::limit("expected a value that is nested less deeply"));
         }
-        if value.is_nil() {
-            if depth > 0 || matches!(verb, 'v' | 'T') {
-                self.padded(Text::new("<nil>", Origin::Data));
-            } else {
-                self.raw(&format!("%!{verb}(<nil>)"));
-            }
-            return Ok(());
-        }
-        if verb == 'T' {
-            self.padded(Text::new(value.type_name(), Origin::Data));
-            return Ok(());
-        }
         match value {
             Value::Bool(truth) => match verb {
                 't' | 'v' => self.padded(Text::new(if *truth { "true" } else { "false" }, Origin::Data)),
                 _ => self.bad_verb(value, verb)?,
             },
-            Value::Int(kind, number) => {
-                if matches!(verb, 'v' | 's' | 'q' | 'x' | 'X')
-                    && let Some(name) = named_int(*kind, *number)
-                {
+            Value::Int(kind, number) => match named_int(*kind, *number) {
+                Some(name) if matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') && self.has_names() => {
                     self.string(&Text::new(name, Origin::Data), verb, value)?;
-                } else {
-                    self.integer(*number < 0, number.unsigned_abs(), verb, value)?;
                 }
+                _ => self.integer(*number < 0, number.unsigned_abs(), verb, value)?,
+            },
+            Value::Uint(_, number) if self.flags.go_syntax && verb == 'v' => {
+                self.flags.sharp = true;
+                let result = self.integer(false, *number, 'x', value);
+                self.flags.sharp = false;
+                result?;
             }
             Value::Uint(_, number) => self.integer(false, *number, verb, value)?,
             Value::Float(number) => self.float(*number, verb, value)?,
             Value::Complex(real, imaginary) => {
-                let plus = std::mem::replace(&mut self.flags.plus, false);
+                if !"vbgGxXfFeE".contains(verb) {
+                    return self.bad_verb(value, verb);
+                }
+                let plus = self.flags.plus;
                 self.raw("(");
                 self.float(*real, verb, value)?;
                 self.flags.plus = true;
@@ -245,83 +109,119 @@ impl Printer<'_, '_> {
             }
             Value::String(text) => self.string(text, verb, value)?,
             Value::List(list) => {
-                self.raw("[");
-                for (index, item) in list.items.iter().enumerate() {
-                    if index > 0 {
-                        self.raw(" ");
-                    }
-                    self.operand(item, verb, depth + 1)?;
+                if verb == 'p' {
+                    return Err(no_text(value, verb));
                 }
-                self.raw("]");
+                if !self.start(value, list.is_nil, "[") {
+                    return Ok(());
+                }
+                for (index, item) in list.items.iter().enumerate() {
+                    self.separate(index);
+                    self.element(item, verb, depth)?;
+                }
+                self.raw(if self.flags.go_syntax { "}" } else { "]" });
             }
             Value::Map(map) => {
-                self.raw("map[");
+                if verb == 'p' {
+                    return Err(no_text(value, verb));
+                }
+                if !self.start(value, map.is_nil, "map[") {
+                    return Ok(());
+                }
                 for (index, (key, item)) in map.entries.borrow().iter().enumerate() {
-                    if index > 0 {
-                        self.raw(" ");
-                    }
+                    self.separate(index);
                     self.string(&Text::new(key.as_slice(), Origin::Data), verb, &Value::data(key.as_slice()))?;
                     self.raw(":");
-                    self.operand(item, verb, depth + 1)?;
+                    self.element(item, verb, depth)?;
                 }
-                self.raw("]");
+                self.raw(if self.flags.go_syntax { "}" } else { "]" });
             }
-            Value::Time(time) => {
-                let text = time.to_go_string();
-                self.stringer(text, verb, value)?;
+            Value::Url(None) | Value::UserInfo(false) if matches!(verb, 'v' | 's') && !self.flags.go_syntax => {
+                self.padded(Text::new("<nil>", Origin::Data));
             }
-            Value::Url(Some(url)) => self.stringer(url.to_text(), verb, value)?,
-            Value::Version(version) => self.stringer(version.to_string(), verb, value)?,
-            Value::Url(None) | Value::UserInfo(_) => self.padded(Text::new("<nil>", Origin::Data)),
-            Value::Session => {
+            Value::Time(time) => self.stringer(&time.to_go_string(), verb, value)?,
+            Value::Url(Some(url)) => self.stringer(&url.to_text(), verb, value)?,
+            Value::UserInfo(true) => self.stringer("", verb, value)?,
+            Value::Version(version) => self.stringer(&version.to_string(), verb, value)?,
+            Value::Session if !self.flags.go_syntax => {
                 let fields = self.context.session_fields();
-                self.raw("&");
+                self.raw(if depth == 0 { "&" } else { "" });
                 self.structure(&fields, verb, depth)?;
             }
-            Value::MatchContext => {
+            Value::MatchContext if !self.flags.go_syntax => {
                 let fields = self.context.match_context_fields();
                 self.structure(&fields, verb, depth)?;
             }
-            Value::Invalid | Value::NilInterface => {}
+            Value::Invalid | Value::NilInterface => self.raw("<nil>"),
+            _ => return Err(no_text(value, verb)),
         }
         self.context.charge_bytes(0)
     }
 
+    /// An element of a list or a map.
+    fn element(&mut self, item: &Value, verb: char, depth: usize) -> Result<(), Problem> {
+        if item.is_nil() {
+            self.raw(if self.flags.go_syntax { "interface {}(nil)" } else { "<nil>" });
+            return Ok(());
+        }
+        self.operand(item, verb, depth + 1)
+    }
+
+    /// Starts a list or a map; `false` where nothing follows.
+    fn start(&mut self, value: &Value, is_nil: bool, bracket: &str) -> bool {
+        if !self.flags.go_syntax {
+            self.raw(bracket);
+            return true;
+        }
+        self.raw(value.type_name());
+        self.raw(if is_nil { "(nil)" } else { "{" });
+        !is_nil
+    }
+
+    fn separate(&mut self, index: usize) {
+        if index > 0 {
+            self.raw(if self.flags.go_syntax { ", " } else { " " });
+        }
+    }
+
+    fn has_names(&self) -> bool {
+        !self.is_erring && !self.flags.go_syntax
+    }
+
+    /// The fields of a structure; one written as Go syntax would show addresses, so that is refused before.
     fn structure(&mut self, fields: &[(&str, Value)], verb: char, depth: usize) -> Result<(), Problem> {
         self.raw("{");
         for (index, (name, field)) in fields.iter().enumerate() {
-            if index > 0 {
-                self.raw(" ");
-            }
-            if self.flags.plus && verb == 'v' {
+            self.separate(index);
+            if self.flags.names {
                 self.raw(&format!("{name}:"));
             }
-            self.operand(field, verb, depth + 1)?;
+            self.element(field, verb, depth)?;
         }
         self.raw("}");
         Ok(())
     }
 
-    fn stringer(&mut self, text: String, verb: char, value: &Value) -> Result<(), Problem> {
+    /// A value with a text of its own. What Go writes for other verbs shows addresses and fields that are not exported.
+    fn stringer(&mut self, text: &str, verb: char, value: &Value) -> Result<(), Problem> {
         match verb {
-            'v' | 's' | 'q' | 'x' | 'X' => self.string(&Text::new(text, Origin::Data), verb, value),
-            _ => self.bad_verb(value, verb),
+            'v' | 's' | 'q' | 'x' | 'X' if self.has_names() => self.string(&Text::new(text, Origin::Data), verb, value),
+            _ => Err(no_text(value, verb)),
         }
     }
 
     fn bad_verb(&mut self, value: &Value, verb: char) -> Result<(), Problem> {
         self.raw(&format!("%!{verb}({}=", value.type_name()));
-        let flags = std::mem::take(&mut self.flags);
-        // Go keeps the flags for the value.
-        self.flags = Flags { sharp: false, ..flags };
-        self.operand(value, 'v', 1)?;
+        let was_erring = std::mem::replace(&mut self.is_erring, true);
+        self.operand(value, 'v', 0)?;
+        self.is_erring = was_erring;
         self.raw(")");
         Ok(())
     }
 
     fn string(&mut self, text: &Text, verb: char, value: &Value) -> Result<(), Problem> {
         self.context.charge_bytes(text.len())?;
-        let cut = |flags: &Flags| match flags.precision {
+        let cut = || match self.flags.precision {
             Some(precision) => {
                 let end = characters(text.bytes()).nth(precision).map_or(text.len(), |(at, ..)| at);
                 text.slice(0..end)
@@ -329,15 +229,16 @@ impl Printer<'_, '_> {
             None => text.clone(),
         };
         match verb {
-            'v' | 's' => {
-                let cut = cut(&self.flags);
+            'v' | 's' if verb == 's' || !self.flags.go_syntax => {
+                let cut = cut();
                 self.padded(cut);
             }
-            'q' => {
-                let cut = cut(&self.flags);
+            'q' | 'v' => {
+                let cut = cut();
                 let can_be_raw = self.flags.sharp
                     && characters(cut.bytes()).all(|(_, character, _)| {
-                        character.is_some_and(|c| c != '`' && c != '\u{feff}' && (c == '\t' || !c.is_control()))
+                        character
+                            .is_some_and(|c| !matches!(c, '`' | '\u{feff}') && (c == '\t' || !c.is_ascii_control()))
                     });
                 let quoted = if can_be_raw {
                     let mut raw = Text::new("`", Origin::Data);
@@ -369,24 +270,32 @@ impl Printer<'_, '_> {
     }
 
     fn integer(&mut self, negative: bool, magnitude: u64, verb: char, value: &Value) -> Result<(), Problem> {
-        let digits = match verb {
+        let bits = if negative { magnitude.wrapping_neg() } else { magnitude };
+        let character = u32::try_from(bits).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER);
+        let mut digits = match verb {
             'v' | 'd' => magnitude.to_string(),
             'b' => format!("{magnitude:b}"),
             'o' | 'O' => format!("{magnitude:o}"),
             'x' => format!("{magnitude:x}"),
             'X' => format!("{magnitude:X}"),
-            'c' | 'q' => {
-                let code = if negative { None } else { u32::try_from(magnitude).ok() };
-                let character = code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER);
-                let text = if verb == 'c' { character.to_string() } else { quote_char(character, self.flags.plus) };
-                self.padded(Text::new(text, if verb == 'c' { Origin::Data } else { Origin::Encoded }));
+            'c' => {
+                self.padded(Text::new(character.to_string(), Origin::Data));
                 return Ok(());
             }
-            'U' => format!("{magnitude:04X}"),
+            'q' => {
+                self.padded(Text::new(quote_char(character, self.flags.plus), Origin::Encoded));
+                return Ok(());
+            }
+            'U' => {
+                let places = self.flags.precision.unwrap_or(0).max(4);
+                let is_shown = self.flags.sharp && u64::from(u32::from(character)) == bits && is_printable(character);
+                let shown = if is_shown { format!(" '{character}'") } else { String::new() };
+                self.padded_with(Text::new(format!("U+{bits:0places$X}{shown}"), Origin::Data), false);
+                return Ok(());
+            }
             _ => return self.bad_verb(value, verb),
         };
         let flags = self.flags;
-        let mut digits = digits;
         if flags.precision == Some(0) && magnitude == 0 {
             self.padded_with(Text::default(), false);
             return Ok(());
@@ -401,18 +310,19 @@ impl Printer<'_, '_> {
         if digits.len() < wanted {
             digits = format!("{}{digits}", "0".repeat(wanted - digits.len()));
         }
-        let prefix = match verb {
-            'U' => "U+",
-            'O' => "0o",
-            'b' if flags.sharp => "0b",
-            'o' if flags.sharp && !digits.starts_with('0') => "0",
-            'x' if flags.sharp => "0x",
-            'X' if flags.sharp => "0X",
-            _ => "",
-        };
+        if flags.sharp {
+            digits = match verb {
+                'b' => format!("0b{digits}"),
+                'o' | 'O' if !digits.starts_with('0') => format!("0{digits}"),
+                'x' => format!("0x{digits}"),
+                'X' => format!("0X{digits}"),
+                _ => digits,
+            };
+        }
+        let prefix = if verb == 'O' { "0o" } else { "" };
         let sign = if negative {
             "-"
-        } else if flags.plus && verb != 'U' {
+        } else if flags.plus {
             "+"
         } else if flags.space {
             " "
@@ -424,38 +334,46 @@ impl Printer<'_, '_> {
     }
 
     fn float(&mut self, number: f64, verb: char, value: &Value) -> Result<(), Problem> {
-        let (kind, precision) = match verb {
-            'v' | 'g' => ('g', self.flags.precision),
-            'G' => ('G', self.flags.precision),
-            'e' | 'E' => (verb, Some(self.flags.precision.unwrap_or(6))),
-            'f' | 'F' => ('f', Some(self.flags.precision.unwrap_or(6))),
+        let (kind, usual) = match verb {
+            'v' => ('g', None),
+            'b' | 'g' | 'G' | 'x' | 'X' => (verb, None),
+            'e' | 'E' => (verb, Some(6)),
+            'f' | 'F' => ('f', Some(6)),
             _ => return self.bad_verb(value, verb),
         };
+        let precision = self.flags.precision.or(usual);
         if precision.is_some_and(|precision| precision > FLOAT_PLACES) {
             return Err(Problem::limit(format!("expected at most {FLOAT_PLACES} places for a number, found more")));
         }
-        let unsigned = if number.is_nan() {
-            "NaN".to_owned()
-        } else if number.is_infinite() {
-            "Inf".to_owned()
-        } else {
-            floats::format(number.abs(), kind, precision)
-        };
-        let sign = if number.is_sign_negative() && !number.is_nan() {
+        let flags = self.flags;
+        let is_negative = number.is_sign_negative() && !number.is_nan();
+        let given = if flags.plus { "+" } else { " " };
+        if !number.is_finite() {
+            let text = match (number.is_nan(), flags.plus || flags.space) {
+                (true, false) => "NaN".to_owned(),
+                (true, true) => format!("{given}NaN"),
+                _ if is_negative => "-Inf".to_owned(),
+                (false, true) => format!("{given}Inf"),
+                (false, false) => "+Inf".to_owned(),
+            };
+            self.padded_with(Text::new(text, Origin::Data), false);
+            return Ok(());
+        }
+        let mut unsigned = floats::format(number.abs(), kind, precision);
+        if flags.sharp && verb != 'b' {
+            unsigned = floats::with_point(&unsigned, kind, precision);
+        }
+        let sign = if is_negative {
             "-"
-        } else if self.flags.plus || number.is_infinite() && verb != 'v' {
-            "+"
-        } else if self.flags.space {
-            " "
-        } else if number.is_infinite() {
-            "+"
+        } else if flags.plus || flags.space {
+            given
         } else {
             ""
         };
-        let zero = self.flags.zero && !self.flags.minus && number.is_finite();
-        if zero && self.flags.width.is_some_and(|width| width > sign.len() + unsigned.len()) {
-            let missing = self.flags.width.unwrap_or(0) - sign.len() - unsigned.len();
-            self.raw(&format!("{sign}{}{unsigned}", "0".repeat(missing)));
+        let length = sign.len() + unsigned.len();
+        if flags.zero && !flags.minus && flags.width.is_some_and(|width| width > length) {
+            let zeros = "0".repeat(flags.width.unwrap_or(0) - length);
+            self.raw(&format!("{sign}{zeros}{unsigned}"));
         } else {
             self.padded_with(Text::new(format!("{sign}{unsigned}"), Origin::Data), false);
         }
@@ -468,8 +386,10 @@ impl Printer<'_, '_> {
     }
 
     fn padded_with(&mut self, text: Text, zero: bool) {
-        let length = characters(text.bytes()).count();
-        let missing = self.flags.width.unwrap_or(0).saturating_sub(length);
+        let missing = match self.flags.width {
+            Some(width) => width.saturating_sub(characters(text.bytes()).count()),
+            None => 0,
+        };
         let padding = if zero { "0" } else { " " }.repeat(missing);
         if !self.flags.minus {
             self.raw(&padding);
@@ -481,6 +401,11 @@ impl Printer<'_, '_> {
     }
 }
 
+fn no_text(value: &Value, verb: char) -> Problem {
+    let message = format!("expected a value that the verb {verb} can write, found {}", value.type_name());
+    Problem::wrong_type(message)
+}
+
 /// Types whose values have a name of their own.
 fn named_int(kind: IntType, number: i64) -> Option<String> {
     match kind {
@@ -489,62 +414,4 @@ fn named_int(kind: IntType, number: i64) -> Option<String> {
         IntType::Weekday => Some(dates::weekday_name(number)),
         IntType::Int | IntType::Int64 => None,
     }
-}
-
-/// Go's `strconv.Quote`, or `QuoteToASCII`. What a session holds is encoded by it, so that it can stand in JSON wherever
-/// Go's escapes are JSON's.
-pub(super) fn quote(text: &Text, ascii: bool) -> Text {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for (at, character, _) in characters(text.bytes()) {
-        match character {
-            Some(character) => quote_into(character, '"', ascii, &mut quoted),
-            None => quoted.push_str(&format!("\\x{:02x}", text.bytes()[at])),
-        }
-    }
-    quoted.push('"');
-    let origin = if text.origin() == Origin::Template { Origin::Template } else { Origin::Encoded };
-    Text::new(quoted, origin)
-}
-
-fn quote_char(character: char, ascii: bool) -> String {
-    let mut quoted = String::from("'");
-    quote_into(character, '\'', ascii, &mut quoted);
-    quoted.push('\'');
-    quoted
-}
-
-fn quote_into(character: char, mark: char, ascii: bool, out: &mut String) {
-    match character {
-        '\\' => out.push_str("\\\\"),
-        _ if character == mark => {
-            out.push('\\');
-            out.push(mark);
-        }
-        '\u{7}' => out.push_str("\\a"),
-        '\u{8}' => out.push_str("\\b"),
-        '\u{c}' => out.push_str("\\f"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\u{b}' => out.push_str("\\v"),
-        _ if is_printable(character) && (!ascii || character.is_ascii()) => out.push(character),
-        _ => {
-            let code = u32::from(character);
-            out.push_str(&match code {
-                0..0x20 | 0x7f => format!("\\x{code:02x}"),
-                0x20..0x10000 => format!("\\u{code:04x}"),
-                _ => format!("\\U{code:08x}"),
-            });
-        }
-    }
-}
-
-/// Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space.
-pub(super) fn is_printable(character: char) -> bool {
-    static PRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S}]$").ok());
-    if character.is_ascii() {
-        return (' '..='~').contains(&character);
-    }
-    PRINTABLE.as_ref().is_some_and(|printable| printable.is_match(character.encode_utf8(&mut [0; 4])))
 }

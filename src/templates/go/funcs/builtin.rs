@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use super::{Called, Function, Type, function, text, value, variadic};
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::fields;
-use crate::templates::go::print::{self, is_printable};
+use crate::templates::go::print;
+use crate::templates::go::printf;
+use crate::templates::go::quoting::is_printable;
 use crate::templates::go::text::{Origin, Text, characters};
 use crate::templates::go::urls::{self, Part};
 use crate::templates::go::value::{UintType, Value};
@@ -33,7 +35,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function("printIndex", &[Type::Any, Type::Int], print_index),
     variadic("printf", &[Type::String], Type::Any, |context, values| {
-        print::format(context, &text(values, 0), values.get(1..).unwrap_or_default()).map(Value::text)
+        printf::format(context, &text(values, 0), values.get(1..).unwrap_or_default()).map(Value::text)
     }),
     variadic("println", &[], Type::Any, |context, values| {
         let mut out = Text::default();

@@ -3,6 +3,7 @@
 use super::{Called, Function, Type, function, int, text, value, variadic};
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::print;
+use crate::templates::go::quoting::quote;
 use crate::templates::go::text::{Origin, Text, characters, find};
 use crate::templates::go::value::Value;
 
@@ -123,7 +124,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
         Ok(Value::text(out))
     }),
-    variadic("quote", &[], Type::Any, |context, values| each(context, values, |text| print::quote(&text, false))),
+    variadic("quote", &[], Type::Any, |context, values| each(context, values, |text| quote(&text, false))),
     variadic("squote", &[], Type::Any, |context, values| {
         each(context, values, |text| {
             let mut quoted = Text::new("'", Origin::Template);

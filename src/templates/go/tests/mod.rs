@@ -1,3 +1,4 @@
+mod printing;
 mod regexes;
 mod versions;
 
