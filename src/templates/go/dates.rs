@@ -59,8 +59,14 @@ impl Zone {
     pub(super) fn load(name: &str) -> Option<Self> {
         match name {
             "" | "UTC" | "Local" => Some(Zone::Utc),
-            _ => TimeZone::get(name).ok().map(Zone::Named),
+            // Go's names are names of files, so their case counts.
+            _ => TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name)).map(Zone::Named),
         }
+    }
+
+    /// Whether Go has one location for both; each time with an offset of its own has a new one.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        matches!((self, other), (Zone::Utc, Zone::Utc))
     }
 
     fn at(&self, seconds: i64) -> (i64, String) {

@@ -498,6 +498,7 @@ fn constant(term: &Term, wanted: Type) -> Result<Value, Problem> {
         (Term::String(bytes), Type::Any | Type::Reflect | Type::String) => Some(constant_text(bytes)),
         (Term::Number(number), Type::Any | Type::Reflect) => return ideal(number),
         (Term::Number(number), Type::Int) => number.int.map(Value::int),
+        (Term::Number(number), Type::Duration) => number.int.map(|nanos| Value::Int(IntType::Duration, nanos)),
         (Term::Number(number), Type::Float) => number.float.map(Value::Float),
         _ => None,
     };

@@ -47,6 +47,16 @@ pub(super) fn parse_int(text: &str, base: u32) -> Option<i64> {
     i64::try_from(if negative { -magnitude } else { magnitude }).ok()
 }
 
+/// Go's `strconv.ParseInt` to the base 10 where its errors are ignored: the nearest number where there is none in range.
+pub(super) fn nearest_int(text: &str) -> i64 {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        return 0;
+    }
+    let outside = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    parse_int(text, 10).unwrap_or(outside)
+}
+
 /// Go's `strconv.ParseUint` with 64 bits.
 pub(super) fn parse_uint(text: &str, base: u32) -> Option<u64> {
     if text.starts_with(['+', '-']) || text.is_empty() {
@@ -71,10 +81,13 @@ pub(super) fn parse_uint(text: &str, base: u32) -> Option<u64> {
         return None;
     }
     let plain: String = digits.chars().filter(|digit| *digit != '_').collect();
+    if !plain.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
     u64::from_str_radix(&plain, radix).ok()
 }
 
-/// Go's `strconv.ParseFloat` with 64 bits; infinite where it overflows.
+/// Go's `strconv.ParseFloat` with 64 bits; infinite only where the text says so.
 pub(super) fn parse_float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let lower = unsigned.to_ascii_lowercase();
@@ -82,11 +95,14 @@ pub(super) fn parse_float(text: &str) -> Option<f64> {
     let sign = if negative { -1.0 } else { 1.0 };
     match lower.as_str() {
         "inf" | "infinity" => return Some(sign * f64::INFINITY),
-        "nan" => return Some(f64::NAN),
+        "nan" if unsigned.len() == text.len() => return Some(f64::NAN),
         _ => {}
     }
     if let Some(hex) = lower.strip_prefix("0x") {
-        return parse_hex_float(hex).map(|float| sign * float);
+        if !underscores_are_right(&lower) {
+            return None;
+        }
+        return parse_hex_float(hex).filter(|float| float.is_finite()).map(|float| sign * float);
     }
     if lower.contains('_') && !underscores_are_right(&lower) {
         return None;
@@ -98,7 +114,7 @@ pub(super) fn parse_float(text: &str) -> Option<f64> {
     if !plain.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
         return None;
     }
-    plain.parse::<f64>().ok().map(|float| sign * float)
+    plain.parse::<f64>().ok().filter(|float| float.is_finite()).map(|float| sign * float)
 }
 
 fn parse_hex_float(text: &str) -> Option<f64> {
@@ -109,7 +125,10 @@ fn parse_hex_float(text: &str) -> Option<f64> {
         return None;
     }
     let mantissa = u64::from_str_radix(&digits, 16).ok()? as f64;
-    let exponent: i32 = exponent.parse().ok()?;
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let exponent: i32 = exponent.chars().filter(|digit| *digit != '_').collect::<String>().parse().ok()?;
     let shift = i32::try_from(fraction.chars().filter(|digit| *digit != '_').count()).ok()? * 4;
     Some(mantissa * 2f64.powi(exponent.saturating_sub(shift)))
 }

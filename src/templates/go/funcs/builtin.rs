@@ -177,24 +177,31 @@ fn equal_to(left: &Value, right: &Value) -> Result<bool, Problem> {
             u64::try_from(*int).is_ok_and(|int| int == *uint)
         }
         (left, right) if left.is_nil() && right.is_nil() => true,
-        (left, right) if left.is_nil() || right.is_nil() => {
-            let other = if left.is_nil() { right } else { left };
-            match other {
-                Value::Map(map) => map.is_nil,
-                Value::List(list) => list.is_nil,
-                Value::Url(url) => url.is_none(),
-                Value::UserInfo(is_some) => !is_some,
-                _ => false,
-            }
+        (left, nil) | (nil, left) if nil.is_nil() => is_nil_inside(left),
+        (left, right) if basic(left) != Basic::Other || left.kind_name() != right.kind_name() => {
+            return Err(incompatible(left, right));
         }
-        (Value::Time(left), Value::Time(right)) => (left.seconds, left.nanos) == (right.seconds, right.nanos),
-        (Value::Url(left), Value::Url(right)) => match (left, right) {
-            (Some(left), Some(right)) => std::rc::Rc::ptr_eq(left, right),
-            (left, right) => left.is_none() && right.is_none(),
-        },
-        (Value::Session, Value::Session) => true,
-        _ => return Err(incompatible(left, right)),
+        (left, right) if is_nil_inside(left) || is_nil_inside(right) => is_nil_inside(left) == is_nil_inside(right),
+        (Value::List(_) | Value::Map(_) | Value::MatchContext, _) => return Err(incompatible(left, right)),
+        (Value::Time(left), Value::Time(right)) => {
+            (left.seconds, left.nanos) == (right.seconds, right.nanos) && left.zone.is_same(&right.zone)
+        }
+        (Value::Url(Some(left)), Value::Url(Some(right))) => std::rc::Rc::ptr_eq(left, right),
+        (Value::Version(left), Value::Version(right)) => std::rc::Rc::ptr_eq(left, right),
+        (Value::UserInfo(_), Value::UserInfo(_)) | (Value::Session, Value::Session) => true,
+        _ => false,
     })
+}
+
+/// Whether a list, a map or a pointer is nil.
+fn is_nil_inside(value: &Value) -> bool {
+    match value {
+        Value::Map(map) => map.is_nil,
+        Value::List(list) => list.is_nil,
+        Value::Url(url) => url.is_none(),
+        Value::UserInfo(is_some) => !is_some,
+        _ => false,
+    }
 }
 
 fn less(values: &[Value]) -> Result<bool, Problem> {

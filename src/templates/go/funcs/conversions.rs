@@ -16,9 +16,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let text = print::text_of(context, &value(values, 0))?;
         Ok(Value::int64(numbers::parse_int(&text.to_str(), 8).unwrap_or(0)))
     }),
-    function("atoi", &[Type::String], |_, values| {
-        Ok(Value::int(numbers::parse_int(&text(values, 0).to_str(), 10).unwrap_or(0)))
-    }),
+    function("atoi", &[Type::String], |_, values| Ok(Value::int(numbers::nearest_int(&text(values, 0).to_str())))),
     function("toString", ANY, |context: &mut Context<'_>, values| {
         print::string_of(context, &value(values, 0)).map(Value::text)
     }),
@@ -44,8 +42,13 @@ pub(super) fn truncated(number: f64) -> i64 {
 
 /// The library cuts off a decimal fraction before it reads the rest.
 fn text_to_int(text: &str) -> i64 {
+    let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
     let whole = match text.split_once('.') {
-        Some((whole, fraction)) if fraction.bytes().all(|digit| digit.is_ascii_digit()) => whole,
+        Some((whole, fraction))
+            if is_number(whole.strip_prefix(['+', '-']).unwrap_or(whole)) && is_number(fraction) =>
+        {
+            whole
+        }
         _ => text,
     };
     numbers::parse_int(whole, 0).unwrap_or(0)

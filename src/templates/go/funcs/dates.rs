@@ -34,7 +34,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("must_date_modify", SHIFT, |_, values| shifted(values).ok_or_else(no_duration)),
     function("duration", ANY, |_, values| {
         let seconds = match value(values, 0) {
-            Value::String(text) => numbers::parse_int(&text.to_str(), 10).unwrap_or(0),
+            Value::String(text) => numbers::nearest_int(&text.to_str()),
             Value::Int(IntType::Int64, number) => number,
             _ => 0,
         };

@@ -1,5 +1,6 @@
 //! sprig's functions on maps.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -114,11 +115,15 @@ enum Existing {
 }
 
 fn merged(context: &mut Context<'_>, values: &[Value], existing: Existing) -> Called {
-    let target = map(values, 0)?;
+    let mut target = map(values, 0)?;
     for index in 1..values.len() {
-        merge_into(context, &target, &*map(values, index)?, existing, 0)?;
+        let source = map(values, index)?;
+        if target.is_nil && !source.is_nil {
+            target = Rc::new(Map { kind: MapType::Any, is_nil: false, entries: RefCell::default() });
+        }
+        merge_into(context, &target, &source, existing, 0)?;
     }
-    Ok(value(values, 0))
+    Ok(Value::Map(target))
 }
 
 fn merge_into(
@@ -147,9 +152,6 @@ fn merge_into(
                 merge_into(context, old, new, existing, depth + 1)?;
                 true
             }
-            (Some(Value::List(old)), Value::List(new)) if !old.items.is_empty() => {
-                existing == Existing::Kept || new.items.is_empty()
-            }
             (Some(old), _) => existing == Existing::Kept && !is_empty(old),
             (None, _) => false,
         };
@@ -166,6 +168,9 @@ fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
     };
     if keys.is_empty() {
         return Err(Problem::wrong_type("expected keys, a default and a map for dig, found fewer arguments"));
+    }
+    if let Some(key) = keys.iter().find(|key| !matches!(key, Value::String(_))) {
+        return Err(Problem::wrong_type(format!("expected texts as the keys for dig, found {}", key.type_name())));
     }
     let mut current = start.clone();
     for key in keys {

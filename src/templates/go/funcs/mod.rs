@@ -1,6 +1,7 @@
 //! The functions that a Go template may call, each with the types of its arguments, as Go checks them.
 
 mod builtin;
+mod casing;
 mod conversions;
 mod dates;
 mod dicts;

@@ -46,7 +46,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("floor", ANY, |_, values| Ok(Value::Float(to_float(&value(values, 0)).floor()))),
     variadic("round", &[Type::Any, Type::Int], Type::Float, |_, values| {
         let threshold = if values.len() > 2 { to_float(&value(values, 2)) } else { 0.5 };
-        let scale = 10f64.powi(i32::try_from(int(values, 1)).unwrap_or(0));
+        let scale = match int(values, 1) {
+            places @ -22..=22 => 10f64.powi(places as i32),
+            places => 10f64.powf(places as f64),
+        };
         let scaled = scale * to_float(&value(values, 0));
         let rounded = if scaled.fract() >= threshold { scaled.ceil() } else { scaled.floor() };
         Ok(Value::Float(rounded / scale))
@@ -137,6 +140,9 @@ fn decimals(
     operation: fn(Decimal, Decimal) -> Option<Decimal>,
     rough: fn(f64, f64) -> f64,
 ) -> Called {
+    if !first.is_finite() {
+        return Err(Problem::wrong_type("expected a finite number, found another"));
+    }
     let mut exact = Decimal::from_float(first);
     let mut float = first;
     for other in others.iter().map(to_float) {

@@ -106,13 +106,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("nospace", TEXT, |context, values| {
         let text = text(values, 0);
         context.charge_bytes(text.len())?;
-        let mut out = Text::default();
-        for (at, character, length) in characters(text.bytes()) {
-            if !character.is_some_and(char::is_whitespace) {
-                out.push_text(&text.slice(at..at + length));
-            }
+        // sprig's library looks at bytes here, and writes each as a character of Latin-1 where it leaves any out.
+        let is_space = |byte: &u8| char::from(*byte).is_whitespace();
+        if !text.bytes().iter().any(is_space) {
+            return Ok(Value::text(text.as_ref().clone()));
         }
-        Ok(Value::text(out))
+        Ok(Value::text(text.map(|piece| {
+            let kept = piece.iter().filter(|byte| !is_space(byte)).map(|byte| char::from(*byte));
+            kept.collect::<String>().into_bytes()
+        })))
     }),
     variadic("cat", &[], Type::Any, |context, values| {
         let mut out = Text::default();

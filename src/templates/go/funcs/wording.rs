@@ -1,5 +1,6 @@
 //! sprig's functions that change the case of text.
 
+use super::casing::{pascal, separated};
 use super::{Called, Function, Type, function, text};
 use crate::templates::go::context::Context;
 use crate::templates::go::value::Value;
@@ -31,16 +32,37 @@ fn whole(context: &mut Context<'_>, values: &[Value], change: fn(&str) -> String
 }
 
 /// Go maps one character to one character.
-fn upper(character: char) -> char {
+pub(super) fn upper(character: char) -> char {
     let mut mapped = character.to_uppercase();
     match (mapped.next(), mapped.next()) {
         (Some(single), None) => single,
-        _ => character,
+        // Small Greek letters with an iota below have one large letter besides the two that Unicode writes.
+        _ => match character {
+            '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => shifted(character, 8),
+            '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => shifted(character, 9),
+            _ => character,
+        },
     }
 }
 
-fn lower(character: char) -> char {
+pub(super) fn lower(character: char) -> char {
     character.to_lowercase().next().unwrap_or(character)
+}
+
+/// The form that starts a word.
+fn titled(character: char) -> char {
+    match character {
+        'Ǆ'..='ǆ' => 'ǅ',
+        'Ǉ'..='ǉ' => 'ǈ',
+        'Ǌ'..='ǌ' => 'ǋ',
+        'Ǳ'..='ǳ' => 'ǲ',
+        '\u{10d0}'..='\u{10ff}' => character,
+        other => upper(other),
+    }
+}
+
+fn shifted(character: char, by: u32) -> char {
+    char::from_u32(u32::from(character) + by).unwrap_or(character)
 }
 
 fn title(text: &str) -> String {
@@ -53,7 +75,7 @@ fn title(text: &str) -> String {
     text.chars()
         .map(|character| {
             let starts = is_separator(std::mem::replace(&mut previous, character));
-            if starts { upper(character) } else { character }
+            if starts { titled(character) } else { character }
         })
         .collect()
 }
@@ -69,59 +91,30 @@ fn untitle(text: &str) -> String {
 }
 
 fn swap_case(text: &str) -> String {
-    let changed = |character: char| match character {
-        large if large.is_uppercase() => lower(large),
-        small if small.is_lowercase() => upper(small),
-        other => other,
-    };
-    text.chars().map(changed).collect()
-}
-
-fn initials(text: &str) -> String {
-    text.split_whitespace().filter_map(|word| word.chars().next()).collect()
-}
-
-/// The words of `text`: separators and changes of case or between letters and digits part them.
-fn words(text: &str) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let mut words: Vec<String> = vec![String::new()];
-    for (index, character) in characters.iter().copied().enumerate() {
-        if matches!(character, '_' | '-' | ' ') || character.is_whitespace() {
-            words.push(String::new());
-            continue;
-        }
-        let previous = index.checked_sub(1).and_then(|index| characters.get(index)).copied();
-        let next = characters.get(index + 1).copied();
-        let starts = match previous {
-            Some(previous) if character.is_uppercase() => {
-                !previous.is_uppercase() || next.is_some_and(char::is_lowercase)
+    let mut starts = true;
+    text.chars()
+        .map(|character| {
+            let is_large = character.is_uppercase() || matches!(character, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ');
+            let is_letter = is_large || character.is_lowercase();
+            let is_first = std::mem::replace(&mut starts, !is_letter && character.is_whitespace());
+            match (is_large, is_letter) {
+                (true, _) => lower(character),
+                (false, true) if is_first => titled(character),
+                (false, true) => upper(character),
+                (false, false) => character,
             }
-            Some(previous) => character.is_numeric() != previous.is_numeric() && !previous.is_uppercase(),
-            None => false,
-        };
-        if starts {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut() {
-            word.push(character);
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
+        })
+        .collect()
 }
 
-fn separated(text: &str, separator: char) -> String {
-    let lowered: Vec<String> = words(text).iter().map(|word| word.chars().map(lower).collect()).collect();
-    lowered.join(&separator.to_string())
-}
-
-fn pascal(text: &str) -> String {
-    text.split(['_', '-', ' '])
-        .filter(|word| !word.is_empty())
-        .map(|word| {
-            let mut characters = word.chars();
-            let first = characters.next().map(upper).into_iter();
-            first.chain(characters).collect::<String>()
+/// sprig's library looks at bytes here, each as if it were a character of Latin-1.
+fn initials(text: &str) -> String {
+    let mut starts = true;
+    let characters = text.bytes().map(char::from);
+    characters
+        .filter(|character| {
+            let was_gap = std::mem::replace(&mut starts, character.is_whitespace());
+            was_gap && !character.is_whitespace()
         })
         .collect()
 }

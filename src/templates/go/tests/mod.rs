@@ -1,5 +1,6 @@
 mod printing;
 mod regexes;
+mod sprig;
 mod versions;
 
 use proptest::prelude::*;
