@@ -1,7 +1,7 @@
 //! Fields and methods of values.
 
 use super::context::{Context, Problem};
-use super::dates::{Time, Zone};
+use super::dates::{Time, Zone, rounded_duration};
 use super::funcs::{Function, Type, method as entry};
 use super::text::Text;
 use super::urls::{self, Part, Url};
@@ -61,6 +61,7 @@ pub(super) fn method(receiver: &Value, name: &str) -> Option<&'static Function> 
 }
 
 const NONE: &[Type] = &[];
+const STEP: &[Type] = &[Type::Duration];
 const TEXT: &[Type] = &[Type::String];
 
 static URL: &[Function] = &[
@@ -113,9 +114,10 @@ static VALUES: &[Function] = &[
 ];
 
 static TIME: &[Function] = &[
-    entry("Add", &[Type::Duration], |_, values| Ok(Value::Time(time(values, 0)?.plus(int(values, 1))))),
+    entry("Add", STEP, |_, values| Ok(Value::Time(time(values, 0)?.plus(int(values, 1))))),
     entry("AddDate", &[Type::Int, Type::Int, Type::Int], |_, values| {
-        Ok(Value::Time(time(values, 0)?.plus_date(int(values, 1), int(values, 2), int(values, 3))))
+        let later = time(values, 0)?.plus_date(int(values, 1), int(values, 2), int(values, 3));
+        later.map(Value::Time).ok_or_else(|| Problem::limit("expected a date that is nearer, found a farther one"))
     }),
     entry("After", &[Type::Time], |_, values| Ok(Value::Bool(order(values)?.is_gt()))),
     entry("Before", &[Type::Time], |_, values| Ok(Value::Bool(order(values)?.is_lt()))),
@@ -129,11 +131,13 @@ static TIME: &[Function] = &[
     entry("Minute", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().minute))),
     entry("Month", NONE, |_, values| Ok(Value::Int(IntType::Month, time(values, 0)?.parts().month))),
     entry("Nanosecond", NONE, |_, values| Ok(Value::int(i64::from(time(values, 0)?.nanos)))),
+    entry("Round", STEP, |_, values| Ok(Value::Time(time(values, 0)?.rounded(int(values, 1))))),
     entry("Second", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().second))),
     entry("String", NONE, |_, values| Ok(Value::data(time(values, 0)?.to_go_string()))),
     entry("Sub", &[Type::Time], |_, values| {
         Ok(Value::Int(IntType::Duration, time(values, 0)?.since(&time(values, 1)?)))
     }),
+    entry("Truncate", STEP, |_, values| Ok(Value::Time(time(values, 0)?.truncated(int(values, 1))))),
     entry("UTC", NONE, |_, values| Ok(Value::Time(time(values, 0)?.within(Zone::Utc)))),
     entry("Unix", NONE, |_, values| Ok(Value::int64(time(values, 0)?.seconds))),
     entry("UnixMicro", NONE, |_, values| Ok(Value::int64(scaled(&time(values, 0)?, 1_000_000)))),
@@ -145,13 +149,21 @@ static TIME: &[Function] = &[
 ];
 
 static DURATION: &[Function] = &[
+    entry("Abs", NONE, |_, values| Ok(Value::Int(IntType::Duration, int(values, 0).saturating_abs()))),
     entry("Hours", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 3.6e12))),
     entry("Microseconds", NONE, |_, values| Ok(Value::int64(int(values, 0) / 1_000))),
     entry("Milliseconds", NONE, |_, values| Ok(Value::int64(int(values, 0) / 1_000_000))),
     entry("Minutes", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 6e10))),
     entry("Nanoseconds", NONE, |_, values| Ok(Value::int64(int(values, 0)))),
+    entry("Round", STEP, |_, values| {
+        Ok(Value::Int(IntType::Duration, rounded_duration(int(values, 0), int(values, 1))))
+    }),
     entry("Seconds", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 1e9))),
     entry("String", NONE, named_text),
+    entry("Truncate", STEP, |_, values| {
+        let (nanos, step) = (int(values, 0), int(values, 1));
+        Ok(Value::Int(IntType::Duration, if step > 0 { nanos - nanos % step } else { nanos }))
+    }),
 ];
 
 static NAMED: &[Function] = &[entry("String", NONE, named_text)];

@@ -1,3 +1,4 @@
+mod dates;
 mod printing;
 mod regexes;
 mod sprig;

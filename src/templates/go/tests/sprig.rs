@@ -61,13 +61,14 @@ fn texts_are_cut_by_bytes() {
             "{{ abbrev 3 `abcdef` }}|{{ abbrev 5 `abcdef` }}|{{ abbrevboth 5 10 `1234567890123456789` }}",
             "abcdef|ab...|...6789...",
         ),
-        (
-            "{{ wrap 3 `aa bbbbb c` }}|{{ wrapWith 2 `,` `aaaaa b` }}|{{ wrap 0 `ab c` }}",
-            "aa\nbbbbb\nc|aa,aa,a,b|ab\nc",
-        ),
         ("{{ plural `one` `many` 1 }}|{{ plural `one` `many` 0 }}", "one|many"),
         ("{{ replace `` `-` `ab` }}|{{ replace `a` `` `aab` }}", "-a-b-|b"),
         ("{{ splitList `` `żab` | join `,` }}|{{ (splitn `,` 2 `a,b,c`)._1 }}", "ż,a,b|b,c"),
+    ]);
+    values(&[
+        ("{{ wrap 3 `aa bbbbb c` | toJson }}", "\"aa\\nbbbbb\\nc\""),
+        ("{{ wrapWith 2 `,` `aaaaa b` | toJson }}", "\"aa,aa,a,b\""),
+        ("{{ wrap 0 `ab c` | toJson }}", "\"ab\\nc\""),
     ]);
     refused(&[
         ("{\"v\": \"{{ substr 3 1 `abc` }}\"}", ErrorCode::TemplateMissingValue),
