@@ -49,6 +49,7 @@ pub(super) fn zero_element(kind: MapType) -> Value {
 pub(super) fn method(receiver: &Value, name: &str) -> Option<&'static Function> {
     let methods = match receiver {
         Value::Url(_) => URL,
+        Value::UserInfo(_) => USER,
         Value::Map(map) if map.kind == MapType::Header => HEADER,
         Value::Map(map) if map.kind == MapType::Values => VALUES,
         Value::Time(_) => TIME,
@@ -70,14 +71,38 @@ static URL: &[Function] = &[
     entry("Hostname", NONE, |_, values| Ok(Value::data(url(values)?.host_parts().0))),
     entry("IsAbs", NONE, |_, values| Ok(Value::Bool(!url(values)?.scheme.is_empty()))),
     Function { variadic: Some(Type::String), ..entry("JoinPath", NONE, join_path) },
+    entry("Parse", TEXT, |_, values| {
+        let Some(reference) = Url::parse(&String::from_utf8_lossy(&bytes(values, 1))) else {
+            return Err(Problem::wrong_type("expected a URL, found other text"));
+        };
+        resolved(url(values)?, &reference)
+    }),
     entry("Port", NONE, |_, values| Ok(Value::data(url(values)?.host_parts().1))),
     entry("Query", NONE, |_, values| Ok(url(values)?.query())),
-    entry("Redacted", NONE, |_, values| Ok(Value::data(url(values)?.to_text()))),
+    entry("Redacted", NONE, |_, values| Ok(Value::data(url(values)?.redacted()))),
     entry("RequestURI", NONE, |_, values| Ok(Value::data(url(values)?.request_uri()))),
+    entry("ResolveReference", &[Type::Any], |_, values| match values.get(1) {
+        Some(Value::Url(Some(reference))) => resolved(url(values)?, reference),
+        _ => Err(Problem::wrong_type("expected a URL, found something else")),
+    }),
     entry("String", NONE, |_, values| Ok(Value::data(url(values)?.to_text()))),
 ];
 
+static USER: &[Function] = &[
+    entry("String", NONE, |_, values| match values.first() {
+        Some(Value::UserInfo(Some(user))) => Ok(Value::data(user.to_text())),
+        _ => Err(Problem::missing("expected a user, found nil")),
+    }),
+    entry("Username", NONE, |_, values| match values.first() {
+        Some(Value::UserInfo(Some(user))) => Ok(Value::data(user.name.as_str())),
+        _ => Ok(Value::text(Text::default())),
+    }),
+];
+
 static HEADER: &[Function] = &[
+    without_result("Add"),
+    entry("Clone", NONE, |context, values| super::funcs::copied(context, values.first().unwrap_or(&Value::Invalid), 0)),
+    without_result("Del"),
     entry("Get", TEXT, |_, values| {
         let name = urls::canonical_header(&bytes(values, 1));
         Ok(first_of(values, &name))
@@ -87,9 +112,14 @@ static HEADER: &[Function] = &[
         let found = map(values).and_then(|map| map.entries.borrow().get(&name).cloned());
         Ok(found.unwrap_or_else(|| zero_element(MapType::Header)))
     }),
+    without_result("Set"),
+    without_result("Write"),
+    without_result("WriteSubset"),
 ];
 
 static VALUES: &[Function] = &[
+    without_result("Add"),
+    without_result("Del"),
     entry("Encode", NONE, |_, values| {
         let mut pairs = Vec::new();
         if let Some(map) = map(values) {
@@ -111,6 +141,7 @@ static VALUES: &[Function] = &[
         let name = bytes(values, 1);
         Ok(Value::Bool(map(values).is_some_and(|map| map.entries.borrow().contains_key(&name))))
     }),
+    without_result("Set"),
 ];
 
 static TIME: &[Function] = &[
@@ -189,17 +220,39 @@ fn url(values: &[Value]) -> Result<&Url, Problem> {
     }
 }
 
+fn resolved(base: &Url, reference: &Url) -> Called {
+    let url = base.resolved(reference);
+    let url = url.ok_or_else(|| Problem::wrong_type("expected a path with right escapes, found another"))?;
+    Ok(Value::Url(Some(std::rc::Rc::new(url))))
+}
+
+/// A method without a result, which a template cannot call. Its name is no key of the map either.
+const fn without_result(name: &'static str) -> Function {
+    let call = |_: &mut Context<'_>, _: &[Value]| Err(Problem::wrong_type("expected a method with a result"));
+    Function { variadic: Some(Type::Any), ..entry(name, NONE, call) }
+}
+
 fn join_path(_: &mut Context<'_>, values: &[Value]) -> Called {
     let base = url(values)?;
-    let mut elements = vec![base.escaped_path()];
+    let mut joined = base.escaped_path();
+    let is_relative = !joined.starts_with('/');
+    if is_relative {
+        joined.insert(0, '/');
+    }
     for value in &values[1..] {
         if let Value::String(text) = value {
-            elements.push(text.to_str().into_owned());
+            joined.push('/');
+            joined.push_str(&text.to_str());
         }
     }
-    let is_folder = elements.last().is_some_and(|last| last.ends_with('/'));
-    let joined = format!("/{}", elements.join("/"));
+    let is_folder = match values {
+        [_, .., Value::String(last)] => last.bytes().ends_with(b"/"),
+        _ => joined.ends_with('/'),
+    };
     let mut path = super::funcs::clean_path(&joined);
+    if is_relative {
+        path.remove(0);
+    }
     if is_folder && !path.ends_with('/') {
         path.push('/');
     }

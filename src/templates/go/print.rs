@@ -21,7 +21,7 @@ pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, 
 pub(super) fn string_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
     match value {
         Value::String(text) => Ok(text.as_ref().clone()),
-        Value::Url(None) | Value::UserInfo(false) => Err(Problem::missing("expected a value to write, found nil")),
+        Value::Url(None) | Value::UserInfo(None) => Err(Problem::missing("expected a value to write, found nil")),
         other => text_of(context, other),
     }
 }
@@ -136,12 +136,12 @@ impl<'p, 'c> Printer<'p, 'c> {
                 }
                 self.raw(if self.flags.go_syntax { "}" } else { "]" });
             }
-            Value::Url(None) | Value::UserInfo(false) if matches!(verb, 'v' | 's') && !self.flags.go_syntax => {
+            Value::Url(None) | Value::UserInfo(None) if matches!(verb, 'v' | 's') && !self.flags.go_syntax => {
                 self.padded(Text::new("<nil>", Origin::Data));
             }
             Value::Time(time) => self.stringer(&time.to_go_string(), verb, value)?,
             Value::Url(Some(url)) => self.stringer(&url.to_text(), verb, value)?,
-            Value::UserInfo(true) => self.stringer("", verb, value)?,
+            Value::UserInfo(Some(user)) => self.stringer(&user.to_text(), verb, value)?,
             Value::Version(version) => self.stringer(&version.to_string(), verb, value)?,
             Value::Session if !self.flags.go_syntax => {
                 let fields = self.context.session_fields();

@@ -1,6 +1,7 @@
 //! `*url.URL` and its methods, and the names of headers.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::value::{MapType, Value};
 use crate::json::Json;
@@ -10,8 +11,7 @@ use crate::json::Json;
 pub(super) struct Url {
     pub(super) scheme: String,
     pub(super) opaque: String,
-    pub(super) has_user: bool,
-    pub(super) user: String,
+    pub(super) user: Option<Rc<User>>,
     pub(super) host: String,
     pub(super) path: String,
     pub(super) raw_path: String,
@@ -20,6 +20,37 @@ pub(super) struct Url {
     pub(super) raw_query: String,
     pub(super) fragment: String,
     pub(super) raw_fragment: String,
+}
+
+/// Go's `url.Userinfo`. A session that travels as JSON has lost what was in it.
+#[derive(Debug, Default)]
+pub(super) struct User {
+    pub(super) name: String,
+    password: Option<String>,
+}
+
+impl User {
+    fn parse(text: &str) -> Option<Self> {
+        let is_right = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte);
+        if !text.bytes().all(is_right) {
+            return None;
+        }
+        let (name, password) = match text.split_once(':') {
+            Some((name, password)) => (name, Some(unescape(password, Part::User)?)),
+            None => (text, None),
+        };
+        Some(Self { name: unescape(name, Part::User)?, password })
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let name = escape(self.name.as_bytes(), Part::User);
+        match &self.password {
+            Some(password) if !(name.is_empty() && password.is_empty()) => {
+                format!("{name}:{}", escape(password.as_bytes(), Part::User))
+            }
+            _ => name,
+        }
+    }
 }
 
 impl Url {
@@ -32,8 +63,7 @@ impl Url {
         Some(Self {
             scheme: text("Scheme"),
             opaque: text("Opaque"),
-            has_user: matches!(json.member("User"), Some(Json::Object(_))),
-            user: String::new(),
+            user: json.member("User").filter(|user| matches!(user, Json::Object(_))).map(|_| Rc::default()),
             host: text("Host"),
             path: text("Path"),
             raw_path: text("RawPath"),
@@ -51,7 +81,7 @@ impl Url {
         vec![
             ("Scheme", text(&self.scheme)),
             ("Opaque", text(&self.opaque)),
-            ("User", Value::UserInfo(self.has_user)),
+            ("User", Value::UserInfo(self.user.clone())),
             ("Host", text(&self.host)),
             ("Path", text(&self.path)),
             ("Fragment", text(&self.fragment)),
@@ -66,10 +96,10 @@ impl Url {
     /// Reads an absolute or relative reference, as Go's `url.Parse` does.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut url = Url::default();
-        if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+        let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+        if rest.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
             return None;
         }
-        let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
         url.fragment = unescape(fragment, Part::Fragment)?;
         if escape(url.fragment.as_bytes(), Part::Fragment) != fragment {
             url.raw_fragment = fragment.to_owned();
@@ -116,10 +146,10 @@ impl Url {
                 None => (None, authority),
             };
             url.host = host_of(host)?;
-            if let Some(user) = user {
-                url.has_user = true;
-                user.clone_into(&mut url.user);
-            }
+            url.user = match user {
+                Some(user) => Some(Rc::new(User::parse(user)?)),
+                None => None,
+            };
             path = remaining;
         } else if !url.scheme.is_empty() && rest.starts_with('/') && !rest.starts_with("//") {
             url.omit_host = true;
@@ -141,12 +171,7 @@ impl Url {
 
     /// Go's `EscapedPath`.
     pub(super) fn escaped_path(&self) -> String {
-        let is_valid = !self.raw_path.is_empty()
-            && self
-                .raw_path
-                .bytes()
-                .all(|byte| b"!$&'()*+,;=:@[]%/-_.~".contains(&byte) || byte.is_ascii_alphanumeric() || byte >= 0x80);
-        if is_valid && self.raw_path.is_ascii() && unescape(&self.raw_path, Part::Path).as_ref() == Some(&self.path) {
+        if is_escaped(&self.raw_path, Part::Path) && unescape(&self.raw_path, Part::Path).as_ref() == Some(&self.path) {
             return self.raw_path.clone();
         }
         if self.path == "*" {
@@ -157,8 +182,7 @@ impl Url {
 
     /// Go's `EscapedFragment`.
     pub(super) fn escaped_fragment(&self) -> String {
-        if !self.raw_fragment.is_empty()
-            && self.raw_fragment.is_ascii()
+        if is_escaped(&self.raw_fragment, Part::Fragment)
             && unescape(&self.raw_fragment, Part::Fragment).as_ref() == Some(&self.fragment)
         {
             return self.raw_fragment.clone();
@@ -176,14 +200,14 @@ impl Url {
         if !self.opaque.is_empty() {
             text.push_str(&self.opaque);
         } else {
-            if !self.scheme.is_empty() || !self.host.is_empty() || self.has_user {
-                let omitted = self.omit_host && self.host.is_empty() && !self.has_user;
+            if !self.scheme.is_empty() || !self.host.is_empty() || self.user.is_some() {
+                let omitted = self.omit_host && self.host.is_empty() && !self.user.is_some();
                 if !omitted {
-                    if !self.host.is_empty() || !self.path.is_empty() || self.has_user {
+                    if !self.host.is_empty() || !self.path.is_empty() || self.user.is_some() {
                         text.push_str("//");
                     }
-                    if self.has_user {
-                        text.push_str(&self.user);
+                    if let Some(user) = &self.user {
+                        text.push_str(&user.to_text());
                         text.push('@');
                     }
                     text.push_str(&escape(self.host.as_bytes(), Part::Host));
@@ -207,6 +231,44 @@ impl Url {
             text.push_str(&self.escaped_fragment());
         }
         text
+    }
+
+    /// Go's `Redacted`.
+    pub(super) fn redacted(&self) -> String {
+        let hidden = |user: &Rc<User>| match &user.password {
+            Some(_) => Rc::new(User { name: user.name.clone(), password: Some("xxxxx".to_owned()) }),
+            None => Rc::clone(user),
+        };
+        Self { user: self.user.as_ref().map(hidden), ..self.clone() }.to_text()
+    }
+
+    /// Go's `ResolveReference`: where `reference` leads from here.
+    pub(super) fn resolved(&self, reference: &Self) -> Option<Self> {
+        let mut url = reference.clone();
+        if reference.scheme.is_empty() {
+            url.scheme.clone_from(&self.scheme);
+        }
+        if !reference.scheme.is_empty() || !reference.host.is_empty() || reference.user.is_some() {
+            url.set_path(&resolved_path(&reference.escaped_path(), ""))?;
+            return Some(url);
+        }
+        if reference.opaque.is_empty() {
+            if reference.path.is_empty() && !reference.force_query && reference.raw_query.is_empty() {
+                url.raw_query.clone_from(&self.raw_query);
+                if reference.fragment.is_empty() {
+                    url.fragment.clone_from(&self.fragment);
+                    url.raw_fragment.clone_from(&self.raw_fragment);
+                }
+            }
+            if !reference.path.is_empty() || self.opaque.is_empty() {
+                url.host.clone_from(&self.host);
+                url.user.clone_from(&self.user);
+                url.set_path(&resolved_path(&self.escaped_path(), &reference.escaped_path()))?;
+                return Some(url);
+            }
+            url.opaque.clone_from(&self.opaque);
+        }
+        Some(Self { user: None, host: String::new(), path: String::new(), ..url })
     }
 
     /// Go's `Hostname` and `Port`.
@@ -253,21 +315,70 @@ impl Url {
     }
 }
 
+/// The path to which `reference` leads from `base`, without dots that are names of folders.
+fn resolved_path(base: &str, reference: &str) -> String {
+    let folder = base.rfind('/').map_or("", |end| &base[..=end]);
+    let full = match reference {
+        "" => base.to_owned(),
+        absolute if absolute.starts_with('/') => absolute.to_owned(),
+        relative => format!("{folder}{relative}"),
+    };
+    if full.is_empty() {
+        return full;
+    }
+    let mut parts = Vec::new();
+    for part in full.split('/') {
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop();
+            }
+            other => parts.push(other),
+        }
+    }
+    if matches!(full.rsplit('/').next(), Some("." | "..")) {
+        parts.push("");
+    }
+    let joined = parts.join("/");
+    if joined.starts_with('/') { joined } else { format!("/{joined}") }
+}
+
 fn host_of(text: &str) -> Option<String> {
+    let is_port = |text: &str| match text.strip_prefix(':') {
+        Some(port) => port.bytes().all(|byte| byte.is_ascii_digit()),
+        None => text.is_empty(),
+    };
     if let Some(inside) = text.strip_prefix('[') {
-        let (_, after) = inside.split_once(']')?;
-        return (after.is_empty() || after.strip_prefix(':')?.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| text.to_owned());
+        let (literal, port) = inside.rsplit_once(']')?;
+        let (address, zone) = literal.split_once("%25").unwrap_or((literal, ""));
+        address.parse::<std::net::Ipv6Addr>().ok().filter(|_| is_port(port))?;
+        let zone = if literal.contains("%25") { format!("%{}", unescape(zone, Part::Path)?) } else { String::new() };
+        return Some(format!("[{address}{zone}]{port}"));
     }
-    if let Some((_, port)) = text.rsplit_once(':')
-        && !port.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return None;
-    }
-    if text.bytes().any(|byte| b" <>\"\\^`{|}".contains(&byte) && byte != b'"' && byte != b'<' && byte != b'>') {
+    // A second colon would make it unclear where the port starts.
+    let port = text.find(':').map_or("", |colon| &text[colon..]);
+    if text.contains('[') || !is_port(port) {
         return None;
     }
     unescape(text, Part::Host)
+}
+
+/// Whether text that is not empty can stand in a URL as it is.
+fn is_escaped(text: &str, part: Part) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| b"!$&'()*+,;=:@[]%".contains(&byte) || is_kept(byte, part))
+}
+
+/// Whether Go leaves `byte` as it is.
+fn is_kept(byte: u8, part: Part) -> bool {
+    byte.is_ascii_alphanumeric()
+        || b"-_.~".contains(&byte)
+        || match part {
+            Part::Host => b"!$&'()*+,;=:[]<>\"".contains(&byte),
+            Part::Path => b"$&+,/:;=@".contains(&byte),
+            Part::Query => false,
+            Part::Fragment => b"$&+,/:;=?@!()*".contains(&byte),
+            Part::User => b"$&+,;=".contains(&byte),
+        }
 }
 
 /// The part of a URL that text stands in.
@@ -277,21 +388,14 @@ pub(super) enum Part {
     Host,
     Path,
     Query,
+    User,
 }
 
 /// Go's `url.escape`.
 pub(super) fn escape(bytes: &[u8], part: Part) -> String {
     let mut out = String::with_capacity(bytes.len());
     for byte in bytes {
-        let keep = byte.is_ascii_alphanumeric()
-            || b"-_.~".contains(byte)
-            || match part {
-                Part::Host => b"!$&'()*+,;=:[]<>\"".contains(byte),
-                Part::Path => b"$&+/:=@".contains(byte),
-                Part::Query => false,
-                Part::Fragment => b"$&+,/:;=?@!()*".contains(byte),
-            };
-        if keep {
+        if is_kept(*byte, part) {
             out.push(char::from(*byte));
         } else if *byte == b' ' && part == Part::Query {
             out.push('+');
@@ -314,8 +418,14 @@ fn unescape_bytes(text: &str, part: Part) -> Option<Vec<u8>> {
             b'%' => {
                 let high = char::from(bytes.next()?).to_digit(16)?;
                 let low = char::from(bytes.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
+                let decoded = u8::try_from(high * 16 + low).ok()?;
+                // In names of hosts only what is no ASCII may be escaped, and the percent sign.
+                if part == Part::Host && decoded < 0x80 && decoded != b'%' {
+                    return None;
+                }
+                decoded
             }
+            other if part == Part::Host && other < 0x80 && !is_kept(other, part) => return None,
             b'+' if part == Part::Query => b' ',
             other => other,
         });

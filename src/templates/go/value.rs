@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::dates::Time;
 use super::text::{Origin, Text};
-use super::urls::Url;
+use super::urls::{Url, User};
 use super::versions::Version;
 use crate::json::Json;
 
@@ -29,7 +29,7 @@ pub(super) enum Value {
     /// `*url.URL`
     Url(Option<Rc<Url>>),
     /// `*url.Userinfo`
-    UserInfo(bool),
+    UserInfo(Option<Rc<User>>),
     /// `*semver.Version`
     Version(Rc<Version>),
     /// The session itself.
@@ -183,7 +183,7 @@ impl Value {
             Value::List(list) => !list.items.is_empty(),
             Value::Map(map) => !map.entries.borrow().is_empty(),
             Value::Url(url) => url.is_some(),
-            Value::UserInfo(is_some) => *is_some,
+            Value::UserInfo(user) => user.is_some(),
             Value::Time(_) | Value::Version(_) | Value::Session | Value::MatchContext => true,
         }
     }

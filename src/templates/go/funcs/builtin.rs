@@ -199,7 +199,7 @@ fn is_nil_inside(value: &Value) -> bool {
         Value::Map(map) => map.is_nil,
         Value::List(list) => list.is_nil,
         Value::Url(url) => url.is_none(),
-        Value::UserInfo(is_some) => !is_some,
+        Value::UserInfo(user) => user.is_none(),
         _ => false,
     }
 }

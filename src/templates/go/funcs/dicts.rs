@@ -191,7 +191,7 @@ fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
     Ok(current)
 }
 
-fn copied(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
+pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
     context.step()?;
     if depth > context.limits.depth {
         return Err(Problem::limit("expected a value that is nested less deeply"));

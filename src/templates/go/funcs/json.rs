@@ -97,8 +97,8 @@ impl Writer<'_, '_> {
             }
             Value::Time(time) => self.string(time.to_rfc3339().as_bytes())?,
             Value::Version(version) => self.string(version.to_string().as_bytes())?,
-            Value::Url(None) | Value::UserInfo(false) => self.out.push_str("null"),
-            Value::UserInfo(true) => self.out.push_str("{}"),
+            Value::Url(None) | Value::UserInfo(None) => self.out.push_str("null"),
+            Value::UserInfo(Some(_)) => self.out.push_str("{}"),
             Value::Url(Some(url)) => self.structure(&url.fields(), depth)?,
             Value::Session => {
                 let fields = self.context.session_fields();

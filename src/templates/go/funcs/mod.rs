@@ -24,6 +24,7 @@ use super::context::{Context, Problem};
 use super::text::Text;
 use super::value::{List, Map, Value};
 
+pub(super) use dicts::copied;
 pub(super) use paths::clean as clean_path;
 pub(super) use regexes::Expression;
 

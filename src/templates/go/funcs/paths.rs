@@ -95,7 +95,7 @@ fn url_parse(_: &mut Context<'_>, values: &[Value]) -> Called {
     let Some(url) = Url::parse(&text(values, 0).to_str()) else {
         return Err(Problem::wrong_type("expected a URL, found other text"));
     };
-    let userinfo = if url.has_user { url.user.clone() } else { String::new() };
+    let userinfo = url.user.as_ref().map(|user| user.to_text()).unwrap_or_default();
     let entries: [(&str, &str); 8] = [
         ("scheme", &url.scheme),
         ("host", &url.host),
@@ -121,7 +121,14 @@ fn url_join(_: &mut Context<'_>, values: &[Value]) -> Called {
             Err(Problem::wrong_type(format!("expected text for the {name} of a URL, found {}", other.type_name())))
         }
     };
-    let user = part("userinfo")?;
+    let user = match part("userinfo")? {
+        none if none.is_empty() => None,
+        // As sprig reads it: a text that ends the host has no user in it.
+        text => match Url::parse(&format!("proto://{text}@host")) {
+            Some(url) => url.user,
+            None => return Err(Problem::wrong_type("expected the user of a URL, found other text")),
+        },
+    };
     let url = Url {
         scheme: part("scheme")?,
         host: part("host")?,
@@ -129,7 +136,6 @@ fn url_join(_: &mut Context<'_>, values: &[Value]) -> Called {
         raw_query: part("query")?,
         opaque: part("opaque")?,
         fragment: part("fragment")?,
-        has_user: !user.is_empty(),
         user,
         ..Url::default()
     };

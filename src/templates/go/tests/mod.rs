@@ -1,3 +1,4 @@
+mod addresses;
 mod dates;
 mod printing;
 mod regexes;
