@@ -190,6 +190,7 @@ fn replaced(context: &mut Context<'_>, old: &Text, new: &Text, text: &Text) -> R
     } else {
         text.split(old.bytes(), None)
     };
+    context.steps(parts.len() as u64 / 8)?;
     context.charge_bytes(new.len().saturating_mul(parts.len()))?;
     let mut out = Text::default();
     for (index, part) in parts.iter().enumerate() {

@@ -1,5 +1,6 @@
 mod addresses;
 mod dates;
+mod language;
 mod printing;
 mod regexes;
 mod sprig;
