@@ -200,6 +200,9 @@ static DURATION: &[Function] = &[
 static NAMED: &[Function] = &[entry("String", NONE, named_text)];
 
 static VERSION: &[Function] = &[
+    entry("IncMajor", NONE, |_, values| version(values, |version| increased(version, 0))),
+    entry("IncMinor", NONE, |_, values| version(values, |version| increased(version, 1))),
+    entry("IncPatch", NONE, |_, values| version(values, |version| increased(version, 2))),
     entry("Major", NONE, |_, values| version(values, |version| uint(version.numbers[0]))),
     entry("Metadata", NONE, |_, values| version(values, |version| Value::data(version.metadata.as_str()))),
     entry("Minor", NONE, |_, values| version(values, |version| uint(version.numbers[1]))),
@@ -322,6 +325,10 @@ fn version(values: &[Value], read: impl Fn(&Version) -> Value) -> Called {
         Some(Value::Version(version)) => Ok(read(version)),
         _ => Err(Problem::wrong_type("expected a version, found something else")),
     }
+}
+
+fn increased(version: &Version, part: usize) -> Value {
+    Value::Version(std::rc::Rc::new(version.increased(part)))
 }
 
 fn version_order(values: &[Value]) -> Result<std::cmp::Ordering, Problem> {

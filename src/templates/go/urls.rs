@@ -201,7 +201,7 @@ impl Url {
             text.push_str(&self.opaque);
         } else {
             if !self.scheme.is_empty() || !self.host.is_empty() || self.user.is_some() {
-                let omitted = self.omit_host && self.host.is_empty() && !self.user.is_some();
+                let omitted = self.omit_host && self.host.is_empty() && self.user.is_none();
                 if !omitted {
                     if !self.host.is_empty() || !self.path.is_empty() || self.user.is_some() {
                         text.push_str("//");

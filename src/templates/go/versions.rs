@@ -35,6 +35,19 @@ impl Version {
         })
     }
 
+    /// The next version in `part`: 0 for major, 1 for minor, 2 for patch. A prerelease's next patch is its release.
+    pub(super) fn increased(&self, part: usize) -> Self {
+        let mut numbers = [0; 3];
+        for (index, number) in self.numbers.iter().enumerate().take(part + 1) {
+            let more = u64::from(index == part && (part < 2 || self.prerelease.is_empty()));
+            numbers[index] = number.saturating_add(more);
+        }
+        let [major, minor, patch] = numbers;
+        let prefix = if self.original.starts_with('v') { "v" } else { "" };
+        let original = format!("{prefix}{major}.{minor}.{patch}");
+        Self { numbers, prerelease: String::new(), metadata: String::new(), original }
+    }
+
     /// The order of versions; metadata does not count.
     pub(super) fn compare(&self, other: &Self) -> std::cmp::Ordering {
         self.numbers.cmp(&other.numbers).then_with(|| compare_prereleases(&self.prerelease, &other.prerelease))

@@ -101,7 +101,8 @@ fn decode(text: &[u8], alphabet: &[u8], bits: u32, group: usize) -> Result<Vec<u
             for _ in used + 1..group {
                 match characters.next() {
                     Some((_, b'=')) => {}
-                    Some((at, _)) => return Err(at),
+                    // Go names the character before.
+                    Some((at, _)) => return Err(at - 1),
                     None => return Err(text.len()),
                 }
             }

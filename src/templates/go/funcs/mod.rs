@@ -117,6 +117,12 @@ pub(super) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.get(name).copied()
 }
 
+/// The names of all functions.
+#[cfg(test)]
+pub(super) fn names() -> Vec<&'static str> {
+    FUNCTIONS.keys().copied().collect()
+}
+
 /// For `and` and `or`: the truth at which they stop looking at arguments.
 pub(super) fn short_circuit(function: &Function) -> Option<bool> {
     match function.name {

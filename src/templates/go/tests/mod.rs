@@ -1,5 +1,6 @@
 mod addresses;
 mod dates;
+mod encodings;
 mod language;
 mod printing;
 mod regexes;
@@ -410,6 +411,80 @@ proptest! {
         for name in ["a", "b"] {
             prop_assert!(claims.member(name).unwrap().says_the_same(&expected, NumberComparison::Exact));
         }
+    }
+}
+
+/// A call of any function on odd arguments.
+fn odd_call() -> impl Strategy<Value = String> {
+    let names = super::funcs::names();
+    let argument = prop::sample::select(vec![
+        "-1",
+        "0",
+        "1",
+        "3",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "1.5",
+        "(float64 `nan`)",
+        "1i",
+        "true",
+        "nil",
+        "``",
+        "`a`",
+        "`żó, ł`",
+        "(substr 0 1 `ż`)",
+        "`%d %[9]*.*v`",
+        "`(a|)*`",
+        "`2006-01-02T15:04:05.000Z07:00 MST`",
+        "`https://u:p@h:1/a/../b?c#d`",
+        "`1.2.3-a.1`",
+        "`>=1 <2 || 1 - 2`",
+        ".Extra.x",
+        ".Extra.l",
+        ".Extra",
+        ".Header",
+        ".MatchContext.URL",
+        ".MatchContext.URL.Query",
+        ".",
+        "now",
+        "now.Month",
+        "(now.Sub now)",
+        "list",
+        "(list 1 nil `a` 1.5)",
+        "(list (list 1) (dict `a` nil))",
+        "(dict `a` 1 `b` (dict `c` nil))",
+        "(rest list)",
+        "(semver `1.2.3`)",
+        "(split `,` `a,b`)",
+        "(index `a` 0)",
+    ]);
+    let methods = "Round Truncate Add AddDate Format JoinPath Parse ResolveReference Get Values Compare Sub Clone";
+    let method = prop::sample::select(methods.split(' ').collect::<Vec<_>>());
+    let arguments = prop::collection::vec(argument.clone(), 0..4);
+    (prop::sample::select(names), argument, method, arguments, 0..4).prop_map(
+        |(name, receiver, method, arguments, shape)| {
+            let arguments = arguments.join(" ");
+            match shape {
+                0 => format!("({receiver}).{method} {arguments}"),
+                1 => format!("{name} {arguments} | toJson"),
+                2 => format!("{name} ({name} {arguments})"),
+                _ => format!("{name} {arguments}"),
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn no_call_panics(call in odd_call(), x in any::<String>()) {
+        let mut written = String::new();
+        crate::json::write_string(&x, &mut written);
+        let session = format!(
+            "{{\"subject\":\"s\",\"extra\":{{\"x\":{written},\"l\":[{written},1,null,{{}}]}},\"header\":{{\"A\":[\"b\"]}},\
+             \"match_context\":{{\"url\":{{\"Host\":\"h\",\"Path\":\"/a\",\"RawQuery\":\"q=1\"}}}}}}"
+        );
+        let _ = render_with(&format!("{{\"v\": \"{{{{ {call} }}}}\"}}"), &session, &RenderLimits::default());
     }
 }
 

@@ -70,6 +70,8 @@ fn versions_are_read_loosely() {
         ("{{ (semver `1.2.3-a.1+b`).Prerelease }} {{ (semver `1.2.3-a.1+b`).Metadata }}", "a.1 b"),
         ("{{ (semver `1.2.3`).Compare (semver `1.2.3-a`) }}", "1"),
         ("{{ semver `01.2` }}", "1.2.0"),
+        ("{{ (semver `v1.2.3-a`).IncPatch.Original }} {{ (semver `1.2.3`).IncPatch }}", "v1.2.3 1.2.4"),
+        ("{{ (semver `1.2.3`).IncMinor }} {{ (semver `1.2.3`).IncMajor }}", "1.3.0 2.0.0"),
     ]);
     refused(&[
         ("{\"v\": \"{{ semver `1.2.3.4` }}\"}", ErrorCode::TemplateWrongType),
