@@ -10,7 +10,8 @@ const LARGEST: i64 = 1_000_000;
 
 /// `format` with its arguments filled in.
 pub(super) fn format(context: &mut Context<'_>, format: &Text, arguments: &[Value]) -> Result<Text, Problem> {
-    let mut scan = Scan { bytes: format.bytes(), at: 0, arguments, next: 0, reordered: false, bad_index: false };
+    let mut scan =
+        Scan { bytes: format.bytes(), at: 0, arguments, next: 0, reordered: false, bad_index: false, bracket: Some(0) };
     let mut out = Text::default();
     while scan.at < scan.bytes.len() {
         let rest = &scan.bytes[scan.at..];
@@ -75,6 +76,8 @@ struct Scan<'s> {
     /// Whether an argument was called for by its number.
     reordered: bool,
     bad_index: bool,
+    /// Where the next closing bracket stands, as far as it was looked for.
+    bracket: Option<usize>,
 }
 
 impl Scan<'_> {
@@ -154,8 +157,10 @@ impl Scan<'_> {
         }
         self.reordered = true;
         let start = self.at;
-        let closing = self.bytes[start..].iter().position(|byte| *byte == b']').map(|length| start + length);
-        let Some(end) = closing.filter(|_| self.bytes.len() - start >= 3) else {
+        if self.bracket.is_some_and(|bracket| bracket <= start) {
+            self.bracket = self.bytes[start..].iter().position(|byte| *byte == b']').map(|length| start + length);
+        }
+        let Some(end) = self.bracket.filter(|_| self.bytes.len() - start >= 3) else {
             self.bad_index = true;
             self.at += 1;
             return false;

@@ -131,8 +131,9 @@ impl Text {
             }
             return parts;
         }
+        let finder = Finder::new(separator);
         while limit.is_none_or(|limit| parts.len() + 1 < limit) {
-            let Some(found) = find(&self.bytes[start..], separator) else {
+            let Some(found) = finder.find(&self.bytes[start..]) else {
                 break;
             };
             parts.push(self.slice(start..start + found));
@@ -145,18 +146,49 @@ impl Text {
 
 /// Where `needle` first stands in `haystack`.
 pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    match needle {
-        [] => Some(0),
-        [first, ..] => {
-            let mut from = 0;
-            loop {
-                let at = from + haystack.get(from..)?.iter().position(|byte| byte == first)?;
-                if haystack[at..].starts_with(needle) {
-                    return Some(at);
-                }
-                from = at + 1;
+    Finder::new(needle).find(haystack)
+}
+
+/// Looks for a text in time that grows with the lengths of both, however they are made.
+struct Finder<'n> {
+    needle: &'n [u8],
+    /// How much of the needle's start still stands before each place where a comparison fails.
+    kept: Vec<usize>,
+}
+
+impl<'n> Finder<'n> {
+    fn new(needle: &'n [u8]) -> Self {
+        let mut kept = vec![0; needle.len()];
+        let mut matched = 0;
+        for at in 1..needle.len() {
+            while matched > 0 && needle[at] != needle[matched] {
+                matched = kept[matched - 1];
+            }
+            matched += usize::from(needle[at] == needle[matched]);
+            kept[at] = matched;
+        }
+        Self { needle, kept }
+    }
+
+    fn find(&self, haystack: &[u8]) -> Option<usize> {
+        let Some(first) = self.needle.first() else {
+            return Some(0);
+        };
+        let (mut at, mut matched) = (0, 0);
+        while at < haystack.len() {
+            if matched == 0 {
+                at += haystack[at..].iter().position(|byte| byte == first)?;
+            }
+            while matched > 0 && haystack[at] != self.needle[matched] {
+                matched = self.kept[matched - 1];
+            }
+            matched += usize::from(haystack[at] == self.needle[matched]);
+            at += 1;
+            if matched == self.needle.len() {
+                return Some(at - matched);
             }
         }
+        None
     }
 }
 
@@ -192,4 +224,17 @@ pub(super) fn characters(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<ch
         at += length;
         Some((at - length, character, length))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_is_found_where_it_first_stands(haystack in "[ab]{0,20}", needle in "[ab]{0,6}") {
+            prop_assert_eq!(find(haystack.as_bytes(), needle.as_bytes()), haystack.find(&needle));
+        }
+    }
 }

@@ -26,6 +26,7 @@ pub(super) fn translate(pattern: &str) -> Option<Translated> {
         groups: 0,
         open: Vec::new(),
         most: 1,
+        after_names: pattern.rfind(":]").map_or(usize::MAX, |last| pattern.len() - last),
     };
     translator.run()?;
     Some(Translated { pattern: translator.out, names: translator.names })
@@ -40,6 +41,8 @@ struct Translator<'p> {
     open: Vec<usize>,
     /// The same for the group that is being read.
     most: usize,
+    /// How much of the expression stands from the last `:]` on.
+    after_names: usize,
 }
 
 /// What was read last.
@@ -134,7 +137,9 @@ impl Translator<'_> {
 
     /// The bounds after a brace; nothing where the brace stands for itself, `None` where they are too large.
     fn bounds(&mut self) -> Option<Option<(usize, Option<usize>)>> {
-        let Some((inside, after)) = self.rest.split_once('}') else {
+        let length = self.rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b',').count();
+        let (inside, after) = self.rest.split_at(length);
+        let Some(after) = after.strip_prefix('}') else {
             return Some(None);
         };
         let is_number = |text: &str| {
@@ -312,6 +317,7 @@ impl Translator<'_> {
         while is_first || !self.rest.starts_with(']') {
             is_first = false;
             if let Some(named) = self.rest.strip_prefix("[:")
+                && named.len() >= self.after_names
                 && let Some((name, after)) = named.split_once(":]")
             {
                 if !POSIX.contains(&name.strip_prefix('^').unwrap_or(name)) {

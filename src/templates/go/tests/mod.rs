@@ -515,6 +515,8 @@ fn deep_templates_neither_overflow_nor_hang() {
         "regexMatch `z$` $.Extra.x",
         "upper $.Extra.x",
         "len (split `x` $.Extra.x)",
+        "contains (printf `%sy` (substr 0 400000 $.Extra.x)) $.Extra.x",
+        "printf (replace `x` `%[` (substr 0 400000 $.Extra.x)) 1",
     ] {
         let template = format!("{{{{ range .Extra.l }}}}{{{{ $_ := {call} }}}}{{{{ end }}}}{{}}");
         let _ = render_with(&template, &session, &RenderLimits::default());
