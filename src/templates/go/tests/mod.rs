@@ -351,6 +351,14 @@ fn hostile_template() -> impl Strategy<Value = String> {
         "{{ regexReplaceAll `(.)` .Extra.x `$1$1` }}",
         "{{ .Extra.x | toString | indent 2 }}",
         "{{ substr 0 1 .Extra.x }}",
+        "{{ printf `%#v %#q %+v %x` .Extra.x .Extra.x .Extra .Extra.l }}",
+        "{{ printf `%d %z` .Extra.x .Extra.l }}",
+        "{{ printf .Extra.x 1 `a` }}",
+        "{{ regexReplaceAll `x*` .Extra.x .Extra.x }}",
+        "{{ regexSplit `` .Extra.x -1 | join .Extra.x }}",
+        "{{ snakecase .Extra.x }}{{ camelcase .Extra.x }}",
+        "{{ urlJoin (dict `path` .Extra.x `fragment` .Extra.x) }}",
+        "{{ date .Extra.x now }}",
         "{{ .Extra }}",
         "{{ $y := .Extra.x }}{{ cat $y $y }}",
         "{{ .Extra.x | toJson }}",
@@ -364,6 +372,8 @@ fn hostile_template() -> impl Strategy<Value = String> {
         Just("{{ .Extra.x | toJson }}".to_owned()),
         Just("{{ .Extra.x }}".to_owned()),
         Just("{{ printf `%q` .Extra.x }}".to_owned()),
+        Just("{{ printf `%#v` .Extra.x }}".to_owned()),
+        Just("{{ printf .Extra.x 1 }}".to_owned()),
         Just("[{{ range $i, $v := .Extra.l }}{{ if $i }},{{ end }}{{ $v | toJson }}{{ end }}]".to_owned()),
     ];
     prop::collection::vec(value, 1..5).prop_map(|values| {
