@@ -25,7 +25,7 @@ bench:
 	cargo build --release
 	cargo run --release --features bench --bin claimsmith-bench
 
-# The sanitizer's and the coverage's compiler options are unstable, and RUSTC_BOOTSTRAP lets the stable compiler take them.
+# The sanitizer's and the coverage's compiler options are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them.
 # What a run finds and learns stays in tests/fuzz/artifacts and tests/fuzz/corpus, which are not kept in the repository.
 fuzz: $(TOOLS)/cargo-fuzz
 	set -e; for target in $(FUZZ_TARGETS); do \

@@ -1,5 +1,5 @@
-//! The modules of claimsmith that the fuzz targets reach, built from the files of the service itself, and the trial that
-//! the targets put them to.
+//! The modules of claimsmith that the fuzz targets reach, built from the files of the service itself, and the trial
+//! that the targets put them to.
 //!
 //! Templates stand on the lowest layers only (`tests/it/layers.rs` sees to it), so these files are a crate by
 //! themselves, and it is built in a fraction of the time that the whole service would take.

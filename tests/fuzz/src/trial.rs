@@ -38,7 +38,7 @@ pub const SESSIONS: [&str; 5] = [
       "match_context":{"url":null},"header":{"":[""],"A\"B":["c4n4ry"]}}"#,
     r#"{"subject":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!","extra":{
         "x":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]],
-        "y":"ŻÓŁĆ ſtraße ǅ ﷺ e\u0301","z":"${1}$0\\1(?i)[a-z]*","l":[1,"1",1.0,true,[1],{"k":1}],"j":"{\"a\":1,\"a\":2}",
+        "y":"ŻÓŁĆ ſtraße ǅ ﷺ e\u0301","z":"${1}$0\\1(?i)[a-z]*","l":[1,"1",1.0,[1],{"k":1}],"j":"{\"a\":1,\"a\":2}",
         "n":1700000000,"d":"2024-01-01T00:00:60+23:59","m":{"k":{"k":{"k":null}}},"f":"%s%d%v%!","v":"v1.x","t":[]}}"#,
 ];
 

@@ -77,7 +77,8 @@ const CASES: &[Case] = &[
     ),
     go(r#"{"a": {{ .Extra.x | toJson }}, "b": "{{ .Extra.x }}"}"#, &[("a", SameInGo), ("b", TextOfX)]),
     go(
-        r#"{"a": {{ .Extra.x }}, "b": "{{ .Extra }}", "c": "{{ print .Subject }}", "d": {"e": {{ .Header | toJson }}}}"#,
+        r#"{"a": {{ .Extra.x }}, "b": "{{ .Extra }}", "c": "{{ print .Subject }}",
+            "d": {"e": {{ .Header | toJson }}}}"#,
         &[("a", Any), ("b", Text), ("c", Text), ("d", Object(&[("e", Any)]))],
     ),
     go(
