@@ -1,11 +1,15 @@
-# `make test` sets up what the tests need in folders of its own and passes them all; `make bench` measures.
+# `make test` sets up what the tests need in folders of its own and passes them all; `make bench` measures,
+# `make fuzz` looks for what no test thought of.
 
 NEXTEST_VERSION := 0.9.128
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := go_compile handlebars_compile render_session
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: test rust-tests interop bench demo setup
+.PHONY: test rust-tests interop bench fuzz demo setup
 
 test: rust-tests interop
 
@@ -21,6 +25,17 @@ bench:
 	cargo build --release
 	cargo run --release --features bench --bin claimsmith-bench
 
+# The sanitizer's and the coverage's compiler options are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them.
+# What a run finds and learns stays in tests/fuzz/artifacts and tests/fuzz/corpus, which are not kept in the repository.
+fuzz: $(TOOLS)/cargo-fuzz
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p tests/fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target \
+			tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=1024 -timeout=10 -print_final_stats=1 \
+			-dict=tests/fuzz/dictionaries/$$target.dict -verbosity=0; \
+	done
+
 demo:
 	cargo run --release -- demo
 
@@ -30,6 +45,12 @@ $(TOOLS)/nextest:
 	mkdir -p $(TOOLS)
 	cargo nextest --version >/dev/null 2>&1 || \
 		cargo install --locked --root $(TOOLS) --version $(NEXTEST_VERSION) cargo-nextest
+	touch $@
+
+$(TOOLS)/cargo-fuzz:
+	mkdir -p $(TOOLS)
+	cargo fuzz --version >/dev/null 2>&1 || \
+		cargo install --locked --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
 	touch $@
 
 $(TOOLS)/venv/installed: tests/interop/requirements.txt

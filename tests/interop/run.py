@@ -1,9 +1,13 @@
 """Verifies claimsmith's tokens with libraries that it does not know, and its HTTP against its own OpenAPI document.
 
-Starts the real binary on loopback, takes tokens from it, and verifies them from the key set it serves with PyJWT, joserfc and
-npm jose. Then lets schemathesis try the API. Exits 1 on the first thing that is not as it must be.
+Starts the real binary on loopback, takes tokens from it, and verifies them from the key set it serves with PyJWT,
+joserfc and npm jose. Then lets schemathesis try the API, open and with a caller configured. Exits 1 on the first thing
+that is not as it must be.
 """
 
+import base64
+import collections
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -12,16 +16,25 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 
 import jwt
 from joserfc import jwt as joserfc_jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.errors import ExpiredTokenError, InvalidClaimError, InvalidTokenError, JoseError, SecurityWarning
+from joserfc.jwk import KeySet, OctKey
 
 HERE = pathlib.Path(__file__).resolve().parent
 BINARY = HERE.parent.parent / "target" / "debug" / "claimsmith"
 ISSUER = "https://issuer.example/"
-ALGS = ["RS256", "PS256", "ES256", "EdDSA", "RS512", "PS384", "ES384", "ES512"]
+AUDIENCE = "orders"
+TTL = 900
+ALGS = [
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
+]
+# Whoever can verify this can sign, so its key must stay in the house.
+SYMMETRIC = "HS256"
+CALLER = ("oathkeeper", "c0rrect horse")
 SESSION = {
     "subject": "zoe",
     "extra": {"name": 'Zoë "Zo" O\'Neil', "big": 12345678901234567890, "roles": ["editor", None, {"deep": True}]},
@@ -35,34 +48,46 @@ def claimsmith(*arguments):
     return subprocess.run([BINARY, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def start(folder):
-    """Starts the service with a profile for each algorithm; returns the process and its address."""
+def prepare(folder):
+    """Makes a key for each algorithm and the template; returns a profile for each."""
     profiles = {}
-    for alg in ALGS:
+    for alg in [*ALGS, SYMMETRIC]:
         claimsmith("keys", "generate", "--alg", alg, "--kid", f"key-{alg}", "--out", str(folder / f"{alg}.json"))
-        profiles[alg] = {"issuer": ISSUER, "jwks": f"{alg}.json", "audience": ["orders"], "template": "claims"}
+        profiles[alg] = {"issuer": ISSUER, "jwks": f"{alg}.json", "audience": [AUDIENCE], "template": "claims"}
+        profiles[alg]["ttl"] = f"{TTL}s"
     profiles["id_token"] = {"issuer": ISSUER, "jwks": "ES256.json", "template": "claims", "missing": "as_null"}
     template = folder / "templates" / "claims" / "claims.hbs"
     template.parent.mkdir(parents=True)
     template.write_text('{"session": {{Extra}}, "hello": "hi {{Extra.name}}"}')
-    config = {
-        "serve": {"api": {"port": 0}, "admin": {"port": 0}},
-        "profiles": profiles,
-    }
-    path = folder / "claimsmith.yaml"
+    return profiles
+
+
+@contextlib.contextmanager
+def serving(folder, name, profiles, callers=()):
+    """The address of a service with these profiles; it has to be alive at the end."""
+    config = {"serve": {"api": {"port": 0}, "admin": {"port": 0}}, "profiles": profiles, "callers": list(callers)}
+    path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config))
-    log = folder / "service.log"
+    log = folder / f"{name}.log"
     with log.open("w") as stderr:
         service = subprocess.Popen([BINARY, "--config", path, "serve"], stderr=stderr)
+    try:
+        yield address(service, log)
+        assert service.poll() is None, f"the service ended: {log.read_text()[-2000:]}"
+    finally:
+        service.terminate()
+        service.wait(timeout=40)
+
+
+def address(service, log):
     for _ in range(200):
         for line in log.read_text().splitlines():
             event = json.loads(line)
             if event["message"] == "serving":
-                return service, f"http://{event['api']}"
+                return f"http://{event['api']}"
         if service.poll() is not None:
             break
         time.sleep(0.05)
-    service.kill()
     raise SystemExit(f"the service did not start: {log.read_text()}")
 
 
@@ -87,34 +112,59 @@ def tampered(token):
 
 
 def check_claims(claims, alg):
-    assert claims["sub"] == "zoe" and claims["iss"] == ISSUER and claims["aud"] == ["orders"], alg
+    assert claims["sub"] == "zoe" and claims["iss"] == ISSUER and claims["aud"] == [AUDIENCE], alg
     assert claims["session"] == SESSION["extra"], alg
     assert claims["hello"] == f"hi {SESSION['extra']['name']}", alg
-    assert claims["exp"] - claims["iat"] == 900 and claims["nbf"] == claims["iat"], alg
+    assert claims["exp"] - claims["iat"] == TTL and claims["nbf"] == claims["iat"], alg
 
 
 def verify_with_pyjwt(base, alg, token):
     keys = jwt.PyJWKClient(f"{base}/.well-known/jwks.json")
-    key = keys.get_signing_key_from_jwt(token).key
-    options = {"algorithms": [alg], "issuer": ISSUER, "audience": "orders"}
+    check_with_pyjwt(alg, token, keys.get_signing_key_from_jwt(token).key)
+
+
+def check_with_pyjwt(alg, token, key):
+    options = {"algorithms": [alg], "issuer": ISSUER, "audience": AUDIENCE}
     check_claims(jwt.decode(token, key, **options), alg)
     header = jwt.get_unverified_header(token)
     assert header == {"alg": alg, "kid": f"key-{alg}", "typ": "JWT"}, header
     refuses("tampered", jwt.InvalidTokenError, lambda: jwt.decode(tampered(token), key, **options))
     refuses("audience", jwt.InvalidAudienceError, lambda: jwt.decode(token, key, **{**options, "audience": "x"}))
     refuses("issuer", jwt.InvalidIssuerError, lambda: jwt.decode(token, key, **{**options, "issuer": "x"}))
+    # PyJWT's clock cannot be set, only its patience: a negative one is a clock ahead for exp and behind for nbf.
+    ahead = {**options, "leeway": -TTL - 1, "options": {"verify_iat": False, "verify_nbf": False}}
+    refuses("expired", jwt.ExpiredSignatureError, lambda: jwt.decode(token, key, **ahead))
+    behind = {**options, "leeway": -60, "options": {"verify_iat": False}}
+    refuses("not valid yet", jwt.ImmatureSignatureError, lambda: jwt.decode(token, key, **behind))
 
 
 def verify_with_joserfc(base, alg, token):
-    keys = KeySet.import_key_set(call(f"{base}/{alg}/.well-known/jwks.json"))
-    check_claims(joserfc_jwt.decode(token, keys, algorithms=[alg]).claims, alg)
+    check_with_joserfc(alg, token, KeySet.import_key_set(call(f"{base}/{alg}/.well-known/jwks.json")))
+
+
+def check_with_joserfc(alg, token, keys):
+    claims = joserfc_jwt.decode(token, keys, algorithms=[alg]).claims
+    check_claims(claims, alg)
+
+    def validate(now=None, issuer=ISSUER, audience=AUDIENCE):
+        expected = {"iss": {"essential": True, "value": issuer}, "aud": {"essential": True, "value": audience}}
+        joserfc_jwt.JWTClaimsRegistry(now=now, **expected).validate(claims)
+
+    validate()
     refuses("tampered", (JoseError, ValueError), lambda: joserfc_jwt.decode(tampered(token), keys, algorithms=[alg]))
+    refuses("audience", InvalidClaimError, lambda: validate(audience="x"))
+    refuses("issuer", InvalidClaimError, lambda: validate(issuer="x"))
+    refuses("expired", ExpiredTokenError, lambda: validate(now=claims["exp"] + 1))
+    refuses("not valid yet", InvalidTokenError, lambda: validate(now=claims["nbf"] - 60))
 
 
 def verify_with_npm_jose(base, tokens):
-    cases = [{"alg": alg, "token": token, "bad": tampered(token)} for alg, token in tokens.items()]
+    cases = [
+        {"alg": alg, "token": token, "bad": tampered(token), "isPublished": alg != SYMMETRIC}
+        for alg, token in tokens.items()
+    ]
     subprocess.run(
-        ["node", HERE / "verify.mjs", f"{base}/.well-known/jwks.json", ISSUER, "orders"],
+        ["node", HERE / "verify.mjs", f"{base}/.well-known/jwks.json", ISSUER, AUDIENCE],
         input=json.dumps(cases),
         text=True,
         check=True,
@@ -128,53 +178,80 @@ def check_published_keys(base):
     assert not any(PRIVATE_MEMBERS & key.keys() for key in keys), "a private member is published"
 
 
-def run_schemathesis(base):
-    """Any answer must be documented and match its schema, and none may be a server error."""
-    subprocess.run(
-        [
-            pathlib.Path(sys.executable).parent / "schemathesis",
-            "run",
-            f"{base}/openapi.json",
-            "--url",
-            base,
-            "--checks",
-            "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
-            "response_schema_conformance,unsupported_method,negative_data_rejection",
-            "--max-examples",
-            "60",
-            "--seed",
-            "20261123",
-            "--request-timeout",
-            "10",
-            "--no-color",
-        ],
-        cwd=HERE,
-        check=True,
-        timeout=300,
-    )
+def check_symmetric_key(base, folder, token):
+    """The key verifies the token, and it is nowhere in what the service publishes."""
+    (key,) = json.loads((folder / f"{SYMMETRIC}.json").read_text())["keys"]
+    secret = base64.urlsafe_b64decode(key["k"] + "=" * (-len(key["k"]) % 4))
+    check_with_pyjwt(SYMMETRIC, token, secret)
+    check_with_joserfc(SYMMETRIC, token, OctKey.import_key(secret))
+    assert call(f"{base}/{SYMMETRIC}/.well-known/jwks.json") == {"keys": []}
+    for path in ("/.well-known/jwks.json", f"/{SYMMETRIC}/.well-known/jwks.json"):
+        published = json.dumps(call(base + path))
+        assert f"key-{SYMMETRIC}" not in published and '"oct"' not in published and key["k"] not in published, path
+        keys = jwt.PyJWKClient(base + path)
+        refuses("a key nobody publishes", jwt.PyJWTError, lambda: keys.get_signing_key_from_jwt(token))
+
+
+def run_schemathesis(base, folder, name, *arguments, profile=None):
+    """Any answer must be documented and match its schema, and none may be a server error. Counts the statuses."""
+    config = folder / "schemathesis.toml"
+    # Without a name that exists, nearly every answer would be a 404.
+    config.write_text(f'[parameters]\n"path.profile" = "{profile}"\n' if profile else "")
+    report = folder / f"{name}.har"
+    checks = [
+        *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
+        *("response_schema_conformance", "unsupported_method", "negative_data_rejection"),
+    ]
+    command = [pathlib.Path(sys.executable).parent / "schemathesis", "--config-file", config]
+    command += ["run", f"{base}/openapi.json", "--url", base, "--checks", ",".join(checks)]
+    # The same cases in every run: no example database, and a fixed seed.
+    command += ["--generation-database", "none", "--seed", "20261123", "--max-examples", "100"]
+    command += ["--request-timeout", "10", "--report-har-path", report, "--no-color", *arguments]
+    done = subprocess.run(command, cwd=folder, check=False, timeout=100, text=True, capture_output=True)
+    if done.returncode != 0:
+        raise SystemExit(f"schemathesis ({name}):\n{done.stdout}\n{done.stderr}")
+    statuses = collections.Counter()
+    for entry in json.loads(report.read_text())["log"]["entries"]:
+        statuses[(entry["request"]["method"], entry["response"]["status"])] += 1
+    shown = ", ".join(f"{method} {status}: {count}" for (method, status), count in sorted(statuses.items()))
+    print(f"schemathesis ({name}): {sum(statuses.values())} answers as documented ({shown})", flush=True)
+    return statuses
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        service, base = start(pathlib.Path(folder))
-        try:
+    warnings.simplefilter("ignore", SecurityWarning)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        profiles = prepare(folder)
+        with serving(folder, "open", profiles) as base:
             check_published_keys(base)
             tokens = {}
-            for alg in ALGS:
+            for alg in [*ALGS, SYMMETRIC]:
                 hydrated = call(f"{base}/hydrate/{alg}", SESSION)
                 tokens[alg] = hydrated["header"]["Authorization"][0].removeprefix("Bearer ")
                 issued = call(f"{base}/issue/{alg}", SESSION)["token"]
                 for token in (tokens[alg], issued):
-                    verify_with_pyjwt(base, alg, token)
-                    verify_with_joserfc(base, alg, token)
+                    if alg == SYMMETRIC:
+                        check_symmetric_key(base, folder, token)
+                    else:
+                        verify_with_pyjwt(base, alg, token)
+                        verify_with_joserfc(base, alg, token)
                 print(f"{alg}: verified by PyJWT and joserfc", flush=True)
             verify_with_npm_jose(base, tokens)
-            run_schemathesis(base)
-            assert service.poll() is None, "the service ended"
-        finally:
-            service.terminate()
-            service.wait(timeout=40)
-    print(f"{2 * len(ALGS) + 2} passed, 0 failed")
+            run_schemathesis(base, folder, "any profile")
+            statuses = run_schemathesis(base, folder, "a profile that exists", profile="id_token")
+            assert statuses["POST", 200] >= 50, "too few sessions got a token"
+        (folder / "password").write_text(CALLER[1])
+        caller = {"name": "gateway", "basic": {"username": CALLER[0], "password_file": "password"}}
+        with serving(folder, "guarded", profiles, [caller]) as base:
+            known = ["--auth", ":".join(CALLER)]
+            statuses = run_schemathesis(base, folder, "a known caller", *known, profile="id_token")
+            assert statuses["POST", 200] >= 50 and statuses["POST", 401] == 0, "a known caller got too few tokens"
+            unknown = ["--auth", f"{CALLER[0]}:another"]
+            statuses = run_schemathesis(base, folder, "an unknown caller", *unknown, profile="id_token")
+            answered = {status for method, status in statuses if method == "POST"}
+            assert answered == {401, 405}, "an unknown caller was told more than that it is unknown"
+    print(f"{3 * len([*ALGS, SYMMETRIC]) + 1 + 4} passed, 0 failed")
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ impl Position {
     fn bare(&mut self, literal: &Literal, at: usize, sink: &mut Sink<'_>) -> usize {
         let code = ErrorCode::TemplatePosition;
         let text = &literal.text[at..];
-        let length = text.find(|c: char| c.is_ascii_whitespace() || "\"{}[],:".contains(c)).unwrap_or(text.len());
+        let length = text.find(|c: char| " \n\r\t\"{}[],:".contains(c)).unwrap_or(text.len());
         let token = &text[..length];
         let offset = literal.offset(at);
         let end = literal.offset(at + length);

@@ -516,6 +516,12 @@ fn the_deepest_template_fits_the_stack() {
 }
 
 #[test]
+fn a_form_feed_is_text_that_is_no_json() {
+    refused("\u{c}{}", ErrorCode::TemplatePosition, (1, 1), &["found text that is no JSON"]);
+    refused("{\"a\": 1\u{c}}", ErrorCode::TemplatePosition, (1, 7), &["found text that is no JSON"]);
+}
+
+#[test]
 fn every_unreadable_expression_is_told() {
     let text = "{\"a\": {{Extra.}},\n\"b\": {{upper Extra..x}},\n\"c\": {{nope 1}},\n\"d\" 1}";
     let error = compiled(text, &[], Missing::Error).unwrap_err();
