@@ -3,7 +3,7 @@
 //! Listeners are bound before anything is served, so that port 0 works and a port that is taken stops the start.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -57,6 +57,7 @@ impl Application {
             clock,
             metrics: Arc::new(Metrics::new()),
             readiness: Readiness::default(),
+            overridden: Mutex::default(),
             public_url: config
                 .public_url
                 .clone()

@@ -68,13 +68,18 @@ fn read_parts(config: &Config) -> (GenerationParts, Vec<BuildFault>) {
             }
         }
     }
-    let (templates, partials) = read_templates(&config.templates, &mut faults);
-    parts.templates = templates;
-    parts.partials = partials;
+    // A folder is asked for only by profiles that do not bring their own template.
+    if config.profiles.values().any(|profile| !config.go_templates.contains_key(&profile.template)) {
+        (parts.templates, parts.partials) = read_templates(&config.templates, &mut faults);
+    }
+    for (name, text) in &config.go_templates {
+        let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), cases: Vec::new() };
+        parts.templates.insert(name.clone(), files);
+    }
     (parts, faults)
 }
 
-/// Reads a folder of templates: `<name>/claims.hbs` with `<case>.session.json` and `<case>.claims.json` beside it, and
+/// Reads a folder of templates: `<name>/claims.hbs`, or `<name>/claims.gotmpl` for a Go template, with `<case>.session.json` and `<case>.claims.json` beside it, and
 /// `_partials/<name>.hbs`.
 fn read_templates(folder: &Path, faults: &mut Vec<BuildFault>) -> (BTreeMap<String, TemplateFiles>, Vec<Partial>) {
     let mut templates = BTreeMap::new();
@@ -85,13 +90,30 @@ fn read_templates(folder: &Path, faults: &mut Vec<BuildFault>) -> (BTreeMap<Stri
             partials = partials_in(&path, faults);
         } else if path.is_dir()
             && !name.starts_with('.')
-            && let Some(text) = read_text(&path.join("claims.hbs"), faults)
+            && let Some((syntax, text)) = read_template(&path, faults)
         {
             let cases = read_cases(&path, faults);
-            templates.insert(name, TemplateFiles { syntax: Syntax::Handlebars, text, cases });
+            templates.insert(name, TemplateFiles { syntax, text, cases });
         }
     }
     (templates, partials)
+}
+
+/// Reads the one template of `folder`.
+fn read_template(folder: &Path, faults: &mut Vec<BuildFault>) -> Option<(Syntax, TemplateText)> {
+    let (handlebars, go) = (folder.join("claims.hbs"), folder.join("claims.gotmpl"));
+    match (handlebars.exists(), go.exists()) {
+        (true, true) => {
+            faults.push(BuildFault {
+                code: ErrorCode::TemplateSyntax,
+                part: folder.display().to_string(),
+                message: "expected one template, found claims.hbs and claims.gotmpl: keep one of them".to_owned(),
+            });
+            None
+        }
+        (false, true) => Some((Syntax::Go, read_text(&go, faults)?)),
+        _ => Some((Syntax::Handlebars, read_text(&handlebars, faults)?)),
+    }
 }
 
 /// Reads a folder of partials, `<name>.hbs` each.
@@ -160,6 +182,7 @@ fn spec(name: &str, profile: &Profile) -> ProfileSpec {
         },
         subject: profile.subject.clone(),
         allow_empty_subject: profile.allow_empty_subject,
+        registered_claims: profile.registered_claims,
     }
 }
 

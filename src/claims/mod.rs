@@ -1,7 +1,8 @@
 //! Claims: what a template may say ([`PrivateClaims`]) and what is signed ([`ClaimsSet`]).
 //!
-//! The registered claims (RFC 7519 section 4.1) are claimsmith's own. A template that sets one is refused, neither
-//! overriding nor overridden; the one exception is `aud`, which a template may set where the profile configures none.
+//! The registered claims (RFC 7519 section 4.1) are claimsmith's own. A template that sets one is refused, unless the
+//! profile says that such claims are overridden, as Oathkeeper does it; the one exception is `aud`, which a template may
+//! set where the profile configures none.
 
 mod policy;
 
@@ -62,6 +63,16 @@ impl RegisteredClaim {
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|claim| claim.name() == name)
     }
+}
+
+/// What happens to a registered claim that a template sets. Claimsmith's own value stands in the token either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegisteredInTemplate {
+    /// It is overridden, as by Oathkeeper.
+    Override,
+    /// No token is made.
+    #[default]
+    Refuse,
 }
 
 /// What a template gave: a JSON object without any registered claim but, where allowed, `aud`.
@@ -135,22 +146,40 @@ impl PrivateClaims {
     /// # Errors
     /// Every variant of [`ClaimsError`].
     pub fn parse(text: &str, audience: Option<&Audience>) -> Result<Self, ClaimsError> {
+        Self::parse_with(text, audience, RegisteredInTemplate::Refuse).map(|(claims, _)| claims)
+    }
+
+    /// As [`PrivateClaims::parse`], and where `registered` says so without the registered claims that the template set,
+    /// which come second.
+    ///
+    /// # Errors
+    /// Every variant of [`ClaimsError`]; [`ClaimsError::Registered`] only where such claims are refused.
+    pub fn parse_with(
+        text: &str,
+        audience: Option<&Audience>,
+        registered: RegisteredInTemplate,
+    ) -> Result<(Self, Vec<RegisteredClaim>), ClaimsError> {
         let claims = Json::parse(text.as_bytes(), READ_LIMITS).map_err(|error| match error.fault() {
             JsonFault::DuplicateMember => ClaimsError::DuplicateMember,
             _ => ClaimsError::NotJson(error),
         })?;
-        let members = match claims.into_owned() {
+        let mut members = match claims.into_owned() {
             Json::Object(members) => members,
             other => return Err(ClaimsError::NotAnObject { found: other.kind() }),
         };
+        let mut overridden = Vec::new();
         for (name, value) in members.iter() {
             match RegisteredClaim::of(name) {
                 Some(RegisteredClaim::Audience) if audience.is_none() => check_audience(value)?,
+                Some(claim) if registered == RegisteredInTemplate::Override => overridden.push(claim),
                 Some(claim) => return Err(ClaimsError::Registered(claim)),
                 None => {}
             }
         }
-        Ok(Self { members })
+        for claim in &overridden {
+            members.remove(claim.name());
+        }
+        Ok((Self { members }, overridden))
     }
 
     /// The claims as a JSON object.
@@ -248,6 +277,17 @@ mod tests {
             assert_eq!(PrivateClaims::parse(&text, Some(&audience)), Err(ClaimsError::Registered(claim)));
         }
         assert!(PrivateClaims::parse("{\"Iss\":1}", None).is_ok());
+    }
+
+    #[test]
+    fn a_registered_claim_in_a_template_is_overridden_where_the_profile_says_so() {
+        let text = r#"{"iss":"evil","exp":1,"aud":"a","name":"zoe"}"#;
+        let (claims, overridden) = PrivateClaims::parse_with(text, None, RegisteredInTemplate::Override).unwrap();
+        assert_eq!(claims.to_json().to_string(), r#"{"aud":"a","name":"zoe"}"#);
+        assert_eq!(overridden, [RegisteredClaim::Issuer, RegisteredClaim::ExpirationTime]);
+        let audience = audience();
+        let (claims, _) = PrivateClaims::parse_with(text, Some(&audience), RegisteredInTemplate::Override).unwrap();
+        assert_eq!(claims.to_json().to_string(), r#"{"name":"zoe"}"#);
     }
 
     #[test]

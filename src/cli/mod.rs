@@ -6,6 +6,7 @@
 mod cases;
 mod demo;
 mod keys;
+mod oathkeeper;
 mod output;
 mod serve;
 mod verify;
@@ -45,7 +46,7 @@ struct Global {
 #[derive(Subcommand)]
 enum Command {
     /// Serve tokens, key sets and health as the configuration says
-    Serve,
+    Serve(SourceArgs),
     /// Show the whole path on one machine: a generated key, a real hydrate call, the token verified
     Demo {
         /// Stop after the show instead of serving on
@@ -53,7 +54,7 @@ enum Command {
         once: bool,
     },
     /// Check configuration, keys, templates and recorded cases, and name every fault
-    Check,
+    Check(SourceArgs),
     /// Render one template over one session and print the claims
     Render(RenderArgs),
     /// Run recorded cases, a JSON object a line, and show where claims differ
@@ -82,6 +83,14 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Args)]
+struct SourceArgs {
+    /// Take profiles from this Oathkeeper configuration and its access rules, as they are; everything else then comes
+    /// from --config if that is given, and from the environment
+    #[arg(long, value_name = "FILE")]
+    oathkeeper: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -211,9 +220,9 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { global, command } = cli;
     match command {
-        Command::Serve => serve::serve(&global),
+        Command::Serve(source) => serve::serve(&global, source.oathkeeper.as_deref()),
         Command::Demo { once } => demo::demo(once),
-        Command::Check => serve::check(&global),
+        Command::Check(source) => serve::check(&global, source.oathkeeper.as_deref()),
         Command::Render(args) => cases::render(&args, global.json),
         Command::Test { files } => cases::test(&files, global.json),
         Command::Keys { command } => keys::run(command, global.json),

@@ -10,10 +10,10 @@ use anyhow::Context as _;
 use tracing::{Level, info, warn};
 
 use super::output::{self, Failure};
-use super::{Global, demo};
+use super::{Global, demo, oathkeeper};
 use crate::app::{Application, stop_signal};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, LogFormat, LogLevel, load_callers};
+use crate::config::{Config, ConfigError, Loaded, LogFormat, LogLevel, load_callers};
 use crate::mint::{BuildFault, Mint};
 use crate::reload;
 use crate::telemetry;
@@ -22,9 +22,9 @@ use crate::time::{Clock as _, SystemClock};
 /// Where the configuration stands if nothing says otherwise.
 const DEFAULT_FILE: &str = "claimsmith.yaml";
 
-pub(super) fn serve(global: &Global) -> Result<(), Failure> {
-    let path = config_path(global);
-    let Loaded { config, warnings } = configured(&path)?;
+pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Failure> {
+    let path = oathkeeper.map_or_else(|| config_path(global), Path::to_path_buf);
+    let Loaded { config, warnings } = configured(global, oathkeeper)?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
     let (mint, notes) = reload::load(&config, SystemClock.now())
         .map_err(|error| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display())))?;
@@ -45,12 +45,12 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(future: F) -> Result<(
     Ok(actix_web::rt::System::new().block_on(future)?)
 }
 
-pub(super) fn check(global: &Global) -> Result<(), Failure> {
-    let path = config_path(global);
+pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Failure> {
+    let path = oathkeeper.map_or_else(|| config_path(global), Path::to_path_buf);
     let mut faults: Vec<BuildFault> = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
-    match configuration(&path) {
+    match configuration(global, oathkeeper) {
         Err(messages) => faults.extend(messages.into_iter().map(|message| BuildFault {
             code: ErrorCode::ConfigInvalid,
             part: path.display().to_string(),
@@ -99,7 +99,10 @@ pub(super) fn check(global: &Global) -> Result<(), Failure> {
 
 fn summarise(mint: &Mint, config: &Config) -> String {
     let mut lines =
-        vec![format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display())];
+        vec![match config.go_templates.is_empty() {
+            true => format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display()),
+            false => format!("ok: {} profile(s)", mint.profiles().count()),
+        }];
     for profile in mint.profiles() {
         let spec = profile.spec();
         let now = SystemClock.now();
@@ -116,7 +119,7 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
     let url = match url {
         Some(url) => url,
         None => {
-            let loaded = configured(&config_path(global))?;
+            let loaded = configured(global, None)?;
             let admin = &loaded.config.serve.admin;
             let host = match admin.host.text().as_str() {
                 "0.0.0.0" => "127.0.0.1".to_owned(),
@@ -152,28 +155,48 @@ fn config_path(global: &Global) -> PathBuf {
 }
 
 /// The configuration, or a failure that names every fault of it.
-fn configured(path: &Path) -> Result<Loaded, Failure> {
-    configuration(path).map_err(|faults| {
+fn configured(global: &Global, oathkeeper: Option<&Path>) -> Result<Loaded, Failure> {
+    let path = oathkeeper.map_or_else(|| config_path(global), Path::to_path_buf);
+    configuration(global, oathkeeper).map_err(|faults| {
         Failure::Configuration(format!("{} cannot be used:\n  {}", path.display(), faults.join("\n  ")))
     })
 }
 
-/// Reads the configuration file and what the environment says over it; every fault is a line.
-fn configuration(path: &Path) -> Result<Loaded, Vec<String>> {
-    let text = fs::read_to_string(path).map_err(|error| {
+/// Reads the configuration file, what the environment says over it, and the profiles of an Oathkeeper configuration;
+/// every fault is a line.
+fn configuration(global: &Global, oathkeeper: Option<&Path>) -> Result<Loaded, Vec<String>> {
+    let path = config_path(global);
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let is_named = global.config.is_some() || environment.iter().any(|(name, _)| name == "CLAIMSMITH_CONFIG");
+    let text = match oathkeeper {
+        Some(_) if !is_named => String::new(),
+        _ => read_configuration(&path)?,
+    };
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let faults_of = |error: ConfigError| error.faults().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let ours: Vec<_> = environment.iter().filter(|(name, _)| name.starts_with("CLAIMSMITH_")).cloned().collect();
+    let Some(file) = oathkeeper else {
+        return Config::parse(&text, base_dir, &ours).map_err(faults_of);
+    };
+    let theirs = oathkeeper::read(file, &environment)?;
+    let (profiles, templates) = theirs.profiles();
+    let mut loaded = Config::parse_with(&text, base_dir, &ours, profiles).map_err(faults_of)?;
+    loaded.config.go_templates = templates;
+    loaded.warnings.extend(theirs.warnings);
+    Ok(loaded)
+}
+
+fn read_configuration(path: &Path) -> Result<String, Vec<String>> {
+    fs::read_to_string(path).map_err(|error| {
         let advice = if error.kind() == io::ErrorKind::NotFound {
             "; write one, or name it with --config or CLAIMSMITH_CONFIG"
         } else {
             ""
         };
         vec![format!("expected a readable configuration, found: {error}{advice}")]
-    })?;
-    let environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| name.starts_with("CLAIMSMITH_"))
-        .collect();
-    Config::parse(&text, path.parent().unwrap_or(Path::new("")), &environment)
-        .map_err(|error| error.faults().iter().map(ToString::to_string).collect())
+    })
 }
 
 fn level(level: LogLevel) -> Level {

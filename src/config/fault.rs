@@ -100,6 +100,11 @@ impl Faults {
         self.0.push(Fault { path, expected, found, place: place.clone() });
     }
 
+    /// Takes over the faults of another document, whose name their paths then start with.
+    pub(super) fn append_under(&mut self, document: &str, others: Faults) {
+        self.0.extend(others.0.into_iter().map(|fault| Fault { path: format!("{document}: {}", fault.path), ..fault }));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

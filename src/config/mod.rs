@@ -20,6 +20,7 @@ mod document;
 mod env;
 mod fault;
 mod field;
+mod oathkeeper;
 mod raw;
 mod read;
 mod schema;
@@ -34,13 +35,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::claims::RegisteredInTemplate;
 use crate::keys::SignatureAlg;
 use crate::mint::Placement;
 use crate::session::SessionPath;
-use crate::templates::Missing;
+use crate::templates::{Missing, TemplateText};
 use crate::time::Ttl;
 
 pub use fault::{ConfigError, Fault, Place};
+pub use oathkeeper::{ClaimsText, OathkeeperConfig, OathkeeperProfile, RuleSource};
 pub use schema::schema;
 pub use secret::{KnownCaller, KnownCredential, LoadedCallers, SecretSource, load_callers};
 pub use values::{Host, ProfileName};
@@ -54,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// The directory of the claims templates.
     pub templates: PathBuf,
+    /// Go templates that the configuration itself holds, by name: those of an Oathkeeper configuration.
+    pub go_templates: BTreeMap<String, TemplateText>,
     /// The kinds of token; at least one.
     pub profiles: BTreeMap<ProfileName, Profile>,
     /// Who may ask for a token. Where there is none, everyone who reaches the api listener may.
@@ -145,6 +150,8 @@ pub struct Profile {
     pub subject: SessionPath,
     /// Whether sessions without a subject get tokens.
     pub allow_empty_subject: bool,
+    /// What happens to a registered claim that the template sets.
+    pub registered_claims: RegisteredInTemplate,
 }
 
 /// Where a JWK Set comes from.
@@ -230,12 +237,25 @@ impl Config {
     /// # Errors
     /// Every fault: text that is not YAML, unknown keys and variables, wrong types and values, contradictions.
     pub fn parse(text: &str, base_dir: &Path, environment: &[(String, String)]) -> Result<Loaded, ConfigError> {
+        Self::parse_with(text, base_dir, environment, BTreeMap::new())
+    }
+
+    /// As [`Config::parse`], with profiles that come from elsewhere: `text` then needs none and may name more.
+    ///
+    /// # Errors
+    /// As [`Config::parse`]; a profile that is named twice is a fault.
+    pub fn parse_with(
+        text: &str,
+        base_dir: &Path,
+        environment: &[(String, String)],
+        given: BTreeMap<ProfileName, Profile>,
+    ) -> Result<Loaded, ConfigError> {
         let mut faults = fault::Faults::default();
         let root = document::parse(text, None, document::Quoting::Shown, &mut faults);
         if let Some(mut root) = root {
             env::apply(&mut root, environment, &mut faults);
             let mut warnings = Vec::new();
-            let config = validate::config(&root, base_dir, &mut faults, &mut warnings);
+            let config = validate::config(&root, base_dir, given, &mut faults, &mut warnings);
             if let (Some(config), true) = (config, faults.is_empty()) {
                 return Ok(Loaded { config, warnings });
             }

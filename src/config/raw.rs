@@ -281,7 +281,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "template",
         "Template",
-        "The claims template: templates/<name>/claims.hbs.",
+        "The claims template: templates/<name>/claims.hbs, or claims.gotmpl for a Go template as Oathkeeper has it.",
         Kind::Text(PROFILE_NAME),
         Presence::DefaultInWords("the profile's name"),
         &["session"],
@@ -326,6 +326,15 @@ pub(super) static PROFILE: Section = section(&[
         Kind::Bool,
         Presence::Default("false"),
         &["true"],
+    ),
+    field(
+        "registered_claims",
+        "Registered claims",
+        "What happens to iss, sub, exp and the like that a Go template sets: no token is made, or claimsmith's own \
+         value stands in the token, as with Oathkeeper.",
+        Kind::Choice(&["refuse", "override"]),
+        Presence::Default("refuse"),
+        &["override"],
     ),
 ]);
 

@@ -15,6 +15,7 @@ use super::values::{HeaderName, Host, ProfileName, is_base_url, is_name, is_toke
 use super::{
     Caller, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile, Serve,
 };
+use crate::claims::RegisteredInTemplate;
 use crate::keys::SignatureAlg;
 use crate::mint::Placement;
 use crate::secret::Secret;
@@ -22,7 +23,13 @@ use crate::session::SessionPath;
 use crate::templates::Missing;
 
 /// Reads the whole configuration. `None` only where a fault was added.
-pub(super) fn config(root: &Node, base_dir: &Path, faults: &mut Faults, warnings: &mut Vec<String>) -> Option<Config> {
+pub(super) fn config(
+    root: &Node,
+    base_dir: &Path,
+    given: BTreeMap<ProfileName, Profile>,
+    faults: &mut Faults,
+    warnings: &mut Vec<String>,
+) -> Option<Config> {
     let root = Mapping::open(Some(root), String::new(), root.place.clone(), &ROOT, faults);
     let names_callers = match root.given("callers").map(|node| &node.value) {
         None => false,
@@ -32,7 +39,7 @@ pub(super) fn config(root: &Node, base_dir: &Path, faults: &mut Faults, warnings
     let serve = serve(&root.mapping("serve", faults), names_callers, faults);
     let limits = limits(&root.mapping("limits", faults), faults);
     let templates = root.value("templates", faults, path).map(|path| base_dir.join(path));
-    let profiles = profiles(&root, base_dir, faults);
+    let profiles = profiles(&root, base_dir, given, faults);
     let callers = callers(&root, base_dir, faults);
     let log = log(&root.mapping("log", faults), faults);
     let public_url = root.value(
@@ -41,7 +48,16 @@ pub(super) fn config(root: &Node, base_dir: &Path, faults: &mut Faults, warnings
         text_as(|text| is_base_url(text).then(|| text.trim_end_matches('/').to_owned())),
     );
     let config =
-        Config { serve: serve?, limits: limits?, templates: templates?, profiles, callers, log: log?, public_url };
+        Config {
+            serve: serve?,
+            limits: limits?,
+            templates: templates?,
+            go_templates: BTreeMap::new(),
+            profiles,
+            callers,
+            log: log?,
+            public_url,
+        };
     warn(&config, warnings);
     Some(config)
 }
@@ -150,11 +166,19 @@ fn log(log: &Mapping<'_>, faults: &mut Faults) -> Option<Log> {
     Some(Log { level: level?, format: format? })
 }
 
-fn profiles(root: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> BTreeMap<ProfileName, Profile> {
-    let mut profiles = BTreeMap::new();
+/// The profiles of the file beside those that were `given`.
+fn profiles(
+    root: &Mapping<'_>,
+    base_dir: &Path,
+    given: BTreeMap<ProfileName, Profile>,
+    faults: &mut Faults,
+) -> BTreeMap<ProfileName, Profile> {
+    let mut profiles = given;
     let path = root.path_of("profiles");
     let Some(node) = root.given("profiles") else {
-        root.miss("profiles", faults);
+        if profiles.is_empty() {
+            root.miss("profiles", faults);
+        }
         return profiles;
     };
     let entries = match &node.value {
@@ -178,7 +202,10 @@ fn profiles(root: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> BTreeMa
         }
         let mapping = Mapping::open(Some(&entry.value), path, entry.place.clone(), &raw::PROFILE, faults);
         if let (Some(profile), Some(name)) = (profile(&mapping, &entry.key, base_dir, faults), name) {
-            profiles.insert(name, profile);
+            if profiles.insert(name, profile).is_some() {
+                let expected = "a name that no profile of the Oathkeeper configuration has";
+                faults.add(joined("profiles", &entry.key), expected, "one that has it", &entry.place);
+            }
         }
     }
     profiles
@@ -222,6 +249,15 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
     );
     let subject = profile.value("subject", faults, text_as(SessionPath::parse));
     let allow_empty_subject = profile.value("allow_empty_subject", faults, boolean);
+    let registered_claims = profile.value(
+        "registered_claims",
+        faults,
+        choice(|word| match word {
+            "refuse" => Some(RegisteredInTemplate::Refuse),
+            "override" => Some(RegisteredInTemplate::Override),
+            _ => None,
+        }),
+    );
     if let Some(Placement::Extra(member)) = &placement {
         let expiry = match &expires_with {
             Some(ExpiresWith::Path { path, .. }) => Some(path),
@@ -247,6 +283,7 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
         expires_with: expires_with?,
         subject: subject?,
         allow_empty_subject: allow_empty_subject?,
+        registered_claims: registered_claims?,
     })
 }
 

@@ -103,5 +103,6 @@ fn issued(
         .issue(profile, &session, edge.clock.now(), || Uuid::new_v4().to_string())
         .map_err(|error| Problem::new(error.code(), error.to_string()))?;
     edge.metrics.issued(&profile.spec().name, token.alg.as_str());
+    edge.warn_of_overridden(&profile.spec().name, &token.overridden);
     Ok(place(profile, &session, &token))
 }

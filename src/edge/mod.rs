@@ -14,9 +14,10 @@ mod problem;
 pub use caller::Callers;
 pub use openapi::document as openapi_document;
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -27,6 +28,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, guard, web};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::json::ReadLimits;
 use crate::reload::LiveMint;
@@ -51,6 +53,25 @@ pub struct Edge {
     pub readiness: Readiness,
     /// Where verifiers find the api listener, without a slash at its end; `None` where that cannot be known.
     pub public_url: Option<String>,
+    /// The profiles whose templates were seen to set registered claims.
+    pub overridden: Mutex<BTreeSet<String>>,
+}
+
+impl Edge {
+    /// Says once for each profile that its template set claims that are claimsmith's own.
+    pub(crate) fn warn_of_overridden(&self, profile: &str, claims: &[RegisteredClaim]) {
+        if claims.is_empty() {
+            return;
+        }
+        let is_new = match self.overridden.lock() {
+            Ok(mut known) => !known.contains(profile) && known.insert(profile.to_owned()),
+            Err(_) => false,
+        };
+        if is_new {
+            let claims: Vec<_> = claims.iter().map(|claim| claim.name()).collect();
+            warn!(profile, claims = claims.join(" "), "the template sets registered claims, which are overridden");
+        }
+    }
 }
 
 /// What a request may cost before it is refused.

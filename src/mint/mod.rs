@@ -12,7 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::claims::{
-    Audience, ClaimsError, ClaimsSet, LifetimeError, PrivateClaims, Registered, SessionExpiry, lifetime,
+    Audience, ClaimsError, ClaimsSet, LifetimeError, PrivateClaims, Registered, RegisteredClaim, RegisteredInTemplate,
+    SessionExpiry, lifetime,
 };
 use crate::code::ErrorCode;
 use crate::keys::{CompactJws, KeyId, KeySet, NoSigner, PublicJwk, SignError, SignatureAlg};
@@ -47,6 +48,8 @@ pub struct ProfileSpec {
     pub subject: SessionPath,
     /// Whether that may be nobody.
     pub allow_empty_subject: bool,
+    /// What happens to a registered claim that the template sets.
+    pub registered_claims: RegisteredInTemplate,
 }
 
 /// Where the token goes in the answer of the hydrator.
@@ -104,6 +107,8 @@ pub struct IssuedToken {
     pub expires_in: i64,
     /// Its `jti`.
     pub jti: String,
+    /// The registered claims that the template set and that are claimsmith's own in the token.
+    pub overridden: Vec<RegisteredClaim>,
 }
 
 /// Why a session gets no token.
@@ -186,7 +191,7 @@ impl Mint {
         let signer = profile.keys.signer(now, spec.alg).map_err(IssueError::NoSigner)?;
         let key_end = profile.keys.publication_end(signer.kid(), self.longest_ttl(&spec.key_set));
         let lifetime = lifetime(session, &spec.expires_with, spec.ttl, key_end, now).map_err(IssueError::Lifetime)?;
-        let private = self.claims(profile, session, now)?;
+        let (private, overridden) = self.claims(profile, session, now)?;
         let jti = jwt_id();
         let claims = ClaimsSet::new(
             &private,
@@ -206,10 +211,11 @@ impl Mint {
             kid: signer.kid().clone(),
             expires_in: lifetime.expires_at.seconds_since(now),
             jti,
+            overridden,
         })
     }
 
-    /// What the profile's template says of `session`.
+    /// What the profile's template says of `session`, and the registered claims that it set and that were taken out.
     ///
     /// # Errors
     /// [`IssueError::Render`] and [`IssueError::Claims`].
@@ -218,10 +224,11 @@ impl Mint {
         profile: &Profile,
         session: &Session<'_>,
         now: Timestamp,
-    ) -> Result<PrivateClaims, IssueError> {
+    ) -> Result<(PrivateClaims, Vec<RegisteredClaim>), IssueError> {
         let input = RenderInput::new(session, &profile.spec.name, now);
         let text = profile.template.render(&input, &self.limits).map_err(IssueError::Render)?;
-        PrivateClaims::parse(&text, profile.spec.audience.as_ref()).map_err(IssueError::Claims)
+        PrivateClaims::parse_with(&text, profile.spec.audience.as_ref(), profile.spec.registered_claims)
+            .map_err(IssueError::Claims)
     }
 
     /// The public keys that verifiers of `profile` need at `now`.

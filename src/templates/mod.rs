@@ -33,7 +33,7 @@ pub enum Syntax {
 }
 
 /// A template as it is written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateText {
     /// The name that errors use, usually the file.
     pub name: String,

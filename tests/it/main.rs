@@ -12,6 +12,7 @@ mod go_corpus;
 mod hydrate;
 mod layers;
 mod mutations;
+mod oathkeeper;
 mod problems;
 mod redaction;
 mod rotation;
