@@ -5,6 +5,7 @@
 
 mod cases;
 mod demo;
+mod import;
 mod keys;
 mod oathkeeper;
 mod output;
@@ -62,6 +63,11 @@ enum Command {
         /// Files of cases; `-` reads standard input
         #[arg(required = true, value_name = "CASES.jsonl")]
         files: Vec<PathBuf>,
+    },
+    /// Turn another service's configuration into claimsmith's own
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
     },
     /// Make and look at keys
     Keys {
@@ -135,6 +141,19 @@ struct VerifyArgs {
     /// An audience that it must be for
     #[arg(long)]
     audience: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    /// Oathkeeper's id_token mutator, global and of every access rule: templates in Handlebars, a configuration, recorded
+    /// cases, and a report of what changed
+    Oathkeeper {
+        /// Oathkeeper's configuration, in YAML or JSON
+        file: PathBuf,
+        /// A new folder for the result
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -225,6 +244,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(source) => serve::check(&global, source.oathkeeper.as_deref()),
         Command::Render(args) => cases::render(&args, global.json),
         Command::Test { files } => cases::test(&files, global.json),
+        Command::Import { command: ImportCommand::Oathkeeper { file, out } } => {
+            import::oathkeeper(&file, &out, global.json)
+        }
         Command::Keys { command } => keys::run(command, global.json),
         Command::Verify(args) => verify::verify(&args, global.json),
         Command::Schema => output::line(&crate::config::schema()),

@@ -360,7 +360,9 @@ impl Reader<'_> {
         let ttl = match layers.iter().find_map(|layer| Some((*layer, layer.entry("ttl")?))) {
             None => parse_duration(DEFAULT_TTL).and_then(Ttl::new),
             Some((settings, entry)) => {
-                let is_oathkeepers = |text: &&str| text.bytes().filter(u8::is_ascii_alphabetic).count() <= 2;
+                let is_oathkeepers = |text: &&str| {
+                    text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic()).bytes().all(|b| b.is_ascii_digit())
+                };
                 let ttl = scalar(&entry.value).filter(is_oathkeepers).and_then(parse_duration).and_then(Ttl::new);
                 if ttl.is_none() {
                     let expected = "a duration of a second or more with one unit, such as 15m";

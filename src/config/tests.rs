@@ -81,6 +81,7 @@ fn the_least_configuration_has_every_default() {
         expires_with: ExpiresWith::Path { path, is_explicit: false },
         subject: SessionPath::subject(),
         allow_empty_subject: false,
+        registered_claims: RegisteredInTemplate::Refuse,
     };
     assert_eq!(profile(&config), &expected);
 }

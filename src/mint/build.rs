@@ -7,6 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::{Mint, Profile, ProfileSpec};
+use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
 use crate::keys::KeySet;
 use crate::templates::{ClaimTemplate, CompileOptions, Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
@@ -123,6 +124,14 @@ impl Mint {
                     None
                 }
             };
+            if spec.registered_claims == RegisteredInTemplate::Override
+                && let Some(template) = &template
+                && let claims = template.registered_claims()
+                && !claims.is_empty()
+            {
+                let names: Vec<_> = claims.iter().map(|claim| claim.name()).collect();
+                notes.push(format!("{part}: its template sets {}, which is overridden", names.join(" and ")));
+            }
             let Some(keys) = key_sets.get(&spec.key_set) else { continue };
             if let Some(alg) = spec.alg
                 && !keys.signing_keys().any(|key| key.alg() == alg)

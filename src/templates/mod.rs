@@ -16,6 +16,7 @@ pub use handlebars::{HelperDoc, Missing, helper_reference};
 
 use std::fmt;
 
+use crate::claims::RegisteredClaim;
 use crate::json::Json;
 use crate::session::Session;
 use crate::time::Timestamp;
@@ -133,6 +134,15 @@ impl ClaimTemplate {
             }
         };
         Ok(Self { engine })
+    }
+
+    /// The registered claims, but `aud`, that the template's own text sets. A Handlebars template sets none, because it
+    /// would not have compiled.
+    pub fn registered_claims(&self) -> Vec<RegisteredClaim> {
+        match &self.engine {
+            Engine::Go(template) => template.registered_claims(),
+            Engine::Handlebars(_) => Vec::new(),
+        }
     }
 
     /// Renders the claims over `input`, as the text of one JSON value.

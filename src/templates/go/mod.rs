@@ -7,6 +7,7 @@
 
 mod ast;
 mod context;
+mod convert;
 mod dates;
 mod decode;
 mod exec;
@@ -15,6 +16,7 @@ mod floats;
 mod funcs;
 mod lex;
 mod numbers;
+mod outline;
 mod parse;
 mod print;
 mod printf;
@@ -27,6 +29,8 @@ mod writer;
 
 #[cfg(test)]
 mod tests;
+
+pub use convert::{Conversion, Remark, RemarkKind};
 
 use super::{CompileError, Place, RenderError, RenderInput, RenderLimits, TemplateFault};
 use crate::code::ErrorCode;

@@ -6,6 +6,8 @@
 
 // What other modules of claimsmith use of these is unused here.
 #[allow(dead_code)]
+#[path = "../../../src/claims/mod.rs"]
+pub mod claims;
 #[path = "../../../src/code.rs"]
 pub mod code;
 #[allow(dead_code)]

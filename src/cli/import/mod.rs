@@ -1,0 +1,162 @@
+//! `import oathkeeper`: from Oathkeeper's configuration to claimsmith's own, with proof.
+
+mod proof;
+mod report;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::oathkeeper;
+use super::output::{self, Failure};
+use crate::config::{OathkeeperConfig, OathkeeperProfile};
+use crate::json::{Json, write_string};
+use crate::templates::go::{GoTemplate, Remark, RemarkKind};
+use crate::templates::{ClaimTemplate, CompileOptions, Missing, Syntax, TemplateText};
+use proof::Proof;
+
+/// One profile as it was imported.
+pub(super) struct Imported<'o> {
+    profile: &'o OathkeeperProfile,
+    syntax: Syntax,
+    text: String,
+    remarks: Vec<Remark>,
+    proof: Proof,
+}
+
+impl Imported<'_> {
+    fn template_file(&self) -> &'static str {
+        match self.syntax {
+            Syntax::Go => "claims.gotmpl",
+            Syntax::Handlebars => "claims.hbs",
+        }
+    }
+}
+
+pub(super) fn oathkeeper(file: &Path, out: &Path, as_json: bool) -> Result<(), Failure> {
+    let environment: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let refused = |faults: Vec<String>| {
+        Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
+    };
+    let config = oathkeeper::read(file, &environment).map_err(refused)?;
+    let mut imported = Vec::new();
+    let mut faults = Vec::new();
+    for profile in &config.profiles {
+        match import(profile) {
+            Ok(one) => imported.push(one),
+            Err(message) => faults.push(message),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(refused(faults));
+    }
+    write(&config, &imported, file, out)?;
+    if as_json {
+        return output::line(&report::json(&config, &imported));
+    }
+    output::line(&report::summary(&imported, out))?;
+    output::line(&report::oathkeeper_change(&imported))
+}
+
+/// Converts one profile's template and runs both forms.
+fn import(profile: &OathkeeperProfile) -> Result<Imported<'_>, String> {
+    let (name, text) = match &profile.claims {
+        Some(claims) => (claims.name.as_str(), claims.text.as_str()),
+        None => ("no claims", "{}"),
+    };
+    let go = GoTemplate::parse(name, text).map_err(|error| error.to_string())?;
+    let conversion = go.to_handlebars();
+    let mut remarks = conversion.remarks;
+    // Lines of the report are those of the file where the template stands in one.
+    let offset = profile.claims.as_ref().and_then(|claims| claims.line).map_or(0, |line| line.saturating_sub(1));
+    for remark in &mut remarks {
+        remark.line += offset;
+    }
+    let original = compile(Syntax::Go, name, text)?;
+    let handlebars = conversion.handlebars.and_then(|handlebars| {
+        match compile(Syntax::Handlebars, profile.name.as_str(), &handlebars) {
+            Ok(template) => Some((template, handlebars)),
+            Err(message) => {
+                let message = format!("its form in Handlebars is refused: {message}");
+                remarks.push(Remark { line: offset + 1, kind: RemarkKind::Unconvertible, message });
+                None
+            }
+        }
+    });
+    let profile_name = profile.name.as_str();
+    let paths = go.session_paths();
+    Ok(match handlebars {
+        Some((template, handlebars)) => {
+            let proof = Proof::of(&original, &template, &paths, profile_name);
+            let text = format!("{}\n", handlebars.trim_end());
+            Imported { profile, syntax: Syntax::Handlebars, text, remarks, proof }
+        }
+        None => {
+            let proof = Proof::of(&original, &original, &paths, profile_name);
+            Imported { profile, syntax: Syntax::Go, text: text.to_owned(), remarks, proof }
+        }
+    })
+}
+
+fn compile(syntax: Syntax, name: &str, text: &str) -> Result<ClaimTemplate, String> {
+    let template = TemplateText { name: name.to_owned(), text: text.to_owned() };
+    let options = CompileOptions { missing: Missing::AsNull, audience_configured: false };
+    ClaimTemplate::compile(syntax, &template, &[], options).map_err(|error| error.to_string())
+}
+
+/// Writes the folder; what is there already stays as it is.
+fn write(config: &OathkeeperConfig, imported: &[Imported<'_>], file: &Path, out: &Path) -> Result<(), Failure> {
+    let is_taken = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if is_taken {
+        let message = format!("expected {} to be a new or empty folder, found files in it", out.display());
+        return Err(Failure::Refused(message));
+    }
+    let failed = |error: io::Error| Failure::Refused(format!("{} cannot be written: {error}", out.display()));
+    fs::create_dir_all(out.join("templates")).map_err(failed)?;
+    for one in imported {
+        let folder = out.join("templates").join(one.profile.name.as_str());
+        fs::create_dir_all(&folder).map_err(failed)?;
+        fs::write(folder.join(one.template_file()), &one.text).map_err(failed)?;
+        if let Some((session, claims)) = &one.proof.case {
+            fs::write(folder.join("imported.session.json"), pretty(session)).map_err(failed)?;
+            fs::write(folder.join("imported.claims.json"), pretty(claims)).map_err(failed)?;
+        }
+    }
+    fs::write(out.join("claimsmith.yaml"), configuration(imported, file)).map_err(failed)?;
+    fs::write(out.join("REPORT.md"), report::markdown(config, imported, file)).map_err(failed)
+}
+
+fn pretty(text: &str) -> String {
+    match Json::parse(text.as_bytes(), crate::json::ReadLimits::default()) {
+        Ok(value) => output::pretty(&value) + "\n",
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// `claimsmith.yaml`
+fn configuration(imported: &[Imported<'_>], file: &Path) -> String {
+    let quoted = |text: &str| {
+        let mut quoted = String::new();
+        write_string(text, &mut quoted);
+        quoted
+    };
+    let mut out = format!("# Imported from {}; REPORT.md says what changed.\nprofiles:\n", file.display());
+    for Imported { profile, syntax, .. } in imported {
+        let jwks = std::path::absolute(&profile.jwks).unwrap_or_else(|_| profile.jwks.clone());
+        out.push_str(&format!("  {}:\n", quoted(profile.name.as_str())));
+        out.push_str(&format!("    issuer: {}\n", quoted(&profile.issuer)));
+        out.push_str(&format!("    jwks: {}\n", quoted(&format!("file://{}", jwks.display()))));
+        out.push_str(&format!("    ttl: {}s\n", profile.ttl.seconds()));
+        match syntax {
+            // What Oathkeeper's `print` and `toJson` make of missing values: empty text and null.
+            Syntax::Handlebars => out.push_str("    missing: as_null\n"),
+            Syntax::Go => out.push_str("    registered_claims: override\n"),
+        }
+        if profile.allow_empty_subject {
+            out.push_str("    allow_empty_subject: true\n");
+        }
+    }
+    out
+}

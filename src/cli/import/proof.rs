@@ -1,0 +1,202 @@
+//! Both forms of a template over the same sessions: recorded ones, and ones generated from the paths it names.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::claims::{PrivateClaims, RegisteredInTemplate};
+use crate::json::{Json, NumberComparison, ReadLimits};
+use crate::session::Session;
+use crate::templates::{ClaimTemplate, RenderInput, RenderLimits, differences};
+use crate::time::Timestamp;
+
+/// Sessions of every kind that this repository records.
+const SAMPLES: [(&str, &str); 3] = [
+    ("a Kratos session", include_str!("../../../templates/session/kratos.session.json")),
+    ("a Kratos session of more", include_str!("../../../templates/identity/kratos.session.json")),
+    ("an OAuth 2.0 introspection", include_str!("../../../templates/introspection/client.session.json")),
+];
+/// How many sessions one template is tried with at most.
+const MOST_SESSIONS: usize = 600;
+/// Times at which a template that reads no clock says the same.
+const TIMES: [i64; 2] = [1_700_000_000, 1_800_000_000];
+
+/// What came out.
+pub(super) struct Proof {
+    /// How many sessions were tried.
+    pub(super) tried: usize,
+    /// For how many both gave the same claims.
+    pub(super) same: usize,
+    /// For how many both refused.
+    pub(super) refused: usize,
+    /// How the two differ, with an example and how often.
+    pub(super) differences: Vec<Difference>,
+    /// A session and the claims that both make of it.
+    pub(super) case: Option<(String, String)>,
+}
+
+/// One way in which the two forms differ.
+pub(super) struct Difference {
+    pub(super) session: String,
+    pub(super) what: String,
+    pub(super) count: usize,
+}
+
+impl Proof {
+    pub(super) fn of(original: &ClaimTemplate, converted: &ClaimTemplate, paths: &[Vec<String>], profile: &str) -> Self {
+        let mut proof = Self { tried: 0, same: 0, refused: 0, differences: Vec::new(), case: None };
+        // How the value is made tells more than in which path it stands, so one example of each is enough.
+        let mut seen: BTreeMap<(String, bool), usize> = BTreeMap::new();
+        for trial in trials(paths).into_iter().take(MOST_SESSIONS) {
+            let Ok(session) = Session::parse(trial.text.as_bytes(), ReadLimits::default()) else { continue };
+            proof.tried += 1;
+            let [before, after] = [original, converted].map(|template| claims(template, &session, profile, TIMES[0]));
+            let what = match (&before, &after) {
+                (Some(before), Some(after)) => {
+                    let different = differences(before, after, NumberComparison::AsFloat64);
+                    if different.is_empty() {
+                        proof.same += 1;
+                        let is_timeless = claims(converted, &session, profile, TIMES[1]).as_ref() == Some(after);
+                        if proof.case.is_none() && is_timeless {
+                            proof.case = Some((trial.text.clone(), after.to_string()));
+                        }
+                        continue;
+                    }
+                    different.join("; ").replace("expected", "Oathkeeper gives").replace("found", "the import gives")
+                }
+                (None, None) => {
+                    proof.refused += 1;
+                    continue;
+                }
+                (None, Some(_)) => "Oathkeeper makes no token, the import makes one".to_owned(),
+                (Some(_), None) => "Oathkeeper makes a token, the import makes none".to_owned(),
+            };
+            let key = (trial.kind.clone(), before.is_some());
+            match seen.get(&key).and_then(|index| proof.differences.get_mut(*index)) {
+                Some(known) => known.count += 1,
+                None => {
+                    seen.insert(key, proof.differences.len());
+                    proof.differences.push(Difference { session: trial.name, what, count: 1 });
+                }
+            }
+        }
+        proof
+    }
+
+    pub(super) fn differing(&self) -> usize {
+        self.tried - self.same - self.refused
+    }
+}
+
+/// The claims that a token would hold besides the registered ones.
+fn claims(template: &ClaimTemplate, session: &Session<'_>, profile: &str, now: i64) -> Option<Json<'static>> {
+    let input = RenderInput::new(session, profile, Timestamp::from_seconds(now));
+    let text = template.render(&input, &RenderLimits::default()).ok()?;
+    let (claims, _) = PrivateClaims::parse_with(&text, None, RegisteredInTemplate::Override).ok()?;
+    Some(claims.to_json())
+}
+
+struct Trial {
+    name: String,
+    /// What is special about it, whatever the path.
+    kind: String,
+    text: String,
+}
+
+fn trials(paths: &[Vec<String>]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |name: String, kind: String, session: Value| {
+        trials.push(Trial { name, kind, text: session.to_string() });
+    };
+    let full = |value: &dyn Fn(&[String]) -> Option<Value>| {
+        let mut session = empty();
+        for path in paths {
+            if let Some(value) = value(path) {
+                put(&mut session, path, value);
+            }
+        }
+        session
+    };
+    let word = |path: &[String]| Some(Value::String(format!("value of {}", path.last().map_or("", String::as_str))));
+    add("a session with text everywhere".to_owned(), "text".to_owned(), full(&word));
+    for (name, sample) in SAMPLES {
+        if let Ok(session) = serde_json::from_str(sample) {
+            add(name.to_owned(), name.to_owned(), session);
+        }
+    }
+    add("a session with nothing in it".to_owned(), "nothing".to_owned(), empty());
+    let values = values();
+    for (kind, value) in &values {
+        add(format!("a session with {kind} everywhere"), format!("{kind} everywhere"), full(&|_| Some(value.clone())));
+    }
+    for path in paths {
+        let dotted = path.join(".");
+        for (kind, value) in &values {
+            let session = full(&|other| if other == path.as_slice() { Some(value.clone()) } else { word(other) });
+            add(format!("`{dotted}` is {kind}"), kind.clone(), session);
+        }
+        let session = full(&|other| if other == path.as_slice() { None } else { word(other) });
+        add(format!("`{dotted}` is missing"), "missing".to_owned(), session);
+        for end in 2..path.len() {
+            let above = &path[..end];
+            let session = full(&|other| if other.starts_with(above) { None } else { word(other) });
+            add(format!("`{}` is missing, above `{dotted}`", above.join(".")), "missing above".to_owned(), session);
+        }
+    }
+    trials
+}
+
+fn values() -> Vec<(String, Value)> {
+    [
+        ("text that tries to add claims", json!("\",\"admin\":true,\"x\":\"")),
+        ("text with a line break and signs", json!("a\n\t\\\u{1}<&>\u{2028}é🚀{{x}}")),
+        ("empty text", json!("")),
+        ("a small number", json!(42)),
+        ("a large number", json!(1_700_000_000)),
+        ("a fraction", json!(0.5)),
+        ("zero", json!(0)),
+        ("true", json!(true)),
+        ("false", json!(false)),
+        ("null", Value::Null),
+        ("a list of text", json!(["a", "b"])),
+        ("an empty list", json!([])),
+        ("an object", json!({"k": "v", "n": 1})),
+    ]
+    .map(|(kind, value)| (kind.to_owned(), value))
+    .to_vec()
+}
+
+fn empty() -> Value {
+    json!({"subject": "subject-1", "extra": {}, "header": {}, "match_context": {
+        "regexp_capture_groups": ["first", "second"], "url": {"Scheme": "https", "Host": "api.example.org", "Path": "/a"},
+        "method": "GET", "header": {}}})
+}
+
+/// Puts `value` at a template's path, as far as a session can hold it there.
+fn put(session: &mut Value, path: &[String], value: Value) {
+    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        ["Subject"] => {
+            if let Value::String(text) = value
+                && !text.is_empty()
+            {
+                session["subject"] = Value::String(text);
+            }
+        }
+        ["Extra", names @ ..] if !names.is_empty() => {
+            let mut place = &mut session["extra"];
+            for name in names {
+                if !place.is_object() {
+                    *place = json!({});
+                }
+                place = &mut place[*name];
+            }
+            // A path may be the beginning of another one, which needs an object here.
+            if !place.is_object() {
+                *place = value;
+            }
+        }
+        ["Header", name] => session["header"][*name] = json!(["header value"]),
+        _ => {}
+    }
+}

@@ -1,0 +1,152 @@
+//! What an import says of itself: in Markdown, as JSON, in a few lines, and what to change in Oathkeeper.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Imported;
+use crate::config::OathkeeperConfig;
+use crate::templates::Syntax;
+use crate::templates::go::RemarkKind;
+
+/// Where claimsmith listens by default.
+const API: &str = "http://127.0.0.1:4477";
+
+pub(super) fn markdown(config: &OathkeeperConfig, imported: &[Imported<'_>], file: &Path) -> String {
+    let mut out = format!("# Import of {}\n", file.display());
+    for warning in &config.warnings {
+        out.push_str(&format!("\n- {warning}\n"));
+    }
+    for one in imported {
+        out.push_str(&format!("\n## Profile {}\n\n", one.profile.name));
+        match &one.profile.rule {
+            Some(rule) => out.push_str(&format!("From the access rule `{rule}`.\n")),
+            None => out.push_str("From the global configuration.\n"),
+        }
+        out.push_str(match one.syntax {
+            Syntax::Handlebars => "The template is Handlebars now: `claims.hbs`.\n",
+            Syntax::Go => "The template stays a Go template, `claims.gotmpl`, because of what is named below.\n",
+        });
+        for (kind, heading) in [
+            (RemarkKind::Unconvertible, "Not convertible"),
+            (RemarkKind::Trap, "Traps in the original"),
+            (RemarkKind::Changed, "Changed"),
+        ] {
+            let remarks: Vec<_> = one.remarks.iter().filter(|remark| remark.kind == kind).collect();
+            if remarks.is_empty() || kind == RemarkKind::Changed && one.syntax == Syntax::Go {
+                continue;
+            }
+            out.push_str(&format!("\n### {heading}\n\n"));
+            for remark in remarks {
+                out.push_str(&format!("- line {}: {}\n", remark.line, remark.message));
+            }
+        }
+        let proof = &one.proof;
+        out.push_str("\n### Both forms compared\n\n");
+        match one.syntax {
+            Syntax::Go => out.push_str("There is one form.\n"),
+            Syntax::Handlebars => out.push_str(&format!(
+                "{} sessions: {} give the same claims, {} are refused by both, {} differ.\n",
+                proof.tried,
+                proof.same,
+                proof.refused,
+                proof.differing()
+            )),
+        }
+        for difference in &proof.differences {
+            let more = match difference.count {
+                1 => String::new(),
+                count => format!(" ({} sessions of this kind)", count),
+            };
+            out.push_str(&format!("- {}{more}: {}\n", difference.session, difference.what.replace('\n', " ")));
+        }
+        if proof.case.is_some() {
+            out.push_str("\nA session that both agree on is recorded beside the template.\n");
+        }
+    }
+    out.push_str(&format!("\n## The change in Oathkeeper\n\n{}", oathkeeper_change(imported)));
+    out
+}
+
+pub(super) fn json(config: &OathkeeperConfig, imported: &[Imported<'_>]) -> String {
+    let profiles: Vec<Value> = imported
+        .iter()
+        .map(|one| {
+            let remarks = |kind: RemarkKind| -> Vec<Value> {
+                one.remarks
+                    .iter()
+                    .filter(|remark| remark.kind == kind)
+                    .map(|remark| json!({"line": remark.line, "message": remark.message}))
+                    .collect()
+            };
+            let differences: Vec<Value> = one
+                .proof
+                .differences
+                .iter()
+                .map(|difference| {
+                    json!({"session": difference.session, "what": difference.what, "sessions": difference.count})
+                })
+                .collect();
+            json!({
+                "name": one.profile.name.as_str(),
+                "rule": one.profile.rule,
+                "template": one.template_file(),
+                "changed": remarks(RemarkKind::Changed),
+                "traps": remarks(RemarkKind::Trap),
+                "not_convertible": remarks(RemarkKind::Unconvertible),
+                "compared": {"sessions": one.proof.tried, "same": one.proof.same, "refused": one.proof.refused,
+                    "different": one.proof.differing()},
+                "differences": differences,
+            })
+        })
+        .collect();
+    json!({"profiles": profiles, "warnings": config.warnings, "oathkeeper": oathkeeper_change(imported)}).to_string()
+}
+
+pub(super) fn summary(imported: &[Imported<'_>], out: &Path) -> String {
+    let mut lines = vec![format!("{}: {} profile(s); read REPORT.md there", out.display(), imported.len())];
+    for one in imported {
+        let count = |kind| one.remarks.iter().filter(|remark| remark.kind == kind).count();
+        let proof = &one.proof;
+        lines.push(format!(
+            "  {}: {}, {} trap(s) in the original, {} thing(s) not convertible; of {} sessions {} same, {} refused by \
+             both, {} different",
+            one.profile.name,
+            one.template_file(),
+            count(RemarkKind::Trap),
+            count(RemarkKind::Unconvertible),
+            proof.tried,
+            proof.same,
+            proof.refused,
+            proof.differing()
+        ));
+    }
+    lines.push(format!(
+        "next: claimsmith check --config {0}/claimsmith.yaml, then serve it, and change Oathkeeper:",
+        out.display()
+    ));
+    lines.join("\n")
+}
+
+/// The hydrator mutator in place of `id_token`, global and rule by rule.
+pub(super) fn oathkeeper_change(imported: &[Imported<'_>]) -> String {
+    let mut out = String::from("```yaml\n");
+    let url = |name: &str| format!("{API}/hydrate/{name}");
+    if let Some(first) = imported.first() {
+        out.push_str("# in the configuration, beside or instead of mutators.id_token\nmutators:\n  hydrator:\n");
+        out.push_str(&format!(
+            "    enabled: true\n    config: {{ api: {{ url: {} }} }}\n",
+            url(first.profile.name.as_str())
+        ));
+    }
+    for one in imported {
+        let name = one.profile.name.as_str();
+        match &one.profile.rule {
+            Some(rule) => out.push_str(&format!("# in the rule {rule}, instead of handler: id_token\n")),
+            None => out.push_str("# in rules that use the global configuration\n"),
+        }
+        out.push_str(&format!("- handler: hydrator\n  config: {{ api: {{ url: {} }} }}\n", url(name)));
+    }
+    out.push_str("```\n");
+    out
+}

@@ -1,0 +1,820 @@
+//! From a Go template to the Handlebars template that a person would have written, with a remark for everything that
+//! was changed, that is a trap in the original, or that has no counterpart.
+//!
+//! Whether both forms say the same is not decided here: the importer runs both over sessions and compares.
+
+use super::GoTemplate;
+use super::ast::{Branch, Command, Node, Operand, Pipeline, Term};
+use super::outline::Outline;
+use crate::claims::RegisteredClaim;
+use crate::json::write_string;
+
+/// What the conversion of a template came to.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// The Handlebars template; `None` where something has no counterpart.
+    pub handlebars: Option<String>,
+    /// What is to be said of the template, in its order.
+    pub remarks: Vec<Remark>,
+}
+
+/// One thing to be said of a Go template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The line of the template, from 1.
+    pub line: usize,
+    /// What kind of thing it is.
+    pub kind: RemarkKind,
+    /// It, in a sentence.
+    pub message: String,
+}
+
+/// What kind of thing a remark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RemarkKind {
+    /// A construct that is written otherwise now.
+    Changed,
+    /// Something in the original that does not do what it seems to do.
+    Trap,
+    /// Something that has no counterpart, and why.
+    Unconvertible,
+}
+
+/// An expression, by what Go's one makes of its value.
+#[derive(Clone, Debug)]
+enum Form {
+    /// A path.
+    Path(String),
+    /// A helper with its arguments.
+    Call(String),
+    /// A condition, which only a test can use: Go's `and` and `or` give one of their values.
+    Test(String),
+    /// A JSON literal.
+    Literal(String),
+    /// The text of a value.
+    Print(Box<Form>),
+    /// The JSON text of a value.
+    Encoded(Box<Form>),
+    /// A value, or the second one where it does not hold.
+    Default(Box<Form>, Box<Form>),
+    Dict(Vec<(String, Form)>),
+    List(Vec<Form>),
+    /// Text with values in it.
+    Format(Vec<Form>),
+}
+
+/// Why an expression has no counterpart.
+type Reason = String;
+type Converted<T> = Result<T, (usize, Reason)>;
+
+/// Fields of a URL that travel with the session.
+const URL_FIELDS: [&str; 8] = ["Scheme", "Opaque", "Host", "Path", "RawPath", "RawQuery", "Fragment", "RawFragment"];
+
+struct Converter<'g> {
+    template: &'g GoTemplate,
+    out: String,
+    outline: Outline,
+    remarks: Vec<Remark>,
+    /// Whether the dot is something else than the session.
+    is_inside: bool,
+}
+
+impl GoTemplate {
+    /// The template in Handlebars, for a profile with `missing: as_null`.
+    pub fn to_handlebars(&self) -> Conversion {
+        let mut converter = Converter {
+            template: self,
+            out: String::new(),
+            outline: Outline::default(),
+            remarks: Vec::new(),
+            is_inside: false,
+        };
+        let converted = match self.tree.defined.is_empty() {
+            true => converter.nodes(&self.tree.root),
+            false => Err((0, "`define` and `block` have no counterpart in one file; a partial is one".to_owned())),
+        };
+        if let Err((at, reason)) = &converted {
+            converter.remark(*at, RemarkKind::Unconvertible, reason.clone());
+        }
+        let Converter { out, mut remarks, .. } = converter;
+        for claim in self.registered_claims() {
+            let message = format!("the template sets `{}`, which Oathkeeper overrides; it is left out", claim.name());
+            remarks.push(Remark { line: 1, kind: RemarkKind::Trap, message });
+        }
+        let handlebars = converted.is_ok().then(|| without_registered(&out));
+        Conversion { handlebars, remarks }
+    }
+
+    /// The registered claims, but `aud`, that the template's own text sets.
+    pub fn registered_claims(&self) -> Vec<RegisteredClaim> {
+        let mut outline = Outline::default();
+        read_outline(&self.tree.root, &mut outline);
+        let mut claims: Vec<_> = outline
+            .names()
+            .iter()
+            .filter_map(|name| RegisteredClaim::of(name))
+            .filter(|claim| *claim != RegisteredClaim::Audience)
+            .collect();
+        claims.dedup();
+        claims
+    }
+
+    /// The paths of the session that the template names, without the dot before them.
+    pub fn session_paths(&self) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        each_pipeline(&self.tree.root, &mut |pipeline| collect_paths(pipeline, &mut paths));
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+}
+
+fn read_outline(nodes: &[Node], outline: &mut Outline) {
+    for node in nodes {
+        match node {
+            Node::Text(_, text) => outline.read(text),
+            Node::If(branch) | Node::With(branch) | Node::Range(branch) => {
+                let before = outline.clone();
+                read_outline(&branch.body, outline);
+                if let Some(otherwise) = &branch.otherwise {
+                    let mut other = before;
+                    read_outline(otherwise, &mut other);
+                    outline.add_names(&other);
+                }
+            }
+            Node::Action(_) | Node::Template { .. } | Node::Break | Node::Continue => {}
+        }
+    }
+}
+
+fn each_pipeline<'g>(nodes: &'g [Node], visit: &mut dyn FnMut(&'g Pipeline)) {
+    for node in nodes {
+        match node {
+            Node::Action(pipeline) => visit(pipeline),
+            Node::If(branch) | Node::With(branch) | Node::Range(branch) => {
+                visit(&branch.pipeline);
+                each_pipeline(&branch.body, visit);
+                each_pipeline(branch.otherwise.as_deref().unwrap_or_default(), visit);
+            }
+            Node::Template { argument, .. } => argument.iter().for_each(&mut *visit),
+            Node::Text(..) | Node::Break | Node::Continue => {}
+        }
+    }
+}
+
+fn collect_paths(pipeline: &Pipeline, paths: &mut Vec<Vec<String>>) {
+    for command in &pipeline.commands {
+        let keys = command.arguments.iter().skip(1).map_while(|key| match &key.term {
+            Term::String(text) => Some(String::from_utf8_lossy(text).into_owned()),
+            _ => None,
+        });
+        let is_index = matches!(&command.first.term, Term::Function(function) if function.name == "index");
+        for (index, operand) in std::iter::once(&command.first).chain(&command.arguments).enumerate() {
+            match &operand.term {
+                Term::Field(names) => {
+                    let mut path = names.clone();
+                    if is_index && index == 1 {
+                        path.extend(keys.clone());
+                    }
+                    paths.push(path);
+                }
+                Term::Pipeline(inner) => collect_paths(inner, paths),
+                Term::Chain(inner, _) => {
+                    if let Term::Pipeline(inner) = &inner.term {
+                        collect_paths(inner, paths);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Converter<'_> {
+    fn remark(&mut self, at: usize, kind: RemarkKind, message: String) {
+        let before = self.template.text.get(..at).unwrap_or_default();
+        let remark = Remark { line: before.matches('\n').count() + 1, kind, message };
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
+    }
+
+    /// The action around byte `at`, as it is written.
+    fn source(&self, at: usize) -> &str {
+        let text = &self.template.text;
+        let start = text.get(..at).and_then(|before| before.rfind("{{")).unwrap_or(at);
+        let end = text.get(at..).and_then(|after| after.find("}}")).map_or(text.len(), |end| at + end + 2);
+        text.get(start..end).unwrap_or_default()
+    }
+
+    fn nodes(&mut self, nodes: &[Node]) -> Converted<()> {
+        for (index, node) in nodes.iter().enumerate() {
+            if let Node::Action(pipeline) = node
+                && let [name] = pipeline.variables.as_slice()
+            {
+                if pipeline.is_assignment {
+                    return Err((pipeline.at, "a variable that changes has no counterpart".to_owned()));
+                }
+                let value = self.argument(pipeline)?;
+                self.tag(&format!("{{{{#let {}={value}}}}}", variable(name)));
+                self.nodes(&nodes[index + 1..])?;
+                self.out.push_str("{{/let}}");
+                return Ok(());
+            }
+            self.node(node)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node) -> Converted<()> {
+        match node {
+            Node::Text(at, text) => {
+                if text.contains("{{") || text.ends_with('\\') {
+                    return Err((*at, "two braces, or a backslash before an expression, in the text".to_owned()));
+                }
+                self.outline.read(text);
+                self.out.push_str(text);
+            }
+            Node::Action(pipeline) => {
+                let form = self.pipeline(pipeline)?;
+                self.traps(pipeline.at, &form);
+                let written = match self.outline.is_in_string() {
+                    true => in_string(&form),
+                    false => at_value(&form),
+                };
+                let written = written.map_err(|reason| (pipeline.at, reason))?;
+                let message = format!("`{}` is `{written}` now", self.source(pipeline.at));
+                self.remark(pipeline.at, RemarkKind::Changed, message);
+                self.tag(&written);
+                if !self.outline.is_in_string() {
+                    self.outline.value();
+                }
+            }
+            Node::If(branch) => self.condition(branch, "if")?,
+            Node::With(branch) => {
+                if !branch.pipeline.variables.is_empty() {
+                    return Err((branch.pipeline.at, "`with` and a variable".to_owned()));
+                }
+                let value = self.argument(&branch.pipeline)?;
+                self.tag(&format!("{{{{#with {value}}}}}"));
+                self.inside(&branch.body)?;
+                self.otherwise(branch)?;
+                self.out.push_str("{{/with}}");
+            }
+            Node::Range(branch) => self.range(branch)?,
+            Node::Template { at, .. } => return Err((*at, "`template` has no counterpart in one file".to_owned())),
+            Node::Break | Node::Continue => {
+                return Err((0, "`break` and `continue` have no counterpart".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what does not do in the original what it seems to do.
+    fn traps(&mut self, at: usize, form: &Form) {
+        let source = self.source(at).to_owned();
+        let mut trap = |message: &str| self.remark(at, RemarkKind::Trap, format!("`{source}`: {message}"));
+        let is_bare = matches!(form, Form::Path(_) | Form::Call(_));
+        if is_bare {
+            trap("a missing or null value becomes the text `<no value>`; here it is empty, or null without quotes");
+        }
+        if !matches!(form, Form::Path(_) | Form::Call(_) | Form::Print(_) | Form::Default(..) | Form::Format(_)) {
+            return;
+        }
+        if self.outline.is_in_string() {
+            let mut trap = |message: &str| self.remark(at, RemarkKind::Trap, format!("`{source}`: {message}"));
+            trap("a value with a quote ends the string and can add claims of its own; here it stays inside");
+            trap("a number from 1e+06 on, or below 1e-04, is written like `1.7e+09`; here it keeps its digits");
+        } else {
+            let mut trap = |message: &str| self.remark(at, RemarkKind::Trap, format!("`{source}`: {message}"));
+            trap("text stands without quotes and is no JSON; here it is a string, and every value has its type");
+        }
+    }
+
+    /// Puts a tag behind the text, and a blank where three braces would come together.
+    fn tag(&mut self, tag: &str) {
+        if self.out.ends_with('{') && tag.starts_with('{') {
+            self.out.push(' ');
+        }
+        self.out.push_str(tag);
+    }
+
+    fn condition(&mut self, branch: &Branch, word: &str) -> Converted<()> {
+        if !branch.pipeline.variables.is_empty() {
+            return Err((branch.pipeline.at, "`if` and a variable".to_owned()));
+        }
+        let condition = self.argument(&branch.pipeline)?;
+        self.tag(&match word {
+            "if" => format!("{{{{#if {condition}}}}}"),
+            word => format!("{{{{{word} {condition}}}}}"),
+        });
+        let before = self.outline.clone();
+        self.nodes(&branch.body)?;
+        match branch.otherwise.as_deref() {
+            None => {}
+            Some([Node::If(inner)]) => {
+                self.outline = before;
+                return self.condition(inner, "else if");
+            }
+            Some(nodes) => {
+                self.outline = before;
+                self.out.push_str("{{else}}");
+                self.nodes(nodes)?;
+            }
+        }
+        self.out.push_str("{{/if}}");
+        Ok(())
+    }
+
+    fn inside(&mut self, nodes: &[Node]) -> Converted<()> {
+        let outer = std::mem::replace(&mut self.is_inside, true);
+        let before = self.outline.clone();
+        let result = self.nodes(nodes);
+        self.outline = before;
+        self.is_inside = outer;
+        result
+    }
+
+    fn otherwise(&mut self, branch: &Branch) -> Converted<()> {
+        if let Some(nodes) = &branch.otherwise {
+            self.out.push_str("{{else}}");
+            self.nodes(nodes)?;
+        }
+        Ok(())
+    }
+
+    fn range(&mut self, branch: &Branch) -> Converted<()> {
+        let pipeline = &branch.pipeline;
+        if pipeline.is_assignment {
+            return Err((pipeline.at, "a variable that changes has no counterpart".to_owned()));
+        }
+        let list = self.argument(pipeline)?;
+        let names: Vec<_> = pipeline.variables.iter().map(|name| variable(name)).collect();
+        self.tag(&match names.as_slice() {
+            [] => format!("{{{{#each {list}}}}}"),
+            [item] => format!("{{{{#each {list} as |{item}|}}}}"),
+            [index, item, ..] => format!("{{{{#each {list} as |{item} {index}|}}}}"),
+        });
+        // Commas between elements are placed by the writer.
+        let body = match branch.body.as_slice() {
+            [Node::If(first), rest @ ..] if is_separator(first) && !self.outline.is_in_string() => rest,
+            [Node::Text(_, blank), Node::If(first), rest @ ..]
+                if blank.trim().is_empty() && is_separator(first) && !self.outline.is_in_string() =>
+            {
+                rest
+            }
+            all => all,
+        };
+        self.inside(body)?;
+        self.otherwise(branch)?;
+        self.out.push_str("{{/each}}");
+        Ok(())
+    }
+
+    /// A pipeline as an argument of a helper or a block.
+    fn argument(&mut self, pipeline: &Pipeline) -> Converted<String> {
+        let form = self.pipeline(pipeline)?;
+        argument(&form).map_err(|reason| (pipeline.at, reason))
+    }
+
+    fn pipeline(&self, pipeline: &Pipeline) -> Converted<Form> {
+        let mut last: Option<Form> = None;
+        for command in &pipeline.commands {
+            last = Some(self.command(command, last)?);
+        }
+        last.ok_or_else(|| (pipeline.at, "an empty expression".to_owned()))
+    }
+
+    fn command(&self, command: &Command, piped: Option<Form>) -> Converted<Form> {
+        if let Term::Function(function) = &command.first.term {
+            let mut arguments =
+                command.arguments.iter().map(|argument| self.operand(argument)).collect::<Converted<Vec<_>>>()?;
+            arguments.extend(piped);
+            return call(function.name, arguments).map_err(|reason| (command.at, reason));
+        }
+        if let Term::Field(names) = &command.first.term
+            && let ["MatchContext", "Header", "Get"] = names.iter().map(String::as_str).collect::<Vec<_>>().as_slice()
+            && !self.is_inside
+            && let [Operand { term: Term::String(name), .. }] = command.arguments.as_slice()
+        {
+            let name = canonical(&String::from_utf8_lossy(name));
+            return path(["MatchContext", "Header", &name, "0"].map(str::to_owned).to_vec())
+                .map(|path| Form::Print(Box::new(Form::Path(path))))
+                .map_err(|reason| (command.at, reason));
+        }
+        if !command.arguments.is_empty() || piped.is_some() {
+            return Err((command.at, "a method of Go's own has no counterpart".to_owned()));
+        }
+        self.operand(&command.first)
+    }
+
+    fn operand(&self, operand: &Operand) -> Converted<Form> {
+        let failed = |reason: &str| Err((operand.at, reason.to_owned()));
+        let path = |names: Vec<String>| path(names).map(Form::Path).map_err(|reason| (operand.at, reason));
+        match &operand.term {
+            Term::Bool(value) => Ok(Form::Literal(value.to_string())),
+            Term::Nil => Ok(Form::Literal("null".to_owned())),
+            Term::Number(number) => match (number.int, number.float) {
+                (Some(int), _) if !number.is_float => Ok(Form::Literal(int.to_string())),
+                (_, Some(float)) if float.is_finite() => Ok(Form::Literal(float.to_string())),
+                _ => failed("a number that JSON cannot hold"),
+            },
+            Term::String(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Form::Literal(quoted(text))),
+                Err(_) => failed("text that is not UTF-8"),
+            },
+            Term::Dot if self.is_inside => Ok(Form::Path("this".to_owned())),
+            Term::Dot => failed("the whole session has no counterpart; name its parts"),
+            Term::Field(names) if self.is_inside => path([vec!["this".to_owned()], names.clone()].concat()),
+            Term::Field(names) => match session_path(names) {
+                Ok(()) => path(names.clone()),
+                Err(reason) => failed(reason),
+            },
+            Term::Variable(name, names) if name == "$" => match session_path(names) {
+                Ok(()) => path([vec!["@root".to_owned()], names.clone()].concat()),
+                Err(reason) => failed(reason),
+            },
+            Term::Variable(name, names) => path([vec![variable(name).to_owned()], names.clone()].concat()),
+            Term::Pipeline(inner) => self.pipeline(inner),
+            Term::Chain(inner, names) => match self.operand(inner)? {
+                Form::Path(before) => path(names.clone()).map(|form| match form {
+                    Form::Path(after) => Form::Path(format!("{before}.{after}")),
+                    other => other,
+                }),
+                _ => failed("a member of what a function gives"),
+            },
+            Term::Function(function) => call(function.name, Vec::new()).map_err(|reason| (operand.at, reason)),
+        }
+    }
+}
+
+/// Whether a block writes nothing but the comma between elements.
+fn is_separator(branch: &Branch) -> bool {
+    branch.otherwise.is_none() && matches!(branch.body.as_slice(), [Node::Text(_, text)] if text.trim() == ",")
+}
+
+fn variable(name: &str) -> &str {
+    name.trim_start_matches('$')
+}
+
+fn session_path(names: &[String]) -> Result<(), &'static str> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        ["Subject"] | ["Extra" | "Header", ..] | ["MatchContext", "Method" | "RegexpCaptureGroups"] => Ok(()),
+        ["MatchContext", "Header", name] if !["Get", "Values"].contains(name) => Ok(()),
+        ["MatchContext", "Header"] => Ok(()),
+        ["MatchContext", "URL", field] if URL_FIELDS.contains(field) => Ok(()),
+        ["MatchContext", "URL", ..] => Err("a method of the URL has no counterpart; its plain fields have"),
+        _ => Err("a field that the session does not have: Oathkeeper refuses every request"),
+    }
+}
+
+fn path(names: Vec<String>) -> Result<String, Reason> {
+    let mut path = String::new();
+    for name in names {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        let is_plain = name == "@root"
+            || !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        match (is_plain, name.contains(['[', ']', '\\', '\n'])) {
+            (true, _) => path.push_str(&name),
+            (false, false) => path.push_str(&format!("[{name}]")),
+            (false, true) => return Err("a member name with brackets".to_owned()),
+        }
+    }
+    Ok(path)
+}
+
+fn canonical(header: &str) -> String {
+    let part = |part: &str| {
+        let mut characters = part.chars();
+        let first = characters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(characters.map(|rest| rest.to_ascii_lowercase())).collect::<String>()
+    };
+    header.split('-').map(part).collect::<Vec<_>>().join("-")
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    write_string(text, &mut quoted);
+    quoted
+}
+
+/// A form as an argument.
+fn argument(form: &Form) -> Result<String, Reason> {
+    match form {
+        Form::Path(text) | Form::Literal(text) => Ok(text.clone()),
+        Form::Call(text) | Form::Test(text) => Ok(format!("({text})")),
+        Form::Print(inner) => argument(inner),
+        Form::Encoded(_) => Err("JSON text that is worked on further has no counterpart".to_owned()),
+        Form::Default(..) => Err("`default` and `coalesce` inside an expression: Go's pass over empty text, 0 and false, \
+                                  ours over null alone"
+            .to_owned()),
+        Form::Dict(_) | Form::List(_) => Err("a map or list that is worked on further has no counterpart".to_owned()),
+        Form::Format(_) => Err("formatted text that is worked on further has no counterpart".to_owned()),
+    }
+}
+
+/// What writes a form where a value stands.
+fn at_value(form: &Form) -> Result<String, Reason> {
+    match form {
+        Form::Path(text) | Form::Call(text) => Ok(format!("{{{{{text}}}}}")),
+        Form::Test(_) => Err("`and` and `or` give one of their values in Go, a boolean here".to_owned()),
+        Form::Literal(text) => Ok(text.clone()),
+        Form::Print(inner) => at_value(inner),
+        Form::Encoded(inner) => match &**inner {
+            Form::Print(_) | Form::Format(_) => Ok(format!("\"{}\"", in_string(inner)?)),
+            inner => at_value(inner),
+        },
+        Form::Default(value, fallback) => {
+            let condition = argument(value)?;
+            Ok(format!("{{{{#if {condition}}}}}{}{{{{else}}}}{}{{{{/if}}}}", at_value(value)?, at_value(fallback)?))
+        }
+        Form::Dict(members) => {
+            let members = members
+                .iter()
+                .map(|(name, value)| Ok(format!("{}: {}", quoted(name), at_value(value)?)))
+                .collect::<Result<Vec<_>, Reason>>()?;
+            Ok(format!("{{ {} }}", members.join(", ")))
+        }
+        Form::List(items) => {
+            let items = items.iter().map(at_value).collect::<Result<Vec<_>, _>>()?;
+            Ok(format!("[{}]", items.join(", ")))
+        }
+        Form::Format(_) => Err("formatted text without quotes".to_owned()),
+    }
+}
+
+/// What writes a form inside a string.
+fn in_string(form: &Form) -> Result<String, Reason> {
+    match form {
+        Form::Path(text) | Form::Call(text) => Ok(format!("{{{{{text}}}}}")),
+        Form::Literal(text) => match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(inside) if inside.contains("{{") || inside.ends_with('\\') => Err("two braces in text".to_owned()),
+            Some(inside) => Ok(inside.to_owned()),
+            None => Ok(text.clone()),
+        },
+        Form::Print(inner) => in_string(inner),
+        Form::Default(value, fallback) => {
+            let condition = argument(value)?;
+            Ok(format!("{{{{#if {condition}}}}}{}{{{{else}}}}{}{{{{/if}}}}", in_string(value)?, in_string(fallback)?))
+        }
+        Form::Format(pieces) => pieces.iter().map(in_string).collect(),
+        Form::Encoded(_) => Err("JSON inside quotes has no counterpart; take the quotes away".to_owned()),
+        Form::Test(_) | Form::Dict(_) | Form::List(_) => Err("no text inside quotes".to_owned()),
+    }
+}
+
+/// What a function makes of its arguments, of which a piped one is the last.
+fn call(name: &str, arguments: Vec<Form>) -> Result<Form, Reason> {
+    let count = arguments.len();
+    let texts = || arguments.iter().map(argument).collect::<Result<Vec<_>, _>>();
+    // Handlebars names the value first, sprig last.
+    let value_first = |helper: &str| -> Result<Form, Reason> {
+        let mut texts = texts()?;
+        if let Some(value) = texts.pop() {
+            texts.insert(0, value);
+        }
+        Ok(Form::Call(format!("{helper} {}", texts.join(" "))))
+    };
+    let as_written = |helper: &str| -> Result<Form, Reason> { Ok(Form::Call(format!("{helper} {}", texts()?.join(" ")))) };
+    match (name, arguments.as_slice()) {
+        ("print", [value]) => Ok(Form::Print(Box::new(value.clone()))),
+        ("toJson" | "mustToJson" | "toRawJson" | "mustToRawJson" | "toPrettyJson", [value]) => {
+            Ok(Form::Encoded(Box::new(value.clone())))
+        }
+        ("quote", [value]) => Ok(Form::Encoded(Box::new(Form::Print(Box::new(value.clone()))))),
+        ("printIndex" | "index", [Form::Path(list), keys @ ..]) if keys.iter().all(is_literal) && !keys.is_empty() => {
+            let names = keys.iter().filter_map(literal_text).collect();
+            let indexed = Form::Path(format!("{list}.{}", path(names)?));
+            Ok(if name == "printIndex" { Form::Print(Box::new(indexed)) } else { indexed })
+        }
+        ("index" | "get", [_, _, ..]) => as_written("index"),
+        ("dig", [keys @ .., fallback, Form::Path(map)]) if keys.iter().all(is_literal) => {
+            let names = keys.iter().filter_map(literal_text).collect();
+            Ok(Form::Call(format!("default {map}.{} {}", path(names)?, argument(fallback)?)))
+        }
+        ("default", [fallback, value]) => Ok(Form::Default(Box::new(value.clone()), Box::new(fallback.clone()))),
+        ("coalesce", [first, rest @ ..]) if !rest.is_empty() => {
+            Ok(Form::Default(Box::new(first.clone()), Box::new(call("coalesce", rest.to_vec())?)))
+        }
+        ("coalesce", [only]) => Ok(only.clone()),
+        ("eq", [_, _]) | ("ne" | "lt" | "le" | "gt" | "ge", [_, _]) => as_written(name),
+        ("eq", [value, others @ ..]) if others.len() > 1 => {
+            let value = argument(value)?;
+            let tests = others
+                .iter()
+                .map(|other| Ok(format!("(eq {value} {})", argument(other)?)))
+                .collect::<Result<Vec<_>, Reason>>()?;
+            Ok(Form::Call(format!("or {}", tests.join(" "))))
+        }
+        ("not", [_]) => as_written("not"),
+        ("and" | "or", [_, ..]) => Ok(Form::Test(format!("{name} {}", texts()?.join(" ")))),
+        ("empty", [value]) => Ok(Form::Call(format!("not {}", argument(value)?))),
+        ("len" | "upper" | "lower" | "trim" | "first" | "last" | "keys" | "values", [_]) => as_written(name),
+        ("uniq", [_]) => as_written("unique"),
+        ("sortAlpha", [_]) => as_written("sort"),
+        ("sha256sum", [_]) => as_written("sha256"),
+        ("toString", [_]) => as_written("string"),
+        ("pick" | "omit", [_, _, ..]) => as_written(name),
+        ("hasKey", [_, _]) => as_written("contains"),
+        ("replace", [_, _, _]) | ("trimPrefix" | "trimSuffix" | "hasPrefix" | "hasSuffix" | "contains", [_, _]) => {
+            value_first(name)
+        }
+        ("has", [_, _]) => value_first("contains"),
+        ("join", [_, _]) => value_first("join"),
+        ("splitList", [_, _]) => value_first("split"),
+        ("regexMatch" | "mustRegexMatch", [_, _]) => value_first("regexMatch"),
+        ("dict", pairs) if count.is_multiple_of(2) => pairs
+            .chunks(2)
+            .map(|pair| match pair {
+                [name, value] => match literal_text(name) {
+                    Some(name) => Ok((name, value.clone())),
+                    None => Err("a map whose names are values".to_owned()),
+                },
+                _ => Err("a map without a value".to_owned()),
+            })
+            .collect::<Result<_, _>>()
+            .map(Form::Dict),
+        ("list" | "tuple", items) => Ok(Form::List(items.to_vec())),
+        ("printf", [Form::Literal(format), values @ ..]) => formatted(format, values),
+        _ => Err(format!("`{name}` has no counterpart, or not with these arguments")),
+    }
+}
+
+fn is_literal(form: &Form) -> bool {
+    literal_text(form).is_some()
+}
+
+/// The text of a string literal, or of a whole number that can be an index.
+fn literal_text(form: &Form) -> Option<String> {
+    match form {
+        Form::Literal(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(text.clone()),
+        Form::Literal(text) if text.starts_with('"') => {
+            crate::json::Json::parse(text.as_bytes(), Default::default()).ok()?.as_str().map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// `printf` with plain verbs for text.
+fn formatted(format: &str, values: &[Form]) -> Result<Form, Reason> {
+    let unsupported = || "`printf` with more than %s and %v has no counterpart".to_owned();
+    let format = literal_text(&Form::Literal(format.to_owned())).ok_or_else(unsupported)?;
+    let mut pieces = Vec::new();
+    let mut values = values.iter();
+    for (index, part) in format.split('%').enumerate() {
+        let rest = if index == 0 {
+            part
+        } else {
+            let rest = part.strip_prefix(['s', 'v']).ok_or_else(unsupported)?;
+            pieces.push(values.next().cloned().ok_or_else(unsupported)?);
+            rest
+        };
+        if !rest.is_empty() {
+            pieces.push(Form::Literal(quoted(rest)));
+        }
+    }
+    match values.next() {
+        None => Ok(Form::Format(pieces)),
+        Some(_) => Err(unsupported()),
+    }
+}
+
+/// A Handlebars template without the members of its outermost object that are registered claims, `aud` aside.
+fn without_registered(template: &str) -> String {
+    let mut outline = Outline::default();
+    let mut kept = String::with_capacity(template.len());
+    // Where the member that is being read began in `kept`, behind its comma.
+    let mut member_start = 0;
+    let mut is_dropped = false;
+    let mut blocks = 0usize;
+    let mut rest = template;
+    while let Some(first) = rest.chars().next() {
+        if let Some(end) = rest.starts_with("{{").then(|| rest.find("}}")).flatten() {
+            let (tag, after) = rest.split_at(end + 2);
+            blocks = match tag.as_bytes().get(2) {
+                Some(b'#') => blocks + 1,
+                Some(b'/') => blocks.saturating_sub(1),
+                _ => blocks,
+            };
+            kept.push_str(tag);
+            rest = after;
+            continue;
+        }
+        let ends_member = blocks == 0 && !outline.is_in_string() && outline.depth() == 1 && matches!(first, ',' | '}');
+        if ends_member && is_dropped {
+            kept.truncate(member_start);
+            is_dropped = false;
+            if first == '}' {
+                let end = kept.trim_end().trim_end_matches(',').len();
+                kept.truncate(end);
+                kept.push(' ');
+            }
+        }
+        let mut buffer = [0; 4];
+        let before = outline.names().len();
+        outline.read(first.encode_utf8(&mut buffer));
+        if blocks == 0
+            && let Some(name) = outline.names().get(before)
+        {
+            is_dropped = RegisteredClaim::of(name).is_some_and(|claim| claim != RegisteredClaim::Audience);
+        }
+        let was_dropped_by_comma = ends_member && first == ',' && kept.len() == member_start;
+        if !was_dropped_by_comma {
+            kept.push(first);
+        }
+        if (ends_member && first == ',') || (outline.depth() == 1 && first == '{') {
+            member_start = kept.len();
+        }
+        rest = &rest[first.len_utf8()..];
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn becomes(go: &str, expected: &str) {
+        let conversion = GoTemplate::parse("t", go).unwrap().to_handlebars();
+        assert_eq!(conversion.handlebars.as_deref(), Some(expected), "{:#?}", conversion.remarks);
+    }
+
+    #[test]
+    fn paths_are_written_as_a_person_would() {
+        becomes(r#"{"a": "{{ print .Extra.a }}"}"#, r#"{"a": "{{Extra.a}}"}"#);
+        becomes(r#"{"session": {{ .Extra | toJson }}}"#, r#"{"session": {{Extra}}}"#);
+        becomes(r#"{"s": {{ print .Extra.id | toJson }} }"#, r#"{"s": "{{Extra.id}}" }"#);
+        becomes(r#"{"n": {{ print .Extra.n }}}"#, r#"{"n": {{Extra.n}}}"#);
+        becomes(r#"{"r": "{{ index .Extra "a/b" }}"}"#, r#"{"r": "{{Extra.[a/b]}}"}"#);
+        becomes(
+            r#"{"g": "x:{{ printIndex .MatchContext.RegexpCaptureGroups 1 }}"}"#,
+            r#"{"g": "x:{{MatchContext.RegexpCaptureGroups.1}}"}"#,
+        );
+        becomes(r#"{"h": "{{ .MatchContext.Header.Get "x-foo" }}"}"#, r#"{"h": "{{MatchContext.Header.[X-Foo].0}}"}"#);
+        becomes("{{ .Extra | toJson }}", "{{Extra}}");
+    }
+
+    #[test]
+    fn blocks_and_functions_are_written_as_a_person_would() {
+        becomes(
+            r#"{"a": 1{{ if .Extra.b }}, "b": "{{ .Extra.b }}"{{ else if .Extra.c }}, "c": 1{{ end }}}"#,
+            r#"{"a": 1{{#if Extra.b}}, "b": "{{Extra.b}}"{{else if Extra.c}}, "c": 1{{/if}}}"#,
+        );
+        becomes(
+            r#"{"r": [{{ range $i, $r := .Extra.roles }}{{ if $i }}, {{ end }}{{ toJson $r }}{{ end }}]}"#,
+            r#"{"r": [{{#each Extra.roles as |r i|}}{{r}}{{/each}}]}"#,
+        );
+        becomes(
+            r#"{{ $t := .Extra.traits }}{"m": "{{ $t.mail | lower }}"}"#,
+            r#"{{#let t=Extra.traits}}{"m": "{{lower t.mail}}"}{{/let}}"#,
+        );
+        becomes(
+            r#"{"n": "{{ default "x" .Extra.n }}", "j": "{{ .Extra.l | join "," }}"}"#,
+            r#"{"n": "{{#if Extra.n}}{{Extra.n}}{{else}}x{{/if}}", "j": "{{join Extra.l ","}}"}"#,
+        );
+        becomes(
+            r#"{"a": {{ dict "k" .Extra.a "l" (list 1 .Subject) | toJson }}, "f": "{{ printf "%s/%v" .Subject .Extra.b }}"}"#,
+            r#"{"a": { "k": {{Extra.a}}, "l": [1, {{Subject}}] }, "f": "{{Subject}}/{{Extra.b}}"}"#,
+        );
+        becomes(
+            r#"{"w": {{ with .Extra.a }}{"x": {{ .b | toJson }}}{{ else }}null{{ end }}}"#,
+            r#"{"w": {{#with Extra.a}}{"x": {{this.b}}}{{else}}null{{/with}}}"#,
+        );
+    }
+
+    #[test]
+    fn registered_claims_are_left_out_with_their_commas() {
+        becomes(r#"{"sub": "{{ print .Subject }}", "a": "x,}{\"", "exp": 1}"#, r#"{ "a": "x,}{\"" }"#);
+        becomes(r#"{"sub": "{{ .Subject }}"}"#, "{ }");
+        becomes(r#"{"a": {"sub": 1}, "aud": ["x"], "iss": [1, {"b": 2}]}"#, r#"{"a": {"sub": 1}, "aud": ["x"] }"#);
+    }
+
+    #[test]
+    fn what_has_no_counterpart_is_named_with_its_line() {
+        for (go, reason) in [
+            ("{\"a\":\n \"{{ .MatchContext.URL.String }}\"}", "a method of the URL"),
+            ("{\"a\":\n {{ now | date \"2006\" | toJson }}}", "has no counterpart"),
+            ("{\"a\":\n {{ .Nope | toJson }}}", "a field that the session does not have"),
+            ("{\"a\":\n \"{{ .Extra | toJson }}\"}", "JSON inside quotes"),
+        ] {
+            let conversion = GoTemplate::parse("t", go).unwrap().to_handlebars();
+            assert_eq!(conversion.handlebars, None, "{go}");
+            let last = conversion.remarks.iter().find(|remark| remark.kind == RemarkKind::Unconvertible).unwrap();
+            assert!(last.line == 2 && last.message.contains(reason), "{last:?}");
+        }
+    }
+
+    #[test]
+    fn traps_are_named() {
+        let conversion = GoTemplate::parse("t", "{\n\"sub\": \"{{ .Extra.a }}\"}").unwrap().to_handlebars();
+        let traps: Vec<_> = conversion.remarks.iter().filter(|remark| remark.kind == RemarkKind::Trap).collect();
+        for part in ["<no value>", "1.7e+09", "ends the string", "sets `sub`"] {
+            assert!(traps.iter().any(|trap| trap.message.contains(part)), "{part}: {traps:#?}");
+        }
+        assert_eq!(traps[0].line, 2);
+    }
+}
