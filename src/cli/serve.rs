@@ -98,11 +98,10 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
 }
 
 fn summarise(mint: &Mint, config: &Config) -> String {
-    let mut lines =
-        vec![match config.go_templates.is_empty() {
-            true => format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display()),
-            false => format!("ok: {} profile(s)", mint.profiles().count()),
-        }];
+    let mut lines = vec![match config.go_templates.is_empty() {
+        true => format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display()),
+        false => format!("ok: {} profile(s)", mint.profiles().count()),
+    }];
     for profile in mint.profiles() {
         let spec = profile.spec();
         let now = SystemClock.now();

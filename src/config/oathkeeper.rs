@@ -169,7 +169,9 @@ impl Reader<'_> {
             .iter()
             .find(|(name, _)| name == "MUTATORS_ID_TOKEN_ENABLED")
             .map(|(_, value)| value == "true")
-            .unwrap_or_else(|| mutator.and_then(|node| node.entry("enabled")).is_some_and(|entry| is_true(&entry.value)));
+            .unwrap_or_else(|| {
+                mutator.and_then(|node| node.entry("enabled")).is_some_and(|entry| is_true(&entry.value))
+            });
         if !is_enabled {
             let place = mutator.map_or(Place::Nowhere, |node| node.place.clone());
             let expected = "`true`, because Oathkeeper runs no id_token mutator otherwise";
@@ -183,9 +185,11 @@ impl Reader<'_> {
         if is_complete {
             profiles.extend(self.profile(None, &[&global], false));
         } else {
-            self.warnings.push("mutators.id_token.config has no issuer_url or no jwks_url: there is no profile \
+            self.warnings.push(
+                "mutators.id_token.config has no issuer_url or no jwks_url: there is no profile \
                                 id_token, only those of rules"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         self.rules(&root, environment, &global, &mut profiles);
         if profiles.is_empty() && self.faults.is_empty() {
@@ -259,7 +263,9 @@ impl Reader<'_> {
         let (source, name) = match url.split_once("://") {
             None => (RuleSource::File(url), url.to_owned()),
             Some(("file", file)) => (RuleSource::File(file), file.to_owned()),
-            Some(("http" | "https", _)) => (RuleSource::Url(url), url.split(['?', '#']).next().unwrap_or(url).to_owned()),
+            Some(("http" | "https", _)) => {
+                (RuleSource::Url(url), url.split(['?', '#']).next().unwrap_or(url).to_owned())
+            }
             Some(("inline", data)) => {
                 let data = data.strip_prefix("base64://").unwrap_or(data);
                 return match STANDARD.decode(data).or_else(|_| STANDARD_NO_PAD.decode(data)) {
@@ -313,7 +319,8 @@ impl Reader<'_> {
             return;
         };
         if id_tokens.len() > 1 {
-            self.warnings.push(format!("rule {id} has several id_token mutators; the last one's token is what arrives"));
+            self.warnings
+                .push(format!("rule {id} has several id_token mutators; the last one's token is what arrives"));
         }
         let Some(name) = profile_name(id) else {
             self.faults.add(format!("{path}.id"), "an id with a letter or digit", "another one", &rule.place);
@@ -329,7 +336,8 @@ impl Reader<'_> {
         }
         let allow_empty_subject = list(rule, "authenticators").iter().any(|one| handler(one) == Some("noop"));
         if allow_empty_subject {
-            self.warnings.push(format!("rule {id} lets nobody in particular in (noop): its tokens may have an empty sub"));
+            self.warnings
+                .push(format!("rule {id} lets nobody in particular in (noop): its tokens may have an empty sub"));
         }
         let own = Settings {
             document: Arc::from(document),

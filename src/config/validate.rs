@@ -47,17 +47,16 @@ pub(super) fn config(
         faults,
         text_as(|text| is_base_url(text).then(|| text.trim_end_matches('/').to_owned())),
     );
-    let config =
-        Config {
-            serve: serve?,
-            limits: limits?,
-            templates: templates?,
-            go_templates: BTreeMap::new(),
-            profiles,
-            callers,
-            log: log?,
-            public_url,
-        };
+    let config = Config {
+        serve: serve?,
+        limits: limits?,
+        templates: templates?,
+        go_templates: BTreeMap::new(),
+        profiles,
+        callers,
+        log: log?,
+        public_url,
+    };
     warn(&config, warnings);
     Some(config)
 }

@@ -129,3 +129,71 @@ fn check_reads_an_oathkeeper_configuration_too() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("the function `env` is refused"), "{}", stderr(&output));
 }
+
+/// A configuration with templates of several kinds, one of which has no counterpart.
+fn mixed(folder: &Folder) {
+    let rules = r#"
+- id: people
+  mutators:
+    - handler: id_token
+      config:
+        claims: |
+          {
+            "sub": "{{ print .Subject }}",
+            "mail": "{{ print .Extra.identity.traits.mail }}",
+            "roles": [{{ range $i, $r := .Extra.roles }}{{ if $i }},{{ end }}{{ $r | toJson }}{{ end }}]
+          }
+- id: clock
+  mutators:
+    - handler: id_token
+      config: { claims: '{"at": {{ now | unixEpoch | toJson }}}' }
+- id: broken
+  mutators:
+    - handler: id_token
+      config: { claims: '{"at": {{ nope }}}' }
+"#;
+    folder.write("rules.yml", rules);
+    let config = quickstart(folder) + "access_rules:\n  repositories: [\"file://rules.yml\"]\n";
+    folder.write("oathkeeper.yml", &config);
+}
+
+#[test]
+fn an_imported_configuration_is_readable_checked_and_serves_the_same_claims() {
+    let folder = folder();
+    mixed(&folder);
+    let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("/hydrate/people"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("profile broken is left out"), "{}", stderr(&output));
+    let read = |name: &str| fs::read_to_string(folder.path().join("new").join(name)).unwrap();
+    assert_eq!(read("templates/id_token/claims.hbs"), "{\n  \"session\": {{Extra}}\n}\n");
+    assert_eq!(
+        read("templates/people/claims.hbs"),
+        "{\n  \"mail\": \"{{Extra.identity.traits.mail}}\",\n  \"roles\": [{{#each Extra.roles as |r i|}}{{r}}{{/each}}]\n}\n"
+    );
+    assert!(read("templates/clock/claims.gotmpl").contains("unixEpoch"));
+    assert!(read("templates/people/imported.claims.json").contains("\"mail\""));
+    let report = read("REPORT.md");
+    for part in ["line 8", "ends the string", "`now` has no counterpart", "sets `sub`", "Oathkeeper makes no token"] {
+        assert!(report.contains(part), "{part} not in\n{report}");
+    }
+    let output = claimsmith(folder.path(), &["check", "--config", "new/claimsmith.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("new or empty folder"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_report_is_there_for_programs_too() {
+    let folder = folder();
+    mixed(&folder);
+    let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new", "--json"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let profiles = report["profiles"].as_array().unwrap();
+    let of = |name: &str| profiles.iter().find(|profile| profile["name"] == name).unwrap();
+    assert_eq!(of("id_token")["compared"]["different"], 0);
+    assert_eq!(of("clock")["template"], "claims.gotmpl");
+    assert_eq!(of("clock")["not_convertible"].as_array().unwrap().len(), 1);
+    assert!(of("people")["differences"].as_array().unwrap().iter().any(|one| one["what"].as_str().is_some()));
+}

@@ -40,22 +40,29 @@ pub(super) fn oathkeeper(file: &Path, out: &Path, as_json: bool) -> Result<(), F
     let refused = |faults: Vec<String>| {
         Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
     };
-    let config = oathkeeper::read(file, &environment).map_err(refused)?;
+    let mut config = oathkeeper::read(file, &environment).map_err(refused)?;
     let mut imported = Vec::new();
-    let mut faults = Vec::new();
+    let mut left_out = Vec::new();
     for profile in &config.profiles {
         match import(profile) {
             Ok(one) => imported.push(one),
-            Err(message) => faults.push(message),
+            Err(message) => left_out.push((profile.name.to_string(), message)),
         }
     }
-    if !faults.is_empty() {
-        return Err(refused(faults));
+    if imported.is_empty() {
+        return Err(refused(left_out.into_iter().map(|(_, message)| message).collect()));
     }
+    // Oathkeeper answers such a rule's requests with 500, so nothing that works is lost.
+    config.warnings.extend(
+        left_out
+            .iter()
+            .map(|(name, message)| format!("profile {name} is left out, its template is refused: {message}")),
+    );
     write(&config, &imported, file, out)?;
     if as_json {
         return output::line(&report::json(&config, &imported));
     }
+    config.warnings.iter().for_each(|warning| output::note(&format!("note: {warning}")));
     output::line(&report::summary(&imported, out))?;
     output::line(&report::oathkeeper_change(&imported))
 }

@@ -21,6 +21,9 @@ const MOST_SESSIONS: usize = 600;
 /// Times at which a template that reads no clock says the same.
 const TIMES: [i64; 2] = [1_700_000_000, 1_800_000_000];
 
+/// The difference that an operator has to look at.
+pub(super) const LENIENT: &str = "Oathkeeper makes no token, the import makes one";
+
 /// What came out.
 pub(super) struct Proof {
     /// How many sessions were tried.
@@ -43,7 +46,12 @@ pub(super) struct Difference {
 }
 
 impl Proof {
-    pub(super) fn of(original: &ClaimTemplate, converted: &ClaimTemplate, paths: &[Vec<String>], profile: &str) -> Self {
+    pub(super) fn of(
+        original: &ClaimTemplate,
+        converted: &ClaimTemplate,
+        paths: &[Vec<String>],
+        profile: &str,
+    ) -> Self {
         let mut proof = Self { tried: 0, same: 0, refused: 0, differences: Vec::new(), case: None };
         // How the value is made tells more than in which path it stands, so one example of each is enough.
         let mut seen: BTreeMap<(String, bool), usize> = BTreeMap::new();
@@ -68,7 +76,7 @@ impl Proof {
                     proof.refused += 1;
                     continue;
                 }
-                (None, Some(_)) => "Oathkeeper makes no token, the import makes one".to_owned(),
+                (None, Some(_)) => LENIENT.to_owned(),
                 (Some(_), None) => "Oathkeeper makes a token, the import makes none".to_owned(),
             };
             let key = (trial.kind.clone(), before.is_some());

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Imported;
+use super::proof::LENIENT;
 use crate::config::OathkeeperConfig;
 use crate::templates::Syntax;
 use crate::templates::go::RemarkKind;
@@ -59,6 +60,12 @@ pub(super) fn markdown(config: &OathkeeperConfig, imported: &[Imported<'_>], fil
                 count => format!(" ({} sessions of this kind)", count),
             };
             out.push_str(&format!("- {}{more}: {}\n", difference.session, difference.what.replace('\n', " ")));
+        }
+        if proof.differences.iter().any(|difference| difference.what == LENIENT) {
+            out.push_str(
+                "\nWhere Oathkeeper makes no token and the import makes one, a value is missing that the template reads. If a \
+                 token without it would be wrong, write `{{required Extra.…}}` there, or `missing: error` in the profile.\n",
+            );
         }
         if proof.case.is_some() {
             out.push_str("\nA session that both agree on is recorded beside the template.\n");

@@ -508,9 +508,11 @@ fn argument(form: &Form) -> Result<String, Reason> {
         Form::Call(text) | Form::Test(text) => Ok(format!("({text})")),
         Form::Print(inner) => argument(inner),
         Form::Encoded(_) => Err("JSON text that is worked on further has no counterpart".to_owned()),
-        Form::Default(..) => Err("`default` and `coalesce` inside an expression: Go's pass over empty text, 0 and false, \
+        Form::Default(..) => {
+            Err("`default` and `coalesce` inside an expression: Go's pass over empty text, 0 and false, \
                                   ours over null alone"
-            .to_owned()),
+                .to_owned())
+        }
         Form::Dict(_) | Form::List(_) => Err("a map or list that is worked on further has no counterpart".to_owned()),
         Form::Format(_) => Err("formatted text that is worked on further has no counterpart".to_owned()),
     }
@@ -578,7 +580,8 @@ fn call(name: &str, arguments: Vec<Form>) -> Result<Form, Reason> {
         }
         Ok(Form::Call(format!("{helper} {}", texts.join(" "))))
     };
-    let as_written = |helper: &str| -> Result<Form, Reason> { Ok(Form::Call(format!("{helper} {}", texts()?.join(" ")))) };
+    let as_written =
+        |helper: &str| -> Result<Form, Reason> { Ok(Form::Call(format!("{helper} {}", texts()?.join(" ")))) };
     match (name, arguments.as_slice()) {
         ("print", [value]) => Ok(Form::Print(Box::new(value.clone()))),
         ("toJson" | "mustToJson" | "toRawJson" | "mustToRawJson" | "toPrettyJson", [value]) => {
