@@ -41,6 +41,7 @@ error_codes! {
     ClaimsInvalid = "claims.invalid", "The rendered claims are not JSON, or hold a claim of a wrong type.";
     ClaimsNotAnObject = "claims.not_an_object", "The rendered claims are JSON, but not an object.";
     ClaimsRegistered = "claims.registered", "The template sets a claim that claimsmith sets itself.";
+    ClaimsSchema = "claims.schema", "The claims do not fit the JSON Schema beside their template.";
     ConfigInvalid = "config.invalid", "The configuration does not say what it must, or says what it may not.";
     Internal = "internal", "A fault of claimsmith itself; the log has more.";
     KeySetInvalid = "keys.invalid", "The JWK Set cannot be used.";

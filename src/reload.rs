@@ -73,7 +73,7 @@ fn read_parts(config: &Config) -> (GenerationParts, Vec<BuildFault>) {
         (parts.templates, parts.partials) = read_templates(&config.templates, &mut faults);
     }
     for (name, text) in &config.go_templates {
-        let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), cases: Vec::new() };
+        let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), schema: None, cases: Vec::new() };
         parts.templates.insert(name.clone(), files);
     }
     (parts, faults)
@@ -93,7 +93,9 @@ fn read_templates(folder: &Path, faults: &mut Vec<BuildFault>) -> (BTreeMap<Stri
             && let Some((syntax, text)) = read_template(&path, faults)
         {
             let cases = read_cases(&path, faults);
-            templates.insert(name, TemplateFiles { syntax, text, cases });
+            let schema = path.join("claims.schema.json");
+            let schema = schema.exists().then(|| read_text(&schema, faults)).flatten();
+            templates.insert(name, TemplateFiles { syntax, text, schema, cases });
         }
     }
     (templates, partials)
@@ -183,6 +185,7 @@ fn spec(name: &str, profile: &Profile) -> ProfileSpec {
         subject: profile.subject.clone(),
         allow_empty_subject: profile.allow_empty_subject,
         registered_claims: profile.registered_claims,
+        validate: profile.validate,
     }
 }
 

@@ -41,7 +41,10 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         parts.key_sets.insert(profile.key_set.clone(), key.to_set().as_bytes().to_vec().into());
     }
     let text = TemplateText { name: "templates/session/claims.hbs".to_owned(), text: TEMPLATE.to_owned() };
-    parts.templates.insert("session".to_owned(), TemplateFiles { syntax: Syntax::Handlebars, text, cases: Vec::new() });
+    parts.templates.insert(
+        "session".to_owned(),
+        TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() },
+    );
     let (mint, _) = Mint::build(&parts, SystemClock.now()).context("the demo's own generation")?;
     crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
 

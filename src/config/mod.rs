@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use crate::claims::RegisteredInTemplate;
 use crate::keys::SignatureAlg;
-use crate::mint::Placement;
+use crate::mint::{Placement, Validate};
 use crate::session::SessionPath;
 use crate::templates::{Missing, TemplateText};
 use crate::time::Ttl;
@@ -152,6 +152,8 @@ pub struct Profile {
     pub allow_empty_subject: bool,
     /// What happens to a registered claim that the template sets.
     pub registered_claims: RegisteredInTemplate,
+    /// When claims are held against the schema beside the template.
+    pub validate: Validate,
 }
 
 /// Where a JWK Set comes from.

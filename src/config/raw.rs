@@ -336,6 +336,15 @@ pub(super) static PROFILE: Section = section(&[
         Presence::Default("refuse"),
         &["override"],
     ),
+    field(
+        "validate",
+        "Validate",
+        "When claims are held against claims.schema.json beside the template: with its recorded cases at every start, or \
+         before every signature too.",
+        Kind::Choice(&["recorded", "always"]),
+        Presence::Default("recorded"),
+        &["always"],
+    ),
 ]);
 
 pub(super) static PLACEMENT: Section = Section {

@@ -82,6 +82,7 @@ fn the_least_configuration_has_every_default() {
         subject: SessionPath::subject(),
         allow_empty_subject: false,
         registered_claims: RegisteredInTemplate::Refuse,
+        validate: Validate::Recorded,
     };
     assert_eq!(profile(&config), &expected);
 }

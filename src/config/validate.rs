@@ -17,7 +17,7 @@ use super::{
 };
 use crate::claims::RegisteredInTemplate;
 use crate::keys::SignatureAlg;
-use crate::mint::Placement;
+use crate::mint::{Placement, Validate};
 use crate::secret::Secret;
 use crate::session::SessionPath;
 use crate::templates::Missing;
@@ -200,11 +200,11 @@ fn profiles(
             faults.add(path.clone(), raw::PROFILE_NAME.expected, "another one", &entry.place);
         }
         let mapping = Mapping::open(Some(&entry.value), path, entry.place.clone(), &raw::PROFILE, faults);
-        if let (Some(profile), Some(name)) = (profile(&mapping, &entry.key, base_dir, faults), name) {
-            if profiles.insert(name, profile).is_some() {
-                let expected = "a name that no profile of the Oathkeeper configuration has";
-                faults.add(joined("profiles", &entry.key), expected, "one that has it", &entry.place);
-            }
+        if let (Some(profile), Some(name)) = (profile(&mapping, &entry.key, base_dir, faults), name)
+            && profiles.insert(name, profile).is_some()
+        {
+            let expected = "a name that no profile of the Oathkeeper configuration has";
+            faults.add(joined("profiles", &entry.key), expected, "one that has it", &entry.place);
         }
     }
     profiles
@@ -257,6 +257,15 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
             _ => None,
         }),
     );
+    let validate = profile.value(
+        "validate",
+        faults,
+        choice(|word| match word {
+            "always" => Some(Validate::Always),
+            "recorded" => Some(Validate::Recorded),
+            _ => None,
+        }),
+    );
     if let Some(Placement::Extra(member)) = &placement {
         let expiry = match &expires_with {
             Some(ExpiresWith::Path { path, .. }) => Some(path),
@@ -283,6 +292,7 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
         subject: subject?,
         allow_empty_subject: allow_empty_subject?,
         registered_claims: registered_claims?,
+        validate: validate?,
     })
 }
 

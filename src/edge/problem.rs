@@ -66,7 +66,8 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::ClaimsDuplicateMember
         | ErrorCode::ClaimsInvalid
         | ErrorCode::ClaimsNotAnObject
-        | ErrorCode::ClaimsRegistered => (StatusCode::UNPROCESSABLE_ENTITY, "The claims are not fit to be signed"),
+        | ErrorCode::ClaimsRegistered
+        | ErrorCode::ClaimsSchema => (StatusCode::UNPROCESSABLE_ENTITY, "The claims are not fit to be signed"),
         ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No key may sign now"),
         ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "There is no such profile"),
         ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "The body is incomplete"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Mint, Profile, ProfileSpec};
+use super::{ClaimsSchema, Mint, Profile, ProfileSpec, Validate};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
 use crate::keys::KeySet;
@@ -34,6 +34,8 @@ pub struct TemplateFiles {
     pub syntax: Syntax,
     /// Its text.
     pub text: TemplateText,
+    /// The JSON Schema of its claims.
+    pub schema: Option<TemplateText>,
     /// Its recorded cases.
     pub cases: Vec<RecordedCase>,
 }
@@ -125,13 +127,30 @@ impl Mint {
                 }
             };
             if spec.registered_claims == RegisteredInTemplate::Override
-                && let Some(template) = &template
+                && let Some((template, _)) = &template
                 && let claims = template.registered_claims()
                 && !claims.is_empty()
             {
                 let names: Vec<_> = claims.iter().map(|claim| claim.name()).collect();
                 notes.push(format!("{part}: its template sets {}, which is overridden", names.join(" and ")));
             }
+            let (template, schema) = match template {
+                Some((template, schema)) => (Some(template), schema),
+                None => (None, None),
+            };
+            if spec.validate == Validate::Always
+                && let Some(files) = parts.templates.get(&spec.template)
+                && files.schema.is_none()
+            {
+                faults.push(BuildFault {
+                    code: ErrorCode::ConfigInvalid,
+                    part: part.clone(),
+                    message:
+                        "expected claims.schema.json beside its template, because of `validate: always`; found none"
+                            .to_owned(),
+                });
+            }
+            let schema = schema.filter(|_| spec.validate == Validate::Always).map(Arc::new);
             let Some(keys) = key_sets.get(&spec.key_set) else { continue };
             if let Some(alg) = spec.alg
                 && !keys.signing_keys().any(|key| key.alg() == alg)
@@ -144,7 +163,10 @@ impl Mint {
                 continue;
             }
             if let Some(template) = template {
-                profiles.insert(spec.name.clone(), Profile { spec: spec.clone(), keys: Arc::clone(keys), template });
+                profiles.insert(
+                    spec.name.clone(),
+                    Profile { spec: spec.clone(), keys: Arc::clone(keys), template, schema },
+                );
             }
         }
 
@@ -162,7 +184,7 @@ fn prove_template(
     spec: &ProfileSpec,
     now: Timestamp,
     faults: &mut Vec<BuildFault>,
-) -> Option<ClaimTemplate> {
+) -> Option<(ClaimTemplate, Option<ClaimsSchema>)> {
     let options = CompileOptions { missing: spec.missing, audience_configured: spec.audience.is_some() };
     let part = format!("template {}", spec.template);
     let template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
@@ -177,10 +199,26 @@ fn prove_template(
         }
     };
     let before = faults.len();
+    let schema = files.schema.as_ref().and_then(|schema| match ClaimsSchema::parse(&schema.text) {
+        Ok(parsed) => Some(parsed),
+        Err(message) => {
+            let message = format!("{}: {message}", schema.name);
+            faults.push(BuildFault { code: ErrorCode::ClaimsSchema, part: part.clone(), message });
+            None
+        }
+    });
     for case in &files.cases {
-        if let Err(fault) = case.run(&template, &spec.name, now, &parts.limits) {
-            faults.push(BuildFault { code: fault.code, part: part.clone(), message: fault.to_string() });
+        match case.run(&template, &spec.name, spec.registered_claims, now, &parts.limits) {
+            Err(fault) => {
+                faults.push(BuildFault { code: fault.code, part: part.clone(), message: fault.to_string() });
+            }
+            Ok(claims) => {
+                if let Some(Err(error)) = schema.as_ref().map(|schema| schema.check(&claims)) {
+                    let message = format!("{}: {error}", case.name);
+                    faults.push(BuildFault { code: error.code(), part: part.clone(), message });
+                }
+            }
         }
     }
-    (faults.len() == before).then_some(template)
+    (faults.len() == before).then_some((template, schema))
 }

@@ -4,8 +4,10 @@
 //! whatever wire, ends here; the only place where templates and keys meet.
 
 mod build;
+mod schema;
 
 pub use build::{BuildError, BuildFault, GenerationParts, TemplateFiles};
+pub use schema::{ClaimsSchema, SchemaError};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,6 +52,18 @@ pub struct ProfileSpec {
     pub allow_empty_subject: bool,
     /// What happens to a registered claim that the template sets.
     pub registered_claims: RegisteredInTemplate,
+    /// When claims are held against the schema beside the template.
+    pub validate: Validate,
+}
+
+/// When claims are held against the schema beside their template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validate {
+    /// At every issue, and where [`Validate::Recorded`] does.
+    Always,
+    /// With the recorded cases, when a generation is built.
+    #[default]
+    Recorded,
 }
 
 /// Where the token goes in the answer of the hydrator.
@@ -72,6 +86,8 @@ pub struct Profile {
     spec: ProfileSpec,
     keys: Arc<KeySet>,
     template: ClaimTemplate,
+    /// What claims are held against at every issue.
+    schema: Option<Arc<ClaimsSchema>>,
 }
 
 impl Profile {
@@ -127,6 +143,8 @@ pub enum IssueError {
     NoSigner(NoSigner),
     /// The template refuses the session.
     Render(RenderError),
+    /// The claims do not fit their schema.
+    Schema(SchemaError),
     /// The key refuses to sign.
     Sign(SignError),
 }
@@ -140,6 +158,7 @@ impl IssueError {
             IssueError::Lifetime(error) => error.code(),
             IssueError::NoSigner(_) => ErrorCode::KeyUnavailable,
             IssueError::Render(error) => error.code(),
+            IssueError::Schema(error) => error.code(),
             IssueError::Sign(_) => ErrorCode::KeySigningFailed,
         }
     }
@@ -157,6 +176,7 @@ impl fmt::Display for IssueError {
             IssueError::Lifetime(error) => error.fmt(f),
             IssueError::NoSigner(error) => error.fmt(f),
             IssueError::Render(error) => error.fmt(f),
+            IssueError::Schema(error) => error.fmt(f),
             IssueError::Sign(error) => error.fmt(f),
         }
     }
@@ -218,7 +238,7 @@ impl Mint {
     /// What the profile's template says of `session`, and the registered claims that it set and that were taken out.
     ///
     /// # Errors
-    /// [`IssueError::Render`] and [`IssueError::Claims`].
+    /// [`IssueError::Render`], [`IssueError::Claims`] and [`IssueError::Schema`].
     pub fn claims(
         &self,
         profile: &Profile,
@@ -227,8 +247,12 @@ impl Mint {
     ) -> Result<(PrivateClaims, Vec<RegisteredClaim>), IssueError> {
         let input = RenderInput::new(session, &profile.spec.name, now);
         let text = profile.template.render(&input, &self.limits).map_err(IssueError::Render)?;
-        PrivateClaims::parse_with(&text, profile.spec.audience.as_ref(), profile.spec.registered_claims)
-            .map_err(IssueError::Claims)
+        let claims = PrivateClaims::parse_with(&text, profile.spec.audience.as_ref(), profile.spec.registered_claims)
+            .map_err(IssueError::Claims)?;
+        if let Some(schema) = &profile.schema {
+            schema.check(&claims.0).map_err(IssueError::Schema)?;
+        }
+        Ok(claims)
     }
 
     /// The public keys that verifiers of `profile` need at `now`.

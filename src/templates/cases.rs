@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{ClaimTemplate, RenderInput, RenderLimits};
+use crate::claims::{PrivateClaims, RegisteredInTemplate};
 use crate::code::ErrorCode;
 use crate::json::{Json, NumberComparison, ReadLimits};
 use crate::session::Session;
@@ -38,7 +39,8 @@ impl fmt::Display for CaseFault {
 }
 
 impl RecordedCase {
-    /// Renders the case's session and compares the claims, numbers exactly.
+    /// Renders the case's session and compares the claims, numbers exactly; registered claims of the template stand for
+    /// what `registered` says. Returns the claims.
     ///
     /// # Errors
     /// [`CaseFault`] where the session or the claims cannot be read, the template refuses, or the claims differ.
@@ -46,9 +48,10 @@ impl RecordedCase {
         &self,
         template: &ClaimTemplate,
         profile: &str,
+        registered: RegisteredInTemplate,
         now: Timestamp,
         limits: &RenderLimits,
-    ) -> Result<(), CaseFault> {
+    ) -> Result<PrivateClaims, CaseFault> {
         let fault = |code, message: String| CaseFault { code, case: self.name.clone(), message };
         let session = Session::parse(&self.session, ReadLimits::default())
             .map_err(|error| fault(error.code(), error.to_string()))?;
@@ -57,11 +60,11 @@ impl RecordedCase {
         })?;
         let input = RenderInput::new(&session, profile, now);
         let rendered = template.render(&input, limits).map_err(|error| fault(error.code(), error.to_string()))?;
-        let found = Json::parse(rendered.as_bytes(), ReadLimits { depth: 1024 })
-            .map_err(|error| fault(ErrorCode::ClaimsInvalid, format!("the rendered claims are not JSON: {error}")))?;
-        let differences = differences(&expected, &found, NumberComparison::Exact);
+        let (found, _) = PrivateClaims::parse_with(&rendered, None, registered)
+            .map_err(|error| fault(error.code(), error.to_string()))?;
+        let differences = differences(&expected, &found.to_json(), NumberComparison::Exact);
         if differences.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         Err(fault(
             ErrorCode::TemplateRecordedCase,

@@ -55,6 +55,22 @@ fn check_names_every_fault_at_once() {
 }
 
 #[test]
+fn recorded_claims_that_do_not_fit_their_schema_stop_the_start() {
+    let folder = working();
+    folder.write("templates/p/claims.schema.json", r#"{"properties": {"name": {"type": "string"}}}"#);
+    assert_eq!(claimsmith(folder.path(), &["check"]).status.code(), Some(0));
+    folder.write("templates/p/claims.schema.json", r#"{"properties": {"name": {"type": "number"}}}"#);
+    let output = claimsmith(folder.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    for part in ["one.session.json", "at /properties/name/type"] {
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    folder.write("templates/p/claims.schema.json", "{");
+    let output = claimsmith(folder.path(), &["check"]);
+    assert!(stderr(&output).contains("claims.schema.json: expected JSON"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_case_that_comes_out_otherwise_stops_the_start() {
     let folder = working();
     folder.write("templates/p/one.claims.json", r#"{"name":"ann"}"#);

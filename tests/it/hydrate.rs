@@ -197,6 +197,22 @@ fn every_algorithm_signs_tokens_that_the_served_keys_verify() {
 }
 
 #[test]
+fn claims_are_held_against_their_schema_at_every_issue_where_the_profile_says_so() {
+    let schema = [("templates/p/claims.schema.json", r#"{"properties": {"name": {"maxLength": 3}}}"#)];
+    for (profile, status) in [("", 200), ("    validate: always", 422)] {
+        let app =
+            spawn_app(&Setup { template: "{\"name\": {{Extra.name}}}", profile, files: &schema, ..Setup::default() });
+        assert_eq!(app.hydrate(r#"{"subject":"u","extra":{"name":"zoe"}}"#).status, 200);
+        let answer = app.hydrate(r#"{"subject":"u","extra":{"name":"canary"}}"#);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        if status == 422 {
+            assert_eq!(answer.json()["type"], "claims.schema");
+            assert!(!answer.text().contains("canary"), "{}", answer.text());
+        }
+    }
+}
+
+#[test]
 fn a_token_is_issued_at_the_time_of_the_clock() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     app.clock.set(NOW + 3600);

@@ -30,6 +30,7 @@ const SEALED: &[(&str, &[&str])] = &[
     ("std::fs", &["reload", "cli"]),
     ("std::env::", &["cli"]),
     ("anyhow::", &["app", "cli"]),
+    ("jsonschema", &["mint"]),
     ("reqwest", &["cli"]),
     ("tracing", &["edge", "telemetry", "app", "cli"]),
 ];
