@@ -274,6 +274,12 @@ impl Converter<'_> {
     fn traps(&mut self, at: usize, form: &Form) {
         let source = self.source(at).to_owned();
         let mut trap = |message: &str| self.remark(at, RemarkKind::Trap, format!("`{source}`: {message}"));
+        if source.contains("quote") {
+            trap(
+                "`quote` writes control characters as JSON does not know them, and nothing for a missing value: Oathkeeper \
+                  makes no token then; here it is a string",
+            );
+        }
         let is_bare = matches!(form, Form::Path(_) | Form::Call(_));
         if is_bare {
             trap("a missing or null value becomes the text `<no value>`; here it is empty, or null without quotes");

@@ -1,6 +1,7 @@
 mod addresses;
 mod dates;
 mod encodings;
+mod imported;
 mod language;
 mod printing;
 mod regexes;
