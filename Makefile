@@ -24,6 +24,7 @@ interop: setup
 bench:
 	cargo build --release
 	cargo run --release --features bench --bin claimsmith-bench
+	cargo run --release --features bench --bin claimsmith-bench render
 
 # The sanitizer's and the coverage's compiler options are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them.
 # What a run finds and learns stays in tests/fuzz/artifacts and tests/fuzz/corpus, which are not kept in the repository.

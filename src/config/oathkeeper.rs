@@ -61,6 +61,8 @@ pub struct ClaimsText {
     pub name: String,
     /// The line of the file on which the text begins; `None` from the environment.
     pub line: Option<usize>,
+    /// Whether each of its lines is a line of the file, as in a YAML block; not where line breaks are escaped.
+    pub is_block: bool,
     /// The template.
     pub text: String,
 }
@@ -77,6 +79,8 @@ pub enum RuleSource<'s> {
 /// One mapping of settings and the document it stands in.
 struct Settings<'n> {
     document: Arc<str>,
+    /// The text of the document.
+    source: &'n str,
     path: String,
     node: Option<&'n Node>,
 }
@@ -179,13 +183,15 @@ impl Reader<'_> {
             self.faults.add("mutators.id_token.enabled", expected, "another value or none", &place);
             return Vec::new();
         }
-        let global = Settings { document, path: "mutators.id_token.config".to_owned(), node: global.as_ref() };
+        let global =
+            Settings { document, source: text, path: "mutators.id_token.config".to_owned(), node: global.as_ref() };
 
         let mut profiles = Vec::new();
         let is_complete = ["issuer_url", "jwks_url"].iter().all(|key| global.entry(key).is_some());
         if is_complete {
             profiles.extend(self.profile(None, &[&global], false));
         } else {
+            global.check(&mut self.faults);
             self.warnings.push(
                 "mutators.id_token.config has no issuer_url or no jwks_url: there is no profile \
                                 id_token, only those of rules"
@@ -234,7 +240,7 @@ impl Reader<'_> {
                 continue;
             };
             for (index, rule) in items.iter().enumerate() {
-                self.rule(&name, index, rule, global, &mut names, profiles);
+                self.rule((&name, &text), index, rule, global, &mut names, profiles);
             }
         }
     }
@@ -294,7 +300,7 @@ impl Reader<'_> {
 
     fn rule(
         &mut self,
-        document: &str,
+        (document, source): (&str, &str),
         index: usize,
         rule: &Node,
         global: &Settings<'_>,
@@ -342,6 +348,7 @@ impl Reader<'_> {
         }
         let own = Settings {
             document: Arc::from(document),
+            source,
             path: format!("{path}.mutators[{place_in_list}].config"),
             node: mutator.entry("config").map(|entry| &entry.value).filter(|node| !node.is_null()),
         };
@@ -390,7 +397,9 @@ impl Reader<'_> {
                     Place::Environment(_) | Place::Nowhere => None,
                 };
                 let name = format!("{} ({})", settings.document, joined(&settings.path, "claims"));
-                Some(ClaimsText { name, line, text: text.to_owned() })
+                let written = line.and_then(|line| settings.source.lines().nth(line.saturating_sub(1)));
+                let is_block = written.map(str::trim) == text.lines().next().map(str::trim);
+                Some(ClaimsText { name, line, is_block, text: text.to_owned() })
             }
             None if entry.value.is_null() => None,
             None => {

@@ -3,9 +3,11 @@
 //! Servers run as child processes, so that their CPU time can be read from /proc apart from the client's. Rounds are
 //! interleaved; the table shows medians, the spread, and each figure as a ratio to the echo.
 //!
-//! `claimsmith-bench [--quick]`; the product's binary must stand beside this one.
+//! `claimsmith-bench [render | --quick]`; the product's binary must stand beside this one.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod render;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -25,9 +27,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("serve-echo") => serve_echo(Path::new(&arguments[1])),
-        Some("--quick") => measure(2, Duration::from_millis(300)),
+        Some("render") => render::measure(7, Duration::from_millis(100)),
+        Some("--quick") => {
+            render::measure(2, Duration::from_millis(10));
+            measure(2, Duration::from_millis(300));
+        }
         None => measure(7, Duration::from_secs(2)),
-        Some(other) => panic!("expected --quick or nothing, found {other}"),
+        Some(other) => panic!("expected render, --quick or nothing, found {other}"),
     }
 }
 

@@ -77,9 +77,11 @@ fn import(profile: &OathkeeperProfile) -> Result<Imported<'_>, String> {
     let conversion = go.to_handlebars();
     let mut remarks = conversion.remarks;
     // Lines of the report are those of the file where the template stands in one.
-    let offset = profile.claims.as_ref().and_then(|claims| claims.line).map_or(0, |line| line.saturating_sub(1));
+    let claims = profile.claims.as_ref();
+    let offset = claims.and_then(|claims| claims.line).map_or(0, |line| line.saturating_sub(1));
+    let is_block = claims.is_none_or(|claims| claims.is_block || claims.line.is_none());
     for remark in &mut remarks {
-        remark.line += offset;
+        remark.line = offset + if is_block { remark.line } else { 1 };
     }
     let original = compile(Syntax::Go, name, text)?;
     let handlebars = conversion.handlebars.and_then(|handlebars| {

@@ -99,7 +99,9 @@ impl GoTemplate {
         let Converter { out, mut remarks, .. } = converter;
         for claim in self.registered_claims() {
             let message = format!("the template sets `{}`, which Oathkeeper overrides; it is left out", claim.name());
-            remarks.push(Remark { line: 1, kind: RemarkKind::Trap, message });
+            let at = self.text.find(&format!("\"{}\"", claim.name())).unwrap_or_default();
+            let line = self.text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+            remarks.push(Remark { line, kind: RemarkKind::Trap, message });
         }
         let handlebars = converted.is_ok().then(|| without_registered(&out));
         Conversion { handlebars, remarks }
@@ -280,8 +282,11 @@ impl Converter<'_> {
                   makes no token then; here it is a string",
             );
         }
+        // The subject is always there, and always text.
+        let is_subject = |form: &Form| matches!(form, Form::Path(path) if path.ends_with("Subject"));
+        let is_subject = is_subject(form) || matches!(form, Form::Print(inner) if is_subject(inner));
         let is_bare = matches!(form, Form::Path(_) | Form::Call(_));
-        if is_bare {
+        if is_bare && !is_subject {
             trap("a missing or null value becomes the text `<no value>`; here it is empty, or null without quotes");
         }
         if !matches!(form, Form::Path(_) | Form::Call(_) | Form::Print(_) | Form::Default(..) | Form::Format(_)) {
@@ -290,6 +295,9 @@ impl Converter<'_> {
         if self.outline.is_in_string() {
             let mut trap = |message: &str| self.remark(at, RemarkKind::Trap, format!("`{source}`: {message}"));
             trap("a value with a quote ends the string and can add claims of its own; here it stays inside");
+            if is_subject {
+                return;
+            }
             trap("a number from 1e+06 on, or below 1e-04, is written like `1.7e+09`; here it keeps its digits");
         } else {
             let mut trap = |message: &str| self.remark(at, RemarkKind::Trap, format!("`{source}`: {message}"));
