@@ -104,6 +104,8 @@ impl Mint {
             }
         }
 
+        notes.extend(ambiguous_names(&key_sets));
+
         let mut profiles = BTreeMap::new();
         let mut longest_ttl: BTreeMap<String, Ttl> = BTreeMap::new();
         for spec in &parts.profiles {
@@ -176,6 +178,25 @@ impl Mint {
             Err(BuildError { faults })
         }
     }
+}
+
+/// A note for each key id that stands for different keys in two sets: the set of all profiles can hold only one of them.
+fn ambiguous_names(key_sets: &BTreeMap<String, Arc<KeySet>>) -> Vec<String> {
+    let mut known: BTreeMap<String, (&str, String)> = BTreeMap::new();
+    let mut notes = Vec::new();
+    for (name, set) in key_sets {
+        for key in set.signing_keys().filter_map(|key| key.public()).chain(set.public_keys()) {
+            let (other, json) = known.entry(key.kid().as_str().to_owned()).or_insert_with(|| (name, key.to_json()));
+            if *other != name && *json != key.to_json() {
+                notes.push(format!(
+                    "key id `{}` stands for different keys in {other} and {name}: /.well-known/jwks.json holds the first \
+                     alone, so verifiers have to use the JWKS of their profile",
+                    key.kid()
+                ));
+            }
+        }
+    }
+    notes
 }
 
 fn prove_template(

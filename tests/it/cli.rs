@@ -71,6 +71,19 @@ fn recorded_claims_that_do_not_fit_their_schema_stop_the_start() {
 }
 
 #[test]
+fn a_key_id_of_two_different_keys_is_noted() {
+    let folder = working();
+    folder.write_key("other.json", SignatureAlg::Es256, "key-1");
+    folder.write(
+        "claimsmith.yaml",
+        "profiles: { p: { issuer: i, jwks: keys.json }, q: { issuer: i, jwks: other.json, template: p } }\n",
+    );
+    let output = claimsmith(folder.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("key id `key-1` stands for different keys"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_case_that_comes_out_otherwise_stops_the_start() {
     let folder = working();
     folder.write("templates/p/one.claims.json", r#"{"name":"ann"}"#);
