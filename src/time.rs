@@ -40,6 +40,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::from(ttl.0)))
     }
 
+    /// This time and the whole seconds of `duration` later.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+
     /// Whole seconds from `earlier` to this time; negative where this is before it.
     pub fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)

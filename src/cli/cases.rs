@@ -48,7 +48,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     };
     match attempt.claims() {
         Ok(claims) if as_json => output::line(&claims.to_string()),
-        Ok(claims) => output::line(&output::pretty(&claims)),
+        Ok(claims) => output::line(&claims.to_pretty()),
         Err((code, message)) if as_json => {
             output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
             Err(Failure::Told)

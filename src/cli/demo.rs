@@ -102,7 +102,7 @@ async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
     let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default()).context("the claims")?;
     keys::check_times(&claims, SystemClock.now(), 0).context("the token's times")?;
     say(&format!("\n== 3. Verified against {jwks_url}: {} with key {}", verified.alg(), verified.kid()))?;
-    say(&output::pretty(&claims))?;
+    say(&claims.to_pretty())?;
 
     say("\n== 4. Try it")?;
     say(&format!(

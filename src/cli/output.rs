@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::code::ErrorCode;
-use crate::json::{self, Json};
+use crate::json;
 
 /// How a command failed, and what its user is told.
 pub(super) enum Failure {
@@ -58,13 +58,6 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// `value` over several lines, two spaces a level.
-pub(super) fn pretty(value: &Json<'_>) -> String {
-    let mut out = String::new();
-    write_pretty(value, 0, &mut out);
-    out
-}
-
 /// `{"code":…,"message":…}`
 pub(super) fn error_json(code: ErrorCode, message: &str) -> String {
     let mut out = String::from("{\"code\":");
@@ -73,55 +66,4 @@ pub(super) fn error_json(code: ErrorCode, message: &str) -> String {
     json::write_string(message, &mut out);
     out.push('}');
     out
-}
-
-fn write_pretty(value: &Json<'_>, depth: usize, out: &mut String) {
-    let indent = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-    };
-    match value {
-        Json::Array(elements) if !elements.is_empty() => {
-            out.push('[');
-            for (index, element) in elements.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                indent(out, depth + 1);
-                write_pretty(element, depth + 1, out);
-            }
-            indent(out, depth);
-            out.push(']');
-        }
-        Json::Object(members) if !members.is_empty() => {
-            out.push('{');
-            for (index, (name, member)) in members.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                indent(out, depth + 1);
-                json::write_string(name, out);
-                out.push_str(": ");
-                write_pretty(member, depth + 1, out);
-            }
-            indent(out, depth);
-            out.push('}');
-        }
-        scalar => scalar.write(out),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::json::ReadLimits;
-
-    #[test]
-    fn pretty_text_is_the_same_json() {
-        let text = br#"{"a":[1,{"b":[]}],"c":{},"d":2.0}"#;
-        let value = Json::parse(text, ReadLimits::default()).unwrap();
-        let pretty = pretty(&value);
-        assert_eq!(Json::parse(pretty.as_bytes(), ReadLimits::default()).unwrap(), value);
-        assert!(pretty.starts_with("{\n  \"a\": [\n    1,\n"), "{pretty}");
-    }
 }

@@ -49,7 +49,7 @@ pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
         ));
     }
     output::note(&format!("verified: {} with key {}", verified.alg(), verified.kid()));
-    output::line(&output::pretty(&claims))
+    output::line(&claims.to_pretty())
 }
 
 /// Whether the claim `name` is, or as an array holds, `expected`.

@@ -16,9 +16,11 @@
 //! ```
 
 mod read;
+mod write;
 
 pub(crate) use read::Reader;
 pub use read::{JsonError, JsonFault, ReadLimits};
+pub use write::{write_escaped, write_string};
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -114,39 +116,6 @@ impl<'a> Json<'a> {
                     .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()))
                     .collect(),
             }),
-        }
-    }
-
-    /// Appends the compact JSON text of this value.
-    pub fn write(&self, out: &mut String) {
-        match self {
-            Json::Null => out.push_str("null"),
-            Json::Bool(true) => out.push_str("true"),
-            Json::Bool(false) => out.push_str("false"),
-            Json::Number(number) => out.push_str(number.token()),
-            Json::String(text) => write_string(text, out),
-            Json::Array(elements) => {
-                out.push('[');
-                for (index, element) in elements.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    element.write(out);
-                }
-                out.push(']');
-            }
-            Json::Object(object) => {
-                out.push('{');
-                for (index, (name, value)) in object.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    write_string(name, out);
-                    out.push(':');
-                    value.write(out);
-                }
-                out.push('}');
-            }
         }
     }
 
@@ -349,48 +318,6 @@ impl From<usize> for Number<'_> {
     fn from(value: usize) -> Self {
         Self(Cow::Owned(value.to_string()))
     }
-}
-
-/// Appends `text` as a JSON string with its quotes.
-pub fn write_string(text: &str, out: &mut String) {
-    out.push('"');
-    write_escaped(text, out);
-    out.push('"');
-}
-
-/// Appends `text` as it stands inside a JSON string: quotes, backslashes and control characters are escaped, and
-/// U+2028 and U+2029 too, so that the result is also safe inside JavaScript source.
-pub fn write_escaped(text: &str, out: &mut String) {
-    let mut written = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0x00..=0x1f | 0x7f => "",
-            0xe2 => match text.as_bytes().get(index..index + 3) {
-                Some([_, 0x80, 0xa8]) => "\\u2028",
-                Some([_, 0x80, 0xa9]) => "\\u2029",
-                _ => continue,
-            },
-            _ => continue,
-        };
-        out.push_str(&text[written..index]);
-        if escape.is_empty() {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            out.push_str("\\u00");
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        } else {
-            out.push_str(escape);
-        }
-        written = index + if byte == 0xe2 { 3 } else { 1 };
-    }
-    out.push_str(&text[written..]);
 }
 
 /// The length of the JSON number at the start of `bytes`.

@@ -18,12 +18,16 @@
 //! ```
 
 mod alg;
+mod edit;
 mod generate;
 mod jwk;
 mod jws;
 mod ring;
 
 pub use alg::SignatureAlg;
+pub use edit::{
+    AddedKey, CLOCK_SKEW, EditError, KeySetText, PolicyError, Rotation, RotationPolicy, add_key, replace_keys, rotate,
+};
 pub use generate::{GenerateError, GeneratedKey, generate};
 pub use jwk::{KeyId, PublicJwk, SigningKey};
 pub use jws::{CompactJws, SignError, TimeError, VerifiedToken, VerifyError, check_times, verify};

@@ -139,7 +139,7 @@ fn write(config: &OathkeeperConfig, imported: &[Imported<'_>], file: &Path, out:
 
 fn pretty(text: &str) -> String {
     match Json::parse(text.as_bytes(), crate::json::ReadLimits::default()) {
-        Ok(value) => output::pretty(&value) + "\n",
+        Ok(value) => value.to_pretty() + "\n",
         Err(_) => text.to_owned(),
     }
 }
