@@ -65,6 +65,11 @@ pub struct Metrics {
     issued: Family<IssuedLabels, Counter>,
     failures: Family<CodeLabel, Counter>,
     ready: Gauge,
+    generation: Gauge,
+    reloads: Family<ResultLabel, Counter>,
+    reload_refused: Gauge,
+    rotations: Family<ResultLabel, Counter>,
+    rotation_refused: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +91,9 @@ struct IssuedLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct CodeLabel(ErrorCode);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ResultLabel(&'static str);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -115,10 +123,42 @@ impl Metrics {
         }
         let ready = Gauge::default();
         registry.register("ready", "1 while readiness answers 200", ready.clone());
+        let generation = Gauge::default();
+        generation.set(1);
+        registry.register("generation", "Generations served since the start, the first included", generation.clone());
+        let counted = |words: [&'static str; 2]| {
+            let family = Family::<ResultLabel, Counter>::default();
+            words.into_iter().for_each(|word| drop(family.get_or_create(&ResultLabel(word))));
+            family
+        };
+        let reloads = counted([REPLACED, REFUSED]);
+        registry.register("reloads", "Changes of files, by what became of them", reloads.clone());
+        let reload_refused = Gauge::default();
+        registry.register(
+            "reload_refused",
+            "1 while files hold a change that cannot be used, and the last good generation is served",
+            reload_refused.clone(),
+        );
+        let rotations = counted([ROTATED, REFUSED]);
+        registry.register("key_rotations", "Rotations of key files by this process", rotations.clone());
+        let rotation_refused = Gauge::default();
+        registry.register("key_rotation_refused", "1 while a key file cannot be rotated", rotation_refused.clone());
         let build = Family::<BuildLabels, Gauge>::default();
         registry.register("build_info", "The version that runs; always 1", build.clone());
         build.get_or_create(&BuildLabels).set(1);
-        Self { registry, requests, durations, issued, failures, ready }
+        Self {
+            registry,
+            requests,
+            durations,
+            issued,
+            failures,
+            ready,
+            generation,
+            reloads,
+            reload_refused,
+            rotations,
+            rotation_refused,
+        }
     }
 
     /// Counts one answered request.
@@ -142,6 +182,36 @@ impl Metrics {
         self.ready.set(i64::from(is_ready));
     }
 
+    /// A new generation is served.
+    pub fn reloaded(&self) {
+        self.generation.inc();
+        self.reloads.get_or_create(&ResultLabel(REPLACED)).inc();
+        self.reload_refused.set(0);
+    }
+
+    /// A change was refused.
+    pub fn reload_refused(&self) {
+        self.reloads.get_or_create(&ResultLabel(REFUSED)).inc();
+        self.reload_refused.set(1);
+    }
+
+    /// What was refused is gone.
+    pub fn reload_restored(&self) {
+        self.reload_refused.set(0);
+    }
+
+    /// Key files were rotated, or needed not to be.
+    pub fn rotated(&self, count: u64) {
+        self.rotations.get_or_create(&ResultLabel(ROTATED)).inc_by(count);
+        self.rotation_refused.set(0);
+    }
+
+    /// A key file could not be rotated.
+    pub fn rotation_refused(&self) {
+        self.rotations.get_or_create(&ResultLabel(REFUSED)).inc();
+        self.rotation_refused.set(1);
+    }
+
     /// All metrics in the OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -153,6 +223,10 @@ impl Metrics {
 
 /// The content type of [`Metrics::text`].
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const REPLACED: &str = "replaced";
+const REFUSED: &str = "refused";
+const ROTATED: &str = "rotated";
 
 /// From a cached answer to one that is about to time out.
 const DURATION_BUCKETS: [f64; 13] =
@@ -182,6 +256,12 @@ impl EncodeLabelSet for RouteLabel {
 impl EncodeLabelSet for IssuedLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("profile", self.profile.as_str()), ("alg", self.alg)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for ResultLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("result", self.0)].encode(encoder)
     }
 }
 

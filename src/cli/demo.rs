@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::json::{Json, ReadLimits};
 use crate::keys::{self, KeyId, SignatureAlg};
 use crate::mint::{GenerationParts, Mint, TemplateFiles};
-use crate::reload;
+use crate::reload::{self, Generation};
 use crate::templates::{Syntax, TemplateText};
 use crate::time::{Clock as _, SystemClock};
 
@@ -46,10 +46,11 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() },
     );
     let (mint, _) = Mint::build(&parts, SystemClock.now()).context("the demo's own generation")?;
+    let generation = Generation { mint, config, callers: Vec::new(), notes: Vec::new() };
     crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
 
     run(async move {
-        let application = Application::bind(&config, mint, &[], Arc::new(SystemClock))?;
+        let application = Application::bind(generation, Arc::new(SystemClock))?;
         let api = format!("http://{}", application.api_address());
         let admin = format!("http://{}", application.admin_address());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -1,6 +1,6 @@
 //! `keys`: making JWK Sets and looking at them.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -35,12 +35,7 @@ fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path
     match out {
         None => output::bytes(key.to_set().as_bytes()),
         Some(path) => {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options
-                .open(path)
+            let mut file = output::private_file(path)
                 .with_context(|| format!("expected {} to be a new file in a folder that exists", path.display()))?;
             file.write_all(key.to_set().as_bytes())
                 .and_then(|()| file.sync_all())

@@ -1,35 +1,68 @@
 //! Oathkeeper configurations, read from files and from the network.
 
-use std::fs;
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::{demo, serve};
 use crate::config::{OathkeeperConfig, RuleSource};
+use crate::reload::Files;
 
 /// How large a file of access rules may be.
 const LARGEST_RULES: usize = 8 << 20;
 
-/// Reads the Oathkeeper configuration `file` and its access rules; every fault is a line.
-pub(super) fn read(file: &Path, environment: &[(String, String)]) -> Result<OathkeeperConfig, Vec<String>> {
-    if file.extension().is_some_and(|extension| extension == "toml") {
-        return Err(vec!["expected an Oathkeeper configuration in YAML or JSON, found TOML: convert it".to_owned()]);
-    }
-    let text = fs::read_to_string(file)
-        .map_err(|error| vec![format!("expected a readable Oathkeeper configuration, found: {error}")])?;
-    OathkeeperConfig::parse(&file.display().to_string(), &text, environment, &fetch)
-        .map_err(|error| error.faults().iter().map(ToString::to_string).collect())
+/// An Oathkeeper configuration and the access rules that it names. Files are read at each look; what URLs answer is kept
+/// from the first time on, because looks are frequent.
+pub(super) struct Source {
+    file: PathBuf,
+    fetched: Mutex<HashMap<String, Vec<u8>>>,
 }
 
-fn fetch(source: RuleSource<'_>) -> Result<Vec<u8>, String> {
-    match source {
-        RuleSource::File(path) => fs::read(path).map_err(|error| error.to_string()),
-        RuleSource::Url(url) => {
-            let mut fetched = Ok(Vec::new());
-            let _ = serve::run(async {
-                fetched = demo::fetch(&demo::client()?, url, LARGEST_RULES).await.map_err(|error| format!("{error:#}"));
-                Ok(())
-            });
-            fetched
+impl Source {
+    pub(super) fn new(file: &Path) -> Self {
+        Self { file: file.to_path_buf(), fetched: Mutex::default() }
+    }
+
+    pub(super) fn file(&self) -> &PathBuf {
+        &self.file
+    }
+
+    /// Reads everything through `files`; every fault is a line.
+    pub(super) fn read(
+        &self,
+        environment: &[(String, String)],
+        files: &mut Files,
+    ) -> Result<OathkeeperConfig, Vec<String>> {
+        if self.file.extension().is_some_and(|extension| extension == "toml") {
+            return Err(vec![
+                "expected an Oathkeeper configuration in YAML or JSON, found TOML: convert it".to_owned(),
+            ]);
         }
+        let text = files
+            .read_text(&self.file)
+            .map_err(|error| vec![format!("expected a readable Oathkeeper configuration, found: {error}")])?;
+        let files = RefCell::new(files);
+        let fetch = |source: RuleSource<'_>| match source {
+            RuleSource::File(path) => files.borrow_mut().read(Path::new(path)).map_err(|error| error.to_string()),
+            RuleSource::Url(url) => self.fetch(url),
+        };
+        OathkeeperConfig::parse(&self.file.display().to_string(), &text, environment, &fetch)
+            .map_err(|error| error.faults().iter().map(ToString::to_string).collect())
+    }
+
+    fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
+        let mut known = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = known.get(url) {
+            return Ok(bytes.clone());
+        }
+        let mut fetched = Ok(Vec::new());
+        let _ = serve::run(async {
+            fetched = demo::fetch(&demo::client()?, url, LARGEST_RULES).await.map_err(|error| format!("{error:#}"));
+            Ok(())
+        });
+        let bytes = fetched?;
+        known.insert(url.to_owned(), bytes.clone());
+        Ok(bytes)
     }
 }

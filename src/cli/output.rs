@@ -1,6 +1,8 @@
 //! Standard output, standard error, and how a command fails.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use crate::code::ErrorCode;
 use crate::json;
@@ -51,6 +53,15 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Told),
         Err(error) => Err(Failure::Refused(format!("standard output cannot be written: {error}"))),
     }
+}
+
+/// Opens a new file, readable by its owner alone.
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Writes a line to standard error.

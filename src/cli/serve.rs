@@ -11,11 +11,11 @@ use tracing::{Level, info, warn};
 
 use super::output::{self, Failure};
 use super::{Global, demo, oathkeeper};
-use crate::app::{Application, stop_signal};
+use crate::app::{Application, Upkeep, stop_signal};
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Loaded, LogFormat, LogLevel, load_callers};
 use crate::mint::{BuildFault, Mint};
-use crate::reload;
+use crate::reload::{self, Files, Look, Reloader};
 use crate::telemetry;
 use crate::time::{Clock as _, SystemClock};
 
@@ -23,20 +23,31 @@ use crate::time::{Clock as _, SystemClock};
 const DEFAULT_FILE: &str = "claimsmith.yaml";
 
 pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Failure> {
-    let path = oathkeeper.map_or_else(|| config_path(global), Path::to_path_buf);
-    let Loaded { config, warnings } = configured(global, oathkeeper)?;
+    let source = Source::of(global, oathkeeper);
+    let path = source.path();
+    let Loaded { config, .. } = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
-    let (mint, notes) = reload::load(&config, SystemClock.now())
-        .map_err(|error| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display())))?;
-    let callers = load_callers(&config.callers, &|path| fs::read(path))
-        .map_err(|error| Failure::Configuration(error.to_string()))?;
-    for warning in warnings.iter().chain(&callers.warnings).chain(&notes) {
-        warn!("{warning}");
+    let part = path.display().to_string();
+    let mut reloader = Reloader::new(Box::new(move |files| {
+        source.read(files).map_err(|messages| messages.into_iter().map(|message| fault(&part, message)).collect())
+    }));
+    let generation = match reloader.look(SystemClock.now()) {
+        Look::Replaced(generation) => *generation,
+        Look::Refused(error) => {
+            return Err(Failure::Configuration(format!("{} cannot be served:\n{error}", path.display())));
+        }
+        Look::Unchanged | Look::Unsettled | Look::Restored => {
+            return Err(anyhow::anyhow!("a first look found nothing; this is a fault of claimsmith").into());
+        }
+    };
+    for note in &generation.notes {
+        warn!("{note}");
     }
-    info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), profiles = mint.profiles().count(), "starting");
+    let profiles = generation.mint.profiles().count();
+    info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), profiles, "starting");
     run(async move {
-        let application = Application::bind(&config, mint, &callers.callers, Arc::new(SystemClock))?;
-        application.run(stop_signal()).await
+        let application = Application::bind(generation, Arc::new(SystemClock))?;
+        application.run_with(Upkeep::new(reloader), stop_signal()).await
     })
 }
 
@@ -46,25 +57,18 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(future: F) -> Result<(
 }
 
 pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Failure> {
-    let path = oathkeeper.map_or_else(|| config_path(global), Path::to_path_buf);
+    let source = Source::of(global, oathkeeper);
+    let part = source.path().display().to_string();
     let mut faults: Vec<BuildFault> = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
-    match configuration(global, oathkeeper) {
-        Err(messages) => faults.extend(messages.into_iter().map(|message| BuildFault {
-            code: ErrorCode::ConfigInvalid,
-            part: path.display().to_string(),
-            message,
-        })),
+    match source.read(&mut Files::new()) {
+        Err(messages) => faults.extend(messages.into_iter().map(|message| fault(&part, message))),
         Ok(Loaded { config, warnings }) => {
             notes.extend(warnings);
             match load_callers(&config.callers, &|path| fs::read(path)) {
                 Ok(callers) => notes.extend(callers.warnings),
-                Err(error) => faults.extend(error.faults().iter().map(|fault| BuildFault {
-                    code: ErrorCode::ConfigInvalid,
-                    part: path.display().to_string(),
-                    message: fault.to_string(),
-                })),
+                Err(error) => faults.extend(error.faults().iter().map(|found| fault(&part, found.to_string()))),
             }
             match reload::load(&config, SystemClock.now()) {
                 Ok((mint, more)) => {
@@ -118,7 +122,8 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
     let url = match url {
         Some(url) => url,
         None => {
-            let loaded = configured(global, None)?;
+            let source = Source::of(global, None);
+            let loaded = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
             let admin = &loaded.config.serve.admin;
             let host = match admin.host.text().as_str() {
                 "0.0.0.0" => "127.0.0.1".to_owned(),
@@ -145,57 +150,71 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
     if global.json { output::line("{\"ready\":true}") } else { output::line("ready") }
 }
 
-fn config_path(global: &Global) -> PathBuf {
-    global
-        .config
-        .clone()
-        .or_else(|| std::env::var_os("CLAIMSMITH_CONFIG").map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))
+/// Where the configuration comes from: a file, the environment over it, and the profiles of an Oathkeeper configuration.
+pub(super) struct Source {
+    file: PathBuf,
+    /// Whether somebody names the file, so that it has to be there.
+    is_named: bool,
+    environment: Vec<(String, String)>,
+    oathkeeper: Option<oathkeeper::Source>,
 }
 
-/// The configuration, or a failure that names every fault of it.
-fn configured(global: &Global, oathkeeper: Option<&Path>) -> Result<Loaded, Failure> {
-    let path = oathkeeper.map_or_else(|| config_path(global), Path::to_path_buf);
-    configuration(global, oathkeeper).map_err(|faults| {
-        Failure::Configuration(format!("{} cannot be used:\n  {}", path.display(), faults.join("\n  ")))
-    })
-}
+impl Source {
+    /// What `global` and the environment say.
+    pub(super) fn of(global: &Global, oathkeeper: Option<&Path>) -> Self {
+        let named = global.config.clone().or_else(|| std::env::var_os("CLAIMSMITH_CONFIG").map(PathBuf::from));
+        Self {
+            is_named: named.is_some(),
+            file: named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE)),
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            oathkeeper: oathkeeper.map(oathkeeper::Source::new),
+        }
+    }
 
-/// Reads the configuration file, what the environment says over it, and the profiles of an Oathkeeper configuration;
-/// every fault is a line.
-fn configuration(global: &Global, oathkeeper: Option<&Path>) -> Result<Loaded, Vec<String>> {
-    let path = config_path(global);
-    let environment: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let is_named = global.config.is_some() || environment.iter().any(|(name, _)| name == "CLAIMSMITH_CONFIG");
-    let text = match oathkeeper {
-        Some(_) if !is_named => String::new(),
-        _ => read_configuration(&path)?,
-    };
-    let base_dir = path.parent().unwrap_or(Path::new(""));
-    let faults_of = |error: ConfigError| error.faults().iter().map(ToString::to_string).collect::<Vec<_>>();
-    let ours: Vec<_> = environment.iter().filter(|(name, _)| name.starts_with("CLAIMSMITH_")).cloned().collect();
-    let Some(file) = oathkeeper else {
-        return Config::parse(&text, base_dir, &ours).map_err(faults_of);
-    };
-    let theirs = oathkeeper::read(file, &environment)?;
-    let (profiles, templates) = theirs.profiles();
-    let mut loaded = Config::parse_with(&text, base_dir, &ours, profiles).map_err(faults_of)?;
-    loaded.config.go_templates = templates;
-    loaded.warnings.extend(theirs.warnings);
-    Ok(loaded)
-}
+    /// The file that a fault is in first of all.
+    pub(super) fn path(&self) -> PathBuf {
+        self.oathkeeper.as_ref().map_or(&self.file, |oathkeeper| oathkeeper.file()).clone()
+    }
 
-fn read_configuration(path: &Path) -> Result<String, Vec<String>> {
-    fs::read_to_string(path).map_err(|error| {
-        let advice = if error.kind() == io::ErrorKind::NotFound {
-            "; write one, or name it with --config or CLAIMSMITH_CONFIG"
-        } else {
-            ""
+    /// Reads it through `files`; every fault is a line.
+    pub(super) fn read(&self, files: &mut Files) -> Result<Loaded, Vec<String>> {
+        let text = match self.oathkeeper {
+            Some(_) if !self.is_named => String::new(),
+            _ => files.read_text(&self.file).map_err(|error| {
+                let advice = if error.kind() == io::ErrorKind::NotFound {
+                    "; write one, or name it with --config or CLAIMSMITH_CONFIG"
+                } else {
+                    ""
+                };
+                vec![format!("expected a readable configuration, found: {error}{advice}")]
+            })?,
         };
-        vec![format!("expected a readable configuration, found: {error}{advice}")]
-    })
+        let base_dir = self.file.parent().unwrap_or(Path::new(""));
+        let faults_of = |error: ConfigError| error.faults().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
+        let ours: Vec<_> = self.environment.iter().filter(is_ours).cloned().collect();
+        let Some(oathkeeper) = &self.oathkeeper else {
+            return Config::parse(&text, base_dir, &ours).map_err(faults_of);
+        };
+        let theirs = oathkeeper.read(&self.environment, files)?;
+        let (profiles, templates) = theirs.profiles();
+        let mut loaded = Config::parse_with(&text, base_dir, &ours, profiles).map_err(faults_of)?;
+        loaded.config.go_templates = templates;
+        loaded.warnings.extend(theirs.warnings);
+        Ok(loaded)
+    }
+
+    /// How a command fails for these faults.
+    pub(super) fn failure(&self, faults: &[String]) -> Failure {
+        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), faults.join("\n  ")))
+    }
+}
+
+/// A fault of the configuration.
+fn fault(part: &str, message: String) -> BuildFault {
+    BuildFault { code: ErrorCode::ConfigInvalid, part: part.to_owned(), message }
 }
 
 fn level(level: LogLevel) -> Level {

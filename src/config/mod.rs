@@ -20,6 +20,7 @@ mod document;
 mod env;
 mod fault;
 mod field;
+mod key_source;
 mod oathkeeper;
 mod raw;
 mod read;
@@ -30,19 +31,20 @@ mod tests;
 mod validate;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::claims::RegisteredInTemplate;
-use crate::keys::SignatureAlg;
+use crate::keys::{PolicyError, RotationPolicy, SignatureAlg};
 use crate::mint::{Placement, Validate};
 use crate::session::SessionPath;
 use crate::templates::{Missing, TemplateText};
 use crate::time::Ttl;
 
 pub use fault::{ConfigError, Fault, Place};
+pub use key_source::{InlineKeys, KeySource};
 pub use oathkeeper::{ClaimsText, OathkeeperConfig, OathkeeperProfile, RuleSource};
 pub use schema::schema;
 pub use secret::{KnownCaller, KnownCredential, LoadedCallers, SecretSource, load_callers};
@@ -63,6 +65,12 @@ pub struct Config {
     pub profiles: BTreeMap<ProfileName, Profile>,
     /// Who may ask for a token. Where there is none, everyone who reaches the api listener may.
     pub callers: Vec<Caller>,
+    /// How often files are looked at for changes.
+    pub reload_interval: Duration,
+    /// How keys follow each other in key files; `None` where nobody changes those.
+    pub rotation: Option<Rotation>,
+    /// How long verifiers may keep a published key set.
+    pub jwks_max_age: Duration,
     /// What is logged, and how.
     pub log: Log,
     /// The URL under which verifiers reach the api listener, without a slash at its end.
@@ -156,13 +164,6 @@ pub struct Profile {
     pub validate: Validate,
 }
 
-/// Where a JWK Set comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// A file.
-    File(PathBuf),
-}
-
 /// The value of the session that no token outlives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpiresWith {
@@ -175,6 +176,17 @@ pub enum ExpiresWith {
         /// Whether the configuration names the path, so that a session without it is refused.
         is_explicit: bool,
     },
+}
+
+/// How keys follow each other in key files. No verifier can meet a token without its key, see [`Config::rotation_of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// How long a key signs.
+    pub every: Duration,
+    /// How long it is published before it signs.
+    pub lead: Duration,
+    /// How long it stays in the file after its end; `None` for the longest `ttl` of the profiles that sign with it.
+    pub retire: Option<Duration>,
 }
 
 /// Who may ask for a token.
@@ -266,6 +278,36 @@ impl Config {
             }
         }
         Err(faults.into_error())
+    }
+}
+
+impl Config {
+    /// The key files, each once.
+    pub fn key_files(&self) -> BTreeSet<&Path> {
+        let sources = self.profiles.values().map(|profile| &profile.jwks);
+        sources
+            .filter_map(|source| match source {
+                KeySource::File(path) => Some(path.as_path()),
+                KeySource::Inline(_) => None,
+            })
+            .collect()
+    }
+}
+
+impl Config {
+    /// How long a token of any profile with the keys of `file` lives at most; `None` where no profile has them.
+    pub fn longest_ttl(&self, file: &Path) -> Option<Ttl> {
+        let has_them = |profile: &&Profile| matches!(&profile.jwks, KeySource::File(path) if path == file);
+        self.profiles.values().filter(has_them).map(|profile| profile.ttl).max()
+    }
+
+    /// The policy of `rotation` for the keys of `file`, whose tokens live for `longest_ttl` at most.
+    ///
+    /// # Errors
+    /// [`PolicyError`] where a token would be lost.
+    pub fn rotation_of(&self, rotation: &Rotation, longest_ttl: Ttl) -> Result<RotationPolicy, PolicyError> {
+        let retire = rotation.retire.unwrap_or(Duration::from_secs(longest_ttl.seconds().into()));
+        RotationPolicy::new(rotation.lead, retire, self.jwks_max_age, longest_ttl)
     }
 }
 

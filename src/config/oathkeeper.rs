@@ -4,7 +4,7 @@
 //! [`OathkeeperConfig::parse`] reads no file itself: access rules come through a function that the caller brings.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -44,8 +44,8 @@ pub struct OathkeeperProfile {
     pub rule: Option<String>,
     /// `issuer_url`
     pub issuer: String,
-    /// The file that `jwks_url` names.
-    pub jwks: PathBuf,
+    /// Where `jwks_url` says the keys are.
+    pub jwks: KeySource,
     /// `ttl`
     pub ttl: Ttl,
     /// `claims`: the text, and the file it stands in. `None` where the token has registered claims alone.
@@ -131,7 +131,7 @@ impl OathkeeperProfile {
     fn to_profile(&self) -> Profile {
         Profile {
             issuer: self.issuer.clone(),
-            jwks: KeySource::File(self.jwks.clone()),
+            jwks: self.jwks.clone(),
             alg: None,
             ttl: self.ttl,
             audience: None,
@@ -366,12 +366,11 @@ impl Reader<'_> {
         own.check(&mut self.faults);
         let issuer = self.text(layers, "issuer_url");
         let jwks = self.text(layers, "jwks_url").and_then(|(text, settings, place)| {
-            key_file(text).or_else(|| {
-                let expected = "the path or file:// URL of a JWK Set that claimsmith can read";
-                let found = "another URL; mount the keys as a file";
-                self.faults.add(joined(&settings.path, "jwks_url"), expected, found, &place);
-                None
-            })
+            KeySource::parse(text, Path::new(""))
+                .map_err(|found| {
+                    self.faults.add(joined(&settings.path, "jwks_url"), super::raw::JWKS.expected, found, &place);
+                })
+                .ok()
         });
         let ttl = match layers.iter().find_map(|layer| Some((*layer, layer.entry("ttl")?))) {
             None => parse_duration(DEFAULT_TTL).and_then(Ttl::new),
@@ -494,14 +493,6 @@ fn list<'n>(node: &'n Node, key: &str) -> &'n [Node] {
 
 fn handler(node: &Node) -> Option<&str> {
     scalar(&node.entry("handler")?.value)
-}
-
-fn key_file(url: &str) -> Option<PathBuf> {
-    match url.split_once("://") {
-        None | Some(("file", "")) => (!url.contains("://")).then(|| PathBuf::from(url)),
-        Some(("file", path)) => Some(PathBuf::from(path)),
-        Some(_) => None,
-    }
 }
 
 /// The profile of a rule: its id, with `-` for what a path cannot hold.

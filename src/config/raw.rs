@@ -14,9 +14,9 @@ const HTTP_URL: Words = Words {
     expected: "an http or https URL without user, query or fragment, such as https://tokens.example.org",
     pattern: "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$",
 };
-const JWKS: Words = Words {
-    expected: "the path or file:// URL of a JWK Set",
-    pattern: "^(file://.+|(?![A-Za-z][A-Za-z0-9+.-]*://).+)$",
+pub(super) const JWKS: Words = Words {
+    expected: "a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL",
+    pattern: "^((file|base64|https?|s3|gs|azblob)://.+|(?![A-Za-z][A-Za-z0-9+.-]*://).+)$",
 };
 const HEADER_NAME: Words = Words {
     expected: "a header name that a token may travel in, such as Authorization or X-Id-Token",
@@ -75,6 +75,24 @@ pub(super) static ROOT: Section = section(&[
         Kind::Many(&CALLER),
         Presence::Optional,
         &["[{ name: oathkeeper, basic: { username: oathkeeper, password_file: /run/secrets/oathkeeper } }]"],
+    ),
+    field("reload", "Reload", "How changes of files are noticed.", Kind::Section(&RELOAD), Presence::Optional, &[]),
+    field(
+        "rotation",
+        "Rotation",
+        "Adds the next key to each key file before the last one is due to end, and drops the dead. Without it, keys change \
+         only when somebody changes the files.",
+        Kind::Section(&ROTATION),
+        Presence::Optional,
+        &["{ every: 720h, lead: 1h }"],
+    ),
+    field(
+        "jwks_max_age",
+        "JWKS max-age",
+        "How long verifiers may keep a published key set before they ask again.",
+        Kind::Duration { least_in_ms: 1000 },
+        Presence::Default("5m"),
+        &["5m", "1m"],
     ),
     field("log", "Log", "What is logged, and how.", Kind::Section(&LOG), Presence::Optional, &[]),
     field(
@@ -164,6 +182,43 @@ pub(super) static ADMIN: Section = section(&[
     ),
 ]);
 
+pub(super) static RELOAD: Section = section(&[field(
+    "interval",
+    "Interval",
+    "How often key files, templates, partials and this configuration are looked at; SIGHUP looks at once.",
+    Kind::Duration { least_in_ms: 100 },
+    Presence::Default("5s"),
+    &["5s", "1s"],
+)]);
+
+pub(super) static ROTATION: Section = section(&[
+    field(
+        "every",
+        "Every",
+        "How long a key signs.",
+        Kind::Duration { least_in_ms: 1000 },
+        Presence::Default("720h"),
+        &["720h", "168h"],
+    ),
+    field(
+        "lead",
+        "Lead",
+        "How long a key is published before it signs: longer than jwks_max_age, so that no verifier meets a key that it \
+         does not have.",
+        Kind::Duration { least_in_ms: 1000 },
+        Presence::Default("1h"),
+        &["1h", "24h"],
+    ),
+    field(
+        "retire",
+        "Retire",
+        "How long an ended key stays in the file, at least the longest ttl of the profiles that sign with it.",
+        Kind::Duration { least_in_ms: 1000 },
+        Presence::DefaultInWords("the longest ttl of the profiles"),
+        &["24h"],
+    ),
+]);
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -248,11 +303,11 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "jwks",
         "JWK Set",
-        "The file with the private keys. After file:// a path stays relative to the configuration file unless it \
-         starts with a slash, as in file:///etc/keys.json.",
+        "Where the private keys are. After file:// a path stays relative to the configuration file unless it starts with \
+         a slash, as in file:///etc/keys.json. docs/keys.md has the other URLs.",
         Kind::Text(JWKS),
         Presence::Required,
-        &["file://keys/id_token.jwks.json", "keys/id_token.jwks.json", "file:///etc/claimsmith/keys.json"],
+        &["file://keys/id_token.jwks.json", "keys/id_token.jwks.json", "s3://keys/id_token.jwks.json"],
     ),
     field(
         "alg",

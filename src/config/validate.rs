@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::time::Ttl;
 
@@ -13,14 +14,19 @@ use super::read::{self, Mapping, Misfit, boolean, choice, count, duration, path,
 use super::secret::SecretSource;
 use super::values::{HeaderName, Host, ProfileName, is_base_url, is_name, is_token};
 use super::{
-    Caller, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile, Serve,
+    Caller, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile, Rotation,
+    Serve,
 };
 use crate::claims::RegisteredInTemplate;
-use crate::keys::SignatureAlg;
+use crate::keys::{PolicyError, SignatureAlg};
 use crate::mint::{Placement, Validate};
 use crate::secret::Secret;
 use crate::session::SessionPath;
 use crate::templates::Missing;
+
+/// How long it may take until every replica publishes what one wrote: the delay of mounted volumes, the interval of looks,
+/// and clocks that are off by a minute either way.
+const SEEN_BY_ALL: Duration = Duration::from_secs(240);
 
 /// Reads the whole configuration. `None` only where a fault was added.
 pub(super) fn config(
@@ -41,6 +47,10 @@ pub(super) fn config(
     let templates = root.value("templates", faults, path).map(|path| base_dir.join(path));
     let profiles = profiles(&root, base_dir, given, faults);
     let callers = callers(&root, base_dir, faults);
+    let reload_interval = root.mapping("reload", faults).value("interval", faults, duration);
+    let jwks_max_age = root.value("jwks_max_age", faults, duration);
+    let rotation_mapping = root.given("rotation").map(|_| root.mapping("rotation", faults));
+    let rotation = rotation_mapping.as_ref().map(|mapping| rotation(mapping, faults));
     let log = log(&root.mapping("log", faults), faults);
     let public_url = root.value(
         "public_url",
@@ -54,9 +64,15 @@ pub(super) fn config(
         go_templates: BTreeMap::new(),
         profiles,
         callers,
+        reload_interval: reload_interval?,
+        rotation: optional(rotation)?,
+        jwks_max_age: jwks_max_age?,
         log: log?,
         public_url,
     };
+    if let (Some(rotation), Some(mapping)) = (&config.rotation, &rotation_mapping) {
+        refuse_lost_tokens(&config, rotation, mapping, faults);
+    }
     warn(&config, warnings);
     Some(config)
 }
@@ -150,6 +166,38 @@ fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
     })
 }
 
+fn rotation(rotation: &Mapping<'_>, faults: &mut Faults) -> Option<Rotation> {
+    let every = rotation.value("every", faults, duration);
+    let lead = rotation.value("lead", faults, duration);
+    let retire = rotation.given("retire").map(|_| rotation.value("retire", faults, duration));
+    Some(Rotation { every: every?, lead: lead?, retire: optional(retire)? })
+}
+
+/// A rotation that would let a verifier meet a token without its key is no configuration.
+fn refuse_lost_tokens(config: &Config, rotation: &Rotation, mapping: &Mapping<'_>, faults: &mut Faults) {
+    let seconds = |duration: Duration| format!("{}s", duration.as_secs());
+    let files = config.key_files();
+    if files.is_empty() {
+        faults.add(mapping.path.clone(), "a profile whose keys are in a file", "none", &mapping.place);
+    }
+    let longest_ttl = files.iter().filter_map(|file| config.longest_ttl(file)).max().unwrap_or(Ttl::ONE_SECOND);
+    match config.rotation_of(rotation, longest_ttl) {
+        Err(PolicyError::Lead { lead, max_age }) => {
+            let expected = format!("longer than jwks_max_age, which is {}", seconds(max_age));
+            faults.add(mapping.path_of("lead"), expected, seconds(lead), &mapping.place_of("lead"));
+        }
+        Err(PolicyError::Retire { retire, longest_ttl }) => {
+            let expected = format!("at least the longest ttl of the profiles, which is {}s", longest_ttl.seconds());
+            faults.add(mapping.path_of("retire"), expected, seconds(retire), &mapping.place_of("retire"));
+        }
+        Ok(_) => {}
+    }
+    if rotation.every <= rotation.lead {
+        let expected = format!("longer than lead, which is {}", seconds(rotation.lead));
+        faults.add(mapping.path_of("every"), expected, seconds(rotation.every), &mapping.place_of("every"));
+    }
+}
+
 fn log(log: &Mapping<'_>, faults: &mut Faults) -> Option<Log> {
     let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
     let level = log.value("level", faults, choice(|word| levels.into_iter().find(|level| level.as_str() == word)));
@@ -212,7 +260,8 @@ fn profiles(
 
 fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faults) -> Option<Profile> {
     let issuer = profile.value("issuer", faults, words);
-    let jwks = profile.value("jwks", faults, |node, kind| key_source(&words(node, kind)?, base_dir));
+    let jwks = profile
+        .value("jwks", faults, |node, kind| KeySource::parse(&words(node, kind)?, base_dir).map_err(Misfit::Found));
     let alg = profile.given("alg").map(|_| profile.value("alg", faults, choice(SignatureAlg::parse)));
     let ttl = profile.value("ttl", faults, |node, kind| Ttl::new(duration(node, kind)?).ok_or(Misfit::Kind));
     let audience = profile.given("audience").map(|_| profile.value("audience", faults, texts));
@@ -305,21 +354,6 @@ fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-fn key_source(text: &str, base_dir: &Path) -> Result<KeySource, Misfit> {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok(KeySource::File(base_dir.join(text)));
-    };
-    match scheme {
-        "file" if rest.is_empty() => Err(Misfit::Found("a file:// URL without a path".into())),
-        "file" => Ok(KeySource::File(base_dir.join(rest))),
-        // The rest of such a URL may be the key itself or hold a password.
-        "http" | "https" | "base64" | "s3" | "gs" | "azblob" => {
-            Err(Misfit::Found(format!("a {scheme}:// URL, which is not supported yet in this version")))
-        }
-        _ => Err(Misfit::Found("a URL of another scheme".into())),
-    }
-}
-
 fn placement(placement: &Mapping<'_>, faults: &mut Faults) -> Option<Placement> {
     placement.require_one_of(faults);
     let header = placement.value("header", faults, text_as(HeaderName::parse));
@@ -409,6 +443,16 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "serve.api.allow_unauthenticated: everyone who reaches {}:{} gets a token for any session",
             api.host, api.port
+        ));
+    }
+    if let Some(rotation) = &config.rotation
+        && rotation.lead < config.jwks_max_age + SEEN_BY_ALL
+    {
+        warnings.push(format!(
+            "rotation.lead: {}s is less than {}s above jwks_max_age: a mounted volume may take 90s to show a new key, and \
+             clocks differ, so a verifier may meet a token of a key that it does not have yet",
+            rotation.lead.as_secs(),
+            SEEN_BY_ALL.as_secs()
         ));
     }
     if config.public_url.is_none() && matches!(api.host.text().as_str(), "0.0.0.0" | "::") {

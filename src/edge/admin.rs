@@ -12,10 +12,10 @@ pub(crate) async fn alive() -> HttpResponse {
     json(HttpResponse::Ok(), "{\"status\":\"ok\"}".to_owned())
 }
 
-/// 200 while requests are welcome, 503 before and after, with the reason.
+/// 200 while requests are welcome, with what is wrong all the same; 503 before and after, with the reason.
 pub(crate) async fn ready(edge: Data<Edge>) -> HttpResponse {
     match edge.readiness.stage() {
-        Stage::Ready => json(HttpResponse::Ok(), "{\"status\":\"ok\"}".to_owned()),
+        Stage::Ready => json(HttpResponse::Ok(), edge.concerns.to_json()),
         Stage::Starting => unready("starting"),
         Stage::Stopping => unready("stopping"),
     }

@@ -8,39 +8,39 @@ use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
-use super::{Edge, refuse};
+use super::{Edge, Serving, refuse};
 use crate::code::ErrorCode;
 use crate::json;
 use crate::keys::PublicJwk;
-use crate::mint::{Mint, Profile};
-
-/// How long a verifier may keep a set before it asks again.
-const MAX_AGE_SECONDS: u32 = 300;
+use crate::mint::Profile;
 
 /// The public keys of all profiles.
 pub(crate) async fn jwks(request: HttpRequest, edge: Data<Edge>) -> HttpResponse {
-    let mint = edge.live.current();
+    let serving = edge.live.load_full();
+    let mint = &serving.mint;
     let now = edge.clock.now();
-    key_set(&request, mint.profiles().flat_map(|profile| mint.published(profile, now)))
+    key_set(&request, &serving, mint.profiles().flat_map(|profile| mint.published(profile, now)))
 }
 
 /// The public keys of one profile.
 pub(crate) async fn profile_jwks(request: HttpRequest, edge: Data<Edge>, name: Path<String>) -> HttpResponse {
-    let mint = edge.live.current();
+    let serving = edge.live.load_full();
+    let mint = &serving.mint;
     match mint.profile(&name) {
-        Some(profile) => key_set(&request, mint.published(profile, edge.clock.now())),
+        Some(profile) => key_set(&request, &serving, mint.published(profile, edge.clock.now())),
         None => refuse(&request, unknown_profile()),
     }
 }
 
 /// The discovery document of the only issuer; with several there is one for each profile.
 pub(crate) async fn configuration(request: HttpRequest, edge: Data<Edge>) -> HttpResponse {
-    let mint = edge.live.current();
+    let serving = edge.live.load_full();
+    let mint = &serving.mint;
     let issuers: BTreeSet<&str> = mint.profiles().map(|profile| profile.spec().issuer.as_str()).collect();
     let mut issuers = issuers.into_iter();
     match (issuers.next(), issuers.next()) {
         (Some(issuer), None) => {
-            document(&request, &edge, &mint, issuer, &mint.profiles().collect::<Vec<_>>(), "/.well-known/jwks.json")
+            document(&request, &edge, &serving, issuer, &mint.profiles().collect::<Vec<_>>(), "/.well-known/jwks.json")
         }
         _ => {
             let detail = "expected all profiles to have one issuer, found several: each has its document at \
@@ -52,11 +52,12 @@ pub(crate) async fn configuration(request: HttpRequest, edge: Data<Edge>) -> Htt
 
 /// The discovery document of one profile.
 pub(crate) async fn profile_configuration(request: HttpRequest, edge: Data<Edge>, name: Path<String>) -> HttpResponse {
-    let mint = edge.live.current();
+    let serving = edge.live.load_full();
+    let mint = &serving.mint;
     match mint.profile(&name) {
         Some(profile) => {
             let path = format!("/{}/.well-known/jwks.json", profile.spec().name);
-            document(&request, &edge, &mint, &profile.spec().issuer, &[profile], &path)
+            document(&request, &edge, &serving, &profile.spec().issuer, &[profile], &path)
         }
         None => refuse(&request, unknown_profile()),
     }
@@ -69,19 +70,22 @@ fn unknown_profile() -> Problem {
 fn document(
     request: &HttpRequest,
     edge: &Edge,
-    mint: &Mint,
+    serving: &Serving,
     issuer: &str,
     profiles: &[&Profile],
     jwks_path: &str,
 ) -> HttpResponse {
-    let Some(public_url) = &edge.public_url else {
+    let Some(public_url) = &serving.public_url else {
         let detail = "expected `public_url` in the configuration, without which the jwks_uri is not known when the api \
                       listener has no address of its own";
         return refuse(request, Problem::new(ErrorCode::RequestPath, detail));
     };
     let now = edge.clock.now();
-    let algs: BTreeSet<&str> =
-        profiles.iter().flat_map(|profile| mint.published(profile, now)).map(|key| key.alg().as_str()).collect();
+    let algs: BTreeSet<&str> = profiles
+        .iter()
+        .flat_map(|profile| serving.mint.published(profile, now))
+        .map(|key| key.alg().as_str())
+        .collect();
     let mut body = String::from("{\"issuer\":");
     json::write_string(issuer, &mut body);
     body.push_str(",\"jwks_uri\":");
@@ -94,17 +98,17 @@ fn document(
         json::write_string(alg, &mut body);
     }
     body.push_str("],\"response_types_supported\":[\"id_token\"],\"subject_types_supported\":[\"public\"]}");
-    cacheable(request, "application/json", body)
+    cacheable(request, "application/json", serving.jwks_max_age, body)
 }
 
-fn key_set(request: &HttpRequest, keys: impl IntoIterator<Item = PublicJwk>) -> HttpResponse {
+fn key_set(request: &HttpRequest, serving: &Serving, keys: impl IntoIterator<Item = PublicJwk>) -> HttpResponse {
     let texts: BTreeSet<String> = keys.into_iter().map(|key| key.to_json()).collect();
     let texts: Vec<String> = texts.into_iter().collect();
-    cacheable(request, "application/jwk-set+json", format!("{{\"keys\":[{}]}}", texts.join(",")))
+    cacheable(request, "application/jwk-set+json", serving.jwks_max_age, format!("{{\"keys\":[{}]}}", texts.join(",")))
 }
 
 /// Answers with `body`, or with 304 where the reader has it already (RFC 9110 section 13.1.2).
-pub(super) fn cacheable(request: &HttpRequest, content_type: &'static str, body: String) -> HttpResponse {
+pub(super) fn cacheable(request: &HttpRequest, content_type: &'static str, max_age: u64, body: String) -> HttpResponse {
     let digest: String = Sha256::digest(body.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let etag = format!("\"{digest}\"");
     let is_known =
@@ -112,7 +116,7 @@ pub(super) fn cacheable(request: &HttpRequest, content_type: &'static str, body:
             value.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
         });
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((header::CACHE_CONTROL, format!("public, max-age={MAX_AGE_SECONDS}")));
+    response.insert_header((header::CACHE_CONTROL, format!("public, max-age={max_age}")));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         response.insert_header((header::ETAG, etag));
     }

@@ -9,7 +9,7 @@ use tracing::info_span;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::{Edge, RequestId, body, refuse};
+use super::{Edge, RequestId, Serving, body, refuse};
 use crate::code::ErrorCode;
 use crate::json;
 use crate::mint::{IssuedToken, Placement, Profile};
@@ -60,20 +60,22 @@ async fn answer(
     payload: Payload,
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken) -> String,
 ) -> HttpResponse {
-    if let Err(problem) = edge.callers.authenticate(request.headers()) {
+    let serving = edge.live.load_full();
+    if let Err(problem) = serving.callers.authenticate(request.headers()) {
         return refuse(&request, problem);
     }
-    let body = body::read(request.headers(), payload, edge.limits.body);
-    let body = match tokio::time::timeout(edge.limits.request, body).await {
+    let body = body::read(request.headers(), payload, serving.limits.body);
+    let body = match tokio::time::timeout(serving.limits.request, body).await {
         Ok(Ok(body)) => body,
         Ok(Err(problem)) => return refuse(&request, problem),
         Err(_) => {
-            let detail = format!("expected the whole body within {:?}", edge.limits.request);
+            let detail = format!("expected the whole body within {:?}", serving.limits.request);
             return refuse(&request, Problem::new(ErrorCode::RequestTimeout, detail));
         }
     };
     // A fault in one request must not take the worker and the other requests on it along.
-    let result = catch_unwind(AssertUnwindSafe(|| issued(&edge, profile, &body, &RequestId::of(&request), place)));
+    let result =
+        catch_unwind(AssertUnwindSafe(|| issued(&edge, &serving, profile, &body, &RequestId::of(&request), place)));
     match result {
         Ok(Ok(text)) => HttpResponse::Ok()
             .content_type("application/json")
@@ -86,20 +88,21 @@ async fn answer(
 
 fn issued(
     edge: &Edge,
+    serving: &Serving,
     profile: &str,
     body: &Bytes,
     request_id: &str,
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken) -> String,
 ) -> Result<String, Problem> {
-    let mint = edge.live.current();
-    let Some(profile) = mint.profile(profile) else {
+    let Some(profile) = serving.mint.profile(profile) else {
         let detail = "expected the name of a configured profile in the path, found another";
         return Err(Problem::new(ErrorCode::ProfileUnknown, detail));
     };
     let _span = info_span!("issue", profile = %profile.spec().name, %request_id).entered();
-    let session = Session::parse(body, edge.limits.read_limits())
+    let session = Session::parse(body, serving.limits.read_limits())
         .map_err(|error| Problem::new(error.code(), error.to_string()))?;
-    let token = mint
+    let token = serving
+        .mint
         .issue(profile, &session, edge.clock.now(), || Uuid::new_v4().to_string())
         .map_err(|error| Problem::new(error.code(), error.to_string()))?;
     edge.metrics.issued(&profile.spec().name, token.alg.as_str());

@@ -6,12 +6,14 @@
 mod admin;
 mod body;
 mod caller;
+mod concerns;
 mod discovery;
 mod hydrate;
 mod openapi;
 mod problem;
 
 pub use caller::Callers;
+pub use concerns::{Concern, Concerns};
 pub use openapi::document as openapi_document;
 
 use std::collections::BTreeSet;
@@ -25,34 +27,47 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{ConnectionType, header};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, guard, web};
+use arc_swap::ArcSwap;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::json::ReadLimits;
-use crate::reload::LiveMint;
+use crate::mint::Mint;
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 use problem::Problem;
 
-/// What every request of one running service shares.
+/// What requests are answered from. It is swapped as a whole, so that a request that took it once sees one generation to
+/// its end.
 #[derive(Debug)]
-pub struct Edge {
-    /// The current generation.
-    pub live: LiveMint,
+pub struct Serving {
+    /// The keys, templates and profiles.
+    pub mint: Mint,
     /// Who may ask for tokens.
     pub callers: Callers,
     /// What a request may cost.
     pub limits: EdgeLimits,
+    /// Where verifiers find the api listener, without a slash at its end; `None` where that cannot be known.
+    pub public_url: Option<String>,
+    /// Seconds for which verifiers may keep a key set.
+    pub jwks_max_age: u64,
+}
+
+/// What every request of one running service shares.
+#[derive(Debug)]
+pub struct Edge {
+    /// What requests are answered from now.
+    pub live: ArcSwap<Serving>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether requests are welcome.
     pub readiness: Readiness,
-    /// Where verifiers find the api listener, without a slash at its end; `None` where that cannot be known.
-    pub public_url: Option<String>,
+    /// What is wrong although requests are answered.
+    pub concerns: Concerns,
     /// The profiles whose templates were seen to set registered claims.
     pub overridden: Mutex<BTreeSet<String>>,
 }
@@ -225,8 +240,9 @@ pub async fn observe(
     let wants_upgrade = headers.contains_key(header::UPGRADE);
     let header_bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
-    let mut response = if header_bytes > edge.limits.header {
-        let detail = format!("expected at most {} bytes of request headers, found more", edge.limits.header);
+    let most = edge.live.load().limits.header;
+    let mut response = if header_bytes > most {
+        let detail = format!("expected at most {most} bytes of request headers, found more");
         let refusal = refuse(request.request(), Problem::new(ErrorCode::RequestHeadersTooLarge, detail));
         request.into_response(refusal)
     } else {

@@ -4,6 +4,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::discovery::cacheable;
 
+/// The document changes with the version alone.
+const MAX_AGE_SECONDS: u64 = 300;
+
 /// The document, with the version that runs.
 pub fn document() -> String {
     include_str!("openapi.json").replacen(
@@ -15,5 +18,5 @@ pub fn document() -> String {
 
 /// `GET /openapi.json`
 pub(crate) async fn serve(request: HttpRequest) -> HttpResponse {
-    cacheable(&request, "application/json", document())
+    cacheable(&request, "application/json", MAX_AGE_SECONDS, document())
 }

@@ -223,6 +223,21 @@ impl KeySet {
         )
     }
 
+    /// When another key than now signs next, and which: none where no key is active then. `None` where nothing will change.
+    pub fn next_change(&self, now: Timestamp, alg: Option<SignatureAlg>) -> Option<(Timestamp, Option<&SigningKey>)> {
+        let signer = |time| self.signer(time, alg).ok();
+        let current = signer(now).map(|key| &key.kid);
+        let mut times: Vec<Timestamp> = self
+            .signing
+            .iter()
+            .flat_map(|key| [key.period.not_before, key.period.expires_at])
+            .flatten()
+            .filter(|time| *time > now)
+            .collect();
+        times.sort_unstable();
+        times.into_iter().map(|time| (time, signer(time))).find(|(_, next)| next.map(|key| &key.kid) != current)
+    }
+
     /// Until when the key called `kid` is published, if that has an end; no token that it signs may live longer.
     pub fn publication_end(&self, kid: &KeyId, longest_ttl: Ttl) -> Option<Timestamp> {
         self.signing.iter().find(|key| key.kid == *kid)?.period.publication_end(longest_ttl)
@@ -361,6 +376,16 @@ mod tests {
         assert_eq!(published(100 + 3599), ["old", "next"]);
         assert_eq!(published(100 + 3600), ["next"]);
         assert_eq!(set.publication_end(&KeyId::new("old"), hour()), Some(at(3700)));
+    }
+
+    #[test]
+    fn the_next_change_of_the_signing_key_is_foretold() {
+        let set = set(&[("a", None, Some(150)), ("b", Some(100), Some(200)), ("c", Some(300), None)]);
+        let next = |now| set.next_change(at(now), None).map(|(time, key)| (time, key.map(|key| key.kid().as_str())));
+        assert_eq!(next(0), Some((at(100), Some("b"))));
+        assert_eq!(next(100), Some((at(200), None)));
+        assert_eq!(next(200), Some((at(300), Some("c"))));
+        assert_eq!(next(300), None);
     }
 
     #[test]

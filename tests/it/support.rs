@@ -10,10 +10,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use claimsmith::app::Application;
-use claimsmith::config::{Config, load_callers};
+use claimsmith::app::{Application, Upkeep};
+use claimsmith::code::ErrorCode;
+use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg, VerifiedToken};
-use claimsmith::reload;
+use claimsmith::mint::BuildFault;
+use claimsmith::reload::{Look, Reloader};
 use claimsmith::time::{Clock, Timestamp};
 use serde_json::Value;
 
@@ -79,7 +81,7 @@ pub(crate) struct TestApp {
     pub(crate) clock: TestClock,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    _folder: Folder,
+    pub(crate) folder: Folder,
 }
 
 /// What a test wants to be different.
@@ -116,19 +118,30 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
         ("CLAIMSMITH_SERVE_API_PORT".to_owned(), "0".to_owned()),
         ("CLAIMSMITH_SERVE_ADMIN_PORT".to_owned(), "0".to_owned()),
     ];
-    let config = Config::parse(&text, folder.path(), &environment).unwrap().config;
+    folder.write("claimsmith.yaml", &text);
     let clock = TestClock(Arc::new(AtomicI64::new(NOW)));
-    let (mint, _) = reload::load(&config, clock.now()).unwrap();
-    let callers = load_callers(&config.callers, &|path| fs::read(path)).unwrap().callers;
+    let base = folder.path().to_path_buf();
+    let mut reloader = Reloader::new(Box::new(move |files| {
+        let text = files.read_text(&base.join("claimsmith.yaml")).unwrap_or_default();
+        Config::parse(&text, &base, &environment).map_err(|error| {
+            let fault = |fault: &claimsmith::config::Fault| BuildFault {
+                code: ErrorCode::ConfigInvalid,
+                part: "claimsmith.yaml".to_owned(),
+                message: fault.to_string(),
+            };
+            error.faults().iter().map(fault).collect()
+        })
+    }));
+    let Look::Replaced(generation) = reloader.look(clock.now()) else { panic!("the files cannot be served") };
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let (tell, told) = mpsc::channel();
     let app_clock = clock.clone();
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
-            let app = Application::bind(&config, mint, &callers, Arc::new(app_clock)).unwrap();
+            let app = Application::bind(*generation, Arc::new(app_clock)).unwrap();
             tell.send((app.api_address(), app.admin_address())).unwrap();
-            app.run(async {
+            app.run_with(Upkeep::new(reloader), async {
                 let _ = stopped.await;
             })
             .await
@@ -136,7 +149,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
         });
     });
     let (api, admin) = told.recv_timeout(Duration::from_secs(20)).unwrap();
-    TestApp { api, admin, clock, stop: Some(stop), thread: Some(thread), _folder: folder }
+    TestApp { api, admin, clock, stop: Some(stop), thread: Some(thread), folder }
 }
 
 impl TestApp {

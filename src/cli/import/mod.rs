@@ -4,13 +4,14 @@ mod proof;
 mod report;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::oathkeeper;
 use super::output::{self, Failure};
-use crate::config::{OathkeeperConfig, OathkeeperProfile};
+use crate::config::{KeySource, OathkeeperConfig, OathkeeperProfile};
 use crate::json::{Json, write_string};
+use crate::reload::Files;
 use crate::templates::go::{GoTemplate, Remark, RemarkKind};
 use crate::templates::{ClaimTemplate, CompileOptions, Missing, Syntax, TemplateText};
 use proof::Proof;
@@ -40,7 +41,7 @@ pub(super) fn oathkeeper(file: &Path, out: &Path, as_json: bool) -> Result<(), F
     let refused = |faults: Vec<String>| {
         Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
     };
-    let mut config = oathkeeper::read(file, &environment).map_err(refused)?;
+    let mut config = oathkeeper::Source::new(file).read(&environment, &mut Files::new()).map_err(refused)?;
     let mut imported = Vec::new();
     let mut left_out = Vec::new();
     for profile in &config.profiles {
@@ -133,8 +134,20 @@ fn write(config: &OathkeeperConfig, imported: &[Imported<'_>], file: &Path, out:
             fs::write(folder.join("imported.claims.json"), pretty(claims)).map_err(failed)?;
         }
     }
+    for one in imported {
+        if let KeySource::Inline(keys) = &one.profile.jwks {
+            let path = out.join(key_file(one.profile));
+            fs::create_dir_all(out.join("keys")).map_err(failed)?;
+            output::private_file(&path).and_then(|mut file| file.write_all(keys.as_bytes())).map_err(failed)?;
+        }
+    }
     fs::write(out.join("claimsmith.yaml"), configuration(imported, file)).map_err(failed)?;
     fs::write(out.join("REPORT.md"), report::markdown(config, imported, file)).map_err(failed)
+}
+
+/// Where keys go that stood in the configuration: they do not belong there.
+fn key_file(profile: &OathkeeperProfile) -> String {
+    format!("keys/{}.jwks.json", profile.name)
 }
 
 fn pretty(text: &str) -> String {
@@ -153,10 +166,16 @@ fn configuration(imported: &[Imported<'_>], file: &Path) -> String {
     };
     let mut out = format!("# Imported from {}; REPORT.md says what changed.\nprofiles:\n", file.display());
     for Imported { profile, syntax, .. } in imported {
-        let jwks = std::path::absolute(&profile.jwks).unwrap_or_else(|_| profile.jwks.clone());
+        let jwks = match &profile.jwks {
+            KeySource::File(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                format!("file://{}", path.display())
+            }
+            KeySource::Inline(_) => format!("file://{}", key_file(profile)),
+        };
         out.push_str(&format!("  {}:\n", quoted(profile.name.as_str())));
         out.push_str(&format!("    issuer: {}\n", quoted(&profile.issuer)));
-        out.push_str(&format!("    jwks: {}\n", quoted(&format!("file://{}", jwks.display()))));
+        out.push_str(&format!("    jwks: {}\n", quoted(&jwks)));
         out.push_str(&format!("    ttl: {}s\n", profile.ttl.seconds()));
         match syntax {
             // What Oathkeeper's `print` and `toJson` make of missing values: empty text and null.

@@ -2,6 +2,10 @@
 //!
 //! Listeners are bound before anything is served, so that port 0 works and a port that is taken stops the start.
 
+mod upkeep;
+
+pub use upkeep::Upkeep;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,12 +16,12 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
-use crate::config::{Config, KnownCaller, KnownCredential, Listener};
-use crate::edge::{Callers, Edge, EdgeLimits, Readiness, Stage, admin_routes, api_routes, observe};
-use crate::mint::Mint;
-use crate::reload::LiveMint;
+use crate::config::{Config, KnownCredential, Listener};
+use crate::edge::{Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, Stage, admin_routes, api_routes, observe};
+use crate::reload::Generation;
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 
@@ -28,40 +32,27 @@ pub struct Application {
     api_address: SocketAddr,
     admin_address: SocketAddr,
     edge: Data<Edge>,
+    config: Config,
     shutdown_delay: Duration,
 }
 
 impl Application {
-    /// Binds both listeners of `config` for `mint`.
+    /// Binds both listeners that the configuration of `generation` names.
     ///
     /// # Errors
     /// Where an address cannot be bound.
-    pub fn bind(config: &Config, mint: Mint, callers: &[KnownCaller], clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub fn bind(generation: Generation, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let config = generation.config.clone();
         let api = listen(&config.serve.api, "serve.api")?;
         let admin = listen(&config.serve.admin, "serve.admin")?;
         let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
         let edge = Data::new(Edge {
-            live: LiveMint::new(mint),
-            callers: callers.iter().fold(Callers::anyone(), |callers, caller| match &caller.credential {
-                KnownCredential::Basic { username, password } => {
-                    callers.with_basic(&caller.name, username, password.clone())
-                }
-                KnownCredential::Bearer { token } => callers.with_bearer(&caller.name, token.clone()),
-            }),
-            limits: EdgeLimits {
-                body: config.limits.body,
-                depth: config.limits.depth,
-                header: config.limits.header,
-                request: config.limits.request,
-            },
+            live: ArcSwap::from_pointee(serving(generation, api_address)),
             clock,
             metrics: Arc::new(Metrics::new()),
             readiness: Readiness::default(),
+            concerns: Concerns::default(),
             overridden: Mutex::default(),
-            public_url: config
-                .public_url
-                .clone()
-                .or_else(|| (!api_address.ip().is_unspecified()).then(|| format!("http://{api_address}"))),
         });
 
         let workers = config.serve.workers.map_or_else(
@@ -93,7 +84,8 @@ impl Application {
             .disable_signals()
             .listen(admin)?
             .run();
-        Ok(Self { api, admin, api_address, admin_address, edge, shutdown_delay: config.serve.shutdown_delay })
+        let shutdown_delay = config.serve.shutdown_delay;
+        Ok(Self { api, admin, api_address, admin_address, edge, config, shutdown_delay })
     }
 
     /// Where the api listener is bound.
@@ -104,6 +96,17 @@ impl Application {
     /// Where the admin listener is bound.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// Serves until `stop` comes, as [`Application::run`], and takes over what changes meanwhile, as `upkeep` finds it.
+    ///
+    /// # Errors
+    /// Where a listener fails by itself.
+    pub async fn run_with(self, upkeep: Upkeep, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let keeping = actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.api_address));
+        let result = self.run(stop).await;
+        keeping.abort();
+        result
     }
 
     /// Serves until `stop` comes, then goes down in order: readiness turns 503, the api listener closes and finishes
@@ -135,6 +138,30 @@ impl Application {
         stop_server(&admin_handle, admin).await;
         info!("stopped");
         Ok(())
+    }
+}
+
+/// What requests are answered from, of `generation`.
+fn serving(generation: Generation, api_address: SocketAddr) -> Serving {
+    let Generation { mint, config, callers, .. } = generation;
+    Serving {
+        mint,
+        callers: callers.iter().fold(Callers::anyone(), |callers, caller| match &caller.credential {
+            KnownCredential::Basic { username, password } => {
+                callers.with_basic(&caller.name, username, password.clone())
+            }
+            KnownCredential::Bearer { token } => callers.with_bearer(&caller.name, token.clone()),
+        }),
+        limits: EdgeLimits {
+            body: config.limits.body,
+            depth: config.limits.depth,
+            header: config.limits.header,
+            request: config.limits.request,
+        },
+        public_url: config
+            .public_url
+            .or_else(|| (!api_address.ip().is_unspecified()).then(|| format!("http://{api_address}"))),
+        jwks_max_age: config.jwks_max_age.as_secs(),
     }
 }
 

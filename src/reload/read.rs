@@ -1,13 +1,13 @@
-//! From files to a generation: reads what the configuration names, and holds the generation that requests use.
+//! Reads everything that a configuration names, and builds a generation of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::files::Files;
 use crate::claims::{Audience, SessionExpiry};
 use crate::code::ErrorCode;
 use crate::config::{Config, ExpiresWith, KeySource, Profile};
@@ -15,26 +15,8 @@ use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, Te
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 use crate::time::Timestamp;
 
-/// The generation that requests use.
-#[derive(Clone, Debug)]
-pub struct LiveMint {
-    current: Arc<Mint>,
-}
-
-impl LiveMint {
-    /// Uses `mint`.
-    pub fn new(mint: Mint) -> Self {
-        Self { current: Arc::new(mint) }
-    }
-
-    /// The generation now. A request takes it once and uses it to its end.
-    pub fn current(&self) -> Arc<Mint> {
-        Arc::clone(&self.current)
-    }
-}
-
 /// Reads everything that `config` names, and a fault for each file or folder that cannot be read.
-fn read_parts(config: &Config) -> (GenerationParts, Vec<BuildFault>) {
+pub(super) fn read_parts(config: &Config, files: &mut Files) -> (GenerationParts, Vec<BuildFault>) {
     let mut faults = Vec::new();
     let mut parts = GenerationParts {
         profiles: profile_specs(config),
@@ -46,55 +28,63 @@ fn read_parts(config: &Config) -> (GenerationParts, Vec<BuildFault>) {
         },
         ..GenerationParts::default()
     };
-    let paths: BTreeSet<&PathBuf> = config
-        .profiles
-        .values()
-        .map(|profile| {
-            let KeySource::File(path) = &profile.jwks;
-            path
-        })
-        .collect();
-    for path in paths {
-        match fs::read(path) {
+    let sources: BTreeSet<&KeySource> = config.profiles.values().map(|profile| &profile.jwks).collect();
+    for source in sources {
+        match read_keys(source, files) {
             Ok(bytes) => {
-                parts.key_sets.insert(path.display().to_string(), Zeroizing::new(bytes));
+                parts.key_sets.insert(source.to_string(), bytes);
             }
-            Err(error) => {
-                let mut fault = unreadable(ErrorCode::KeySetInvalid, path, "a readable JWK Set", &error);
-                if error.kind() == io::ErrorKind::NotFound {
-                    fault.message.push_str(&format!("; make one: claimsmith keys generate --out {}", fault.part));
-                }
-                faults.push(fault);
-            }
+            Err(fault) => faults.push(fault),
         }
     }
     // A folder is asked for only by profiles that do not bring their own template.
     if config.profiles.values().any(|profile| !config.go_templates.contains_key(&profile.template)) {
-        (parts.templates, parts.partials) = read_templates(&config.templates, &mut faults);
+        (parts.templates, parts.partials) = read_templates(&config.templates, files, &mut faults);
     }
     for (name, text) in &config.go_templates {
+        files.found(name.as_bytes(), text.text.as_bytes());
         let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), schema: None, cases: Vec::new() };
         parts.templates.insert(name.clone(), files);
     }
     (parts, faults)
 }
 
+fn read_keys(source: &KeySource, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
+    match source {
+        KeySource::File(path) => files.read(path).map(Zeroizing::new).map_err(|error| {
+            let mut fault = unreadable(ErrorCode::KeySetInvalid, path, "a readable JWK Set", &error);
+            if error.kind() == io::ErrorKind::NotFound {
+                fault.message.push_str(&format!("; make one: claimsmith keys generate --out {}", fault.part));
+            }
+            fault
+        }),
+        KeySource::Inline(keys) => {
+            files.found(source.to_string().as_bytes(), keys.as_bytes());
+            Ok(Zeroizing::new(keys.as_bytes().to_vec()))
+        }
+    }
+}
+
 /// Reads a folder of templates: `<name>/claims.hbs`, or `<name>/claims.gotmpl` for a Go template, with `<case>.session.json` and `<case>.claims.json` beside it, and
 /// `_partials/<name>.hbs`.
-fn read_templates(folder: &Path, faults: &mut Vec<BuildFault>) -> (BTreeMap<String, TemplateFiles>, Vec<Partial>) {
+fn read_templates(
+    folder: &Path,
+    files: &mut Files,
+    faults: &mut Vec<BuildFault>,
+) -> (BTreeMap<String, TemplateFiles>, Vec<Partial>) {
     let mut templates = BTreeMap::new();
     let mut partials = Vec::new();
-    for path in entries(folder, "a folder of templates", faults) {
+    for path in entries(folder, "a folder of templates", files, faults) {
         let name = file_name(&path);
         if name == "_partials" {
-            partials = partials_in(&path, faults);
+            partials = partials_in(&path, files, faults);
         } else if path.is_dir()
             && !name.starts_with('.')
-            && let Some((syntax, text)) = read_template(&path, faults)
+            && let Some((syntax, text)) = read_template(&path, files, faults)
         {
-            let cases = read_cases(&path, faults);
+            let cases = read_cases(&path, files, faults);
             let schema = path.join("claims.schema.json");
-            let schema = schema.exists().then(|| read_text(&schema, faults)).flatten();
+            let schema = schema.exists().then(|| read_text(&schema, files, faults)).flatten();
             templates.insert(name, TemplateFiles { syntax, text, schema, cases });
         }
     }
@@ -102,7 +92,7 @@ fn read_templates(folder: &Path, faults: &mut Vec<BuildFault>) -> (BTreeMap<Stri
 }
 
 /// Reads the one template of `folder`.
-fn read_template(folder: &Path, faults: &mut Vec<BuildFault>) -> Option<(Syntax, TemplateText)> {
+fn read_template(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<(Syntax, TemplateText)> {
     let (handlebars, go) = (folder.join("claims.hbs"), folder.join("claims.gotmpl"));
     match (handlebars.exists(), go.exists()) {
         (true, true) => {
@@ -113,8 +103,8 @@ fn read_template(folder: &Path, faults: &mut Vec<BuildFault>) -> Option<(Syntax,
             });
             None
         }
-        (false, true) => Some((Syntax::Go, read_text(&go, faults)?)),
-        _ => Some((Syntax::Handlebars, read_text(&handlebars, faults)?)),
+        (false, true) => Some((Syntax::Go, read_text(&go, files, faults)?)),
+        _ => Some((Syntax::Handlebars, read_text(&handlebars, files, faults)?)),
     }
 }
 
@@ -124,15 +114,15 @@ fn read_template(folder: &Path, faults: &mut Vec<BuildFault>) -> Option<(Syntax,
 /// [`BuildError`] with every file that cannot be read.
 pub fn read_partials(folder: &Path) -> Result<Vec<Partial>, BuildError> {
     let mut faults = Vec::new();
-    let partials = partials_in(folder, &mut faults);
+    let partials = partials_in(folder, &mut Files::new(), &mut faults);
     if faults.is_empty() { Ok(partials) } else { Err(BuildError { faults }) }
 }
 
-fn partials_in(folder: &Path, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
+fn partials_in(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
     let mut partials = Vec::new();
-    for path in entries(folder, "a folder of partials", faults) {
+    for path in entries(folder, "a folder of partials", files, faults) {
         if path.extension().is_some_and(|extension| extension == "hbs")
-            && let Some(source) = read_text(&path, faults)
+            && let Some(source) = read_text(&path, files, faults)
         {
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             partials.push(Partial { name, source });
@@ -146,10 +136,20 @@ fn partials_in(folder: &Path, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
 /// # Errors
 /// [`BuildError`] with every fault, of files first, then of what stands in them.
 pub fn load(config: &Config, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
-    let (parts, mut faults) = read_parts(config);
-    match Mint::build(&parts, now) {
+    let (parts, faults) = read_parts(config, &mut Files::new());
+    build(config, &parts, faults, now)
+}
+
+/// Builds and proves the generation of `parts`, which were read with `faults`.
+pub(super) fn build(
+    config: &Config,
+    parts: &GenerationParts,
+    mut faults: Vec<BuildFault>,
+    now: Timestamp,
+) -> Result<(Mint, Vec<String>), BuildError> {
+    match Mint::build(parts, now) {
         Ok((mint, mut notes)) if faults.is_empty() => {
-            notes.extend(parts.key_sets.keys().filter_map(|path| exposed(Path::new(path))));
+            notes.extend(config.key_files().into_iter().filter_map(exposed));
             Ok((mint, notes))
         }
         Ok(_) => Err(BuildError { faults }),
@@ -166,11 +166,10 @@ pub fn profile_specs(config: &Config) -> Vec<ProfileSpec> {
 }
 
 fn spec(name: &str, profile: &Profile) -> ProfileSpec {
-    let KeySource::File(path) = &profile.jwks;
     ProfileSpec {
         name: name.to_owned(),
         issuer: profile.issuer.clone(),
-        key_set: path.display().to_string(),
+        key_set: profile.jwks.to_string(),
         alg: profile.alg,
         ttl: profile.ttl,
         audience: profile.audience.clone().and_then(Audience::new),
@@ -189,9 +188,9 @@ fn spec(name: &str, profile: &Profile) -> ProfileSpec {
     }
 }
 
-fn read_cases(folder: &Path, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
+fn read_cases(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
     let mut cases = Vec::new();
-    for path in entries(folder, "a template's folder", faults) {
+    for path in entries(folder, "a template's folder", files, faults) {
         let name = file_name(&path);
         let (case, counterpart) = if let Some(case) = name.strip_suffix(".session.json") {
             (case, folder.join(format!("{case}.claims.json")))
@@ -214,7 +213,7 @@ fn read_cases(folder: &Path, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> 
         if !name.ends_with(".session.json") {
             continue;
         }
-        match (fs::read(&path), fs::read(&counterpart)) {
+        match (files.read(&path), files.read(&counterpart)) {
             (Ok(session), Ok(claims)) => {
                 let name = format!("{} (case {case})", path.display());
                 cases.push(RecordedCase { name, session, claims });
@@ -230,23 +229,15 @@ fn read_cases(folder: &Path, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> 
     cases
 }
 
-fn entries(folder: &Path, expected: &str, faults: &mut Vec<BuildFault>) -> Vec<PathBuf> {
-    let read = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>());
-    match read {
-        Ok(mut paths) => {
-            paths.sort();
-            paths
-        }
-        Err(error) => {
-            faults.push(unreadable(ErrorCode::ConfigInvalid, folder, expected, &error));
-            Vec::new()
-        }
-    }
+fn entries(folder: &Path, expected: &str, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<PathBuf> {
+    files.entries(folder).unwrap_or_else(|error| {
+        faults.push(unreadable(ErrorCode::ConfigInvalid, folder, expected, &error));
+        Vec::new()
+    })
 }
 
-fn read_text(path: &Path, faults: &mut Vec<BuildFault>) -> Option<TemplateText> {
-    match fs::read_to_string(path) {
+fn read_text(path: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<TemplateText> {
+    match files.read_text(path) {
         Ok(text) => Some(TemplateText { name: path.display().to_string(), text }),
         Err(error) => {
             faults.push(unreadable(ErrorCode::TemplateSyntax, path, "a readable template in UTF-8", &error));

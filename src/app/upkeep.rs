@@ -1,0 +1,233 @@
+//! What goes on beside the requests: looking for changes, taking them over or saying why not, rotating keys.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::web::Data;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::serving;
+use crate::config::Config;
+use crate::edge::{Concern, Edge};
+use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
+use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file};
+use crate::time::Timestamp;
+
+/// How soon a change is looked at again before it is taken over, for who is writing it to finish.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// Looks after a running service.
+#[derive(Debug)]
+pub struct Upkeep {
+    reloader: Arc<Mutex<Reloader>>,
+}
+
+/// The state of one upkeep.
+struct Keeper {
+    reloader: Arc<Mutex<Reloader>>,
+    edge: Data<Edge>,
+    /// The configuration of the generation in use.
+    config: Config,
+    /// What listeners and logs were started with.
+    started: Config,
+    api_address: SocketAddr,
+}
+
+impl Upkeep {
+    /// Looks with `reloader`, whose last look gave the generation that is served.
+    pub fn new(reloader: Reloader) -> Self {
+        Self { reloader: Arc::new(Mutex::new(reloader)) }
+    }
+
+    /// Goes on until it is dropped.
+    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, api_address: SocketAddr) {
+        let mut keeper = Keeper { reloader: self.reloader, edge, started: config.clone(), config, api_address };
+        let mut hangup = Hangup::new();
+        loop {
+            keeper.rotate().await;
+            keeper.look().await;
+            tokio::select! {
+                () = tokio::time::sleep(keeper.config.reload_interval) => {}
+                () = hangup.wait() => info!("SIGHUP: looking for changes"),
+            }
+        }
+    }
+}
+
+impl Keeper {
+    /// Takes over what has changed, once it stands still.
+    async fn look(&mut self) {
+        loop {
+            let (reloader, now) = (Arc::clone(&self.reloader), self.edge.clock.now());
+            let look = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).look(now);
+            let Ok(look) = tokio::task::spawn_blocking(look).await else {
+                error!("a look for changes broke off; this is a fault of claimsmith");
+                return;
+            };
+            match look {
+                Look::Unchanged => {}
+                Look::Unsettled => {
+                    tokio::time::sleep(SETTLING).await;
+                    continue;
+                }
+                Look::Restored => {
+                    self.edge.concerns.clear(Concern::Reload);
+                    self.edge.metrics.reload_restored();
+                    info!("files are again as they are served");
+                }
+                Look::Replaced(generation) => self.replace(*generation),
+                Look::Refused(refusal) => {
+                    let faults: Vec<String> = refusal.faults.iter().map(ToString::to_string).collect();
+                    for fault in &refusal.faults {
+                        warn!(code = %fault.code, part = %fault.part, fault = %fault.message,
+                            "a change is refused, the last good generation stays");
+                    }
+                    self.edge.metrics.reload_refused();
+                    self.edge.concerns.raise(Concern::Reload, faults, now);
+                }
+            }
+            return;
+        }
+    }
+
+    fn replace(&mut self, generation: Generation) {
+        for note in &generation.notes {
+            warn!("{note}");
+        }
+        let needs_restart = needs_restart(&self.started, &generation.config);
+        if !needs_restart.is_empty() {
+            warn!(keys = needs_restart.join(" "), "changed keys of the configuration that need a restart");
+        }
+        let profiles = generation.mint.profiles().count();
+        self.config = generation.config.clone();
+        self.edge.live.store(Arc::new(serving(generation, self.api_address)));
+        self.edge.concerns.clear(Concern::Reload);
+        self.edge.metrics.reloaded();
+        info!(profiles, "reloaded");
+    }
+
+    /// Adds the next key to every key file that it is time for.
+    async fn rotate(&mut self) {
+        if self.config.rotation.is_none() {
+            return;
+        }
+        let now = self.edge.clock.now();
+        let due = self.due(now);
+        let mut faults = Vec::new();
+        let mut count = 0;
+        for (path, alg) in due {
+            let (config, name) = (self.config.clone(), path.display().to_string());
+            let rotated = tokio::task::spawn_blocking(move || rotate_file(&config, &path, alg, now)).await;
+            match rotated {
+                Ok(Ok(rotation)) => {
+                    count += u64::from(!rotation.added.is_empty());
+                    for key in &rotation.added {
+                        info!(file = %name, kid = %key.kid, alg = %key.alg, signs_from = %key.signs_from, "key added");
+                    }
+                    for kid in &rotation.dropped {
+                        info!(file = %name, kid = %kid, "key dropped");
+                    }
+                }
+                Ok(Err(message)) => faults.push(format!("{name}: {message}")),
+                Err(_) => faults.push(format!("{name}: the rotation broke off; this is a fault of claimsmith")),
+            }
+        }
+        if faults.is_empty() {
+            self.edge.metrics.rotated(count);
+            self.edge.concerns.clear(Concern::Rotation);
+        } else {
+            self.edge.metrics.rotation_refused();
+            if self.edge.concerns.raise(Concern::Rotation, faults.clone(), now) {
+                faults.iter().for_each(|fault| warn!(fault, "a key file cannot be rotated"));
+            }
+        }
+    }
+
+    /// The key files of the generation in use that need their next key, and of which algorithm. Symmetric keys are known
+    /// elsewhere, so they are never changed by themselves.
+    fn due(&self, now: Timestamp) -> Vec<(PathBuf, SignatureAlg)> {
+        let mut due = Vec::new();
+        let Some(rotation) = &self.config.rotation else { return due };
+        let live = self.edge.live.load();
+        for path in self.config.key_files() {
+            let policy = self.config.longest_ttl(path).and_then(|ttl| self.config.rotation_of(rotation, ttl).ok());
+            let Some(policy) = policy else { continue };
+            let name = path.display().to_string();
+            for profile in live.mint.profiles().filter(|profile| profile.spec().key_set == name) {
+                let keys = profile.keys();
+                let newest = || keys.signing_keys().filter(|key| key.state(now) != KeyState::Pending).last();
+                let signer = keys.signer(now, profile.spec().alg).ok().or_else(newest);
+                let Some(alg) = signer.map(|key| key.alg()).filter(|alg| !alg.is_symmetric()) else { continue };
+                let entry = (path.to_path_buf(), alg);
+                if policy.is_due(keys, alg, rotation.every, now) && !due.contains(&entry) {
+                    due.push(entry);
+                }
+            }
+        }
+        due
+    }
+}
+
+/// Rotates one file, unless another process has done so since it was read.
+fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) -> Result<Rotation, String> {
+    let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
+    let policy = config.rotation.zip(config.longest_ttl(path));
+    let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
+    let policy = config.rotation_of(&rotation, longest_ttl).map_err(|error| error.to_string())?;
+    change_key_file(path, |bytes| {
+        let bytes = bytes.ok_or("expected the key file, found none")?;
+        let set = keys::KeySet::parse(bytes).map_err(|error| error.to_string())?;
+        if !policy.is_due(&set, alg, rotation.every, now) {
+            return Ok((None, unused));
+        }
+        let mut kid = || KeyId::new(Uuid::new_v4().to_string());
+        let mut rotation = keys::rotate(bytes, Some(alg), &policy, now, &mut kid).map_err(|error| error.to_string())?;
+        Ok((rotation.set.take(), rotation))
+    })
+    .map_err(|error: KeyFileError<String>| error.to_string())
+}
+
+/// The keys of the configuration that changed and are read at start alone.
+fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
+    let (old, new) = (&started.limits, &now.limits);
+    [
+        (started.serve != now.serve, "serve"),
+        (started.log != now.log, "log"),
+        (old.connections != new.connections, "limits.connections"),
+        (old.keep_alive != new.keep_alive, "limits.keep_alive"),
+    ]
+    .into_iter()
+    .filter_map(|(has_changed, key)| has_changed.then_some(key))
+    .collect()
+}
+
+/// SIGHUP, where there is such a thing.
+struct Hangup {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangup {
+    fn new() -> Self {
+        #[cfg(unix)]
+        {
+            let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+            Self { signal: signal.ok() }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    async fn wait(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,118 @@
+//! Where a JWK Set comes from: the value of `jwks`, and of Oathkeeper's `jwks_url`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// Where a JWK Set comes from. `Display` is its name in faults and notes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeySource {
+    /// A file.
+    File(PathBuf),
+    /// The configuration itself: a `base64://` URL.
+    Inline(InlineKeys),
+}
+
+/// A JWK Set that stands in the configuration. Neither `Debug` nor `Display` show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InlineKeys(Zeroizing<Vec<u8>>);
+
+impl InlineKeys {
+    /// The bytes of the set.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Ord for InlineKeys {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.as_slice().cmp(other.0.as_slice())
+    }
+}
+
+impl PartialOrd for InlineKeys {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for InlineKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InlineKeys({} bytes)", self.0.len())
+    }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeySource::File(path) => path.display().fmt(f),
+            // The digest tells two of them apart; private keys cannot be found from it.
+            KeySource::Inline(keys) => {
+                f.write_str("base64://(sha256 ")?;
+                Sha256::digest(&*keys.0).iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str("…)")
+            }
+        }
+    }
+}
+
+impl KeySource {
+    /// The source that `text` names: a path, which is relative to `base_dir`, or a URL.
+    ///
+    /// # Errors
+    /// What was found instead, in words that quote nothing: the text may be a key or hold a password.
+    pub(super) fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Ok(KeySource::File(base_dir.join(text)));
+        };
+        match scheme {
+            "file" if rest.is_empty() => Err("a file:// URL without a path".to_owned()),
+            "file" => Ok(KeySource::File(base_dir.join(rest))),
+            "base64" => inline(rest).map(KeySource::Inline),
+            "http" | "https" | "s3" | "gs" | "azblob" => {
+                Err(format!("a {scheme}:// URL, which is not supported yet in this version"))
+            }
+            _ => Err("a URL of another scheme".to_owned()),
+        }
+    }
+}
+
+/// Takes what `base64` writes, with or without padding and line ends, of either alphabet.
+fn inline(text: &str) -> Result<InlineKeys, String> {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let is_url_safe = text.contains(['-', '_']);
+    let alphabet = if is_url_safe { alphabet::URL_SAFE } else { alphabet::STANDARD };
+    let text: Zeroizing<String> = Zeroizing::new(text.chars().filter(|char| !char.is_ascii_whitespace()).collect());
+    match GeneralPurpose::new(&alphabet, config).decode(text.as_bytes()) {
+        Ok(bytes) if bytes.is_empty() => Err("a base64:// URL without anything behind it".to_owned()),
+        Ok(bytes) => Ok(InlineKeys(Zeroizing::new(bytes))),
+        Err(_) => Err("a base64:// URL with text behind it that is no base64".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    #[test]
+    fn base64_of_either_alphabet_is_read_and_never_shown() {
+        let bytes = b"{\"keys\":[\"\xc3\xbf\xc3\xbe canary\"]}";
+        for text in [STANDARD.encode(bytes), URL_SAFE_NO_PAD.encode(bytes), STANDARD.encode(bytes) + "\n"] {
+            let source = KeySource::parse(&format!("base64://{text}"), Path::new("/x")).unwrap();
+            let KeySource::Inline(keys) = &source else { panic!("{source}") };
+            assert_eq!(keys.as_bytes(), bytes);
+            let shown = format!("{source:?} {source}");
+            assert!(!shown.contains("canary") && !shown.contains(&text[..16]), "{shown}");
+        }
+        for wrong in ["base64://", "base64://ca!nary", "base64://Y2FuYXJ5Y"] {
+            let found = KeySource::parse(wrong, Path::new("/x")).unwrap_err();
+            assert!(!found.contains("nary") && !found.contains("Y2Fu"), "{found}");
+        }
+    }
+}

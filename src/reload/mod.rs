@@ -1,0 +1,143 @@
+//! From files to a generation, again and again: reads what the configuration names, builds and proves the next
+//! generation aside, and hands it over, or says why the last good one stays.
+//!
+//! Nothing here waits or serves: [`Reloader::look`] is called whenever it may be time, and content decides whether
+//! anything changed.
+
+mod files;
+mod key_file;
+mod read;
+
+pub use files::{Content, Files};
+pub use key_file::{KeyFileError, change_key_file};
+pub use read::{load, profile_specs, read_partials};
+
+use std::fmt;
+
+use crate::code::ErrorCode;
+use crate::config::{Config, KnownCaller, Loaded, load_callers};
+use crate::mint::{BuildError, BuildFault, Mint};
+use crate::time::Timestamp;
+
+/// Everything that requests are answered from, and what the operator should know of it.
+#[derive(Debug)]
+pub struct Generation {
+    /// The proven keys, templates and profiles.
+    pub mint: Mint,
+    /// The configuration that they come from.
+    pub config: Config,
+    /// Who may ask, with their secrets.
+    pub callers: Vec<KnownCaller>,
+    /// What is questionable or was taken for granted.
+    pub notes: Vec<String>,
+}
+
+/// Reads the configuration anew, through the look's files.
+pub type ReadConfig = dyn Fn(&mut Files) -> Result<Loaded, Vec<BuildFault>> + Send;
+
+/// Looks for changes and builds the next generation of them.
+pub struct Reloader {
+    read_config: Box<ReadConfig>,
+    /// What the generation in use was built from.
+    served: Option<Content>,
+    /// What was refused since then.
+    refused: Option<Content>,
+    /// What the last look saw that was neither.
+    unsettled: Option<Content>,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub enum Look {
+    /// What is served, or what was refused before.
+    Unchanged,
+    /// Something new, which the next look has to find again: a file may be half written, and a folder half copied.
+    Unsettled,
+    /// What is served again, after something that was refused.
+    Restored,
+    /// A new generation.
+    Replaced(Box<Generation>),
+    /// Something new that cannot be used.
+    Refused(BuildError),
+}
+
+impl Reloader {
+    /// A reloader that has seen nothing yet: its first look settles at once.
+    pub fn new(read_config: Box<ReadConfig>) -> Self {
+        Self { read_config, served: None, refused: None, unsettled: None }
+    }
+
+    /// Reads everything; builds and proves a generation of it where it is new and has settled.
+    pub fn look(&mut self, now: Timestamp) -> Look {
+        let mut files = Files::new();
+        let read = self.read(&mut files);
+        let content = Some(files.content());
+        if content == self.served {
+            self.unsettled = None;
+            return if self.refused.take().is_some() { Look::Restored } else { Look::Unchanged };
+        }
+        if content == self.refused {
+            self.unsettled = None;
+            return Look::Unchanged;
+        }
+        if self.served.is_some() && content != self.unsettled {
+            self.unsettled = content;
+            return Look::Unsettled;
+        }
+        self.unsettled = None;
+        match read.and_then(|parts| parts.build(now)) {
+            Ok(generation) => {
+                (self.served, self.refused) = (content, None);
+                Look::Replaced(Box::new(generation))
+            }
+            Err(error) => {
+                self.refused = content;
+                Look::Refused(error)
+            }
+        }
+    }
+
+    fn read(&self, files: &mut Files) -> Result<Parts, BuildError> {
+        let loaded = (self.read_config)(files).map_err(|faults| BuildError { faults })?;
+        let (parts, mut faults) = read::read_parts(&loaded.config, files);
+        let secrets = std::cell::RefCell::new(files);
+        let callers = load_callers(&loaded.config.callers, &|path| secrets.borrow_mut().read(path));
+        let (callers, warnings) = match callers {
+            Ok(callers) => (callers.callers, callers.warnings),
+            Err(error) => {
+                faults.extend(error.faults().iter().map(|fault| BuildFault {
+                    code: ErrorCode::ConfigInvalid,
+                    part: "callers".to_owned(),
+                    message: fault.to_string(),
+                }));
+                (Vec::new(), Vec::new())
+            }
+        };
+        let notes = loaded.warnings.into_iter().chain(warnings).collect();
+        Ok(Parts { config: loaded.config, parts, callers, notes, faults })
+    }
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").field("served", &self.served).field("refused", &self.refused).finish_non_exhaustive()
+    }
+}
+
+/// What one look read.
+struct Parts {
+    config: Config,
+    parts: crate::mint::GenerationParts,
+    callers: Vec<KnownCaller>,
+    notes: Vec<String>,
+    faults: Vec<BuildFault>,
+}
+
+impl Parts {
+    fn build(self, now: Timestamp) -> Result<Generation, BuildError> {
+        let Self { config, parts, callers, mut notes, faults } = self;
+        let (mint, more) = read::build(&config, &parts, faults, now)?;
+        notes.extend(more);
+        Ok(Generation { mint, config, callers, notes })
+    }
+}
