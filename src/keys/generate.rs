@@ -79,7 +79,11 @@ pub fn generate(alg: SignatureAlg, bits: Option<u32>, kid: &KeyId) -> Result<Gen
         },
     }
     .map_err(|_| GenerateError::Failed)?;
+    Ok(write_set(&jwk, kid, alg))
+}
 
+/// The file of the one private key `jwk`.
+pub(super) fn write_set(jwk: &Jwk, kid: &KeyId, alg: SignatureAlg) -> GeneratedKey {
     let mut set = Zeroizing::new(String::with_capacity(4096));
     set.push_str("{\n  \"keys\": [\n    {\n      \"use\": \"sig\",\n      \"kty\": ");
     json::write_string(jwk.key_type(), &mut set);
@@ -96,7 +100,7 @@ pub fn generate(alg: SignatureAlg, bits: Option<u32>, kid: &KeyId) -> Result<Gen
         }
     }
     set.push_str("\n    }\n  ]\n}\n");
-    Ok(GeneratedKey { set })
+    GeneratedKey { set }
 }
 
 fn only(bits: Option<u32>, size: u32, expected: &'static str) -> Result<(), GenerateError> {
