@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
 use josekit::jws::{JwsSigner, JwsVerifier};
-use sha2::{Digest as _, Sha256};
 
 use super::SignatureAlg;
+use super::material::Material;
 use crate::json::{self, Json};
 use crate::time::Timestamp;
 
@@ -64,14 +64,6 @@ pub struct PublicJwk {
     pub(super) period: Period,
     pub(super) verifier: Arc<dyn JwsVerifier>,
     material: Material,
-}
-
-/// The public members of a key, base64url as RFC 7518 and RFC 8037 write them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Material {
-    Ec { crv: &'static str, x: String, y: String },
-    Okp { crv: &'static str, x: String },
-    Rsa { n: String, e: String },
 }
 
 /// What a member of a set is.
@@ -134,22 +126,6 @@ impl PublicJwk {
 impl fmt::Debug for PublicJwk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublicJwk").field("kid", &self.kid).field("alg", &self.alg).finish_non_exhaustive()
-    }
-}
-
-impl Material {
-    /// The members that RFC 7638 section 3.2 hashes, in its order.
-    fn to_json(&self) -> String {
-        match self {
-            Material::Ec { crv, x, y } => format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#),
-            Material::Okp { crv, x } => format!(r#"{{"crv":"{crv}","kty":"OKP","x":"{x}"}}"#),
-            Material::Rsa { n, e } => format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#),
-        }
-    }
-
-    /// The RFC 7638 thumbprint.
-    fn thumbprint(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(self.to_json().as_bytes()))
     }
 }
 

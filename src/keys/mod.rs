@@ -22,6 +22,8 @@ mod edit;
 mod generate;
 mod jwk;
 mod jws;
+mod material;
+mod pem;
 mod ring;
 
 pub use alg::SignatureAlg;
@@ -31,4 +33,5 @@ pub use edit::{
 pub use generate::{GenerateError, GeneratedKey, generate};
 pub use jwk::{KeyId, PublicJwk, SigningKey};
 pub use jws::{CompactJws, SignError, TimeError, VerifiedToken, VerifyError, check_times, verify};
+pub use pem::{PemError, import_pem};
 pub use ring::{KeySet, KeySetError, KeyState, NoSigner, SkippedKey};

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u8)] = &[
 /// What may be named only in these modules.
 const SEALED: &[(&str, &[&str])] = &[
     ("josekit", &["keys"]),
+    ("openssl::", &["keys"]),
     ("handlebars::", &["templates"]),
     ("actix_web", &["edge", "app", "cli"]),
     ("std::fs", &["reload", "cli"]),

@@ -1,0 +1,415 @@
+//! Private keys that are PEM files (RFC 7468): PKCS#8, PKCS#1 and SEC 1, as OpenSSL writes them, made into a JWK Set.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use josekit::jwk::Jwk;
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
+use openssl::pkey::{Id, PKey, Private};
+use zeroize::Zeroizing;
+
+use super::generate::write_set;
+use super::material::Material;
+use super::{GeneratedKey, KeyId, KeySet, KeySetError, SignatureAlg};
+
+/// Why a PEM file gives no key. Never quotes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PemError {
+    /// The algorithm is none of those that such keys have.
+    Algorithm {
+        /// The algorithms there are for that key.
+        expected: Vec<SignatureAlg>,
+        /// The one that was asked for.
+        found: SignatureAlg,
+    },
+    /// There is a certificate, and no key.
+    Certificate,
+    /// The key is behind a passphrase.
+    Encrypted,
+    /// The key is of a type that signs no JWT here.
+    KeyType(&'static str),
+    /// There is no PEM in it.
+    NoPem(NoPem),
+    /// There is a public key, and no private one.
+    PublicKey,
+    /// The RSA key may be used for RSASSA-PSS alone, which a JWK cannot say.
+    Restricted,
+    /// An RSA key of that many bits.
+    RsaBits(u32),
+    /// There are that many private keys, and no way to say which.
+    SeveralKeys(usize),
+    /// There is a private key in PEM, and its content is not what it should be.
+    Unreadable,
+    /// The key was read, and the set that was made of it does not sign.
+    Unusable(KeySetError),
+}
+
+/// What was found where PEM was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPem {
+    /// Bytes that look like DER.
+    Der,
+    /// JSON.
+    Json,
+    /// PEM of other things than keys and certificates.
+    OtherPem,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PemError::Algorithm { expected, found } => {
+                let expected: Vec<_> = expected.iter().map(|alg| alg.as_str()).collect();
+                write!(f, "expected an algorithm that the key can have ({}), found {found}", expected.join(", "))
+            }
+            PemError::Certificate => f.write_str(
+                "expected a private key, found a certificate, which has the public half alone; \
+                 give the key file that belongs to it",
+            ),
+            PemError::Encrypted => f.write_str(
+                "expected a private key without a passphrase, found an encrypted one; \
+                 decrypt it first: openssl pkey -in FILE -out key.pem",
+            ),
+            PemError::KeyType(found) => write!(
+                f,
+                "expected a key of type RSA, EC on P-256, P-384, P-521 or secp256k1, or Ed25519, found {found}; \
+                 make one that can sign with `claimsmith keys generate`"
+            ),
+            PemError::NoPem(found) => {
+                f.write_str("expected a private key in PEM, text with the line -----BEGIN PRIVATE KEY-----, found ")?;
+                f.write_str(match found {
+                    NoPem::Der => {
+                        "binary data, perhaps DER; convert it: openssl pkey -inform DER -in FILE -out key.pem"
+                    }
+                    NoPem::Json => "JSON; a JWK Set can be used as it is",
+                    NoPem::OtherPem => "PEM of something else; give the file of the private key",
+                    NoPem::Other => "something else; give the file of the private key",
+                })
+            }
+            PemError::PublicKey => f.write_str(
+                "expected a private key, found a public one; give the file whose first line ends in PRIVATE KEY-----",
+            ),
+            PemError::Restricted => f.write_str(
+                "expected an RSA key for any use, found one that is restricted to RSASSA-PSS; \
+                 make one for PS256 with `claimsmith keys generate --alg PS256`",
+            ),
+            PemError::RsaBits(found) => write!(
+                f,
+                "expected an RSA key of 2048 to 16384 bits, found {found}; \
+                 make one with `claimsmith keys generate --alg RS256`"
+            ),
+            PemError::SeveralKeys(found) => {
+                write!(f, "expected one private key, found {found}; give each key a file of its own")
+            }
+            PemError::Unreadable => f.write_str(
+                "expected a private key in PEM, found its first line and content that is no key; \
+                 compare with the original: openssl pkey -in FILE -noout",
+            ),
+            PemError::Unusable(error) => write!(f, "expected a key that signs, found otherwise: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for PemError {}
+
+/// Reads the one private key in `text`, and makes a JWK Set of it that signs. Certificates, public keys and parameters
+/// beside the key are passed over. Without `alg` an RSA key is one for RS256, the others have one algorithm each.
+/// Without `kid` its name is its RFC 7638 thumbprint.
+///
+/// # Errors
+/// Every variant of [`PemError`].
+pub fn import_pem(text: &[u8], alg: Option<SignatureAlg>, kid: Option<&KeyId>) -> Result<GeneratedKey, PemError> {
+    let blocks = blocks(text)?;
+    let key = private_key(text, &blocks)?;
+    let (jwk, material) = jwk(&key)?;
+    let expected: Vec<_> = SignatureAlg::ALL.into_iter().filter(|alg| alg.key_type() == material.key_type()).collect();
+    let alg = match alg {
+        Some(found) if !expected.contains(&found) => return Err(PemError::Algorithm { expected, found }),
+        Some(alg) => alg,
+        None if expected.contains(&SignatureAlg::Rs256) => SignatureAlg::Rs256,
+        None => *expected.first().ok_or(PemError::KeyType("another"))?,
+    };
+    let generated = match kid {
+        Some(kid) => write_set(&jwk, kid, alg),
+        None => write_set(&jwk, &KeyId::new(material.thumbprint()), alg),
+    };
+    KeySet::parse(generated.to_set().as_bytes()).map_err(PemError::Unusable)?;
+    Ok(generated)
+}
+
+/// A block of PEM: its label, and whatever stands between its first and its last line.
+struct Block<'t> {
+    label: &'t str,
+    lines: Vec<&'t [u8]>,
+}
+
+/// All blocks of `text`. What stands around them is passed over, as RFC 7468 section 2 has it.
+fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block<'_>> = None;
+    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii) {
+        let label = |opening: &str| {
+            let line = std::str::from_utf8(line).ok()?;
+            line.strip_prefix(opening)?.strip_suffix("-----")
+        };
+        match &mut open {
+            None => open = label("-----BEGIN ").map(|label| Block { label, lines: Vec::new() }),
+            Some(block) if label("-----END ") == Some(block.label) => blocks.extend(open.take()),
+            Some(_) if line.starts_with(b"-----") => return Err(PemError::Unreadable),
+            Some(block) => block.lines.push(line),
+        }
+    }
+    if open.is_some() { Err(PemError::Unreadable) } else { Ok(blocks) }
+}
+
+fn private_key(text: &[u8], blocks: &[Block<'_>]) -> Result<PKey<Private>, PemError> {
+    let private: Vec<_> = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
+    let block = match private.as_slice() {
+        [] => return Err(without_private_key(text, blocks)),
+        [block] => block,
+        several => return Err(PemError::SeveralKeys(several.len())),
+    };
+    let is_encrypted = block.lines.iter().any(|line| line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED"));
+    match block.label {
+        _ if is_encrypted => return Err(PemError::Encrypted),
+        "ENCRYPTED PRIVATE KEY" => return Err(PemError::Encrypted),
+        "OPENSSH PRIVATE KEY" => {
+            return Err(PemError::KeyType(
+                "one in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites a copy as PEM)",
+            ));
+        }
+        _ => {}
+    }
+    let base64 = Zeroizing::new(block.lines.concat());
+    let der = Zeroizing::new(STANDARD.decode(base64.as_slice()).map_err(|_| PemError::Unreadable)?);
+    PKey::private_key_from_der(&der).map_err(|_| PemError::Unreadable)
+}
+
+fn without_private_key(text: &[u8], blocks: &[Block<'_>]) -> PemError {
+    let has = |end: &str| blocks.iter().any(|block| block.label.ends_with(end));
+    let first = text.trim_ascii_start().first();
+    if has("PUBLIC KEY") {
+        PemError::PublicKey
+    } else if has("CERTIFICATE") {
+        PemError::Certificate
+    } else if !blocks.is_empty() {
+        PemError::NoPem(NoPem::OtherPem)
+    } else if first == Some(&b'{') {
+        PemError::NoPem(NoPem::Json)
+    } else if text.first() == Some(&0x30) && std::str::from_utf8(text).is_err() {
+        PemError::NoPem(NoPem::Der)
+    } else {
+        PemError::NoPem(NoPem::Other)
+    }
+}
+
+/// The key as a JWK, and its public members.
+fn jwk(key: &PKey<Private>) -> Result<(Jwk, Material), PemError> {
+    let other = match key.id() {
+        Id::EC => "one on another curve",
+        Id::DH => "DH",
+        Id::DSA => "DSA",
+        Id::ED448 => "Ed448",
+        Id::X25519 => "X25519, which agrees on keys and does not sign",
+        Id::X448 => "X448, which agrees on keys and does not sign",
+        Id::RSA_PSS => return Err(PemError::Restricted),
+        Id::RSA if !(2048..=16384).contains(&key.bits()) => return Err(PemError::RsaBits(key.bits())),
+        _ => "another",
+    };
+    let material = Material::of_key(key).ok_or(PemError::KeyType(other))?;
+    let mut members: Vec<_> = material.members().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    members.extend(private_members(key, &material)?);
+    let map: serde_json::Map<_, _> =
+        members.into_iter().map(|(name, value)| (name.to_owned(), serde_json::Value::String(value))).collect();
+    Ok((Jwk::from_map(map).map_err(|_| PemError::Unreadable)?, material))
+}
+
+fn private_members(key: &PKey<Private>, material: &Material) -> Result<Vec<(&'static str, String)>, PemError> {
+    let unreadable = |_| PemError::Unreadable;
+    let encode = |bytes: Vec<u8>| URL_SAFE_NO_PAD.encode(Zeroizing::new(bytes));
+    match material {
+        Material::Ec { crv, .. } => {
+            let size = match *crv {
+                "P-384" => 48,
+                "P-521" => 66,
+                _ => 32,
+            };
+            let key = key.ec_key().map_err(unreadable)?;
+            Ok(vec![("d", encode(key.private_key().to_vec_padded(size).map_err(unreadable)?))])
+        }
+        Material::Okp { .. } => Ok(vec![("d", encode(key.raw_private_key().map_err(unreadable)?))]),
+        Material::Rsa { .. } => {
+            let key = key.rsa().map_err(unreadable)?;
+            let (Some(p), Some(q), Some(dp), Some(dq), Some(qi)) =
+                (key.p(), key.q(), key.dmp1(), key.dmq1(), key.iqmp())
+            else {
+                return Err(PemError::Unreadable);
+            };
+            if !is_product(key.n(), p, q).map_err(unreadable)? {
+                return Err(PemError::KeyType("an RSA key of other than two primes"));
+            }
+            Ok([("d", key.d()), ("p", p), ("q", q), ("dp", dp), ("dq", dq), ("qi", qi)]
+                .map(|(name, number)| (name, encode(number.to_vec())))
+                .to_vec())
+        }
+    }
+}
+
+fn is_product(n: &BigNumRef, p: &BigNumRef, q: &BigNumRef) -> Result<bool, openssl::error::ErrorStack> {
+    let (mut product, mut context) = (BigNum::new_secure()?, BigNumContext::new_secure()?);
+    product.checked_mul(p, q, &mut context)?;
+    Ok(*product == *n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verify;
+    use super::*;
+    use crate::time::Timestamp;
+
+    macro_rules! pem {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/fixtures/pem/", $name, ".pem")).as_slice()
+        };
+    }
+
+    const READABLE: [(&str, &[u8], SignatureAlg); 7] = [
+        ("RSA in PKCS#8", pem!("rsa-pkcs8"), SignatureAlg::Rs256),
+        ("RSA in PKCS#1", pem!("rsa-pkcs1"), SignatureAlg::Rs256),
+        ("P-256 in PKCS#8", pem!("p256-pkcs8"), SignatureAlg::Es256),
+        ("P-384 in SEC 1 after its parameters", pem!("p384-sec1-with-parameters"), SignatureAlg::Es384),
+        ("P-521 in SEC 1", pem!("p521-sec1"), SignatureAlg::Es512),
+        ("secp256k1 in PKCS#8", pem!("secp256k1-pkcs8"), SignatureAlg::Es256k),
+        ("Ed25519 in PKCS#8", pem!("ed25519-pkcs8"), SignatureAlg::EdDsa),
+    ];
+
+    const REFUSED: [(&[u8], &str); 13] = [
+        (pem!("brainpool"), "another curve"),
+        (pem!("certificate"), "found a certificate"),
+        (pem!("dsa"), "found DSA"),
+        (pem!("ed448"), "found Ed448"),
+        (pem!("encrypted-pkcs1"), "openssl pkey -in FILE"),
+        (pem!("encrypted-pkcs8"), "openssl pkey -in FILE"),
+        (pem!("public"), "found a public one"),
+        (pem!("rsa-1024"), "found 1024"),
+        (pem!("rsa-pss"), "--alg PS256"),
+        (pem!("rsa-three-primes"), "two primes"),
+        (pem!("x25519"), "does not sign"),
+        (b"{\"keys\":[]}", "found JSON"),
+        (b"\n", "found something else"),
+    ];
+
+    fn refused(text: &[u8]) -> PemError {
+        import_pem(text, None, None).unwrap_err()
+    }
+
+    fn lines(text: &[u8]) -> Vec<&str> {
+        std::str::from_utf8(text).unwrap().lines().collect()
+    }
+
+    #[test]
+    fn every_form_that_openssl_writes_becomes_a_set_that_signs() {
+        for (form, text, alg) in READABLE {
+            let set = import_pem(text, None, None).unwrap_or_else(|error| panic!("{form}: {error}"));
+            let keys = KeySet::parse(set.to_set().as_bytes()).unwrap();
+            assert!(keys.skipped().is_empty() && keys.notes().is_empty(), "{form}");
+            let key = keys.signer(Timestamp::from_seconds(0), None).unwrap();
+            assert_eq!(key.alg(), alg, "{form}");
+            let token = key.sign("{}").unwrap();
+            assert_eq!(verify(token.as_str(), keys.public_set().as_bytes()).unwrap().kid(), key.kid(), "{form}");
+        }
+    }
+
+    #[test]
+    fn the_name_is_the_thumbprint_where_none_is_given() {
+        let kid = |text, kid: Option<&KeyId>| {
+            let set = import_pem(text, None, kid).unwrap();
+            KeySet::parse(set.to_set().as_bytes()).unwrap().signing_keys().next().unwrap().kid().clone()
+        };
+        assert_eq!(kid(pem!("rsa-pkcs1"), None), kid(pem!("rsa-pkcs8"), None));
+        assert_eq!(kid(pem!("rsa-pkcs1"), None).as_str().len(), 43);
+        assert_eq!(kid(pem!("rsa-pkcs1"), Some(&KeyId::new("2026-11"))).as_str(), "2026-11");
+    }
+
+    #[test]
+    fn an_algorithm_that_the_key_can_have_is_taken_and_another_refused() {
+        let set = import_pem(pem!("rsa-pkcs8"), Some(SignatureAlg::Ps384), None).unwrap();
+        assert!(set.to_set().contains("\"PS384\""));
+        let refused = |text, alg| import_pem(text, Some(alg), None).unwrap_err().to_string();
+        let message = refused(pem!("p256-pkcs8"), SignatureAlg::Es384);
+        assert!(message.contains("(ES256), found ES384"), "{message}");
+        let message = refused(pem!("rsa-pkcs8"), SignatureAlg::Hs256);
+        assert!(message.contains("(PS256, PS384, PS512, RS256, RS384, RS512), found HS256"), "{message}");
+    }
+
+    #[test]
+    fn what_is_no_key_that_signs_is_refused_with_what_to_do() {
+        for (text, part) in REFUSED {
+            let message = refused(text).to_string();
+            assert!(message.contains(part) && message.starts_with("expected "), "{part}: {message}");
+        }
+        let der = STANDARD.decode(lines(pem!("p256-pkcs8"))[1..4].concat()).unwrap();
+        assert_eq!(refused(&der), PemError::NoPem(NoPem::Der));
+        assert_eq!(refused(b""), PemError::NoPem(NoPem::Other));
+        let parameters = lines(pem!("p384-sec1-with-parameters"))[..3].join("\n");
+        assert_eq!(refused(parameters.as_bytes()), PemError::NoPem(NoPem::OtherPem));
+        let openssh = b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+        assert!(refused(openssh).to_string().contains("ssh-keygen"));
+    }
+
+    #[test]
+    fn one_key_among_other_things_is_found_and_two_are_not_chosen_between() {
+        let bundle = [b"Bag Attributes\r\n", pem!("certificate"), pem!("p256-pkcs8"), pem!("public")].concat();
+        let windows = std::str::from_utf8(&bundle).unwrap().replace('\n', "\r\n");
+        assert_eq!(
+            import_pem(windows.as_bytes(), None, None).unwrap().to_set(),
+            import_pem(pem!("p256-pkcs8"), None, None).unwrap().to_set()
+        );
+        let two = [pem!("p256-pkcs8"), pem!("ed25519-pkcs8")].concat();
+        assert_eq!(refused(&two), PemError::SeveralKeys(2));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_or_altered_is_unreadable() {
+        let text = lines(pem!("rsa-pkcs8"));
+        let without_end = text[..text.len() - 1].join("\n");
+        let without_a_line = [&text[..5], &text[6..]].concat().join("\n");
+        let with_another_end = without_end.clone() + "\n-----END RSA PRIVATE KEY-----";
+        for text in [without_end, without_a_line, with_another_end] {
+            assert_eq!(refused(text.as_bytes()), PemError::Unreadable);
+        }
+    }
+
+    #[test]
+    fn halves_that_do_not_belong_together_make_no_set() {
+        let key = openssl::ec::EcKey::private_key_from_pem(pem!("p256-pkcs8")).unwrap();
+        let other = openssl::ec::EcKey::generate(key.group()).unwrap();
+        let mixed =
+            openssl::ec::EcKey::from_private_components(key.group(), key.private_key(), other.public_key()).unwrap();
+        let text = mixed.private_key_to_pem().unwrap();
+        assert!(matches!(refused(&text), PemError::Unreadable | PemError::Unusable(_)));
+    }
+
+    #[test]
+    fn no_error_shows_text_of_the_key() {
+        let readable = READABLE.iter().flat_map(|(_, text, _)| {
+            let lines = lines(text);
+            let last = lines.len() - 1;
+            // Each file without its last line, without one in the middle, and for an algorithm of another type.
+            [lines[..last].join("\n"), [&lines[..2], &lines[3..]].concat().join("\n"), lines.join("\n")]
+        });
+        let refused = REFUSED.iter().map(|(text, _)| String::from_utf8_lossy(text).into_owned());
+        for text in readable.chain(refused) {
+            let Err(error) = import_pem(text.as_bytes(), Some(SignatureAlg::Hs512), None) else { continue };
+            let shown = format!("{error} {error:?}");
+            for line in text.lines().filter(|line| line.len() >= 16 && !line.starts_with("-----")) {
+                for part in line.as_bytes().chunks_exact(8) {
+                    assert!(!shown.contains(std::str::from_utf8(part).unwrap()), "{shown}");
+                }
+            }
+        }
+    }
+}
