@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
 use josekit::jws::{JwsSigner, JwsVerifier};
 
-use super::SignatureAlg;
 use super::material::Material;
+use super::{SignatureAlg, x5c};
 use crate::json::{self, Json};
 use crate::time::Timestamp;
 
@@ -64,6 +64,7 @@ pub struct PublicJwk {
     pub(super) period: Period,
     pub(super) verifier: Arc<dyn JwsVerifier>,
     material: Material,
+    certificates: Vec<String>,
 }
 
 /// What a member of a set is.
@@ -106,7 +107,7 @@ impl PublicJwk {
         self.alg
     }
 
-    /// The JWK as JSON: `kty`, the public members, `use`, `alg`, `kid`.
+    /// The JWK as JSON: `kty`, the public members, `use`, `alg`, `kid`, and `x5c` where the key has certificates.
     pub fn to_json(&self) -> String {
         let mut text = self.material.to_json();
         text.pop();
@@ -114,6 +115,11 @@ impl PublicJwk {
         text.push_str(self.alg.as_str());
         text.push_str("\",\"kid\":");
         json::write_string(self.kid.as_str(), &mut text);
+        if !self.certificates.is_empty() {
+            text.push_str(",\"x5c\":[\"");
+            text.push_str(&self.certificates.join("\",\""));
+            text.push_str("\"]");
+        }
         text.push('}');
         text
     }
@@ -165,8 +171,13 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member
     }
     let unusable = |_| "expected key material that its algorithm can use, found other".to_owned();
     let verifier: Arc<dyn JwsVerifier> = Arc::from(alg.verifier(&jwk(member, &public_members)?).map_err(unusable)?);
-    let public =
-        material.map(|material| PublicJwk { kid: kid.clone(), alg, period, verifier: Arc::clone(&verifier), material });
+    let public = material.map(|material| {
+        let certificates = x5c::certificates(member.member("x5c"), &material).unwrap_or_else(|reason| {
+            notes.push(format!("key \"{kid}\": x5c is left out: {reason}"));
+            Vec::new()
+        });
+        PublicJwk { kid: kid.clone(), alg, period, verifier: Arc::clone(&verifier), material, certificates }
+    });
     if !is_private {
         return public.map(Member::Public).ok_or_else(|| "expected key material, found none".to_owned());
     }

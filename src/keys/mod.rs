@@ -25,6 +25,7 @@ mod jws;
 mod material;
 mod pem;
 mod ring;
+mod x5c;
 
 pub use alg::SignatureAlg;
 pub use edit::{
