@@ -25,6 +25,8 @@ mod jws;
 mod material;
 mod pem;
 mod ring;
+#[cfg(test)]
+mod vectors;
 mod x5c;
 
 pub use alg::SignatureAlg;
