@@ -1,36 +1,45 @@
-//! `keys`: making JWK Sets and looking at them.
+//! `keys`: making JWK Sets, changing them, and looking at them.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::json;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use super::KeysCommand;
 use super::output::{self, Failure};
-use crate::keys::{self, KeyId, KeySet, SignatureAlg};
-use crate::time::{Clock as _, SystemClock};
+use super::serve::Source;
+use super::{AddArgs, Global, KeysCommand, RotateArgs};
+use crate::config::Config;
+use crate::keys::{
+    self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
+};
+use crate::reload::{Files, KeyFileError, change_key_file};
+use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
-pub(super) fn run(command: KeysCommand, as_json: bool) -> Result<(), Failure> {
+/// How long a key is published before it signs, where nothing says otherwise.
+const LEAD: Duration = Duration::from_secs(3600);
+/// How long an ended key stays where no configuration says how long tokens live: longer than those of most services.
+const RETIRE: Duration = Duration::from_secs(24 * 3600);
+/// The max-age of published sets where no configuration says it.
+const MAX_AGE: Duration = Duration::from_secs(300);
+
+pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> {
     match command {
         KeysCommand::Generate { alg, kid, bits, out } => generate(&alg, kid, bits, out.as_deref()),
-        KeysCommand::List { file } => list(&read(&file)?, as_json),
+        KeysCommand::Add(args) => add(&args, global),
+        KeysCommand::Rotate(args) => rotate(&args, global),
+        KeysCommand::List { file } => list(&read(&file)?, &Surroundings::of(&file, global)?, global.json),
         KeysCommand::Public { file } => output::line(&read(&file)?.public_set()),
     }
 }
 
 fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path>) -> Result<(), Failure> {
-    let alg = SignatureAlg::parse(alg).ok_or_else(|| {
-        Failure::Refused(format!("expected --alg to be one of {}, found {alg}", SignatureAlg::NAMES.join(", ")))
-    })?;
-    let kid = match kid {
-        Some(kid) if kid.is_empty() => {
-            return Err(Failure::Refused("expected --kid to name the key, found it empty".to_owned()));
-        }
-        Some(kid) => KeyId::new(kid),
-        None => KeyId::new(Uuid::new_v4().to_string()),
-    };
+    let alg = algorithm(alg)?;
+    let kid = key_id(kid)?.unwrap_or_else(random_kid);
     let key = keys::generate(alg, bits, &kid).map_err(|error| Failure::Refused(format!("--bits: {error}")))?;
     match out {
         None => output::bytes(key.to_set().as_bytes()),
@@ -46,43 +55,190 @@ fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path
     }
 }
 
-fn list(set: &KeySet, as_json: bool) -> Result<(), Failure> {
+fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
+    let alg = args.alg.as_deref().map(algorithm).transpose()?;
+    let kid = key_id(args.kid.clone())?;
+    let text = read_bytes(&args.from)?;
+    let key = keys::import_pem(&text, alg, kid.as_ref())
+        .map_err(|error| Failure::Refused(format!("{}: {error}", args.from.display())))?;
+    let surroundings = Surroundings::of(&args.file, global)?;
+    let lead = span("--lead", args.lead.as_deref())?.unwrap_or(surroundings.lead());
+    if !args.now {
+        surroundings.policy(lead, None)?;
+    }
     let now = SystemClock.now();
+    let signs_from = change_key_file(&args.file, |bytes| {
+        // The first key of a set is one that nobody can wait for.
+        let signs_from = match (bytes, args.now) {
+            (Some(_), false) => Some(now.after(lead)),
+            (Some(_), true) => Some(now),
+            (None, _) => None,
+        };
+        keys::add_key(bytes, &key, signs_from).map(|set| (Some(set), signs_from))
+    })
+    .map_err(|error| refused(&args.file, &error))?;
+    let added = KeySet::parse(key.to_set().as_bytes()).map_err(|error| Failure::Refused(error.to_string()))?;
+    for key in added.signing_keys() {
+        if global.json {
+            output::line(
+                &json!({"kid": key.kid().as_str(), "alg": key.alg().as_str(), "nbf": signs_from.map(Timestamp::seconds)})
+                    .to_string(),
+            )?;
+        } else {
+            let when = signs_from.map_or_else(|| "at once".to_owned(), |time| format!("from {time}"));
+            output::line(&format!("added    {} {}: signs {when}", key.alg(), key.kid()))?;
+        }
+    }
+    Ok(())
+}
+
+fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
+    let alg = args.alg.as_deref().map(algorithm).transpose()?;
+    let surroundings = Surroundings::of(&args.file, global)?;
+    let lead = span("--lead", args.lead.as_deref())?.unwrap_or(surroundings.lead());
+    let retire = span("--retire", args.retire.as_deref())?;
+    let now = SystemClock.now();
+    let path = &args.file;
+    let rotation = if args.now {
+        changed(path, |bytes| keys::replace_keys(bytes, now, &mut random_kid))
+    } else {
+        let policy = surroundings.policy(lead, retire)?;
+        changed(path, |bytes| keys::rotate(bytes, alg, &policy, now, &mut random_kid))
+    }?;
+    if global.json {
+        let added = |key: &keys::AddedKey| json!({"kid": key.kid.as_str(), "alg": key.alg.as_str(), "nbf": key.signs_from.seconds()});
+        let names = |kids: &[KeyId]| kids.iter().map(|kid| kid.as_str().to_owned()).collect::<Vec<_>>();
+        let ended = |(kid, end): &(KeyId, Timestamp)| json!({"kid": kid.as_str(), "exp": end.seconds()});
+        return output::line(
+            &json!({
+                "added": rotation.added.iter().map(added).collect::<Vec<_>>(),
+                "ended": rotation.ended.iter().map(ended).collect::<Vec<_>>(),
+                "dropped": names(&rotation.dropped),
+                "pending": rotation.pending.as_ref().map(added),
+            })
+            .to_string(),
+        );
+    }
+    for key in &rotation.added {
+        let when = if args.now { "at once".to_owned() } else { format!("from {}", key.signs_from) };
+        output::line(&format!("added    {} {}: published now, signs {when}", key.alg, key.kid))?;
+    }
+    for (kid, end) in &rotation.ended {
+        let published = end.after(surroundings.longest_ttl.map_or(RETIRE, duration));
+        output::line(&format!("ends     {kid}: may sign until {end}, published until {published}"))?;
+    }
+    for kid in &rotation.dropped {
+        output::line(&format!("dropped  {kid}"))?;
+    }
+    if let Some(key) = &rotation.pending {
+        output::line(&format!("pending  {} {}: signs from {}; none was added", key.alg, key.kid, key.signs_from))?;
+    }
+    if args.now {
+        output::note(&format!(
+            "what breaks: every token of the dropped keys is refused by whoever fetches the set from now on. A verifier \
+             that keeps a copy of the set trusts those keys for up to {}s more, and refuses tokens of the new ones as long, \
+             unless it asks again for a kid that it does not know. A running service takes the file over within its \
+             reload interval, or on SIGHUP at once.",
+            surroundings.max_age.as_secs()
+        ));
+    } else if surroundings.longest_ttl.is_none() && retire.is_none() {
+        output::note(&format!(
+            "note: no configuration was found that names {}, so no token is taken to live longer than 24h; --config or \
+             --retire says otherwise",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Changes `path` as `edit` says; there has to be such a file.
+fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>) -> Result<Rotation, Failure> {
+    if !path.exists() {
+        return Err(Failure::Refused(format!(
+            "expected {} to be a JWK Set, found no such file; make one: claimsmith keys generate --out {}",
+            path.display(),
+            path.display()
+        )));
+    }
+    change_key_file(path, |bytes| {
+        let mut rotation = edit(bytes.unwrap_or_default())?;
+        Ok((rotation.set.take(), rotation))
+    })
+    .map_err(|error| refused(path, &error))
+}
+
+fn refused(path: &Path, error: &KeyFileError<EditError>) -> Failure {
+    match error {
+        KeyFileError::Edit(error) => Failure::Refused(format!("{}: {error}", path.display())),
+        KeyFileError::Io { .. } => Failure::Refused(format!("{error}; the file is as it was")),
+    }
+}
+
+/// What a configuration says of a key file: that at hand, if it names the file.
+struct Surroundings {
+    max_age: Duration,
+    longest_ttl: Option<Ttl>,
+    rotation: Option<crate::config::Rotation>,
+}
+
+impl Surroundings {
+    fn of(file: &Path, global: &Global) -> Result<Self, Failure> {
+        let unknown = Self { max_age: MAX_AGE, longest_ttl: None, rotation: None };
+        let source = Source::of(global, None);
+        if !source.is_named() && !source.path().exists() {
+            return Ok(unknown);
+        }
+        let config = match source.read(&mut Files::new()) {
+            Ok(loaded) => loaded.config,
+            Err(faults) if source.is_named() => return Err(source.failure(&faults)),
+            Err(_) => {
+                output::note(&format!(
+                    "note: {} cannot be used, so what it says of this file is not known; see `claimsmith check`",
+                    source.path().display()
+                ));
+                return Ok(unknown);
+            }
+        };
+        let longest_ttl = same_file(&config, file).and_then(|path| config.longest_ttl(&path));
+        let rotation = config.rotation.filter(|_| longest_ttl.is_some());
+        Ok(Self { max_age: config.jwks_max_age, longest_ttl, rotation })
+    }
+
+    fn lead(&self) -> Duration {
+        self.rotation.map_or(LEAD.max(self.max_age * 2), |rotation| rotation.lead)
+    }
+
+    /// The policy with this lead; `retire` says how long ended keys stay, else the configuration does.
+    fn policy(&self, lead: Duration, retire: Option<Duration>) -> Result<RotationPolicy, Failure> {
+        let configured = self.rotation.and_then(|rotation| rotation.retire).or(self.longest_ttl.map(duration));
+        let retire = retire.or(configured).unwrap_or(RETIRE);
+        let longest_ttl = self.longest_ttl.unwrap_or(Ttl::ONE_SECOND);
+        RotationPolicy::new(lead, retire, self.max_age, longest_ttl)
+            .map_err(|error| Failure::Refused(error.to_string()))
+    }
+}
+
+/// The key file of `config` that is `file`, by whatever way.
+fn same_file(config: &Config, file: &Path) -> Option<PathBuf> {
+    let wanted = fs::canonicalize(file).ok()?;
+    let is_it = |path: &&Path| fs::canonicalize(path).is_ok_and(|path| path == wanted);
+    config.key_files().into_iter().find(is_it).map(Path::to_path_buf)
+}
+
+fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let longest_ttl = surroundings.longest_ttl.or(Ttl::new(RETIRE)).unwrap_or(Ttl::ONE_SECOND);
     let signs = set.signer(now, None).map(|key| key.kid().clone()).ok();
     for key in set.signing_keys() {
-        let is_signer = signs.as_ref() == Some(key.kid());
-        if as_json {
-            output::line(
-                &serde_json::json!({
-                    "kid": key.kid().as_str(), "alg": key.alg().as_str(), "state": key.state(now).to_string(),
-                    "signs": is_signer, "nbf": key.not_before().map(|time| time.seconds()),
-                    "exp": key.expires_at().map(|time| time.seconds()), "published": !key.alg().is_symmetric(),
-                })
-                .to_string(),
-            )?;
-            continue;
-        }
-        let mut line = format!("{:<8} {:<7} {}", key.alg(), key.state(now), key.kid());
-        if let Some(time) = key.not_before() {
-            line.push_str(&format!("  from {time}"));
-        }
-        if let Some(time) = key.expires_at() {
-            line.push_str(&format!("  until {time}"));
-        }
-        if is_signer {
-            line.push_str("  <- signs now");
-        }
-        output::line(&line)?;
+        let line = KeyLine::of(set, key, signs.as_ref(), now, longest_ttl);
+        output::line(&if as_json { line.json() } else { line.text() })?;
     }
     for key in set.public_keys() {
-        if as_json {
-            let line = serde_json::json!({
-                "kid": key.kid().as_str(), "alg": key.alg().as_str(), "state": "public", "signs": false, "published": true
-            });
-            output::line(&line.to_string())?;
+        output::line(&if as_json {
+            public_json(key)
         } else {
-            output::line(&format!("{:<8} {:<7} {}", key.alg(), "public", key.kid()))?;
-        }
+            format!("{:<8} {:<8} {}", key.alg(), "public", key.kid())
+        })?;
     }
     for note in set.notes() {
         output::note(&format!("note: {note}"));
@@ -90,10 +246,141 @@ fn list(set: &KeySet, as_json: bool) -> Result<(), Failure> {
     for skipped in set.skipped() {
         output::note(&format!("note: {skipped}"));
     }
+    if surroundings.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
+        output::note(
+            "note: no configuration was found that names this file, so ends of publication are those for tokens of 24h",
+        );
+    }
     Ok(())
 }
 
+/// What `list` says of one private key.
+struct KeyLine<'k> {
+    key: &'k SigningKey,
+    state: KeyState,
+    /// Signs for profiles without an algorithm of their own.
+    signs: bool,
+    /// Signs for profiles with its algorithm.
+    signs_for_alg: bool,
+    changes_at: Option<Timestamp>,
+    next: Option<&'k KeyId>,
+    published_until: Option<Timestamp>,
+    is_published: bool,
+}
+
+impl<'k> KeyLine<'k> {
+    fn of(set: &'k KeySet, key: &'k SigningKey, signs: Option<&KeyId>, now: Timestamp, longest_ttl: Ttl) -> Self {
+        let state = key.state(now);
+        let alg = Some(key.alg());
+        let signs_for_alg = set.signer(now, alg).is_ok_and(|signer| signer.kid() == key.kid());
+        let published_until = set.publication_end(key.kid(), longest_ttl).filter(|_| !key.alg().is_symmetric());
+        let change = set.next_change(now, alg).filter(|_| signs_for_alg);
+        Self {
+            key,
+            state,
+            signs: signs == Some(key.kid()),
+            signs_for_alg,
+            changes_at: match state {
+                KeyState::Pending => key.not_before(),
+                KeyState::Active => change.map(|(time, _)| time).or(key.expires_at()),
+                KeyState::Retired => published_until.filter(|end| now < *end),
+            },
+            next: change.and_then(|(_, next)| next).map(SigningKey::kid),
+            published_until,
+            is_published: !key.alg().is_symmetric() && published_until.is_none_or(|end| now < end),
+        }
+    }
+
+    fn json(&self) -> String {
+        let seconds = |time: Option<Timestamp>| time.map(Timestamp::seconds);
+        json!({
+            "kid": self.key.kid().as_str(), "alg": self.key.alg().as_str(), "state": self.state.to_string(),
+            "signs": self.signs, "signs_for_alg": self.signs_for_alg,
+            "nbf": seconds(self.key.not_before()), "exp": seconds(self.key.expires_at()),
+            "changes_at": seconds(self.changes_at), "next": self.next.map(KeyId::as_str),
+            "published": self.is_published, "published_until": seconds(self.published_until),
+        })
+        .to_string()
+    }
+
+    fn text(&self) -> String {
+        let mut line = format!("{:<8} {:<8} {}", self.key.alg(), self.state, self.key.kid());
+        match (self.state, self.signs, self.signs_for_alg) {
+            (KeyState::Active, true, _) => line.push_str("  signs now"),
+            (KeyState::Active, false, true) => {
+                line.push_str(&format!("  signs where a profile says alg: {}", self.key.alg()));
+            }
+            (KeyState::Active, false, false) => line.push_str("  superseded"),
+            (KeyState::Pending | KeyState::Retired, _, _) => {}
+        }
+        match (self.state, self.changes_at) {
+            (KeyState::Pending, Some(time)) => line.push_str(&format!("  signs from {time}")),
+            (KeyState::Active, Some(time)) => {
+                line.push_str(&format!(" until {time}"));
+                match self.next {
+                    Some(next) => line.push_str(&format!(", then {next}")),
+                    None if self.signs_for_alg => line.push_str(", then NO KEY"),
+                    None => {}
+                }
+            }
+            _ => {}
+        }
+        match self.published_until {
+            Some(end) if self.is_published => line.push_str(&format!("  published until {end}")),
+            Some(_) => line.push_str("  no longer published"),
+            None if self.key.alg().is_symmetric() => line.push_str("  never published"),
+            None => {}
+        }
+        line
+    }
+}
+
+fn public_json(key: &PublicJwk) -> String {
+    json!({"kid": key.kid().as_str(), "alg": key.alg().as_str(), "state": "public", "signs": false, "published": true})
+        .to_string()
+}
+
+fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
+    SignatureAlg::parse(name).ok_or_else(|| {
+        Failure::Refused(format!("expected --alg to be one of {}, found {name}", SignatureAlg::NAMES.join(", ")))
+    })
+}
+
+fn key_id(kid: Option<String>) -> Result<Option<KeyId>, Failure> {
+    match kid {
+        Some(kid) if kid.is_empty() => {
+            Err(Failure::Refused("expected --kid to name the key, found it empty".to_owned()))
+        }
+        kid => Ok(kid.map(KeyId::new)),
+    }
+}
+
+fn random_kid() -> KeyId {
+    KeyId::new(Uuid::new_v4().to_string())
+}
+
+fn span(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let expected = || Failure::Refused(format!("expected {flag} to be a duration such as 1h or 90m, found {text}"));
+    parse_duration(text).filter(|span| span.as_secs() > 0).map(Some).ok_or_else(expected)
+}
+
+fn duration(ttl: Ttl) -> Duration {
+    Duration::from_secs(ttl.seconds().into())
+}
+
+fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().take(1 << 20).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("the private key {}", path.display()))?;
+    Ok(bytes)
+}
+
 fn read(path: &Path) -> Result<KeySet, Failure> {
-    let bytes = fs::read(path).with_context(|| format!("the JWK Set {}", path.display()))?;
+    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("the JWK Set {}", path.display()))?);
     KeySet::parse(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
 }

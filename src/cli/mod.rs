@@ -69,7 +69,7 @@ enum Command {
         #[command(subcommand)]
         command: ImportCommand,
     },
-    /// Make and look at keys
+    /// Make, change and look at keys
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -173,7 +173,11 @@ enum KeysCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// List the keys of a JWK Set and what each is good for
+    /// Add a private key in PEM to a JWK Set: published at once, signing after the lead
+    Add(AddArgs),
+    /// Add the next key to a JWK Set, published at once and signing after the lead, and drop the dead ones
+    Rotate(RotateArgs),
+    /// List the keys of a JWK Set: what each does, when that changes, until when it is published
     List {
         /// The set
         file: PathBuf,
@@ -183,6 +187,45 @@ enum KeysCommand {
         /// The set
         file: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct AddArgs {
+    /// The set; a new file if there is none
+    file: PathBuf,
+    /// The private key in PEM: PKCS#8, PKCS#1 or SEC1; `-` reads standard input
+    #[arg(long, value_name = "KEY.pem")]
+    from: PathBuf,
+    /// The algorithm it signs with [default: RS256 for RSA, what the curve says for others]
+    #[arg(long)]
+    alg: Option<String>,
+    /// Its key id [default: its RFC 7638 thumbprint]
+    #[arg(long)]
+    kid: Option<String>,
+    /// How long it is published before it signs [default: what the configuration says, else 1h]
+    #[arg(long, value_name = "DURATION")]
+    lead: Option<String>,
+    /// Let it sign at once, although verifiers may not have it yet
+    #[arg(long, conflicts_with = "lead")]
+    now: bool,
+}
+
+#[derive(Args)]
+struct RotateArgs {
+    /// The set
+    file: PathBuf,
+    /// The algorithm of the next key [default: that of the key that signs now]
+    #[arg(long)]
+    alg: Option<String>,
+    /// How long it is published before it signs [default: what the configuration says, else 1h]
+    #[arg(long, value_name = "DURATION")]
+    lead: Option<String>,
+    /// How long an ended key stays in the file [default: what the configuration says, else 24h]
+    #[arg(long, value_name = "DURATION")]
+    retire: Option<String>,
+    /// For keys that others may know: new keys sign at once, and every private key of the file goes at once
+    #[arg(long, conflicts_with_all = ["lead", "retire", "alg"])]
+    now: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -247,7 +290,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import { command: ImportCommand::Oathkeeper { file, out } } => {
             import::oathkeeper(&file, &out, global.json)
         }
-        Command::Keys { command } => keys::run(command, global.json),
+        Command::Keys { command } => keys::run(command, &global),
         Command::Verify(args) => verify::verify(&args, global.json),
         Command::Schema => output::line(&crate::config::schema()),
         Command::Health { url } => serve::health(&global, url),

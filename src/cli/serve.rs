@@ -178,6 +178,11 @@ impl Source {
         self.oathkeeper.as_ref().map_or(&self.file, |oathkeeper| oathkeeper.file()).clone()
     }
 
+    /// Whether somebody named the file.
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named
+    }
+
     /// Reads it through `files`; every fault is a line.
     pub(super) fn read(&self, files: &mut Files) -> Result<Loaded, Vec<String>> {
         let text = match self.oathkeeper {

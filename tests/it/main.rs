@@ -10,6 +10,7 @@ mod discovery;
 mod framing;
 mod go_corpus;
 mod hydrate;
+mod key_files;
 mod layers;
 mod mutations;
 mod oathkeeper;
