@@ -16,6 +16,7 @@ mod mutations;
 mod oathkeeper;
 mod problems;
 mod redaction;
+mod reload;
 mod rotation;
 mod shutdown;
 mod support;

@@ -1,31 +1,14 @@
 //! The real binary is told to stop.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use claimsmith::keys::SignatureAlg;
-use serde_json::Value;
 
-use crate::support::{Folder, command, connect, post, read_answer, send};
+use crate::support::{Folder, Service, connect, post, read_answer, send, wait_until};
 
-struct Service {
-    child: Child,
-    api: SocketAddr,
-    admin: SocketAddr,
-    _folder: Folder,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts `claimsmith serve` and reads its addresses from its log.
-#[expect(clippy::zombie_processes, reason = "the drop of Service waits for it")]
+/// Starts `claimsmith serve` with these further keys of `serve`.
 fn start(serve: &str) -> Service {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
@@ -34,37 +17,7 @@ fn start(serve: &str) -> Service {
         "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, {serve} }}\nprofiles: {{ p: {{ issuer: i, jwks: keys.json }} }}\n"
     );
     folder.write("claimsmith.yaml", &config);
-    let mut child = command(folder.path()).arg("serve").stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended before it served");
-        let event: Value = serde_json::from_str(&line).unwrap();
-        if event["message"] == "serving" {
-            let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
-            let (api, admin) = (address("api"), address("admin"));
-            std::thread::spawn(move || {
-                let _ = log.read_to_end(&mut Vec::new());
-            });
-            return Service { child, api, admin, _folder: folder };
-        }
-    }
-}
-
-fn terminate(service: &Service) {
-    let status = Command::new("kill").args(["-TERM", &service.child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
-/// Waits until `holds`, at most ten seconds.
-#[track_caller]
-fn wait_until(mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it did not come to hold");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    Service::start(folder)
 }
 
 #[test]
@@ -84,7 +37,7 @@ fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
         assert_eq!(send(service.api, &whole).status, 200);
     }
 
-    terminate(&service);
+    service.signal("TERM");
     wait_until(|| TcpStream::connect(service.api).is_err());
     assert!(service.child.try_wait().unwrap().is_none(), "it waits for the request in flight");
     in_flight.write_all(rest).unwrap();
@@ -100,7 +53,7 @@ fn readiness_turns_503_before_the_listeners_close() {
     let mut service = start("shutdown_delay: 2s");
     let ready = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_eq!(send(service.admin, ready).status, 200);
-    terminate(&service);
+    service.signal("TERM");
     wait_until(|| send(service.admin, ready).status == 503);
     let answer = send(service.admin, ready);
     assert_eq!(answer.json()["reason"], "stopping");
@@ -116,6 +69,6 @@ fn a_request_that_never_ends_is_cut_off_at_the_timeout() {
     for _ in 0..4 {
         assert_eq!(send(service.api, &post("/hydrate/p", &[], br#"{"subject":"u"}"#)).status, 200);
     }
-    terminate(&service);
+    service.signal("TERM");
     wait_until(|| service.child.try_wait().unwrap().is_some());
 }

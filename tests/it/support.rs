@@ -1,14 +1,14 @@
 //! A running service for a test, and a client that sends exactly the bytes it is told to.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use claimsmith::app::{Application, Upkeep};
 use claimsmith::code::ErrorCode;
@@ -202,6 +202,60 @@ impl Drop for TestApp {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+    }
+}
+
+/// The real binary, serving the `claimsmith.yaml` of its folder, until it is dropped.
+pub(crate) struct Service {
+    pub(crate) child: Child,
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) folder: Folder,
+}
+
+impl Service {
+    /// Starts `claimsmith serve` in `folder` and reads its addresses from its log.
+    #[expect(clippy::zombie_processes, reason = "the drop of Service waits for it")]
+    pub(crate) fn start(folder: Folder) -> Self {
+        let mut child = command(folder.path()).arg("serve").stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended before it served");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["message"] == "serving" {
+                let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
+                let (api, admin) = (address("api"), address("admin"));
+                std::thread::spawn(move || {
+                    let _ = log.read_to_end(&mut Vec::new());
+                });
+                return Self { child, api, admin, folder };
+            }
+        }
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until `holds`, at most ten seconds.
+#[track_caller]
+pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it did not come to hold");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
