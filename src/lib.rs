@@ -16,7 +16,7 @@
 //! | 1 | [`claims`] | what a token says |
 //! | 2 | [`templates`], [`keys`] | handlebars; josekit |
 //! | 3 | [`mint`] | how a token is made |
-//! | 4 | [`config`], [`reload`] | files |
+//! | 4 | [`config`], [`reload`], [`sources`] | files; the network |
 //! | 5 | [`edge`], [`telemetry`] | HTTP, metrics, logs |
 //! | 6 | [`app`], [`cli`] | everything |
 
@@ -34,6 +34,7 @@ pub mod mint;
 pub mod reload;
 pub mod secret;
 pub mod session;
+pub mod sources;
 pub mod telemetry;
 pub mod templates;
 pub mod time;

@@ -1,10 +1,11 @@
 //! What claimsmith tells its operator: log lines and metrics. Every metric name and label stands here.
 //!
-//! Labels come from closed sets: routes, profile names, algorithms, error codes. Nothing of a session, a token or a key
+//! Labels come from closed sets: routes, profile names, algorithms, error codes, key sources without their queries. Nothing of a session, a token or a key
 //! is ever a label or a log field; lines of other crates are let through from `warn` on, since some of them quote
 //! header values below it.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
@@ -70,6 +71,8 @@ pub struct Metrics {
     reload_refused: Gauge,
     rotations: Family<ResultLabel, Counter>,
     rotation_refused: Gauge,
+    source_ages: Family<SourceLabel, Gauge>,
+    source_failing: Family<SourceLabel, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +97,9 @@ struct CodeLabel(ErrorCode);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ResultLabel(&'static str);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SourceLabel(String);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -143,6 +149,19 @@ impl Metrics {
         registry.register("key_rotations", "Rotations of key files by this process", rotations.clone());
         let rotation_refused = Gauge::default();
         registry.register("key_rotation_refused", "1 while a key file cannot be rotated", rotation_refused.clone());
+        let source_ages = Family::default();
+        registry.register_with_unit(
+            "key_source_age",
+            "Time since a key source on the network last gave or confirmed a good set",
+            Unit::Seconds,
+            source_ages.clone(),
+        );
+        let source_failing = Family::default();
+        registry.register(
+            "key_source_failing",
+            "1 while a key source on the network fails, and its last good set is used",
+            source_failing.clone(),
+        );
         let build = Family::<BuildLabels, Gauge>::default();
         registry.register("build_info", "The version that runs; always 1", build.clone());
         build.get_or_create(&BuildLabels).set(1);
@@ -158,6 +177,8 @@ impl Metrics {
             reload_refused,
             rotations,
             rotation_refused,
+            source_ages,
+            source_failing,
         }
     }
 
@@ -212,6 +233,15 @@ impl Metrics {
         self.rotation_refused.set(1);
     }
 
+    /// How the key source called `source` is doing: when it last gave a good set, and whether it fails.
+    pub fn key_source(&self, source: &str, age: Option<Duration>, is_failing: bool) {
+        let label = SourceLabel(source.to_owned());
+        if let Some(age) = age {
+            self.source_ages.get_or_create(&label).set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        }
+        self.source_failing.get_or_create(&label).set(i64::from(is_failing));
+    }
+
     /// All metrics in the OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -262,6 +292,12 @@ impl EncodeLabelSet for IssuedLabels {
 impl EncodeLabelSet for ResultLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("result", self.0)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for SourceLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("source", self.0.as_str())].encode(encoder)
     }
 }
 

@@ -5,6 +5,7 @@
 mod upkeep;
 
 pub use upkeep::Upkeep;
+pub(crate) use upkeep::lacking;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};

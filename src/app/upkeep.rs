@@ -3,31 +3,40 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::serving;
+use crate::code::ErrorCode;
 use crate::config::Config;
 use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
+use crate::mint::BuildFault;
 use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file};
+use crate::sources::{RemoteSets, SourceError, SourceStatus};
 use crate::time::Timestamp;
 
 /// How soon a change is looked at again before it is taken over, for who is writing it to finish.
 const SETTLING: Duration = Duration::from_millis(100);
+/// Bounds of the wait between two looks at which sources on the network are due.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Looks after a running service.
 #[derive(Debug)]
 pub struct Upkeep {
-    reloader: Arc<Mutex<Reloader>>,
+    reloader: Reloader,
+    remote: Arc<RemoteSets>,
 }
 
 /// The state of one upkeep.
 struct Keeper {
     reloader: Arc<Mutex<Reloader>>,
+    remote: Arc<RemoteSets>,
     edge: Data<Edge>,
     /// The configuration of the generation in use.
     config: Config,
@@ -37,24 +46,67 @@ struct Keeper {
 }
 
 impl Upkeep {
-    /// Looks with `reloader`, whose last look gave the generation that is served.
-    pub fn new(reloader: Reloader) -> Self {
-        Self { reloader: Arc::new(Mutex::new(reloader)) }
+    /// Looks with `reloader`, whose last look gave the generation that is served, and which takes key sets from `remote`.
+    pub fn new(reloader: Reloader, remote: Arc<RemoteSets>) -> Self {
+        Self { reloader, remote }
     }
 
     /// Goes on until it is dropped.
     pub(super) async fn keep(self, edge: Data<Edge>, config: Config, api_address: SocketAddr) {
-        let mut keeper = Keeper { reloader: self.reloader, edge, started: config.clone(), config, api_address };
-        let mut hangup = Hangup::new();
-        loop {
-            keeper.rotate().await;
-            keeper.look().await;
-            tokio::select! {
-                () = tokio::time::sleep(keeper.config.reload_interval) => {}
-                () = hangup.wait() => info!("SIGHUP: looking for changes"),
+        let reloader = Arc::new(Mutex::new(self.reloader));
+        let started = config.clone();
+        let (remote, change) = (Arc::clone(&self.remote), Notify::new());
+        let mut keeper = Keeper { reloader, remote: self.remote, edge: edge.clone(), started, config, api_address };
+        let files = async {
+            let mut hangup = Hangup::new();
+            loop {
+                keeper.rotate().await;
+                keeper.look().await;
+                tokio::select! {
+                    () = tokio::time::sleep(keeper.config.reload_interval) => {}
+                    () = change.notified() => {}
+                    () = hangup.wait() => {
+                        info!("SIGHUP: looking for changes");
+                        keeper.remote.hasten();
+                    }
+                }
             }
-        }
+        };
+        let network = async {
+            loop {
+                if remote.refresh(Instant::now(), &chance).await {
+                    change.notify_one();
+                }
+                report(&edge, &remote);
+                let now = Instant::now();
+                let wait = remote.next_due(now).map_or(LONGEST_WAIT, |due| due.saturating_duration_since(now));
+                tokio::time::sleep(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
+            }
+        };
+        tokio::join!(files, network);
     }
+}
+
+/// Tells how the sources on the network are doing.
+fn report(edge: &Edge, remote: &RemoteSets) {
+    let mut faults = Vec::new();
+    for SourceStatus { source, age, fault } in remote.status(Instant::now()) {
+        edge.metrics.key_source(&source.to_string(), age, fault.is_some());
+        faults.extend(fault.map(|fault| fault.to_string()));
+    }
+    if faults.is_empty() {
+        if edge.concerns.clear(Concern::KeySources) {
+            info!("all key sources answer again");
+        }
+    } else if edge.concerns.raise(Concern::KeySources, faults.clone(), edge.clock.now()) {
+        faults.iter().for_each(|fault| warn!(fault, "a key source fails, its last good set stays"));
+    }
+}
+
+/// A number from 0 to 1.
+fn chance() -> f64 {
+    // The first 48 bits of a random UUID are all random.
+    (Uuid::new_v4().as_u128() >> 80) as f64 / (1_u64 << 48) as f64
 }
 
 impl Keeper {
@@ -78,19 +130,33 @@ impl Keeper {
                     self.edge.metrics.reload_restored();
                     info!("files are again as they are served");
                 }
-                Look::Replaced(generation) => self.replace(*generation),
-                Look::Refused(refusal) => {
-                    let faults: Vec<String> = refusal.faults.iter().map(ToString::to_string).collect();
-                    for fault in &refusal.faults {
-                        warn!(code = %fault.code, part = %fault.part, fault = %fault.message,
-                            "a change is refused, the last good generation stays");
+                Look::Lacking(mut wanted) => {
+                    wanted.extend(self.config.remote_sources());
+                    match self.remote.require(&wanted, Instant::now()).await {
+                        Ok(()) => continue,
+                        Err(errors) => self.refuse(errors.iter().map(lacking).collect()),
                     }
-                    self.edge.metrics.reload_refused();
-                    self.edge.concerns.raise(Concern::Reload, faults, now);
                 }
+                Look::Replaced(generation) => {
+                    self.replace(*generation);
+                    // None is lacking; this forgets those that are not wanted any more.
+                    let _ = self.remote.require(&self.config.remote_sources(), Instant::now()).await;
+                }
+                Look::Refused(refusal) => self.refuse(refusal.faults),
             }
             return;
         }
+    }
+
+    /// Keeps what is served, and says why.
+    fn refuse(&self, faults: Vec<BuildFault>) {
+        for fault in &faults {
+            warn!(code = %fault.code, part = %fault.part, fault = %fault.message,
+                "a change is refused, the last good generation stays");
+        }
+        self.edge.metrics.reload_refused();
+        let faults = faults.iter().map(ToString::to_string).collect();
+        self.edge.concerns.raise(Concern::Reload, faults, self.edge.clock.now());
     }
 
     fn replace(&mut self, generation: Generation) {
@@ -169,6 +235,11 @@ impl Keeper {
         }
         due
     }
+}
+
+/// The fault that a source is, which has given no set yet.
+pub(crate) fn lacking(error: &SourceError) -> BuildFault {
+    BuildFault { code: ErrorCode::KeySetInvalid, part: error.source().to_string(), message: error.message().to_owned() }
 }
 
 /// Rotates one file, unless another process has done so since it was read.

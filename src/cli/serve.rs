@@ -4,18 +4,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tracing::{Level, info, warn};
 
 use super::output::{self, Failure};
 use super::{Global, demo, oathkeeper};
-use crate::app::{Application, Upkeep, stop_signal};
+use crate::app::{Application, Upkeep, lacking, stop_signal};
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Loaded, LogFormat, LogLevel, load_callers};
-use crate::mint::{BuildFault, Mint};
+use crate::mint::{BuildError, BuildFault, Mint};
 use crate::reload::{self, Files, Look, Reloader};
+use crate::sources::{RefreshPolicy, RemoteSets};
 use crate::telemetry;
 use crate::time::{Clock as _, SystemClock};
 
@@ -28,16 +29,18 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
     let Loaded { config, .. } = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
     let part = path.display().to_string();
-    let mut reloader = Reloader::new(Box::new(move |files| {
+    let cannot = |error: BuildError| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()));
+    let remote = Arc::new(source.remote_sets()?);
+    require(&remote, &config).map_err(|faults| cannot(BuildError { faults }))?;
+    let read_config = move |files: &mut Files| {
         source.read(files).map_err(|messages| messages.into_iter().map(|message| fault(&part, message)).collect())
-    }));
+    };
+    let mut reloader = Reloader::new(Box::new(read_config), Arc::clone(&remote));
     let generation = match reloader.look(SystemClock.now()) {
         Look::Replaced(generation) => *generation,
-        Look::Refused(error) => {
-            return Err(Failure::Configuration(format!("{} cannot be served:\n{error}", path.display())));
-        }
-        Look::Unchanged | Look::Unsettled | Look::Restored => {
-            return Err(anyhow::anyhow!("a first look found nothing; this is a fault of claimsmith").into());
+        Look::Refused(error) => return Err(cannot(error)),
+        Look::Lacking(_) | Look::Restored | Look::Unchanged | Look::Unsettled => {
+            return Err(anyhow::anyhow!("expected the configuration to stand still during the start").into());
         }
     };
     for note in &generation.notes {
@@ -47,8 +50,23 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
     info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), profiles, "starting");
     run(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
-        application.run_with(Upkeep::new(reloader), stop_signal()).await
+        application.run_with(Upkeep::new(reloader, remote), stop_signal()).await
     })
+}
+
+/// Fetches the key sets of `config` that are on the network; a fault for each that gives none.
+fn require(remote: &RemoteSets, config: &Config) -> Result<(), Vec<BuildFault>> {
+    let (wanted, mut faults) = (config.remote_sources(), Vec::new());
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let _ = run(async {
+        if let Err(errors) = remote.require(&wanted, Instant::now()).await {
+            faults = errors.iter().map(lacking).collect();
+        }
+        Ok(())
+    });
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 /// Runs `future` on the runtime that the HTTP server needs.
@@ -70,13 +88,19 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
                 Ok(callers) => notes.extend(callers.warnings),
                 Err(error) => faults.extend(error.faults().iter().map(|found| fault(&part, found.to_string()))),
             }
-            match reload::load(&config, SystemClock.now()) {
+            let remote = source.remote_sets()?;
+            let lacking = require(&remote, &config).err().unwrap_or_default();
+            match reload::load(&config, &remote, SystemClock.now()) {
                 Ok((mint, more)) => {
                     notes.extend(more);
                     summary = summarise(&mint, &config);
                 }
-                Err(error) => faults.extend(error.faults),
+                Err(error) => {
+                    let is_told = |fault: &BuildFault| lacking.iter().any(|lacking| lacking.part == fault.part);
+                    faults.extend(error.faults.into_iter().filter(|fault| !is_told(fault)));
+                }
             }
+            faults.extend(lacking);
         }
     }
     if global.json {
@@ -209,6 +233,11 @@ impl Source {
         loaded.config.go_templates = templates;
         loaded.warnings.extend(theirs.warnings);
         Ok(loaded)
+    }
+
+    /// Holds key sets on the network, with the credentials that the environment has for them.
+    fn remote_sets(&self) -> anyhow::Result<RemoteSets> {
+        RemoteSets::new(&self.environment, RefreshPolicy::default()).map_err(anyhow::Error::msg)
     }
 
     /// How a command fails for these faults.

@@ -9,6 +9,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::sources::RemoteSource;
+
 /// Where a JWK Set comes from. `Display` is its name in faults and notes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeySource {
@@ -16,6 +18,8 @@ pub enum KeySource {
     File(PathBuf),
     /// The configuration itself: a `base64://` URL.
     Inline(InlineKeys),
+    /// A service on the network.
+    Remote(RemoteSource),
 }
 
 /// A JWK Set that stands in the configuration. Neither `Debug` nor `Display` show it.
@@ -57,6 +61,7 @@ impl fmt::Display for KeySource {
                 Sha256::digest(&*keys.0).iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
                 f.write_str("…)")
             }
+            KeySource::Remote(source) => source.fmt(f),
         }
     }
 }
@@ -74,9 +79,7 @@ impl KeySource {
             "file" if rest.is_empty() => Err("a file:// URL without a path".to_owned()),
             "file" => Ok(KeySource::File(base_dir.join(rest))),
             "base64" => inline(rest).map(KeySource::Inline),
-            "http" | "https" | "s3" | "gs" | "azblob" => {
-                Err(format!("a {scheme}:// URL, which is not supported yet in this version"))
-            }
+            "http" | "https" | "s3" | "gs" | "azblob" => RemoteSource::parse(text).map(KeySource::Remote),
             _ => Err("a URL of another scheme".to_owned()),
         }
     }

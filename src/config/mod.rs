@@ -40,6 +40,7 @@ use crate::claims::RegisteredInTemplate;
 use crate::keys::{PolicyError, RotationPolicy, SignatureAlg};
 use crate::mint::{Placement, Validate};
 use crate::session::SessionPath;
+use crate::sources::RemoteSource;
 use crate::templates::{Missing, TemplateText};
 use crate::time::Ttl;
 
@@ -288,7 +289,18 @@ impl Config {
         sources
             .filter_map(|source| match source {
                 KeySource::File(path) => Some(path.as_path()),
-                KeySource::Inline(_) => None,
+                KeySource::Inline(_) | KeySource::Remote(_) => None,
+            })
+            .collect()
+    }
+
+    /// The key sets on the network, each once.
+    pub fn remote_sources(&self) -> BTreeSet<RemoteSource> {
+        let sources = self.profiles.values().map(|profile| &profile.jwks);
+        sources
+            .filter_map(|source| match source {
+                KeySource::Remote(source) => Some(source.clone()),
+                KeySource::File(_) | KeySource::Inline(_) => None,
             })
             .collect()
     }

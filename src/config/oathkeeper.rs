@@ -563,8 +563,8 @@ mod tests {
         assert!(error.contains("/rules.yml: [0].id: expected the rule's id"), "{error}");
         let error = text(GLOBAL, "- { id: a, mutators: [{ handler: id_token, config: { ttl: 1h30m } }] }");
         assert!(error.contains("mutators[0].config.ttl"), "{error}");
-        let error = text(&GLOBAL.replace("file:///k.json", "s3://bucket/k"), "[]");
-        assert!(error.contains("mount the keys as a file"), "{error}");
+        let error = text(&GLOBAL.replace("file:///k.json", "vault://canary"), "[]");
+        assert!(error.contains("jwks_url: expected a JWK Set: its path") && !error.contains("canary"), "{error}");
         let error = text(&GLOBAL.replace("file:///rules.yml", "file:///none"), "[]");
         assert!(error.contains("readable access rules at /none, found no such thing"), "{error}");
     }

@@ -160,13 +160,14 @@ public_url: example.org
         "limits.request: expected a duration of 10ms or more, such as 5s, found the number `5` (line 6, column 12)",
         "profiles.id token: expected a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, \
          digit or `_`, found another one (line 8, column 3)",
-        "profiles.id token.jwks: expected the path or file:// URL of a JWK Set, found nothing (line 8, column 3)",
+        "profiles.id token.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found \
+         nothing (line 8, column 3)",
         "profiles.id token.issuer: expected text that is not empty, found a number, which is text only in quotes \
          (line 9, column 13)",
         "profiles.b.issuer: expected text that is not empty, found nothing (line 10, column 3)",
         "profiles.b.isuer: expected a known key (did you mean `issuer`?), found an unknown one (line 11, column 5)",
-        "profiles.b.jwks: expected the path or file:// URL of a JWK Set, found a https:// URL, which is not supported \
-         yet in this version (line 12, column 11)",
+        "profiles.b.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found a https:// URL with \
+         a user or a password (line 12, column 11)",
         "profiles.b.ttl: expected a duration of 1s or more, such as 15m or 1h30m, found the text `10ms` \
          (line 13, column 10)",
         "profiles.b.audience: expected a list of text that is not empty, found an empty list (line 14, column 15)",
@@ -235,12 +236,47 @@ fn key_files_are_relative_to_the_configuration_unless_absolute() {
 }
 
 #[test]
-fn schemes_of_later_versions_are_named_but_their_urls_are_not_shown() {
-    for scheme in ["http", "https", "base64", "s3", "gs", "azblob", "vault"] {
-        let found = faults(&format!("profiles: {{ a: {{ issuer: a, jwks: '{scheme}://canary' }} }}"), &[]).join("\n");
-        assert_eq!(found.contains("not supported yet"), scheme != "vault", "{found}");
+fn keys_on_the_network_are_named_by_urls_that_errors_do_not_show() {
+    for url in ["https://id.example/keys?canary", "s3://keys/a/b.json", "gs://keys/a", "azblob://keys/a"] {
+        let config = accepted(&format!("profiles: {{ a: {{ issuer: a, jwks: '{url}' }} }}"), &[]);
+        assert_eq!(config.remote_sources(), BTreeSet::from([RemoteSource::parse(url).unwrap()]));
+        assert!(!format!("{config:?}").contains("canary"));
+    }
+    for url in ["https://u:canary@id.example/", "s3://canary", "base64://canary!", "vault://canary", "file://"] {
+        let found = faults(&format!("profiles: {{ a: {{ issuer: a, jwks: '{url}' }} }}"), &[]).join("\n");
         assert!(!found.contains("canary"), "{found}");
     }
+}
+
+#[test]
+fn a_rotation_that_would_lose_tokens_is_refused_with_the_place() {
+    let with = |rotation: &str| {
+        format!("profiles: {{ a: {{ issuer: a, jwks: k.json, ttl: 2h }} }}\njwks_max_age: 10m\nrotation: {rotation}")
+    };
+    let config = accepted(&with("{ every: 720h, lead: 1h }"), &[]);
+    let hour = Duration::from_secs(3600);
+    assert_eq!(config.rotation, Some(Rotation { every: 720 * hour, lead: hour, retire: None }));
+    assert_eq!(
+        faults(&with("{ lead: 10m }"), &[]),
+        ["rotation.lead: expected longer than jwks_max_age, which is 600s, found 600s (line 3, column 19)"]
+    );
+    assert_eq!(
+        faults(&with("{ retire: 119m }"), &[]),
+        [
+            "rotation.retire: expected at least the longest ttl of the profiles, which is 7200s, found 7140s (line 3, column 21)"
+        ]
+    );
+    assert_eq!(
+        faults(&with("{ every: 1h, lead: 1h }"), &[]),
+        ["rotation.every: expected longer than lead, which is 3600s, found 3600s (line 3, column 20)"]
+    );
+    let elsewhere = "profiles: { a: { issuer: a, jwks: 's3://b/k' } }\nrotation: {}";
+    assert_eq!(
+        faults(elsewhere, &[]),
+        ["rotation: expected a profile whose keys are in a file, found none (line 2, column 1)"]
+    );
+    let short = Config::parse(&with("{ lead: 11m }"), Path::new("/etc"), &[]).unwrap();
+    assert!(short.warnings[0].starts_with("rotation.lead: 660s is less than 240s above"), "{:?}", short.warnings);
 }
 
 #[test]

@@ -12,11 +12,15 @@ pub use files::{Content, Files};
 pub use key_file::{KeyFileError, change_key_file};
 pub use read::{load, profile_specs, read_partials};
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::code::ErrorCode;
 use crate::config::{Config, KnownCaller, Loaded, load_callers};
-use crate::mint::{BuildError, BuildFault, Mint};
+use crate::mint::{BuildError, BuildFault, GenerationParts, Mint};
+use crate::sources::{RemoteSets, RemoteSource};
 use crate::time::Timestamp;
 
 /// Everything that requests are answered from, and what the operator should know of it.
@@ -35,9 +39,11 @@ pub struct Generation {
 /// Reads the configuration anew, through the look's files.
 pub type ReadConfig = dyn Fn(&mut Files) -> Result<Loaded, Vec<BuildFault>> + Send;
 
-/// Looks for changes and builds the next generation of them.
+/// Looks for changes and builds the next generation of them. A look reads files and takes its time: not for an async
+/// thread.
 pub struct Reloader {
     read_config: Box<ReadConfig>,
+    remote: Arc<RemoteSets>,
     /// What the generation in use was built from.
     served: Option<Content>,
     /// What was refused since then.
@@ -55,6 +61,8 @@ pub enum Look {
     Unsettled,
     /// What is served again, after something that was refused.
     Restored,
+    /// These key sets have to be fetched, before the next look can tell.
+    Lacking(BTreeSet<RemoteSource>),
     /// A new generation.
     Replaced(Box<Generation>),
     /// Something new that cannot be used.
@@ -62,9 +70,10 @@ pub enum Look {
 }
 
 impl Reloader {
-    /// A reloader that has seen nothing yet: its first look settles at once.
-    pub fn new(read_config: Box<ReadConfig>) -> Self {
-        Self { read_config, served: None, refused: None, unsettled: None }
+    /// A reloader that has seen nothing yet: its first look settles at once. `remote` holds the key sets that are not
+    /// files; who fetches them is the caller's concern.
+    pub fn new(read_config: Box<ReadConfig>, remote: Arc<RemoteSets>) -> Self {
+        Self { read_config, remote, served: None, refused: None, unsettled: None }
     }
 
     /// Reads everything; builds and proves a generation of it where it is new and has settled.
@@ -85,8 +94,20 @@ impl Reloader {
             return Look::Unsettled;
         }
         self.unsettled = None;
-        match read.and_then(|parts| parts.build(now)) {
-            Ok(generation) => {
+        let build = |parts: Parts| -> Result<Result<Generation, BTreeSet<RemoteSource>>, BuildError> {
+            let wanted = parts.config.remote_sources();
+            if wanted.iter().any(|source| self.remote.current(source).is_none()) {
+                return Ok(Err(wanted));
+            }
+            parts.build(now).map(Ok)
+        };
+        match read.and_then(build) {
+            Ok(Err(lacking)) => {
+                // Their bytes are part of the content, so the look after they came sees something else.
+                self.refused = content;
+                Look::Lacking(lacking)
+            }
+            Ok(Ok(generation)) => {
                 (self.served, self.refused) = (content, None);
                 Look::Replaced(Box::new(generation))
             }
@@ -99,8 +120,8 @@ impl Reloader {
 
     fn read(&self, files: &mut Files) -> Result<Parts, BuildError> {
         let loaded = (self.read_config)(files).map_err(|faults| BuildError { faults })?;
-        let (parts, mut faults) = read::read_parts(&loaded.config, files);
-        let secrets = std::cell::RefCell::new(files);
+        let (parts, mut faults) = read::read_parts(&loaded.config, &self.remote, files);
+        let secrets = RefCell::new(files);
         let callers = load_callers(&loaded.config.callers, &|path| secrets.borrow_mut().read(path));
         let (callers, warnings) = match callers {
             Ok(callers) => (callers.callers, callers.warnings),
@@ -127,7 +148,7 @@ impl fmt::Debug for Reloader {
 /// What one look read.
 struct Parts {
     config: Config,
-    parts: crate::mint::GenerationParts,
+    parts: GenerationParts,
     callers: Vec<KnownCaller>,
     notes: Vec<String>,
     faults: Vec<BuildFault>,

@@ -12,11 +12,16 @@ use crate::claims::{Audience, SessionExpiry};
 use crate::code::ErrorCode;
 use crate::config::{Config, ExpiresWith, KeySource, Profile};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, TemplateFiles};
+use crate::sources::RemoteSets;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 use crate::time::Timestamp;
 
 /// Reads everything that `config` names, and a fault for each file or folder that cannot be read.
-pub(super) fn read_parts(config: &Config, files: &mut Files) -> (GenerationParts, Vec<BuildFault>) {
+pub(super) fn read_parts(
+    config: &Config,
+    remote: &RemoteSets,
+    files: &mut Files,
+) -> (GenerationParts, Vec<BuildFault>) {
     let mut faults = Vec::new();
     let mut parts = GenerationParts {
         profiles: profile_specs(config),
@@ -30,7 +35,7 @@ pub(super) fn read_parts(config: &Config, files: &mut Files) -> (GenerationParts
     };
     let sources: BTreeSet<&KeySource> = config.profiles.values().map(|profile| &profile.jwks).collect();
     for source in sources {
-        match read_keys(source, files) {
+        match read_keys(source, remote, files) {
             Ok(bytes) => {
                 parts.key_sets.insert(source.to_string(), bytes);
             }
@@ -49,7 +54,7 @@ pub(super) fn read_parts(config: &Config, files: &mut Files) -> (GenerationParts
     (parts, faults)
 }
 
-fn read_keys(source: &KeySource, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
+fn read_keys(source: &KeySource, remote: &RemoteSets, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
     match source {
         KeySource::File(path) => files.read(path).map(Zeroizing::new).map_err(|error| {
             let mut fault = unreadable(ErrorCode::KeySetInvalid, path, "a readable JWK Set", &error);
@@ -61,6 +66,16 @@ fn read_keys(source: &KeySource, files: &mut Files) -> Result<Zeroizing<Vec<u8>>
         KeySource::Inline(keys) => {
             files.found(source.to_string().as_bytes(), keys.as_bytes());
             Ok(Zeroizing::new(keys.as_bytes().to_vec()))
+        }
+        KeySource::Remote(source) => {
+            let bytes = remote.current(source);
+            let bytes = bytes.as_ref().map(|bytes| bytes.as_slice());
+            files.found(source.url().as_bytes(), bytes.unwrap_or_default());
+            bytes.map(|bytes| Zeroizing::new(bytes.to_vec())).ok_or_else(|| BuildFault {
+                code: ErrorCode::KeySetInvalid,
+                part: source.to_string(),
+                message: "expected one good answer of this source, found none so far".to_owned(),
+            })
         }
     }
 }
@@ -131,12 +146,12 @@ fn partials_in(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -
     partials
 }
 
-/// Reads, builds and proves the generation that `config` describes; the second part is notes for the operator.
+/// Reads, builds and proves the generation that `config` describes, with what `remote` holds; the second part is notes for the operator.
 ///
 /// # Errors
 /// [`BuildError`] with every fault, of files first, then of what stands in them.
-pub fn load(config: &Config, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
-    let (parts, faults) = read_parts(config, &mut Files::new());
+pub fn load(config: &Config, remote: &RemoteSets, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
+    let (parts, faults) = read_parts(config, remote, &mut Files::new());
     build(config, &parts, faults, now)
 }
 

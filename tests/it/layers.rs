@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("mint", 3),
     ("config", 4),
     ("reload", 4),
+    ("sources", 4),
     ("edge", 5),
     ("telemetry", 5),
     ("app", 6),
@@ -32,7 +33,8 @@ const SEALED: &[(&str, &[&str])] = &[
     ("std::env::", &["cli"]),
     ("anyhow::", &["app", "cli"]),
     ("jsonschema", &["mint"]),
-    ("reqwest", &["cli"]),
+    ("reqwest", &["sources", "cli"]),
+    ("object_store", &["sources"]),
     ("tracing", &["edge", "telemetry", "app", "cli"]),
 ];
 

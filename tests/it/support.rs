@@ -15,7 +15,8 @@ use claimsmith::code::ErrorCode;
 use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg, VerifiedToken};
 use claimsmith::mint::BuildFault;
-use claimsmith::reload::{Look, Reloader};
+use claimsmith::reload::{Files, Look, Reloader};
+use claimsmith::sources::{RefreshPolicy, RemoteSets};
 use claimsmith::time::{Clock, Timestamp};
 use serde_json::Value;
 
@@ -121,7 +122,8 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     folder.write("claimsmith.yaml", &text);
     let clock = TestClock(Arc::new(AtomicI64::new(NOW)));
     let base = folder.path().to_path_buf();
-    let mut reloader = Reloader::new(Box::new(move |files| {
+    let remote = Arc::new(RemoteSets::new(&[], RefreshPolicy::default()).unwrap());
+    let read_config = move |files: &mut Files| {
         let text = files.read_text(&base.join("claimsmith.yaml")).unwrap_or_default();
         Config::parse(&text, &base, &environment).map_err(|error| {
             let fault = |fault: &claimsmith::config::Fault| BuildFault {
@@ -131,7 +133,8 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
             };
             error.faults().iter().map(fault).collect()
         })
-    }));
+    };
+    let mut reloader = Reloader::new(Box::new(read_config), Arc::clone(&remote));
     let Look::Replaced(generation) = reloader.look(clock.now()) else { panic!("the files cannot be served") };
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -141,7 +144,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
         actix_web::rt::System::new().block_on(async move {
             let app = Application::bind(*generation, Arc::new(app_clock)).unwrap();
             tell.send((app.api_address(), app.admin_address())).unwrap();
-            app.run_with(Upkeep::new(reloader), async {
+            app.run_with(Upkeep::new(reloader, remote), async {
                 let _ = stopped.await;
             })
             .await

@@ -172,6 +172,7 @@ fn configuration(imported: &[Imported<'_>], file: &Path) -> String {
                 format!("file://{}", path.display())
             }
             KeySource::Inline(_) => format!("file://{}", key_file(profile)),
+            KeySource::Remote(source) => source.url(),
         };
         out.push_str(&format!("  {}:\n", quoted(profile.name.as_str())));
         out.push_str(&format!("    issuer: {}\n", quoted(&profile.issuer)));
