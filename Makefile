@@ -20,6 +20,7 @@ rust-tests: setup
 
 interop: setup
 	$(PYTHON) tests/interop/run.py
+	$(PYTHON) tests/interop/keys.py
 
 bench:
 	cargo build --release
