@@ -4,7 +4,7 @@
 NEXTEST_VERSION := 0.9.128
 CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS := 60
-FUZZ_TARGETS := go_compile handlebars_compile render_session
+FUZZ_TARGETS := go_compile handlebars_compile jwk_set render_session
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
@@ -31,10 +31,11 @@ bench:
 # What a run finds and learns stays in tests/fuzz/artifacts and tests/fuzz/corpus, which are not kept in the repository.
 fuzz: $(TOOLS)/cargo-fuzz
 	set -e; for target in $(FUZZ_TARGETS); do \
+		case $$target in jwk_set) longest=8192;; *) longest=1024;; esac; \
 		mkdir -p tests/fuzz/corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target \
 			tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -max_len=1024 -timeout=10 -print_final_stats=1 \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=$$longest -timeout=10 -print_final_stats=1 \
 			-dict=tests/fuzz/dictionaries/$$target.dict -verbosity=0; \
 	done
 

@@ -1,7 +1,7 @@
 //! The modules of claimsmith that the fuzz targets reach, built from the files of the service itself, and the trial
 //! that the targets put them to.
 //!
-//! Templates stand on the lowest layers only (`tests/it/layers.rs` sees to it), so these files are a crate by
+//! Templates and keys stand on the lowest layers only (`tests/it/layers.rs` sees to it), so these files are a crate by
 //! themselves, and it is built in a fraction of the time that the whole service would take.
 
 // What other modules of claimsmith use of these is unused here.
@@ -13,6 +13,9 @@ pub mod code;
 #[allow(dead_code)]
 #[path = "../../../src/json/mod.rs"]
 pub mod json;
+#[allow(dead_code, unused_imports)]
+#[path = "../../../src/keys/mod.rs"]
+pub mod keys;
 #[allow(dead_code)]
 #[path = "../../../src/session.rs"]
 pub mod session;
