@@ -8,8 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
 use josekit::jws::{JwsSigner, JwsVerifier};
+use openssl::bn::BigNum;
+use zeroize::Zeroizing;
 
-use super::material::Material;
+use super::material::{Material, is_product};
 use super::{SignatureAlg, x5c};
 use crate::json::{self, Json};
 use crate::time::Timestamp;
@@ -169,8 +171,12 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member
     if kty == "oct" {
         public_members.push("k");
     }
-    let unusable = |_| "expected key material that its algorithm can use, found other".to_owned();
-    let verifier: Arc<dyn JwsVerifier> = Arc::from(alg.verifier(&jwk(member, &public_members)?).map_err(unusable)?);
+    let no_public_key = |_| match kty {
+        "EC" => "expected `x` and `y` to be a point on its curve, found that they are not".to_owned(),
+        _ => "expected public members that are a key for its algorithm, found others".to_owned(),
+    };
+    let verifier: Arc<dyn JwsVerifier> =
+        Arc::from(alg.verifier(&jwk(member, &public_members)?).map_err(no_public_key)?);
     let public = material.map(|material| {
         let certificates = x5c::certificates(member.member("x5c"), &material).unwrap_or_else(|reason| {
             notes.push(format!("key \"{kid}\": x5c is left out: {reason}"));
@@ -185,16 +191,10 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member
     let mut private_members = public_members;
     private_members.extend(["d", "p", "q", "dp", "dq", "qi"]);
     if kty == "RSA" {
-        let lacking: Vec<_> =
-            ["p", "q", "dp", "dq", "qi"].into_iter().filter(|name| member.member(name).is_none()).collect();
-        if !lacking.is_empty() {
-            return Err(format!(
-                "expected an RSA private key with p, q, dp, dq and qi, found no {}",
-                lacking.join(", ")
-            ));
-        }
+        check_primes(member)?;
     }
-    let signer = alg.signer(&jwk(member, &private_members)?).map_err(unusable)?;
+    let no_private_key = |_| "expected private members that are a key for its algorithm, found others".to_owned();
+    let signer = alg.signer(&jwk(member, &private_members)?).map_err(no_private_key)?;
     let proof = b"claimsmith proves at load that both halves of a key belong together";
     let is_proven = signer.sign(proof).is_ok_and(|signature| verifier.verify(proof, &signature).is_ok());
     if !is_proven {
@@ -264,6 +264,27 @@ fn material(member: &Json<'_>, kty: &str) -> Result<Material, String> {
             }
             Ok(Material::Rsa { n: URL_SAFE_NO_PAD.encode(n), e: URL_SAFE_NO_PAD.encode(e) })
         }
+    }
+}
+
+/// OpenSSL signs with `d` alone where the primes are wrong, so the proof would not tell.
+fn check_primes(member: &Json<'_>) -> Result<(), String> {
+    if member.member("oth").is_some() {
+        return Err("expected an RSA private key of two primes, found more (`oth`)".to_owned());
+    }
+    let lacking: Vec<_> =
+        ["p", "q", "dp", "dq", "qi"].into_iter().filter(|name| member.member(name).is_none()).collect();
+    if !lacking.is_empty() {
+        return Err(format!("expected an RSA private key with p, q, dp, dq and qi, found no {}", lacking.join(", ")));
+    }
+    let number = |name| {
+        let bytes = Zeroizing::new(bytes(member, name)?);
+        BigNum::from_slice(&bytes).map_err(|_| format!("expected `{name}` to be a number, found other bytes"))
+    };
+    let (n, p, q) = (number("n")?, number("p")?, number("q")?);
+    match is_product(&n, &p, &q) {
+        Ok(true) => Ok(()),
+        _ => Err("expected `p` and `q` to be the factors of `n`, found that they are not".to_owned()),
     }
 }
 
@@ -349,4 +370,154 @@ fn jwk(member: &Json<'_>, names: &[&str]) -> Result<Jwk, String> {
         }
     }
     Jwk::from_map(map).map_err(|_| "expected a JSON Web Key, found something else".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{KeySet, KeySetError, generate};
+    use super::*;
+
+    type Members = serde_json::Map<String, serde_json::Value>;
+
+    fn member(alg: SignatureAlg) -> Members {
+        let generated = generate(alg, None, &KeyId::new("k")).unwrap();
+        let mut set: serde_json::Value = serde_json::from_str(generated.to_set()).unwrap();
+        serde_json::from_value(set["keys"][0].take()).unwrap()
+    }
+
+    /// The key `alg` makes, with other `members`; where the value is null, without that member.
+    fn altered(alg: SignatureAlg, members: &[(&str, serde_json::Value)]) -> Members {
+        let mut member = member(alg);
+        for (name, value) in members {
+            match value {
+                serde_json::Value::Null => member.remove(*name),
+                value => member.insert((*name).to_owned(), value.clone()),
+            };
+        }
+        member
+    }
+
+    fn read(member: &Members) -> Result<KeySet, KeySetError> {
+        KeySet::parse(serde_json::json!({ "keys": [member] }).to_string().as_bytes())
+    }
+
+    #[track_caller]
+    fn assert_skipped(member: &Members, part: &str) {
+        let Err(KeySetError::NoSigningKey(skipped)) = read(member) else { panic!("{part}: it signs") };
+        let reason = &skipped.first().expect("it is no public key").reason;
+        assert!(reason.starts_with("expected ") && reason.contains(part), "{part}: {reason}");
+        for name in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+            let value = member.get(name).and_then(serde_json::Value::as_str).filter(|value| value.len() > 8);
+            assert!(value.is_none_or(|value| !reason.contains(value)), "{reason} shows {name}");
+        }
+    }
+
+    #[test]
+    fn halves_that_do_not_belong_together_are_refused_for_every_type() {
+        for alg in [SignatureAlg::EdDsa, SignatureAlg::Es256, SignatureAlg::Es256k, SignatureAlg::Es512] {
+            assert_skipped(&altered(alg, &[("d", member(alg)["d"].clone())]), "belong together");
+        }
+        let (rsa, other) = (member(SignatureAlg::Rs256), member(SignatureAlg::Rs256));
+        let with = |names: &[&str]| {
+            let mut mixed = rsa.clone();
+            mixed.extend(names.iter().map(|name| ((*name).to_owned(), other[*name].clone())));
+            mixed
+        };
+        assert_skipped(&with(&["n"]), "factors of `n`");
+        assert_skipped(&with(&["p", "q"]), "factors of `n`");
+        assert_skipped(&with(&["d", "dp", "dq", "qi"]), "belong together");
+    }
+
+    #[test]
+    fn types_and_curves_that_do_not_sign_are_refused() {
+        let x: String = std::iter::repeat_n('A', 43).collect();
+        for crv in ["Ed448", "X25519", "X448"] {
+            let member = altered(SignatureAlg::EdDsa, &[("crv", crv.into()), ("x", x.clone().into())]);
+            assert_skipped(&member, "crv to be Ed25519");
+        }
+        assert_skipped(&altered(SignatureAlg::Es256, &[("crv", "P-224".into())]), "crv to be P-256");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("kty", "AKP".into())]), "kty to be RSA");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("x", x.into())]), "a point on its curve");
+    }
+
+    #[test]
+    fn an_alg_that_does_not_fit_the_key_is_refused() {
+        for (alg, name, part) in [
+            (SignatureAlg::EdDsa, "ES256", "type EC on P-256"),
+            (SignatureAlg::Es256, "ES384", "type EC on P-384"),
+            (SignatureAlg::Es256, "ES256K", "type EC on secp256k1"),
+            (SignatureAlg::Es256, "HS256", "type oct"),
+            (SignatureAlg::Hs256, "RS256", "type RSA"),
+            (SignatureAlg::Hs256, "HS384", "at least 384 bits"),
+            (SignatureAlg::Rs256, "RSA-OAEP", "`alg` to be one of"),
+            (SignatureAlg::Rs256, "none", "`alg` to be one of"),
+        ] {
+            assert_skipped(&altered(alg, &[("alg", name.into())]), part);
+        }
+    }
+
+    #[test]
+    fn rsa_keys_are_of_2048_bits_and_of_two_primes_that_they_name() {
+        let small = Jwk::generate_rsa_key(1024).unwrap();
+        let mut members: Members = small.as_ref().clone();
+        members.insert("kid".to_owned(), "k".into());
+        assert_skipped(&members, "at least 2048 bits, found 1024");
+        let oth = serde_json::json!([{ "r": "AQAB", "d": "AQAB", "t": "AQAB" }]);
+        assert_skipped(&altered(SignatureAlg::Rs256, &[("oth", oth)]), "two primes");
+        let null = serde_json::Value::Null;
+        assert_skipped(&altered(SignatureAlg::Ps512, &[("dp", null.clone()), ("qi", null)]), "found no dp, qi");
+        assert_skipped(&altered(SignatureAlg::Rs256, &[("e", "AQ".into())]), "`e` to be at least 3");
+    }
+
+    #[test]
+    fn members_that_say_that_a_key_is_for_something_else_are_heeded() {
+        assert_skipped(&altered(SignatureAlg::Es256, &[("use", "enc".into())]), "\"sig\"");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("key_ops", serde_json::json!(["verify"]))]), "hold \"sign\"");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("key_ops", "sign".into())]), "an array, found a string");
+        assert!(read(&altered(SignatureAlg::Es256, &[("key_ops", serde_json::json!(["sign", "verify"]))])).is_ok());
+    }
+
+    #[test]
+    fn a_key_without_a_name_is_offered_one_where_that_is_public() {
+        let null = serde_json::Value::Null;
+        let nameless = altered(SignatureAlg::Es256, &[("kid", null.clone())]);
+        assert_skipped(&nameless, "thumbprint would do: \"");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("kid", "".into())]), "thumbprint would do: \"");
+        // A thumbprint of a symmetric key is made from the secret alone.
+        assert_skipped(&altered(SignatureAlg::Hs256, &[("kid", null)]), "found none; give it one");
+    }
+
+    #[test]
+    fn members_of_other_types_or_alphabets_are_refused() {
+        for (alg, name, value, part) in [
+            (SignatureAlg::EdDsa, "x", "AAAA", "`x` to be 32 bytes, found 3"),
+            (SignatureAlg::Es256, "x", "a+b=", "base64url without padding"),
+            (SignatureAlg::Es256, "d", "", "expected "),
+            (SignatureAlg::Rs256, "p", "", "factors"),
+            (SignatureAlg::Hs256, "k", "", "at least 256 bits for HS256, found 0"),
+        ] {
+            // Without `alg`, so that what is inferred from a bad value is tried too.
+            let members = [(name, value.into()), ("alg", serde_json::Value::Null)];
+            assert_skipped(&altered(alg, &members), part);
+        }
+        assert_skipped(&altered(SignatureAlg::Es256, &[("d", 7.into())]), "`d` to be a string");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("kid", 7.into())]), "`kid` to be a string");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("nbf", "7".into())]), "`nbf` to be a NumericDate");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("nbf", 7.into()), ("exp", 7.into())]), "before `exp`");
+    }
+
+    #[test]
+    fn what_is_inferred_for_a_missing_alg_is_what_the_key_can_do() {
+        for (alg, inferred) in [
+            (SignatureAlg::EdDsa, SignatureAlg::EdDsa),
+            (SignatureAlg::Es256k, SignatureAlg::Es256k),
+            (SignatureAlg::Es512, SignatureAlg::Es512),
+            (SignatureAlg::Hs384, SignatureAlg::Hs384),
+            (SignatureAlg::Ps512, SignatureAlg::Rs256),
+        ] {
+            let set = read(&altered(alg, &[("alg", serde_json::Value::Null)])).unwrap();
+            assert_eq!(set.signing_keys().next().unwrap().alg(), inferred);
+            assert!(set.notes()[0].contains(inferred.as_str()));
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openssl::bn::{BigNum, BigNumContext};
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
+use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use sha2::{Digest as _, Sha256};
@@ -39,7 +40,7 @@ impl Material {
             }
             Id::RSA => {
                 let key = key.rsa().ok()?;
-                let number = |number: &openssl::bn::BigNumRef| URL_SAFE_NO_PAD.encode(number.to_vec());
+                let number = |number: &BigNumRef| URL_SAFE_NO_PAD.encode(number.to_vec());
                 Some(Material::Rsa { n: number(key.n()), e: number(key.e()) })
             }
             _ => None,
@@ -77,4 +78,11 @@ impl Material {
     pub(super) fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.to_json().as_bytes()))
     }
+}
+
+/// Whether the RSA modulus `n` is made of the primes `p` and `q` and of no others.
+pub(super) fn is_product(n: &BigNumRef, p: &BigNumRef, q: &BigNumRef) -> Result<bool, ErrorStack> {
+    let (mut product, mut context) = (BigNum::new_secure()?, BigNumContext::new_secure()?);
+    product.checked_mul(p, q, &mut context)?;
+    Ok(*product == *n)
 }

@@ -5,12 +5,11 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use josekit::jwk::Jwk;
-use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::pkey::{Id, PKey, Private};
 use zeroize::Zeroizing;
 
 use super::generate::write_set;
-use super::material::Material;
+use super::material::{Material, is_product};
 use super::{GeneratedKey, KeyId, KeySet, KeySetError, SignatureAlg};
 
 /// Why a PEM file gives no key. Never quotes it.
@@ -256,12 +255,6 @@ fn private_members(key: &PKey<Private>, material: &Material) -> Result<Vec<(&'st
                 .to_vec())
         }
     }
-}
-
-fn is_product(n: &BigNumRef, p: &BigNumRef, q: &BigNumRef) -> Result<bool, openssl::error::ErrorStack> {
-    let (mut product, mut context) = (BigNum::new_secure()?, BigNumContext::new_secure()?);
-    product.checked_mul(p, q, &mut context)?;
-    Ok(*product == *n)
 }
 
 #[cfg(test)]
