@@ -14,7 +14,7 @@
 //! | --- | --- | --- |
 //! | 0 | [`code`], [`json`], [`secret`], [`session`], [`time`] | data |
 //! | 1 | [`claims`] | what a token says |
-//! | 2 | [`templates`], [`keys`] | handlebars; josekit |
+//! | 2 | [`templates`], [`keys`] | handlebars; josekit, openssl |
 //! | 3 | [`mint`] | how a token is made |
 //! | 4 | [`config`], [`reload`], [`sources`] | files; the network |
 //! | 5 | [`edge`], [`telemetry`] | HTTP, metrics, logs |

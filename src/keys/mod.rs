@@ -3,7 +3,8 @@
 //! A [`KeySet`] is parsed from bytes and proven: every private key has signed something that its own public half
 //! verified. Which key signs is a pure function of the set and the time, and a token's `kid` is that of the
 //! [`SigningKey`] that signed it, because no other way to write one exists. Private material can be signed with and
-//! nothing else: no type here serialises it, and none shows it in `Debug`. josekit stops at this module.
+//! nothing else: no type here serialises it, and none shows it in `Debug`. josekit and openssl stop at this
+//! module.
 //!
 //! ```
 //! use claimsmith::keys::{self, KeyId, KeySet, SignatureAlg};

@@ -177,7 +177,7 @@ fn private_key(text: &[u8], blocks: &[Block<'_>]) -> Result<PKey<Private>, PemEr
         "ENCRYPTED PRIVATE KEY" => return Err(PemError::Encrypted),
         "OPENSSH PRIVATE KEY" => {
             return Err(PemError::KeyType(
-                "one in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites a copy as PEM)",
+                "one in OpenSSH's own format (ssh-keygen -p -m PKCS8 -f COPY rewrites RSA and EC keys as PEM)",
             ));
         }
         _ => {}
@@ -384,6 +384,27 @@ mod tests {
             openssl::ec::EcKey::from_private_components(key.group(), key.private_key(), other.public_key()).unwrap();
         let text = mixed.private_key_to_pem().unwrap();
         assert!(matches!(refused(&text), PemError::Unreadable | PemError::Unusable(_)));
+    }
+
+    #[test]
+    fn whichever_byte_is_altered_there_is_a_set_that_signs_or_an_error() {
+        for (form, text, _) in READABLE {
+            // RSA keys are long and slow.
+            let step = if form.starts_with("RSA") { 29 } else { 1 };
+            let lines = lines(text);
+            let begin = lines.iter().rposition(|line| line.starts_with("-----BEGIN")).unwrap();
+            let der = STANDARD.decode(lines[begin + 1..lines.len() - 1].concat()).unwrap();
+            for index in (0..der.len()).step_by(step) {
+                for flip in [0x01, 0x80] {
+                    let mut altered = der.clone();
+                    altered[index] ^= flip;
+                    let base64 = STANDARD.encode(altered);
+                    let text = [lines[begin], &base64, lines[lines.len() - 1]].join("\n");
+                    let unreadable = import_pem(text.as_bytes(), None, None).err().map(|error| error.to_string());
+                    assert!(unreadable.is_none_or(|message| message.starts_with("expected ")), "{form}, byte {index}");
+                }
+            }
+        }
     }
 
     #[test]
