@@ -184,7 +184,7 @@ public_url: example.org
         "callers[1].name: expected each name once, found `a` a second time (line 22, column 13)",
         "callers[1].bearer: expected a mapping, found the text (line 22, column 24)",
         "log.level: expected one of error, warn, info, debug, trace, found the text `verbose` (line 23, column 15)",
-        "extra: expected one of the keys serve, limits, templates, profiles, callers, log, public_url, found an \
+        "extra: expected one of the keys serve, limits, templates, profiles, callers, reload, rotation, jwks_max_age, log, public_url, found an \
          unknown \
          one (line 24, column 1)",
         "public_url: expected an http or https URL without user, query or fragment, such as \

@@ -19,5 +19,6 @@ mod redaction;
 mod reload;
 mod rotation;
 mod shutdown;
+mod sources;
 mod support;
 mod traps;

@@ -1,0 +1,364 @@
+//! Key sets from servers that misbehave in every way: the last good set stays, and it is said what is wrong.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use claimsmith::keys::{self, KeyId, KeySet, SignatureAlg};
+use claimsmith::sources::{RefreshPolicy, RemoteSets, RemoteSource};
+use serde_json::json;
+
+use crate::support::{Folder, Service, Setup, post, send, spawn_app, wait_until};
+
+/// What the server does with a request.
+#[derive(Clone)]
+enum Answer {
+    /// These bytes, and the connection closes.
+    Bytes(Vec<u8>),
+    /// These bytes, one every 20 ms.
+    Dripping(Vec<u8>),
+    /// Nothing, for a while.
+    Silence,
+}
+
+/// A server that answers as it is told, and remembers what it was asked.
+struct Server {
+    address: SocketAddr,
+    answer: Arc<Mutex<Answer>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = Arc::new(Mutex::new(Answer::Silence));
+        let (asked, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (told, asks, ended) = (Arc::clone(&answer), Arc::clone(&asked), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let answer = told.lock().unwrap().clone();
+                let asks = Arc::clone(&asks);
+                std::thread::spawn(move || serve(stream, &answer, &asks));
+            }
+        });
+        Self { address, answer, asked, stop, thread: Some(thread) }
+    }
+
+    fn will(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn source(&self) -> RemoteSource {
+        RemoteSource::parse(&format!("http://{}/keys.json?canary=1", self.address)).unwrap()
+    }
+
+    fn last_asked(&self) -> String {
+        self.asked.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>) {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+        head.push(byte[0]);
+    }
+    asked.lock().unwrap().push(String::from_utf8(head).unwrap());
+    match answer {
+        Answer::Bytes(bytes) => drop(stream.write_all(bytes)),
+        Answer::Dripping(bytes) => {
+            for byte in bytes {
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Answer::Silence => std::thread::sleep(Duration::from_secs(1)),
+    }
+}
+
+fn set(kid: &str) -> String {
+    keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned()
+}
+
+fn response(status: &str, headers: &str, body: &str) -> Answer {
+    let text =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len());
+    Answer::Bytes(text.into_bytes())
+}
+
+fn good(kid: &str) -> Answer {
+    response("200 OK", "ETag: \"1\"\r\nCache-Control: max-age=60\r\n", &set(kid))
+}
+
+fn policy() -> RefreshPolicy {
+    RefreshPolicy { timeout: Duration::from_millis(300), bytes: 64 << 10, ..RefreshPolicy::default() }
+}
+
+fn block<T>(future: impl Future<Output = T>) -> T {
+    actix_web::rt::System::new().block_on(future)
+}
+
+fn kid_of(sets: &RemoteSets, source: &RemoteSource) -> Option<String> {
+    let set = KeySet::parse(&sets.current(source)?).unwrap();
+    set.signing_keys().next().map(|key| key.kid().as_str().to_owned())
+}
+
+/// Sets that hold the good one called `first` of `server` since `now`.
+async fn held(server: &Server, now: Instant) -> RemoteSets {
+    let sets = RemoteSets::new(&[], policy()).unwrap();
+    server.will(good("first"));
+    sets.require(&BTreeSet::from([server.source()]), now).await.unwrap();
+    sets
+}
+
+#[test]
+fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
+    let html = "<html>canary</html>";
+    let whole = set("other");
+    let truncated = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", whole.len(), &whole[..whole.len() / 2]);
+    let huge = response("200 OK", "", &" ".repeat(65 << 10));
+    let public_alone = response(
+        "200 OK",
+        "",
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"canary","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+    );
+    let cases = [
+        (response("500 Internal Server Error", "", "canary"), "found 500"),
+        (response("404 Not Found", "", "canary"), "found 404"),
+        (response("204 No Content", "", ""), "found 204"),
+        (response("200 OK", "Content-Type: text/html\r\n", html), "expected a JWK Set in JSON"),
+        (response("200 OK", "", &whole[..whole.len() / 2]), "expected a JWK Set in JSON"),
+        (response("200 OK", "", ""), "expected a JWK Set in JSON"),
+        (response("200 OK", "", r#"{"keys":[]}"#), "private key that can sign"),
+        (public_alone, "private key that can sign"),
+        (Answer::Bytes(truncated.into_bytes()), "expected a whole answer"),
+        (huge, "expected at most 65536 bytes"),
+        (response("302 Found", "Location: https://elsewhere.example/canary\r\n", ""), "redirects are not followed"),
+        (Answer::Bytes(Vec::new()), "expected a whole answer"),
+        (Answer::Bytes(b"\x16\x03\x01 this is no HTTP canary".to_vec()), "expected a whole answer"),
+        (Answer::Silence, "within 300ms"),
+        (Answer::Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"keys\":".to_vec()), "within 300ms"),
+    ];
+    let server = Server::start();
+    block(async {
+        let mut now = Instant::now();
+        let sets = held(&server, now).await;
+        for (answer, wanted) in cases {
+            let before = now;
+            server.will(answer);
+            now += Duration::from_secs(60);
+            assert!(!sets.refresh(now, &|| 0.0).await);
+            let status = sets.status(now).remove(0);
+            let fault = status.fault.unwrap_or_else(|| panic!("expected a fault: {wanted}")).to_string();
+            assert!(fault.contains(wanted) && fault.contains("/keys.json?…: "), "{fault}\n{wanted}");
+            assert!(!fault.contains("canary"), "{fault}");
+            assert_eq!(status.age, Some(now - before));
+            assert_eq!(kid_of(&sets, &server.source()).as_deref(), Some("first"), "{wanted}");
+
+            server.will(good("first"));
+            now += Duration::from_secs(10);
+            sets.refresh(now, &|| 0.0).await;
+            let status = sets.status(now).remove(0);
+            assert!(status.fault.is_none() && status.age == Some(Duration::ZERO), "after {wanted}");
+        }
+        server.will(good("second"));
+        assert!(sets.refresh(now + Duration::from_secs(60), &|| 0.0).await);
+        assert_eq!(kid_of(&sets, &server.source()).as_deref(), Some("second"));
+    });
+}
+
+#[test]
+fn a_source_is_asked_when_its_answer_is_stale_and_with_what_is_known() {
+    let server = Server::start();
+    block(async {
+        let now = Instant::now();
+        let sets = held(&server, now).await;
+        assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(60)));
+        sets.refresh(now + Duration::from_secs(59), &|| 0.0).await;
+        assert_eq!(server.asked.lock().unwrap().len(), 1, "it is fresh");
+
+        server.will(response("304 Not Modified", "Cache-Control: max-age=120\r\n", ""));
+        let later = now + Duration::from_secs(60);
+        assert!(!sets.refresh(later, &|| 0.0).await);
+        assert!(server.last_asked().to_ascii_lowercase().contains("if-none-match: \"1\""), "{}", server.last_asked());
+        assert_eq!(sets.status(later)[0].age, Some(Duration::ZERO));
+        assert_eq!(sets.next_due(later), Some(later + Duration::from_secs(120)));
+        sets.hasten();
+        assert_eq!(sets.next_due(later), Some(later));
+    });
+}
+
+#[test]
+fn a_flapping_source_is_asked_less_and_less_until_it_answers() {
+    let server = Server::start();
+    block(async {
+        let mut now = Instant::now();
+        let sets = held(&server, now).await;
+        now += Duration::from_secs(60);
+        server.will(response("503 Service Unavailable", "", ""));
+        for wait in [10, 20, 40] {
+            sets.refresh(now, &|| 0.0).await;
+            assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(wait)));
+            now += Duration::from_secs(wait);
+        }
+        server.will(response("503 Service Unavailable", "Retry-After: 200\r\n", ""));
+        sets.refresh(now, &|| 0.0).await;
+        assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(200)));
+        now += Duration::from_secs(200);
+        server.will(good("first"));
+        sets.refresh(now, &|| 0.0).await;
+        assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(60)));
+    });
+}
+
+#[test]
+fn every_source_has_to_give_one_good_set_and_those_not_wanted_are_forgotten() {
+    let (one, other) = (Server::start(), Server::start());
+    block(async {
+        let now = Instant::now();
+        let sets = held(&one, now).await;
+        other.will(response("500 Internal Server Error", "", ""));
+        let both = BTreeSet::from([one.source(), other.source()]);
+        let faults = sets.require(&both, now).await.unwrap_err();
+        assert_eq!((faults.len(), faults[0].source()), (1, &other.source()));
+        assert!(sets.current(&one.source()).is_some());
+        other.will(good("other"));
+        assert!(sets.require(&both, now).await.is_err(), "it is not due yet");
+        assert!(sets.refresh(now + Duration::from_secs(10), &|| 0.0).await);
+        assert!(sets.require(&both, now + Duration::from_secs(10)).await.is_ok());
+        sets.require(&BTreeSet::from([other.source()]), now).await.unwrap();
+        assert!(sets.current(&one.source()).is_none() && sets.status(now).len() == 1);
+    });
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_said_to_be_one() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let source = RemoteSource::parse(&format!("http://{address}/")).unwrap();
+    let store = RemoteSource::parse("s3://keys/a.json").unwrap();
+    let environment: Vec<(String, String)> = [
+        ("AWS_ENDPOINT", format!("http://{address}")),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "canary".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "canary".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let sets = RemoteSets::new(&environment, policy()).unwrap();
+    let faults = block(sets.require(&BTreeSet::from([source, store]), Instant::now())).unwrap_err();
+    for fault in faults.iter().map(ToString::to_string) {
+        assert!(fault.contains("connection refused") && !fault.contains("canary"), "{fault}");
+    }
+    assert_eq!(faults.len(), 2);
+}
+
+/// Google's and Azure's stores, as far as their protocol is a GET.
+#[test]
+fn the_stores_of_google_and_azure_are_read_through_their_own_settings() {
+    let server = Server::start();
+    server.will(response(
+        "200 OK",
+        "ETag: \"1\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nx-ms-blob-type: BlockBlob\r\n",
+        &set("stored"),
+    ));
+    let endpoint = format!("http://{}", server.address);
+    let account = json!({"gcs_base_url": endpoint, "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""});
+    let environment: Vec<(String, String)> = [
+        ("GOOGLE_SERVICE_ACCOUNT_KEY", account.to_string()),
+        ("AZURE_STORAGE_ACCOUNT", "account".to_owned()),
+        ("AZURE_STORAGE_KEY", "Y2FuYXJ5".to_owned()),
+        ("AZURE_STORAGE_ENDPOINT", endpoint),
+        ("AZURE_ALLOW_HTTP", "true".to_owned()),
+        ("GOOGLE_ALLOW_HTTP", "true".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let sets = RemoteSets::new(&environment, policy()).unwrap();
+    for (url, path) in [("gs://bucket/a/b.json", "/bucket/a"), ("azblob://bucket/a/b.json", "/bucket/a/b.json")] {
+        let source = RemoteSource::parse(url).unwrap();
+        block(sets.require(&BTreeSet::from([source.clone()]), Instant::now())).unwrap();
+        assert_eq!(kid_of(&sets, &source).as_deref(), Some("stored"));
+        assert!(server.last_asked().contains(path), "{}", server.last_asked());
+    }
+}
+
+#[test]
+fn a_service_starts_with_a_remote_set_and_keeps_it_when_the_source_turns_bad() {
+    let server = Server::start();
+    server.will(good("remote"));
+    let folder = Folder::new();
+    folder.write("templates/p/claims.hbs", "{}");
+    folder.write(
+        "claimsmith.yaml",
+        &format!(
+            "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nprofiles: {{ p: {{ issuer: i, jwks: 'http://{}/k?canary' }} }}\n",
+            server.address
+        ),
+    );
+    let service = Service::start(folder);
+    let kid = || {
+        let set = send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#)).json();
+        keys::verify(answer["token"].as_str().unwrap(), &set.body).unwrap().kid().as_str().to_owned()
+    };
+    let ready = || send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let metrics = || send(service.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    assert_eq!(kid(), "remote");
+    server.will(response("200 OK", "", "<html>canary</html>"));
+    service.signal("HUP");
+    wait_until(|| ready().contains("key_sources"));
+    assert!(!ready().contains("canary"), "{}", ready());
+    assert!(
+        metrics().contains(&format!("claimsmith_key_source_failing{{source=\"http://{}/k?…\"}} 1", server.address))
+    );
+    assert_eq!(kid(), "remote");
+    server.will(good("next"));
+    service.signal("HUP");
+    wait_until(|| kid() == "next");
+    wait_until(|| ready() == "{\"status\":\"ok\"}");
+}
+
+#[test]
+fn a_profile_that_comes_with_a_source_waits_for_it_and_the_others_go_on() {
+    let server = Server::start();
+    server.will(response("500 Internal Server Error", "", ""));
+    let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
+    let config = std::fs::read_to_string(app.folder.path().join("claimsmith.yaml")).unwrap();
+    let line = format!("profiles:\n  q: {{ issuer: j, jwks: 'http://{}/k', template: p }}\n", server.address);
+    app.folder.write("claimsmith.yaml", &config.replace("profiles:\n", &line));
+    wait_until(|| app.get_admin("/health/ready").text().contains("found 500"));
+    assert_eq!(app.post("/issue/p", r#"{"subject":"u"}"#).status, 200);
+    assert_eq!(app.post("/issue/q", r#"{"subject":"u"}"#).status, 404);
+    server.will(good("late"));
+    wait_until_long(|| app.post("/issue/q", r#"{"subject":"u"}"#).status == 200);
+    assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
+}
+
+/// As [`wait_until`], for what comes after a source's shortest wait of ten seconds.
+#[track_caller]
+fn wait_until_long(mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it did not come to hold");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
