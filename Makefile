@@ -21,6 +21,7 @@ rust-tests: setup
 interop: setup
 	$(PYTHON) tests/interop/run.py
 	$(PYTHON) tests/interop/keys.py
+	$(PYTHON) tests/interop/s3.py
 
 bench:
 	cargo build --release

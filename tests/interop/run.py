@@ -9,6 +9,7 @@ import base64
 import collections
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -62,17 +63,27 @@ def prepare(folder):
     return profiles
 
 
+class Served(str):
+    """The address of a service, which also knows its process."""
+
+    process = None
+
+
 @contextlib.contextmanager
-def serving(folder, name, profiles, callers=()):
+def serving(folder, name, profiles, callers=(), environment=None):
     """The address of a service with these profiles; it has to be alive at the end."""
     config = {"serve": {"api": {"port": 0}, "admin": {"port": 0}}, "profiles": profiles, "callers": list(callers)}
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config))
     log = folder / f"{name}.log"
     with log.open("w") as stderr:
-        service = subprocess.Popen([BINARY, "--config", path, "serve"], stderr=stderr)
+        service = subprocess.Popen(
+            [BINARY, "--config", path, "serve"], stderr=stderr, env={**os.environ, **(environment or {})}
+        )
     try:
-        yield address(service, log)
+        served = Served(address(service, log))
+        served.process = service
+        yield served
         assert service.poll() is None, f"the service ended: {log.read_text()[-2000:]}"
     finally:
         service.terminate()
