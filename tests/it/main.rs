@@ -21,4 +21,5 @@ mod rotation;
 mod shutdown;
 mod sources;
 mod support;
+mod time_travel;
 mod traps;
