@@ -22,6 +22,7 @@ interop: setup
 	$(PYTHON) tests/interop/run.py
 	$(PYTHON) tests/interop/keys.py
 	$(PYTHON) tests/interop/s3.py
+	$(PYTHON) tests/interop/reload.py
 
 bench:
 	cargo build --release

@@ -64,15 +64,16 @@ def prepare(folder):
 
 
 class Served(str):
-    """The address of a service, which also knows its process."""
+    """The address of a service, which also knows that of its admin listener, and its process."""
 
+    admin = None
     process = None
 
 
 @contextlib.contextmanager
-def serving(folder, name, profiles, callers=(), environment=None):
+def serving(folder, name, profiles, callers=(), environment=None, more=None):
     """The address of a service with these profiles; it has to be alive at the end."""
-    config = {"serve": {"api": {"port": 0}, "admin": {"port": 0}}, "profiles": profiles, "callers": list(callers)}
+    config = {"serve": {"api": {"port": 0}, "admin": {"port": 0}}, "profiles": profiles, "callers": list(callers), **(more or {})}
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config))
     log = folder / f"{name}.log"
@@ -81,7 +82,9 @@ def serving(folder, name, profiles, callers=(), environment=None):
             [BINARY, "--config", path, "serve"], stderr=stderr, env={**os.environ, **(environment or {})}
         )
     try:
-        served = Served(address(service, log))
+        api, admin = addresses(service, log)
+        served = Served(api)
+        served.admin = admin
         served.process = service
         yield served
         assert service.poll() is None, f"the service ended: {log.read_text()[-2000:]}"
@@ -90,12 +93,12 @@ def serving(folder, name, profiles, callers=(), environment=None):
         service.wait(timeout=40)
 
 
-def address(service, log):
+def addresses(service, log):
     for _ in range(200):
         for line in log.read_text().splitlines():
             event = json.loads(line)
             if event["message"] == "serving":
-                return f"http://{event['api']}"
+                return f"http://{event['api']}", f"http://{event['admin']}"
         if service.poll() is not None:
             break
         time.sleep(0.05)
