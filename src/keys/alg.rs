@@ -142,7 +142,7 @@ impl SignatureAlg {
 
 impl fmt::Display for SignatureAlg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 

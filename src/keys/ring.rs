@@ -1,6 +1,7 @@
 //! A JWK Set as a whole: what it holds, which key signs at a time, what is published at a time. Pure functions of the
 //! set and the time, so that every replica with the same file does the same in the same second.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::SignatureAlg;
@@ -81,7 +82,7 @@ pub enum KeyState {
 
 impl fmt::Display for KeyState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             KeyState::Active => "active",
             KeyState::Pending => "pending",
             KeyState::Retired => "retired",
@@ -246,12 +247,13 @@ impl KeySet {
     /// The public keys that verifiers need at `now`: those that sign, will sign, or have signed a token that may still
     /// be valid. Symmetric keys never. Each name once.
     pub fn published(&self, now: Timestamp, longest_ttl: Ttl) -> Vec<&PublicJwk> {
-        let mut published: Vec<&PublicJwk> = Vec::new();
+        let (mut published, mut seen) = (Vec::new(), HashSet::new());
         // Where a file has both halves of a key, the private one says its times.
-        let public_alone = self.public.iter().filter(|key| self.signing.iter().all(|other| other.kid != key.kid));
+        let private: HashSet<&KeyId> = self.signing.iter().map(|key| &key.kid).collect();
+        let public_alone = self.public.iter().filter(|key| !private.contains(&key.kid));
         for key in self.signing.iter().filter_map(|key| key.public.as_ref()).chain(public_alone) {
             let is_needed = key.period.publication_end(longest_ttl).is_none_or(|end| now < end);
-            if is_needed && !published.iter().any(|other| other.kid == key.kid) {
+            if is_needed && seen.insert(&key.kid) {
                 published.push(key);
             }
         }
@@ -260,32 +262,32 @@ impl KeySet {
 
     /// All public keys, whatever the time, as a JWK Set.
     pub fn public_set(&self) -> String {
-        let mut seen: Vec<&KeyId> = Vec::new();
-        let mut texts = Vec::new();
-        for key in self.signing.iter().filter_map(|key| key.public.as_ref()).chain(&self.public) {
-            if !seen.contains(&&key.kid) {
-                seen.push(&key.kid);
-                texts.push(key.to_json());
-            }
-        }
+        let mut seen = HashSet::new();
+        let keys = self.signing.iter().filter_map(|key| key.public.as_ref()).chain(&self.public);
+        let texts: Vec<String> = keys.filter(|key| seen.insert(&key.kid)).map(PublicJwk::to_json).collect();
         format!("{{\"keys\":[{}]}}", texts.join(","))
     }
 
     /// A `kid` that stands for two keys, between which no verifier could tell.
     fn ambiguous_kid(&self) -> Option<KeyId> {
-        let mut named: Vec<(&KeyId, SignatureAlg, Option<&PublicJwk>, bool)> = Vec::new();
-        let private = self.signing.iter().map(|key| (&key.kid, key.alg, key.public.as_ref(), true));
-        let public = self.public.iter().map(|key| (&key.kid, key.alg, Some(key), false));
-        for key in private.chain(public) {
-            for other in named.iter().filter(|other| other.0 == key.0) {
-                let is_same = other.1 == key.1
-                    && !(other.3 && key.3)
-                    && matches!((other.2, key.2), (Some(left), Some(right)) if left.is_same_key(right));
+        type Half<'k> = (SignatureAlg, Option<&'k PublicJwk>, bool);
+        let mut named: HashMap<&KeyId, Vec<Half<'_>>> = HashMap::new();
+        let private = self.signing.iter().map(|key| (&key.kid, (key.alg, key.public.as_ref(), true)));
+        let public = self.public.iter().map(|key| (&key.kid, (key.alg, Some(key), false)));
+        for (kid, key) in private.chain(public) {
+            let others = named.entry(kid).or_default();
+            for other in others.iter() {
+                let is_same = other.0 == key.0
+                    && !(other.2 && key.2)
+                    && matches!((other.1, key.1), (Some(left), Some(right)) if left.is_same_key(right));
                 if !is_same {
-                    return Some(key.0.clone());
+                    return Some(kid.clone());
                 }
             }
-            named.push(key);
+            // All of one name are the same key, so one of each kind stands for all.
+            if others.len() < 2 {
+                others.push(key);
+            }
         }
         None
     }

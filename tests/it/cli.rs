@@ -207,7 +207,9 @@ fn keys_are_made_listed_and_published() {
     }
     let again = claimsmith(folder.path(), &["keys", "generate", "--out", "k.json"]);
     assert_eq!(again.status.code(), Some(1), "a key is never written over");
-    assert!(stdout(&claimsmith(folder.path(), &["keys", "list", "k.json"])).contains("<- signs now"));
+    assert!(
+        stdout(&claimsmith(folder.path(), &["keys", "list", "k.json"])).contains("PS256    active   k1  signs now")
+    );
     let listed = stdout(&claimsmith(folder.path(), &["keys", "list", "k.json", "--json"]));
     let listed: Value = serde_json::from_str(listed.trim()).unwrap();
     assert_eq!((&listed["kid"], &listed["alg"], &listed["signs"]), (&json!("k1"), &json!("PS256"), &json!(true)));

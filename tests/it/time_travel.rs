@@ -134,7 +134,7 @@ impl World {
         let history = self.history();
         let seen = |replica: usize, time: i64| {
             let sees = |(index, version): &(usize, &Version)| version.written + self.delay(replica, *index) <= time;
-            history.iter().enumerate().filter(sees).last().map_or(&history[0], |(_, version)| version)
+            history.iter().enumerate().rfind(sees).map_or(&history[0], |(_, version)| version)
         };
         let published = |replica: usize, time: i64| -> Vec<String> {
             let version = seen(replica, time);
