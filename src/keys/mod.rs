@@ -37,5 +37,5 @@ pub use edit::{
 pub use generate::{GenerateError, GeneratedKey, generate};
 pub use jwk::{KeyId, PublicJwk, SigningKey};
 pub use jws::{CompactJws, SignError, TimeError, VerifiedToken, VerifyError, check_times, verify};
-pub use pem::{PemError, import_pem};
+pub use pem::{NoPem, PemError, import_pem};
 pub use ring::{KeySet, KeySetError, KeyState, NoSigner, SkippedKey};
