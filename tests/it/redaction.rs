@@ -1,12 +1,12 @@
 //! Nothing that a session, a key or a caller holds ever shows in a log line, a metric, or an error.
 
 use std::io::Read as _;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
-use claimsmith::keys::SignatureAlg;
+use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::Value;
 
-use crate::support::{Folder, claimsmith, command, post, send};
+use crate::support::{Folder, claimsmith, command, post, send, wait_until};
 
 /// Every secret of the test holds this word.
 const CANARY: &str = "canary7c1f";
@@ -133,6 +133,98 @@ fn a_running_service_tells_nothing_at_trace_level() {
     }
 }
 
+/// A process that ends with its test, however that ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Keys come, go and break under a service that logs everything, from a file that it rotates and from a server whose URL
+/// holds a secret.
+#[test]
+fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    let remote = keys::generate(SignatureAlg::EdDsa, None, &KeyId::new("remote")).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/keys?signature={CANARY}", listener.local_addr().unwrap());
+    let body = remote.to_set().to_owned();
+    // Answers good sets and garbage in turns, until the test's process ends.
+    std::thread::spawn(move || {
+        for (count, mut stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            let _ = stream.read(&mut [0; 4096]);
+            let body = if count % 2 == 0 { &body } else { CANARY };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nETag: \"{CANARY}\"\r\n\r\n", body.len());
+            let _ = std::io::Write::write_all(&mut stream, format!("{head}{body}").as_bytes());
+        }
+    });
+    folder.write("templates/p/claims.hbs", "{}");
+    folder.write(
+        "claimsmith.yaml",
+        &format!(
+            "log: {{ level: trace }}\nserve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nreload: {{ interval: 100ms }}\n\
+             rotation: {{ every: 24h, lead: 1h }}\nprofiles:\n  p: {{ issuer: i, jwks: keys.json }}\n  \
+             q: {{ issuer: i, jwks: '{url}', template: p }}\n"
+        ),
+    );
+    let log_path = folder.path().join("log");
+    let child = command(folder.path())
+        .arg("serve")
+        .env("RUST_LOG", "trace")
+        .stderr(std::fs::File::create(&log_path).unwrap())
+        .spawn()
+        .unwrap();
+    let mut child = Killed(child);
+    let log = || std::fs::read_to_string(&log_path).unwrap();
+    wait_until(|| log().contains("\"serving\"") && log().contains("key added") && log().contains("\"reloaded\""));
+    let serving: Value = log()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|event: &Value| event["message"] == "serving")
+        .unwrap();
+    let admin = serving["admin"].as_str().unwrap().parse().unwrap();
+    let mut told = String::new();
+    let mut secrets: Vec<String> = Vec::new();
+    let remember = |text: &str, secrets: &mut Vec<String>| {
+        let set: Value = serde_json::from_str(text).unwrap();
+        secrets.extend(set["keys"].as_array().unwrap().iter().filter_map(|key| Some(key["d"].as_str()?.to_owned())));
+    };
+    remember(remote.to_set(), &mut secrets);
+    let rotated = std::fs::read_to_string(folder.path().join("keys.json")).unwrap();
+    remember(&rotated, &mut secrets);
+    let broken = [
+        rotated.trim_end().trim_end_matches('}').to_owned(),
+        rotated.replace(&secrets[1], "?").replace(&secrets[2], &secrets[1]).replace('?', &secrets[2]),
+        rotated.replace("\"d\": \"", &format!("\"d\": \"{CANARY}")),
+        format!("{{\"keys\":[{{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"{CANARY}\"}}]}}"),
+        CANARY.to_owned(),
+    ];
+    for (count, broken) in broken.iter().enumerate() {
+        folder.write("keys.json", broken);
+        wait_until(|| log().matches("a change is refused").count() > count);
+        let status = Command::new("kill").args(["-HUP", &child.0.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        for path in ["/health/ready", "/metrics"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            told.push_str(&send(admin, request.as_bytes()).text());
+        }
+    }
+    wait_until(|| log().contains("a key source fails"));
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    assert!(secrets.len() == 3 && told.contains("\"reload\""), "{told}");
+    for (name, text) in [("log", &log()), ("readiness and metrics", &told)] {
+        assert_eq!(canaries(text), [""; 0], "{name}");
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "the {name} hold a private member");
+        }
+    }
+}
+
 #[test]
 fn commands_that_fail_quote_no_secret() {
     let folder = Folder::new();
@@ -163,6 +255,10 @@ fn commands_that_fail_quote_no_secret() {
         &["keys", "list", "single.json"],
         &["keys", "list", "short.json"],
         &["keys", "list", "odd.json"],
+        &["keys", "rotate", "broken.json"],
+        &["keys", "rotate", "mismatched.json", "--now"],
+        &["keys", "rotate", "odd.json"],
+        &["keys", "add", "short.json", "--from", "broken.json"],
         &["check"],
         &["serve"],
         &["render", "--text", "{\"a\": \"{{Extra.a}}\"}", "--session", "session.json"],
