@@ -1,6 +1,7 @@
 //! What claimsmith tells its operator: log lines and metrics. Every metric name and label stands here.
 //!
-//! Labels come from closed sets: routes, profile names, algorithms, error codes, key sources without their queries. Nothing of a session, a token or a key
+//! Labels come from closed sets: routes, profile names, algorithms, error codes, key sets as the configuration calls them,
+//! without the queries of URLs. Nothing of a session, a token or a key
 //! is ever a label or a log field; lines of other crates are let through from `warn` on, since some of them quote
 //! header values below it.
 
@@ -71,6 +72,7 @@ pub struct Metrics {
     reload_refused: Gauge,
     rotations: Family<ResultLabel, Counter>,
     rotation_refused: Gauge,
+    keys_skipped: Family<KeySetLabel, Gauge>,
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
 }
@@ -97,6 +99,9 @@ struct CodeLabel(ErrorCode);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ResultLabel(&'static str);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct KeySetLabel(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct SourceLabel(String);
@@ -149,6 +154,12 @@ impl Metrics {
         registry.register("key_rotations", "Rotations of key files by this process", rotations.clone());
         let rotation_refused = Gauge::default();
         registry.register("key_rotation_refused", "1 while a key file cannot be rotated", rotation_refused.clone());
+        let keys_skipped = Family::default();
+        registry.register(
+            "keys_skipped",
+            "Members of a key set that cannot be used and are passed over",
+            keys_skipped.clone(),
+        );
         let source_ages = Family::default();
         registry.register_with_unit(
             "key_source_age",
@@ -177,6 +188,7 @@ impl Metrics {
             reload_refused,
             rotations,
             rotation_refused,
+            keys_skipped,
             source_ages,
             source_failing,
         }
@@ -231,6 +243,15 @@ impl Metrics {
     pub fn rotation_refused(&self) {
         self.rotations.get_or_create(&ResultLabel(REFUSED)).inc();
         self.rotation_refused.set(1);
+    }
+
+    /// How many members of the key sets, by name, are passed over; those of earlier sets are forgotten.
+    pub fn keys_skipped<'s>(&self, sets: impl Iterator<Item = (&'s str, usize)>) {
+        self.keys_skipped.clear();
+        for (name, count) in sets {
+            let label = KeySetLabel(name.to_owned());
+            self.keys_skipped.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// How the key source called `source` is doing: when it last gave a good set, and whether it fails.
@@ -292,6 +313,12 @@ impl EncodeLabelSet for IssuedLabels {
 impl EncodeLabelSet for ResultLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("result", self.0)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for KeySetLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("set", self.0.as_str())].encode(encoder)
     }
 }
 

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, KnownCredential, Listener};
 use crate::edge::{Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, Stage, admin_routes, api_routes, observe};
+use crate::mint::Mint;
 use crate::reload::Generation;
 use crate::telemetry::Metrics;
 use crate::time::Clock;
@@ -48,9 +49,9 @@ impl Application {
         let admin = listen(&config.serve.admin, "serve.admin")?;
         let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
         let edge = Data::new(Edge {
+            metrics: Arc::new(metrics_of(&generation.mint)),
             live: ArcSwap::from_pointee(serving(generation, api_address)),
             clock,
-            metrics: Arc::new(Metrics::new()),
             readiness: Readiness::default(),
             concerns: Concerns::default(),
             overridden: Mutex::default(),
@@ -140,6 +141,18 @@ impl Application {
         info!("stopped");
         Ok(())
     }
+}
+
+fn metrics_of(mint: &Mint) -> Metrics {
+    let metrics = Metrics::new();
+    count_skipped(&metrics, mint);
+    metrics
+}
+
+/// Tells how many members of each key set are passed over.
+fn count_skipped(metrics: &Metrics, mint: &Mint) {
+    metrics
+        .keys_skipped(mint.profiles().map(|profile| (profile.spec().key_set.as_str(), profile.keys().skipped().len())));
 }
 
 /// What requests are answered from, of `generation`.

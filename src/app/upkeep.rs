@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::serving;
+use super::{count_skipped, serving};
 use crate::code::ErrorCode;
 use crate::config::Config;
 use crate::edge::{Concern, Edge};
@@ -169,6 +169,7 @@ impl Keeper {
         }
         let profiles = generation.mint.profiles().count();
         self.config = generation.config.clone();
+        count_skipped(&self.edge.metrics, &generation.mint);
         self.edge.live.store(Arc::new(serving(generation, self.api_address)));
         self.edge.concerns.clear(Concern::Reload);
         self.edge.metrics.reloaded();

@@ -196,6 +196,48 @@ fn the_service_rotates_its_key_file_by_itself() {
 }
 
 #[test]
+fn a_member_that_cannot_be_used_is_counted() {
+    let app = app("{}");
+    assert!(app.get_admin("/metrics").text().contains("keys.json\"} 0"));
+    let path = app.folder.path().join("keys.json");
+    let mut set: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    set["keys"].as_array_mut().unwrap().push(json!({"kty": "quantum", "kid": "odd"}));
+    fs::write(&path, set.to_string()).unwrap();
+    wait_until(|| has_metric(&app, "claimsmith_generation 2"));
+    let line = format!("claimsmith_keys_skipped{{set=\"{}\"}} 1", path.display());
+    assert!(has_metric(&app, &line), "{line}");
+}
+
+#[test]
+fn of_several_services_with_one_volume_one_rotates() {
+    let shared = Folder::new();
+    let keys = shared.write_key("keys.json", SignatureAlg::Es256, "first");
+    let services: Vec<Service> = (0..3)
+        .map(|_| {
+            let folder = Folder::new();
+            folder.write("templates/p/claims.hbs", "{}");
+            let config = format!(
+                "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nreload: {{ interval: 100ms }}\n\
+                 rotation: {{ every: 24h, lead: 1h }}\nprofiles: {{ p: {{ issuer: i, jwks: '{}' }} }}\n",
+                keys.display()
+            );
+            folder.write("claimsmith.yaml", &config);
+            Service::start(folder)
+        })
+        .collect();
+    let published = |service: &Service| {
+        let set =
+            send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").json();
+        set["keys"].as_array().unwrap().len()
+    };
+    wait_until(|| services.iter().all(|service| published(service) == 2));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(services.iter().all(|service| published(service) == 2));
+    let set: Value = serde_json::from_slice(&fs::read(&keys).unwrap()).unwrap();
+    assert_eq!(set["keys"].as_array().unwrap().len(), 2, "one of them added one key");
+}
+
+#[test]
 fn a_rotation_that_cannot_be_written_is_told_and_tokens_go_on() {
     let app = spawn_app(&Setup { template: "{}", config: FAST, ..Setup::default() });
     // A folder in the place of the lock is an obstacle for every user, root included.
