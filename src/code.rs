@@ -44,6 +44,7 @@ error_codes! {
     ClaimsSchema = "claims.schema", "The claims do not fit the JSON Schema beside their template.";
     ConfigInvalid = "config.invalid", "The configuration does not say what it must, or says what it may not.";
     Internal = "internal", "A fault of claimsmith itself; the log has more.";
+    KeyBusy = "keys.busy", "Too many signatures of slow keys are waited for.";
     KeySetInvalid = "keys.invalid", "The JWK Set cannot be used.";
     KeySigningFailed = "keys.signing_failed", "A key refused to sign.";
     KeyUnavailable = "keys.unavailable", "No key of the profile may sign at this time.";

@@ -21,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use crate::code::ErrorCode;
+use crate::mint::Origin;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,9 @@ pub struct Metrics {
     durations: Family<RouteLabel, Histogram>,
     issued: Family<IssuedLabels, Counter>,
     failures: Family<CodeLabel, Counter>,
+    lookups: [Counter; 2],
+    cached_tokens: Gauge,
+    cached_bytes: Gauge,
     ready: Gauge,
     generation: Gauge,
     reloads: Family<ResultLabel, Counter>,
@@ -132,6 +136,22 @@ impl Metrics {
         for code in ErrorCode::ALL {
             let _ = failures.get_or_create(&CodeLabel(*code));
         }
+        let lookups = Family::<ResultLabel, Counter>::default();
+        registry.register(
+            "token_cache_lookups",
+            "Requests that could be answered with a token signed before, by whether they were",
+            lookups.clone(),
+        );
+        let lookups = [HIT, MISS].map(|word| lookups.get_or_create_owned(&ResultLabel(word)));
+        let cached_tokens = Gauge::default();
+        registry.register("token_cache_tokens", "Tokens in the cache", cached_tokens.clone());
+        let cached_bytes = Gauge::default();
+        registry.register_with_unit(
+            "token_cache_size",
+            "What the token cache holds",
+            Unit::Bytes,
+            cached_bytes.clone(),
+        );
         let ready = Gauge::default();
         registry.register("ready", "1 while readiness answers 200", ready.clone());
         let generation = Gauge::default();
@@ -182,6 +202,9 @@ impl Metrics {
             durations,
             issued,
             failures,
+            lookups,
+            cached_tokens,
+            cached_bytes,
             ready,
             generation,
             reloads,
@@ -203,6 +226,21 @@ impl Metrics {
     /// Counts one signed token.
     pub fn issued(&self, profile: &str, alg: &'static str) {
         self.issued.get_or_create(&IssuedLabels { profile: profile.to_owned(), alg }).inc();
+    }
+
+    /// Counts one request that a token signed before could have answered.
+    pub fn looked_up(&self, origin: Origin) {
+        let [hits, misses] = &self.lookups;
+        match origin {
+            Origin::Cached => hits.inc(),
+            Origin::Signed => misses.inc(),
+        };
+    }
+
+    /// Tells what the token cache holds.
+    pub fn token_cache(&self, tokens: usize, bytes: u64) {
+        self.cached_tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
+        self.cached_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Counts one refused request.
@@ -275,6 +313,8 @@ impl Metrics {
 /// The content type of [`Metrics::text`].
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+const HIT: &str = "hit";
+const MISS: &str = "miss";
 const REPLACED: &str = "replaced";
 const REFUSED: &str = "refused";
 const ROTATED: &str = "rotated";

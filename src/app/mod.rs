@@ -21,8 +21,10 @@ use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
 use crate::config::{Config, KnownCredential, Listener};
-use crate::edge::{Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, Stage, admin_routes, api_routes, observe};
-use crate::mint::Mint;
+use crate::edge::{
+    Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, SigningPool, Stage, admin_routes, api_routes, observe,
+};
+use crate::mint::{Mint, TokenCache};
 use crate::reload::Generation;
 use crate::telemetry::Metrics;
 use crate::time::Clock;
@@ -51,6 +53,8 @@ impl Application {
         let edge = Data::new(Edge {
             metrics: Arc::new(metrics_of(&generation.mint)),
             live: ArcSwap::from_pointee(serving(generation, api_address)),
+            tokens: TokenCache::new(config.limits.token_cache as u64),
+            signing: SigningPool::default(),
             clock,
             readiness: Readiness::default(),
             concerns: Concerns::default(),

@@ -170,6 +170,7 @@ impl Keeper {
         let profiles = generation.mint.profiles().count();
         self.config = generation.config.clone();
         count_skipped(&self.edge.metrics, &generation.mint);
+        self.edge.tokens.resize(generation.config.limits.token_cache as u64);
         self.edge.live.store(Arc::new(serving(generation, self.api_address)));
         self.edge.concerns.clear(Concern::Reload);
         self.edge.metrics.reloaded();
@@ -226,7 +227,7 @@ impl Keeper {
             for profile in live.mint.profiles().filter(|profile| profile.spec().key_set == name) {
                 let keys = profile.keys();
                 let newest = || keys.signing_keys().filter(|key| key.state(now) != KeyState::Pending).last();
-                let signer = keys.signer(now, profile.spec().alg).ok().or_else(newest);
+                let signer = keys.signer(now, profile.spec().alg).ok().map(Arc::as_ref).or_else(newest);
                 let Some(alg) = signer.map(|key| key.alg()).filter(|alg| !alg.is_symmetric()) else { continue };
                 let entry = (path.to_path_buf(), alg);
                 if policy.is_due(keys, alg, rotation.every, now) && !due.contains(&entry) {

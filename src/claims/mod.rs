@@ -8,11 +8,10 @@ mod policy;
 
 pub use policy::{Audience, Lifetime, LifetimeError, SessionExpiry, lifetime};
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::code::ErrorCode;
-use crate::json::{self, Json, JsonFault, Object, ReadLimits};
+use crate::json::{self, Json, JsonError, JsonFault, ReadLimits, Reader};
 use crate::time::Timestamp;
 
 /// The claim names that RFC 7519 section 4.1 registers.
@@ -78,7 +77,8 @@ pub enum RegisteredInTemplate {
 /// What a template gave: a JSON object without any registered claim but, where allowed, `aud`.
 #[derive(Clone, PartialEq)]
 pub struct PrivateClaims {
-    members: Object<'static>,
+    /// The object, compact.
+    text: String,
 }
 
 /// Why rendered text is no set of claims.
@@ -92,7 +92,7 @@ pub enum ClaimsError {
     /// A member name occurs twice.
     DuplicateMember,
     /// The text is not JSON.
-    NotJson(json::JsonError),
+    NotJson(JsonError),
     /// The text is JSON, but not an object.
     NotAnObject {
         /// The kind of thing it is.
@@ -159,39 +159,75 @@ impl PrivateClaims {
         audience: Option<&Audience>,
         registered: RegisteredInTemplate,
     ) -> Result<(Self, Vec<RegisteredClaim>), ClaimsError> {
-        let claims = Json::parse(text.as_bytes(), READ_LIMITS).map_err(|error| match error.fault() {
-            JsonFault::DuplicateMember => ClaimsError::DuplicateMember,
-            _ => ClaimsError::NotJson(error),
-        })?;
-        let mut members = match claims.into_owned() {
-            Json::Object(members) => members,
-            other => return Err(ClaimsError::NotAnObject { found: other.kind() }),
-        };
-        let mut overridden = Vec::new();
-        for (name, value) in members.iter() {
-            match RegisteredClaim::of(name) {
-                Some(RegisteredClaim::Audience) if audience.is_none() => check_audience(value)?,
-                Some(claim) if registered == RegisteredInTemplate::Override => overridden.push(claim),
-                Some(claim) => return Err(ClaimsError::Registered(claim)),
-                None => {}
-            }
+        let mut reader = Reader::new(text.as_bytes(), READ_LIMITS)?;
+        if !matches!(reader.peek(), None | Some(b'{')) {
+            let found = reader.value(0)?;
+            reader.finish()?;
+            return Err(ClaimsError::NotAnObject { found: found.kind() });
         }
+        let mut overridden = Vec::new();
+        let mut refused = None;
+        reader.skip_members::<ClaimsError>(0, |reader, name| {
+            let fault = match RegisteredClaim::of(name) {
+                Some(RegisteredClaim::Audience) if audience.is_none() => check_audience(&reader.value(1)?).err(),
+                Some(claim) => {
+                    reader.skip(1)?;
+                    match registered {
+                        RegisteredInTemplate::Override => {
+                            overridden.push(claim);
+                            None
+                        }
+                        RegisteredInTemplate::Refuse => Some(ClaimsError::Registered(claim)),
+                    }
+                }
+                None => {
+                    reader.skip(1)?;
+                    None
+                }
+            };
+            refused = refused.take().or(fault);
+            Ok(0)
+        })?;
+        reader.finish()?;
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        if overridden.is_empty() && reader.spaces() == 0 {
+            return Ok((Self { text: text.to_owned() }, overridden));
+        }
+        let Json::Object(mut members) = Json::parse(text.as_bytes(), READ_LIMITS)? else {
+            return Err(ClaimsError::NotAnObject { found: "another value" });
+        };
         for claim in &overridden {
             members.remove(claim.name());
         }
-        Ok((Self { members }, overridden))
+        Ok((Self { text: Json::Object(members).to_string() }, overridden))
     }
 
     /// The claims as a JSON object.
     pub fn to_json(&self) -> Json<'static> {
-        Json::Object(self.members.clone())
+        Json::parse(self.text.as_bytes(), READ_LIMITS).map_or(Json::Null, Json::into_owned)
+    }
+
+    /// The claims as compact JSON text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl From<JsonError> for ClaimsError {
+    fn from(error: JsonError) -> Self {
+        match error.fault() {
+            JsonFault::DuplicateMember => ClaimsError::DuplicateMember,
+            _ => ClaimsError::NotJson(error),
+        }
     }
 }
 
 impl fmt::Debug for PrivateClaims {
-    /// Says how many claims there are and nothing of them.
+    /// Says how long the claims are and nothing of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateClaims").field("members", &self.members.len()).finish()
+        f.debug_struct("PrivateClaims").field("bytes", &self.text.len()).finish()
     }
 }
 
@@ -220,20 +256,28 @@ pub struct Registered<'a> {
 impl ClaimsSet {
     /// The template's claims, then the registered ones.
     pub fn new(private: &PrivateClaims, registered: &Registered<'_>) -> Self {
-        let mut members = private.members.clone();
-        let text = |text: &str| Json::String(Cow::Owned(text.to_owned()));
-        let time = |time: Timestamp| Json::Number(time.seconds().into());
-        let mut set = |claim: RegisteredClaim, value| members.set(Cow::Borrowed(claim.name()), value);
-        set(RegisteredClaim::Issuer, text(registered.issuer));
-        set(RegisteredClaim::Subject, text(registered.subject));
+        let mut text =
+            String::with_capacity(private.text.len() + registered.issuer.len() + registered.subject.len() + 256);
+        text.push_str(private.text.strip_suffix('}').unwrap_or("{"));
+        let mut claim = |claim: RegisteredClaim, write: &dyn Fn(&mut String)| {
+            if !text.ends_with('{') {
+                text.push(',');
+            }
+            text.extend(["\"", claim.name(), "\":"]);
+            write(&mut text);
+        };
+        let time = |time: Timestamp| move |out: &mut String| out.push_str(&time.seconds().to_string());
+        claim(RegisteredClaim::Issuer, &|out| json::write_string(registered.issuer, out));
+        claim(RegisteredClaim::Subject, &|out| json::write_string(registered.subject, out));
         if let Some(audience) = registered.audience {
-            set(RegisteredClaim::Audience, audience.to_json());
+            claim(RegisteredClaim::Audience, &|out| audience.to_json().write(out));
         }
-        set(RegisteredClaim::IssuedAt, time(registered.issued_at));
-        set(RegisteredClaim::NotBefore, time(registered.issued_at));
-        set(RegisteredClaim::ExpirationTime, time(registered.expires_at));
-        set(RegisteredClaim::JwtId, text(registered.jwt_id));
-        Self { text: Json::Object(members).to_string() }
+        claim(RegisteredClaim::IssuedAt, &time(registered.issued_at));
+        claim(RegisteredClaim::NotBefore, &time(registered.issued_at));
+        claim(RegisteredClaim::ExpirationTime, &time(registered.expires_at));
+        claim(RegisteredClaim::JwtId, &|out| json::write_string(registered.jwt_id, out));
+        text.push('}');
+        Self { text }
     }
 
     /// The JSON text that becomes the payload of the token.

@@ -40,6 +40,8 @@ pub struct Lifetime {
     pub issued_at: Timestamp,
     /// `exp`, later than `issued_at`
     pub expires_at: Timestamp,
+    /// The end of the session or of the key, whichever comes first: no token lives longer, whenever it is made.
+    pub ends_by: Option<Timestamp>,
 }
 
 /// Why a session gets no token.
@@ -109,20 +111,16 @@ pub fn lifetime(
     key_end: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Lifetime, LifetimeError> {
-    if matches!(session.extra().member("active"), Some(Json::Bool(false))) {
+    if matches!(session.at(SessionPath::active()), Some(Json::Bool(false))) {
         return Err(LifetimeError::Inactive);
     }
-    let mut expires_at = now.plus(ttl);
-    if let Some(end) = session_end(session, expiry)? {
-        if end.0 <= now {
-            return Err(LifetimeError::Expired { path: end.1.to_string() });
-        }
-        expires_at = expires_at.min(end.0);
-    }
-    if let Some(end) = key_end {
-        expires_at = expires_at.min(end);
-    }
-    Ok(Lifetime { issued_at: now, expires_at })
+    let session_end = match session_end(session, expiry)? {
+        Some((end, path)) if end <= now => return Err(LifetimeError::Expired { path: path.to_string() }),
+        end => end.map(|(end, _)| end),
+    };
+    let ends_by = [session_end, key_end].into_iter().flatten().min();
+    let longest = now.plus(ttl);
+    Ok(Lifetime { issued_at: now, expires_at: ends_by.map_or(longest, |end| longest.min(end)), ends_by })
 }
 
 fn session_end<'e>(
@@ -135,7 +133,7 @@ fn session_end<'e>(
         SessionExpiry::Required(path) => (path, true),
     };
     let value = session.at(path);
-    let time = match value.as_deref() {
+    let time = match &value {
         None | Some(Json::Null) if is_required => {
             return Err(LifetimeError::MissingExpiry { path: path.to_string() });
         }

@@ -87,7 +87,8 @@ impl Attempt<'_> {
             .map_err(|error| (error.code(), error.to_string()))?;
         let session =
             Session::parse(self.session, ReadLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
-        let input = RenderInput::new(&session, self.profile, SystemClock.now());
+        let values = session.values();
+        let input = RenderInput::new(&session, &values, self.profile, SystemClock.now());
         let text =
             template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
         // Oathkeeper writes its registered claims over those of a Go template, so such a template may hold them.

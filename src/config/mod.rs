@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use crate::claims::RegisteredInTemplate;
 use crate::keys::{PolicyError, RotationPolicy, SignatureAlg};
-use crate::mint::{Placement, Validate};
+use crate::mint::{Caching, Placement, Validate};
 use crate::session::SessionPath;
 use crate::sources::RemoteSource;
 use crate::templates::{Missing, TemplateText};
@@ -130,6 +130,8 @@ pub struct Limits {
     pub request: Duration,
     /// Connections of the api listener open at once, over all workers.
     pub connections: usize,
+    /// Bytes of tokens, and of what they were made from, that are kept; zero keeps none.
+    pub token_cache: usize,
     /// How long an idle connection stays open; zero closes after each answer.
     pub keep_alive: Duration,
 }
@@ -163,6 +165,8 @@ pub struct Profile {
     pub registered_claims: RegisteredInTemplate,
     /// When claims are held against the schema beside the template.
     pub validate: Validate,
+    /// Whether a token may be given out again.
+    pub cache: Caching,
 }
 
 /// The value of the session that no token outlives.

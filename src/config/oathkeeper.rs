@@ -15,7 +15,7 @@ use super::fault::{ConfigError, Faults, Place, nearest};
 use super::values::ProfileName;
 use super::{ExpiresWith, KeySource, Profile};
 use crate::claims::RegisteredInTemplate;
-use crate::mint::{Placement, Validate};
+use crate::mint::{Caching, Placement, Validate};
 use crate::session::SessionPath;
 use crate::templates::{Missing, TemplateText};
 use crate::time::{Ttl, parse_duration};
@@ -144,6 +144,7 @@ impl OathkeeperProfile {
             allow_empty_subject: self.allow_empty_subject,
             registered_claims: RegisteredInTemplate::Override,
             validate: Validate::Recorded,
+            cache: Caching::On,
         }
     }
 }

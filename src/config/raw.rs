@@ -281,6 +281,14 @@ pub(super) static LIMITS: Section = section(&[
         &["1024"],
     ),
     field(
+        "token_cache",
+        "Token cache",
+        "Bytes of signed tokens, and of what they were made from, that are kept to be given out again; 0 keeps none.",
+        Kind::Size { least: 0, most: 64 * 1024 * MIB },
+        Presence::Default("32MiB"),
+        &["32MiB", "0"],
+    ),
+    field(
         "keep_alive",
         "Keep-alive",
         "How long an idle connection stays open. Longer than the gateway keeps it (Go: 90s), or requests are lost to \
@@ -399,6 +407,15 @@ pub(super) static PROFILE: Section = section(&[
         Kind::Choice(&["recorded", "always"]),
         Presence::Default("recorded"),
         &["always"],
+    ),
+    field(
+        "cache",
+        "Cache",
+        "Whether a session that would get the same claims again gets the same token, jti included, until a tenth of its \
+         life is left or its key signs no more.",
+        Kind::Choice(&["on", "off"]),
+        Presence::Default("on"),
+        &["off"],
     ),
 ]);
 

@@ -62,6 +62,7 @@ fn the_least_configuration_has_every_default() {
         header: 64 << 10,
         request: Duration::from_secs(5),
         connections: 1024,
+        token_cache: 32 << 20,
         keep_alive: Duration::from_secs(120),
     };
     assert_eq!(config.limits, limits);
@@ -83,6 +84,7 @@ fn the_least_configuration_has_every_default() {
         allow_empty_subject: false,
         registered_claims: RegisteredInTemplate::Refuse,
         validate: Validate::Recorded,
+        cache: Caching::On,
     };
     assert_eq!(profile(&config), &expected);
 }

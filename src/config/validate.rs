@@ -19,7 +19,7 @@ use super::{
 };
 use crate::claims::RegisteredInTemplate;
 use crate::keys::{PolicyError, SignatureAlg};
-use crate::mint::{Placement, Validate};
+use crate::mint::{Caching, Placement, Validate};
 use crate::secret::Secret;
 use crate::session::SessionPath;
 use crate::templates::Missing;
@@ -153,6 +153,7 @@ fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
     let header = limits.value("header", faults, size);
     let request = limits.value("request", faults, duration);
     let connections = limits.value("connections", faults, count);
+    let token_cache = limits.value("token_cache", faults, size);
     let keep_alive = limits.value("keep_alive", faults, duration);
     Some(Limits {
         body: body?,
@@ -162,6 +163,7 @@ fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
         header: header?,
         request: request?,
         connections: usize::try_from(connections?).ok()?,
+        token_cache: token_cache?,
         keep_alive: keep_alive?,
     })
 }
@@ -315,6 +317,15 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
             _ => None,
         }),
     );
+    let cache = profile.value(
+        "cache",
+        faults,
+        choice(|word| match word {
+            "off" => Some(Caching::Off),
+            "on" => Some(Caching::On),
+            _ => None,
+        }),
+    );
     if let Some(Placement::Extra(member)) = &placement {
         let expiry = match &expires_with {
             Some(ExpiresWith::Path { path, .. }) => Some(path),
@@ -342,6 +353,7 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
         allow_empty_subject: allow_empty_subject?,
         registered_claims: registered_claims?,
         validate: validate?,
+        cache: cache?,
     })
 }
 

@@ -28,6 +28,7 @@ pub(crate) async fn version() -> HttpResponse {
 
 /// Everything that is counted, as OpenMetrics text.
 pub(crate) async fn metrics(edge: Data<Edge>) -> HttpResponse {
+    edge.metrics.token_cache(edge.tokens.len(), edge.tokens.bytes());
     HttpResponse::Ok().content_type(METRICS_CONTENT_TYPE).body(edge.metrics.text())
 }
 

@@ -1,19 +1,21 @@
 //! `POST /hydrate/{profile}`, Oathkeeper's hydrator contract, and `POST /issue/{profile}`, the same for any caller.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use tracing::info_span;
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::{Edge, RequestId, Serving, body, refuse};
+use super::{Edge, Serving, body, refuse};
 use crate::code::ErrorCode;
 use crate::json;
-use crate::mint::{IssuedToken, Placement, Profile};
+use crate::mint::{IssueError, IssuedToken, Origin, Placement, Profile, TokenKey};
 use crate::session::Session;
+use crate::time::Timestamp;
 
 /// Answers with the whole session and the token placed in it. Always 200, never compressed: Oathkeeper takes nothing
 /// else.
@@ -23,7 +25,7 @@ pub(crate) async fn hydrate(
     profile: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    answer(request, edge, &profile, payload, |profile, session, token| match &profile.spec().placement {
+    answer(request, edge, &profile, payload, |profile, session, token, _| match &profile.spec().placement {
         Placement::Extra(name) => session.with_extra(name, token.jws.as_str()),
         Placement::Header { name, scheme: None } => session.with_header(name, token.jws.as_str()),
         Placement::Header { name, scheme: Some(scheme) } => {
@@ -40,11 +42,11 @@ pub(crate) async fn issue(
     profile: Path<String>,
     payload: Payload,
 ) -> HttpResponse {
-    answer(request, edge, &profile, payload, |_, _, token| {
+    answer(request, edge, &profile, payload, |_, _, token, now| {
         let mut body = String::from("{\"token\":");
         json::write_string(token.jws.as_str(), &mut body);
         body.push_str(",\"token_type\":\"Bearer\",\"expires_in\":");
-        body.push_str(&token.expires_in.to_string());
+        body.push_str(&token.expires_at.seconds_since(now).to_string());
         body.push_str(",\"jti\":");
         json::write_string(&token.jti, &mut body);
         body.push('}');
@@ -58,7 +60,7 @@ async fn answer(
     edge: Data<Edge>,
     profile: &str,
     payload: Payload,
-    place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken) -> String,
+    place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken, Timestamp) -> String,
 ) -> HttpResponse {
     let serving = edge.live.load_full();
     if let Err(problem) = serving.callers.authenticate(request.headers()) {
@@ -74,9 +76,7 @@ async fn answer(
         }
     };
     // A fault in one request must not take the worker and the other requests on it along.
-    let result =
-        catch_unwind(AssertUnwindSafe(|| issued(&edge, &serving, profile, &body, &RequestId::of(&request), place)));
-    match result {
+    match AssertUnwindSafe(issued(&edge, &serving, profile, &body, place)).catch_unwind().await {
         Ok(Ok(text)) => HttpResponse::Ok()
             .content_type("application/json")
             .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -86,26 +86,43 @@ async fn answer(
     }
 }
 
-fn issued(
+async fn issued(
     edge: &Edge,
     serving: &Serving,
     profile: &str,
     body: &Bytes,
-    request_id: &str,
-    place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken) -> String,
+    place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken, Timestamp) -> String,
 ) -> Result<String, Problem> {
     let Some(profile) = serving.mint.profile(profile) else {
         let detail = "expected the name of a configured profile in the path, found another";
         return Err(Problem::new(ErrorCode::ProfileUnknown, detail));
     };
-    let _span = info_span!("issue", profile = %profile.spec().name, %request_id).entered();
-    let session = Session::parse(body, serving.limits.read_limits())
+    let session = Session::parse_for(body, serving.limits.read_limits(), profile.selection())
         .map_err(|error| Problem::new(error.code(), error.to_string()))?;
-    let token = serving
-        .mint
-        .issue(profile, &session, edge.clock.now(), || Uuid::new_v4().to_string())
-        .map_err(|error| Problem::new(error.code(), error.to_string()))?;
-    edge.metrics.issued(&profile.spec().name, token.alg.as_str());
-    edge.warn_of_overridden(&profile.spec().name, &token.overridden);
-    Ok(place(profile, &session, &token))
+    let now = edge.clock.now();
+    let refused = |error: IssueError| Problem::new(error.code(), error.to_string());
+    let terms = serving.mint.terms(profile, &session, now).map_err(refused)?;
+    let key = TokenKey::new(profile, &session, &terms);
+    let made = async {
+        let draft = serving.mint.draft(profile, &session, terms, || Uuid::new_v4().to_string()).map_err(refused)?;
+        let token = edge.signing.sign(draft).await?;
+        edge.metrics.issued(&profile.spec().name, token.alg.as_str());
+        edge.warn_of_overridden(&profile.spec().name, &token.overridden);
+        Ok(token)
+    };
+    let token = match &key {
+        None => Arc::new(made.await?),
+        Some(key) => match edge.tokens.find(key, now) {
+            Some(token) => {
+                edge.metrics.looked_up(Origin::Cached);
+                token
+            }
+            None => {
+                let (token, origin) = edge.tokens.find_or(key, now, made).await?;
+                edge.metrics.looked_up(origin);
+                token
+            }
+        },
+    };
+    Ok(place(profile, &session, &token, now))
 }

@@ -11,10 +11,12 @@ mod discovery;
 mod hydrate;
 mod openapi;
 mod problem;
+mod signing;
 
 pub use caller::Callers;
 pub use concerns::{Concern, Concerns};
 pub use openapi::document as openapi_document;
+pub use signing::SigningPool;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -34,7 +36,7 @@ use uuid::Uuid;
 use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::json::ReadLimits;
-use crate::mint::Mint;
+use crate::mint::{Mint, TokenCache};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 use problem::Problem;
@@ -44,7 +46,7 @@ use problem::Problem;
 #[derive(Debug)]
 pub struct Serving {
     /// The keys, templates and profiles.
-    pub mint: Mint,
+    pub mint: Arc<Mint>,
     /// Who may ask for tokens.
     pub callers: Callers,
     /// What a request may cost.
@@ -60,6 +62,10 @@ pub struct Serving {
 pub struct Edge {
     /// What requests are answered from now.
     pub live: ArcSwap<Serving>,
+    /// Tokens that may be given out again.
+    pub tokens: TokenCache,
+    /// Where drafts are signed.
+    pub signing: SigningPool,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.

@@ -47,7 +47,7 @@ impl Problem {
                 response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
             }
             // Short, because Oathkeeper obeys it without a bound while its user waits.
-            ErrorCode::KeyUnavailable => {
+            ErrorCode::KeyBusy | ErrorCode::KeyUnavailable => {
                 response.insert_header((header::RETRY_AFTER, "1"));
             }
             _ => {}
@@ -68,6 +68,7 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         | ErrorCode::ClaimsNotAnObject
         | ErrorCode::ClaimsRegistered
         | ErrorCode::ClaimsSchema => (StatusCode::UNPROCESSABLE_ENTITY, "The claims are not fit to be signed"),
+        ErrorCode::KeyBusy => (StatusCode::SERVICE_UNAVAILABLE, "Too many wait for a signature"),
         ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No key may sign now"),
         ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "There is no such profile"),
         ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "The body is incomplete"),
@@ -120,10 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_that_may_come_back_is_worth_a_retry() {
+    fn only_what_may_pass_by_itself_is_worth_a_retry() {
         for code in ErrorCode::ALL {
             let (status, _) = status_and_title(*code);
-            assert_eq!(status == StatusCode::SERVICE_UNAVAILABLE, *code == ErrorCode::KeyUnavailable, "{code}");
+            let passes = matches!(code, ErrorCode::KeyBusy | ErrorCode::KeyUnavailable);
+            assert_eq!(status == StatusCode::SERVICE_UNAVAILABLE, passes, "{code}");
         }
     }
 }

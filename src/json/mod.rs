@@ -16,6 +16,7 @@
 //! ```
 
 mod read;
+mod skip;
 mod write;
 
 pub(crate) use read::Reader;
@@ -159,6 +160,11 @@ pub enum NumberComparison {
 }
 
 impl<'a> Object<'a> {
+    /// An object of `members`, no two of which have the same name.
+    pub(crate) fn of_distinct(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
+        Self { members }
+    }
+
     /// The member `name`.
     pub fn member(&self, name: &str) -> Option<&Json<'a>> {
         self.members.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value)

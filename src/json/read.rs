@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
+use super::skip::plain_length;
 use super::{Json, Number, Object, is_beyond_float64, number_length};
 
 /// What a reader accepts before it refuses.
@@ -126,6 +127,10 @@ pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
     limits: ReadLimits,
+    /// How many bytes of white space were passed.
+    spaces: usize,
+    /// The names of the objects that are being passed, with where they start.
+    pub(super) names: Vec<(Cow<'a, str>, usize)>,
 }
 
 impl<'a> Reader<'a> {
@@ -134,9 +139,14 @@ impl<'a> Reader<'a> {
             return Err(error_at(text, 0, JsonFault::ByteOrderMark));
         }
         match std::str::from_utf8(text) {
-            Ok(valid) => Ok(Self { text: valid, at: 0, limits }),
+            Ok(valid) => Ok(Self::of_text(valid, limits)),
             Err(error) => Err(error_at(text, error.valid_up_to(), JsonFault::Utf8)),
         }
+    }
+
+    /// Reads what is known to be UTF-8 without a byte order mark.
+    pub(crate) fn of_text(text: &'a str, limits: ReadLimits) -> Self {
+        Self { text, at: 0, limits, spaces: 0, names: Vec::new() }
     }
 
     /// Where the reader stands, in bytes.
@@ -158,8 +168,28 @@ impl<'a> Reader<'a> {
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
+            self.spaces += 1;
         }
         bytes.get(self.at).copied()
+    }
+
+    /// How many bytes of white space were passed so far.
+    pub(crate) fn spaces(&self) -> usize {
+        self.spaces
+    }
+
+    /// The next byte, be it white space or not.
+    pub(super) fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    pub(super) fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    /// Passes what stands for itself in a string.
+    pub(super) fn pass_plain(&mut self) {
+        self.at += plain_length(&self.text.as_bytes()[self.at..]);
     }
 
     /// Takes `byte` or says what was expected.
@@ -242,24 +272,37 @@ impl<'a> Reader<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
-        if depth >= self.limits.depth {
-            return Err(self.error(self.at, JsonFault::Depth { limit: self.limits.depth }));
-        }
-        self.at += 1;
         let mut elements = Vec::new();
+        self.elements::<JsonError>(depth, |reader| {
+            elements.push(reader.value(depth + 1)?);
+            Ok(())
+        })?;
+        Ok(Json::Array(elements))
+    }
+
+    /// Reads the elements of an array; `element` reads each value.
+    pub(super) fn elements<E: From<JsonError>>(
+        &mut self,
+        depth: usize,
+        mut element: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if depth >= self.limits.depth {
+            return Err(self.error(self.at, JsonFault::Depth { limit: self.limits.depth }).into());
+        }
+        self.take(b'[', "an array")?;
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Json::Array(elements));
+            return Ok(());
         }
         loop {
-            elements.push(self.value(depth + 1)?);
+            element(self)?;
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Json::Array(elements));
+                    return Ok(());
                 }
-                found => return Err(self.unexpected(found, "a comma or the end of the array")),
+                found => return Err(self.unexpected(found, "a comma or the end of the array").into()),
             }
         }
     }
@@ -291,12 +334,12 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self, expected: &'static str) -> Result<Cow<'a, str>, JsonError> {
         self.take(b'"', expected)?;
-        let bytes = self.text.as_bytes();
         let start = self.at;
         let mut owned: Option<String> = None;
         let mut copied = start;
         loop {
-            match bytes.get(self.at) {
+            self.pass_plain();
+            match self.byte() {
                 Some(b'"') => {
                     let tail = &self.text[copied..self.at];
                     self.at += 1;
@@ -315,18 +358,22 @@ impl<'a> Reader<'a> {
                     text.push(character);
                     copied = self.at;
                 }
-                Some(0x00..=0x1f) => return Err(self.error(self.at, JsonFault::UnescapedControl)),
-                Some(_) => self.at += 1,
-                None => {
-                    let expected = "the closing quote of a string";
-                    return Err(self.error(self.at, JsonFault::EndOfText { expected }));
-                }
+                other => return Err(self.no_string(other)),
             }
         }
     }
 
+    /// What is wrong with a string that has `found` inside it, or nothing more.
+    pub(super) fn no_string(&self, found: Option<u8>) -> JsonError {
+        let fault = match found {
+            Some(_) => JsonFault::UnescapedControl,
+            None => JsonFault::EndOfText { expected: "the closing quote of a string" },
+        };
+        self.error(self.at, fault)
+    }
+
     /// Reads one escape; the reader stands on its backslash.
-    fn escape(&mut self) -> Result<char, JsonError> {
+    pub(super) fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
         let character = match self.text.as_bytes().get(start + 1) {
             Some(b'"') => '"',

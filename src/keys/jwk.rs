@@ -9,10 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
 use josekit::jws::{JwsSigner, JwsVerifier};
 use openssl::bn::BigNum;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::jws::Pace;
 use super::material::{Material, is_product};
-use super::{SignatureAlg, x5c};
+use super::{SignatureAlg, primitive, x5c};
 use crate::json::{self, Json};
 use crate::time::Timestamp;
 
@@ -56,6 +58,8 @@ pub struct SigningKey {
     pub(super) header: String,
     /// `None` for symmetric keys.
     pub(super) public: Option<PublicJwk>,
+    identity: [u8; 32],
+    pub(super) pace: Pace,
 }
 
 /// A public key, as it is published. There is no field that a private member could stand in.
@@ -84,6 +88,11 @@ impl SigningKey {
     /// Its algorithm.
     pub fn alg(&self) -> SignatureAlg {
         self.alg
+    }
+
+    /// A digest that no other key has, whatever its name.
+    pub fn identity(&self) -> &[u8; 32] {
+        &self.identity
     }
 
     /// Its public half; none for symmetric keys.
@@ -194,17 +203,36 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member
         check_primes(member)?;
     }
     let no_private_key = |_| "expected private members that are a key for its algorithm, found others".to_owned();
-    let signer = alg.signer(&jwk(member, &private_members)?).map_err(no_private_key)?;
+    let read = |name: &str| bytes(member, name).ok().map(Zeroizing::new);
+    let signer = match primitive::signer(alg, &read) {
+        Some(signer) => signer,
+        None => alg.signer(&jwk(member, &private_members)?).map_err(no_private_key)?,
+    };
     let proof = b"claimsmith proves at load that both halves of a key belong together";
-    let is_proven = signer.sign(proof).is_ok_and(|signature| verifier.verify(proof, &signature).is_ok());
-    if !is_proven {
+    let signature = signer.sign(proof).ok().filter(|signature| verifier.verify(proof, signature).is_ok());
+    let Some(signature) = signature else {
         return Err("expected the private and the public half to belong together, found that they do not".to_owned());
-    }
+    };
     let mut header = format!("{{\"alg\":\"{alg}\",\"kid\":");
     json::write_string(kid.as_str(), &mut header);
     header.push_str(",\"typ\":\"JWT\"}");
     let header = URL_SAFE_NO_PAD.encode(header);
-    Ok(Member::Signing(SigningKey { kid, alg, period, signer, verifier, header, public }))
+    let mut digest = Sha256::new_with_prefix(&header);
+    digest.update(".");
+    // A symmetric key is told from others by what it makes of the proof, which is the same each time.
+    digest.update(public.as_ref().map_or(signature, |public| public.material.to_json().into_bytes()));
+    let identity = digest.finalize().into();
+    Ok(Member::Signing(SigningKey {
+        kid,
+        alg,
+        period,
+        signer,
+        verifier,
+        header,
+        public,
+        identity,
+        pace: Pace::default(),
+    }))
 }
 
 fn text<'m>(member: &'m Json<'_>, name: &str) -> Result<Option<&'m str>, String> {

@@ -3,8 +3,8 @@
 //! A [`KeySet`] is parsed from bytes and proven: every private key has signed something that its own public half
 //! verified. Which key signs is a pure function of the set and the time, and a token's `kid` is that of the
 //! [`SigningKey`] that signed it, because no other way to write one exists. Private material can be signed with and
-//! nothing else: no type here serialises it, and none shows it in `Debug`. josekit and openssl stop at this
-//! module.
+//! nothing else: no type here serialises it, and none shows it in `Debug`. josekit, openssl and
+//! aws-lc-rs stop at this module.
 //!
 //! ```
 //! use claimsmith::keys::{self, KeyId, KeySet, SignatureAlg};
@@ -25,6 +25,7 @@ mod jwk;
 mod jws;
 mod material;
 mod pem;
+mod primitive;
 mod ring;
 #[cfg(test)]
 mod vectors;

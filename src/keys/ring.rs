@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::SignatureAlg;
 use super::jwk::{self, KeyId, Member, Period, PublicJwk, SigningKey};
@@ -12,7 +13,7 @@ use crate::time::{Timestamp, Ttl};
 /// A JWK Set with at least one key that can sign.
 #[derive(Debug)]
 pub struct KeySet {
-    signing: Vec<SigningKey>,
+    signing: Vec<Arc<SigningKey>>,
     public: Vec<PublicJwk>,
     skipped: Vec<SkippedKey>,
     notes: Vec<String>,
@@ -138,6 +139,12 @@ impl SigningKey {
         self.period.not_before
     }
 
+    /// Until when it is published, if that has an end, where a token lives for `longest_ttl` at most; no token that it
+    /// signs may live longer.
+    pub fn publication_end(&self, longest_ttl: Ttl) -> Option<Timestamp> {
+        self.period.publication_end(longest_ttl)
+    }
+
     /// Until when it signs, if there is a bound.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.period.expires_at
@@ -169,7 +176,7 @@ impl KeySet {
         let mut set = Self { signing: Vec::new(), public: Vec::new(), skipped: Vec::new(), notes: Vec::new() };
         for (index, key) in keys.iter().enumerate() {
             match jwk::parse(key, &mut set.notes) {
-                Ok(Member::Signing(key)) => set.signing.push(key),
+                Ok(Member::Signing(key)) => set.signing.push(Arc::new(key)),
                 Ok(Member::Public(key)) => set.public.push(key),
                 Err(reason) => {
                     let kid = key.member("kid").and_then(Json::as_str).map(KeyId::new);
@@ -188,7 +195,7 @@ impl KeySet {
 
     /// The keys that can sign, in the order of the set.
     pub fn signing_keys(&self) -> impl Iterator<Item = &SigningKey> {
-        self.signing.iter()
+        self.signing.iter().map(Arc::as_ref)
     }
 
     /// The entries that are public already, in the order of the set.
@@ -211,7 +218,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`NoSigner`] where no key is active.
-    pub fn signer(&self, now: Timestamp, alg: Option<SignatureAlg>) -> Result<&SigningKey, NoSigner> {
+    pub fn signer(&self, now: Timestamp, alg: Option<SignatureAlg>) -> Result<&Arc<SigningKey>, NoSigner> {
         let fitting = || self.signing.iter().filter(|key| alg.is_none_or(|alg| key.alg == alg));
         fitting().filter(|key| key.state(now) == KeyState::Active).max_by_key(|key| key.period.not_before).ok_or_else(
             || NoSigner {
@@ -236,7 +243,8 @@ impl KeySet {
             .filter(|time| *time > now)
             .collect();
         times.sort_unstable();
-        times.into_iter().map(|time| (time, signer(time))).find(|(_, next)| next.map(|key| &key.kid) != current)
+        let changes = times.into_iter().map(|time| (time, signer(time).map(Arc::as_ref)));
+        changes.into_iter().find(|(_, next)| next.map(|key| &key.kid) != current)
     }
 
     /// Until when the key called `kid` is published, if that has an end; no token that it signs may live longer.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{ClaimsSchema, Mint, Profile, ProfileSpec, Validate};
+use super::{ClaimsSchema, Mint, Profile, ProfileSpec, ProvenSet, Validate};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
 use crate::keys::KeySet;
@@ -85,16 +86,31 @@ impl Mint {
     /// # Errors
     /// [`BuildError`] with every fault of every part.
     pub fn build(parts: &GenerationParts, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
+        Self::build_after(None, parts, now)
+    }
+
+    /// The same after `previous`, of which everything is taken over that was proven from the same bytes.
+    ///
+    /// # Errors
+    /// As [`Mint::build`].
+    pub fn build_after(
+        previous: Option<&Mint>,
+        parts: &GenerationParts,
+        now: Timestamp,
+    ) -> Result<(Mint, Vec<String>), BuildError> {
         let mut faults = Vec::new();
         let mut notes = Vec::new();
 
         let mut key_sets = BTreeMap::new();
         for (name, bytes) in &parts.key_sets {
-            match KeySet::parse(bytes) {
+            let digest: [u8; 32] = Sha256::digest(bytes.as_slice()).into();
+            let known = previous.and_then(|mint| mint.key_sets.get(name)).filter(|known| known.digest == digest);
+            let set = known.map_or_else(|| KeySet::parse(bytes).map(Arc::new), |known| Ok(Arc::clone(&known.set)));
+            match set {
                 Ok(set) => {
                     notes.extend(set.skipped().iter().map(|skipped| format!("{name}: {skipped}")));
                     notes.extend(set.notes().iter().map(|note| format!("{name}: {note}")));
-                    key_sets.insert(name.clone(), Arc::new(set));
+                    key_sets.insert(name.clone(), ProvenSet { digest, set });
                 }
                 Err(error) => faults.push(BuildFault {
                     code: ErrorCode::KeySetInvalid,
@@ -112,7 +128,12 @@ impl Mint {
             let longest = longest_ttl.entry(spec.key_set.clone()).or_insert(spec.ttl);
             *longest = spec.ttl.max(*longest);
             let part = format!("profile {}", spec.name);
+            let identity = parts.templates.get(&spec.template).map(|files| identity(files, parts, spec));
+            let known = previous.and_then(|mint| mint.profiles.get(&spec.name));
             let template = match parts.templates.get(&spec.template) {
+                Some(_) if let Some(known) = known.filter(|known| Some(known.identity) == identity) => {
+                    Some((Arc::clone(&known.template), known.recorded_schema.clone()))
+                }
                 Some(files) => prove_template(files, parts, spec, now, &mut faults),
                 None => {
                     let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
@@ -152,8 +173,7 @@ impl Mint {
                             .to_owned(),
                 });
             }
-            let schema = schema.filter(|_| spec.validate == Validate::Always).map(Arc::new);
-            let Some(keys) = key_sets.get(&spec.key_set) else { continue };
+            let Some(keys) = key_sets.get(&spec.key_set).map(|proven| &proven.set) else { continue };
             if let Some(alg) = spec.alg
                 && !keys.signing_keys().any(|key| key.alg() == alg)
             {
@@ -164,16 +184,16 @@ impl Mint {
                 });
                 continue;
             }
-            if let Some(template) = template {
-                profiles.insert(
-                    spec.name.clone(),
-                    Profile { spec: spec.clone(), keys: Arc::clone(keys), template, schema },
-                );
+            if let (Some(template), Some(identity)) = (template, identity) {
+                let always = schema.clone().filter(|_| spec.validate == Validate::Always);
+                let (spec, keys) = (spec.clone(), Arc::clone(keys));
+                let profile = Profile { spec, keys, template, schema: always, recorded_schema: schema, identity };
+                profiles.insert(profile.spec.name.clone(), profile);
             }
         }
 
         if faults.is_empty() {
-            Ok((Mint { profiles, limits: parts.limits, longest_ttl }, notes))
+            Ok((Mint { profiles, key_sets, limits: parts.limits, longest_ttl }, notes))
         } else {
             Err(BuildError { faults })
         }
@@ -181,10 +201,10 @@ impl Mint {
 }
 
 /// A note for each key id that stands for different keys in two sets: the set of all profiles can hold only one of them.
-fn ambiguous_names(key_sets: &BTreeMap<String, Arc<KeySet>>) -> Vec<String> {
+fn ambiguous_names(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
     let mut known: BTreeMap<String, (&str, String)> = BTreeMap::new();
     let mut notes = Vec::new();
-    for (name, set) in key_sets {
+    for (name, ProvenSet { set, .. }) in key_sets {
         for key in set.signing_keys().filter_map(|key| key.public()).chain(set.public_keys()) {
             let (other, json) = known.entry(key.kid().as_str().to_owned()).or_insert_with(|| (name, key.to_json()));
             if *other != name && *json != key.to_json() {
@@ -205,10 +225,10 @@ fn prove_template(
     spec: &ProfileSpec,
     now: Timestamp,
     faults: &mut Vec<BuildFault>,
-) -> Option<(ClaimTemplate, Option<ClaimsSchema>)> {
+) -> Option<ProvenTemplate> {
     let options = CompileOptions { missing: spec.missing, audience_configured: spec.audience.is_some() };
     let part = format!("template {}", spec.template);
-    let template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
+    let mut template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
         Ok(template) => template,
         Err(error) => {
             faults.extend(error.faults().iter().map(|fault| BuildFault {
@@ -219,6 +239,7 @@ fn prove_template(
             return None;
         }
     };
+    spec.reads().for_each(|path| template.select(path));
     let before = faults.len();
     let schema = files.schema.as_ref().and_then(|schema| match ClaimsSchema::parse(&schema.text) {
         Ok(parsed) => Some(parsed),
@@ -241,5 +262,25 @@ fn prove_template(
             }
         }
     }
-    (faults.len() == before).then_some((template, schema))
+    (faults.len() == before).then(|| (Arc::new(template), schema.map(Arc::new)))
+}
+
+type ProvenTemplate = (Arc<ClaimTemplate>, Option<Arc<ClaimsSchema>>);
+
+/// A digest of everything that a profile's claims are made from, and of what its template was proven with.
+fn identity(files: &TemplateFiles, parts: &GenerationParts, spec: &ProfileSpec) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        digest.update(bytes.len().to_le_bytes());
+        digest.update(bytes);
+    };
+    // What `Debug` shows of a profile and of limits is all that they are.
+    add(format!("{spec:?} {:?} {:?}", files.syntax, parts.limits).as_bytes());
+    let partials =
+        parts.partials.iter().flat_map(|partial| [&partial.name, &partial.source.name, &partial.source.text]);
+    let schema = files.schema.iter().flat_map(|schema| [&schema.name, &schema.text]);
+    let texts = [&files.text.name, &files.text.text].into_iter().chain(schema).chain(partials);
+    texts.for_each(|text| add(text.as_bytes()));
+    files.cases.iter().for_each(|case| case.parts().into_iter().for_each(&mut add));
+    digest.finalize().into()
 }

@@ -2,11 +2,17 @@
 //!
 //! [`Mint::issue`] is pure: the time and the token's id come in as arguments. Everything that asks for a token, from
 //! whatever wire, ends here; the only place where templates and keys meet.
+//!
+//! Its three steps can be taken one by one: [`Mint::terms`] are what a token is made under and cost little,
+//! [`Mint::draft`] renders the claims, [`Draft::sign`] signs them. A [`TokenCache`] stands between the first and the
+//! second.
 
 mod build;
+mod cache;
 mod schema;
 
 pub use build::{BuildError, BuildFault, GenerationParts, TemplateFiles};
+pub use cache::{Origin, TokenCache, TokenKey};
 pub use schema::{ClaimsSchema, SchemaError};
 
 use std::collections::BTreeMap;
@@ -14,12 +20,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::claims::{
-    Audience, ClaimsError, ClaimsSet, LifetimeError, PrivateClaims, Registered, RegisteredClaim, RegisteredInTemplate,
-    SessionExpiry, lifetime,
+    Audience, ClaimsError, ClaimsSet, Lifetime, LifetimeError, PrivateClaims, Registered, RegisteredClaim,
+    RegisteredInTemplate, SessionExpiry, lifetime,
 };
 use crate::code::ErrorCode;
-use crate::keys::{CompactJws, KeyId, KeySet, NoSigner, PublicJwk, SignError, SignatureAlg};
-use crate::session::{Session, SessionPath};
+use crate::json::Json;
+use crate::keys::{CompactJws, KeyId, KeySet, NoSigner, PublicJwk, SignError, SignatureAlg, SigningKey};
+use crate::session::{Selection, Session, SessionPath};
 use crate::templates::{ClaimTemplate, Missing, RenderError, RenderInput, RenderLimits};
 use crate::time::{Timestamp, Ttl};
 
@@ -54,6 +61,29 @@ pub struct ProfileSpec {
     pub registered_claims: RegisteredInTemplate,
     /// When claims are held against the schema beside the template.
     pub validate: Validate,
+    /// Whether a token may be given out again.
+    pub cache: Caching,
+}
+
+impl ProfileSpec {
+    /// What the profile itself reads of a session below `Extra`, whatever its template does.
+    fn reads(&self) -> impl Iterator<Item = &SessionPath> {
+        let expiry = match &self.expires_with {
+            SessionExpiry::IfPresent(path) | SessionExpiry::Required(path) => Some(path),
+            SessionExpiry::None => None,
+        };
+        [Some(SessionPath::active()), expiry, Some(&self.subject)].into_iter().flatten()
+    }
+}
+
+/// Whether a token of a profile may be given out again, to a session that would get the same claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Caching {
+    /// Each request gets a token of its own.
+    Off,
+    /// Until little of its life is left, or its key signs no more.
+    #[default]
+    On,
 }
 
 /// When claims are held against the schema beside their template.
@@ -85,15 +115,24 @@ pub enum Placement {
 pub struct Profile {
     spec: ProfileSpec,
     keys: Arc<KeySet>,
-    template: ClaimTemplate,
+    template: Arc<ClaimTemplate>,
     /// What claims are held against at every issue.
     schema: Option<Arc<ClaimsSchema>>,
+    /// The schema beside the template, which its recorded cases were held against.
+    recorded_schema: Option<Arc<ClaimsSchema>>,
+    /// A digest of everything that makes claims of a session: two profiles with the same make the same.
+    identity: [u8; 32],
 }
 
 impl Profile {
     /// What the configuration says of it.
     pub fn spec(&self) -> &ProfileSpec {
         &self.spec
+    }
+
+    /// What has to be read of a session for it.
+    pub fn selection(&self) -> &Selection {
+        self.template.selection()
     }
 
     /// The keys it signs with.
@@ -106,8 +145,34 @@ impl Profile {
 #[derive(Debug)]
 pub struct Mint {
     profiles: BTreeMap<String, Profile>,
+    key_sets: BTreeMap<String, ProvenSet>,
     limits: RenderLimits,
     longest_ttl: BTreeMap<String, Ttl>,
+}
+
+/// What a token is made under, whatever the template says.
+#[derive(Debug)]
+pub struct Terms<'m> {
+    signer: &'m Arc<SigningKey>,
+    subject: String,
+    lifetime: Lifetime,
+}
+
+/// A token but for its signature.
+#[derive(Debug)]
+pub struct Draft {
+    signer: Arc<SigningKey>,
+    claims: ClaimsSet,
+    lifetime: Lifetime,
+    jti: String,
+    overridden: Vec<RegisteredClaim>,
+}
+
+/// A key set and the digest of the bytes that it was read from.
+#[derive(Debug)]
+struct ProvenSet {
+    digest: [u8; 32],
+    set: Arc<KeySet>,
 }
 
 /// A token and what its receiver is told beside it.
@@ -119,8 +184,10 @@ pub struct IssuedToken {
     pub alg: SignatureAlg,
     /// The key that signed.
     pub kid: KeyId,
-    /// Seconds from now until it expires.
-    pub expires_in: i64,
+    /// When it was made.
+    pub issued_at: Timestamp,
+    /// When it expires.
+    pub expires_at: Timestamp,
     /// Its `jti`.
     pub jti: String,
     /// The registered claims that the template set and that are claimsmith's own in the token.
@@ -206,33 +273,54 @@ impl Mint {
         now: Timestamp,
         jwt_id: impl FnOnce() -> String,
     ) -> Result<IssuedToken, IssueError> {
+        let terms = self.terms(profile, session, now)?;
+        self.draft(profile, session, terms, jwt_id)?.sign()
+    }
+
+    /// Under which terms `session` gets a token of `profile` at `now`.
+    ///
+    /// # Errors
+    /// Those of [`IssueError`] that have nothing to do with the template: no subject, no life left, no key.
+    pub fn terms<'m>(
+        &self,
+        profile: &'m Profile,
+        session: &Session<'_>,
+        now: Timestamp,
+    ) -> Result<Terms<'m>, IssueError> {
         let spec = &profile.spec;
         let subject = self.subject(spec, session)?;
         let signer = profile.keys.signer(now, spec.alg).map_err(IssueError::NoSigner)?;
-        let key_end = profile.keys.publication_end(signer.kid(), self.longest_ttl(&spec.key_set));
+        let key_end = signer.publication_end(self.longest_ttl(&spec.key_set));
         let lifetime = lifetime(session, &spec.expires_with, spec.ttl, key_end, now).map_err(IssueError::Lifetime)?;
-        let (private, overridden) = self.claims(profile, session, now)?;
+        Ok(Terms { signer, subject, lifetime })
+    }
+
+    /// Renders the claims of a token; `jwt_id` makes its `jti` and is called once, last.
+    ///
+    /// # Errors
+    /// Those of [`IssueError`] that the template or its claims give.
+    pub fn draft(
+        &self,
+        profile: &Profile,
+        session: &Session<'_>,
+        terms: Terms<'_>,
+        jwt_id: impl FnOnce() -> String,
+    ) -> Result<Draft, IssueError> {
+        let Terms { signer, subject, lifetime } = terms;
+        let (private, overridden) = self.claims(profile, session, lifetime.issued_at)?;
         let jti = jwt_id();
         let claims = ClaimsSet::new(
             &private,
             &Registered {
-                issuer: &spec.issuer,
+                issuer: &profile.spec.issuer,
                 subject: &subject,
-                audience: spec.audience.as_ref(),
+                audience: profile.spec.audience.as_ref(),
                 issued_at: lifetime.issued_at,
                 expires_at: lifetime.expires_at,
                 jwt_id: &jti,
             },
         );
-        let jws = signer.sign(claims.as_str()).map_err(IssueError::Sign)?;
-        Ok(IssuedToken {
-            jws,
-            alg: signer.alg(),
-            kid: signer.kid().clone(),
-            expires_in: lifetime.expires_at.seconds_since(now),
-            jti,
-            overridden,
-        })
+        Ok(Draft { signer: Arc::clone(signer), claims, lifetime, jti, overridden })
     }
 
     /// What the profile's template says of `session`, and the registered claims that it set and that were taken out.
@@ -245,7 +333,8 @@ impl Mint {
         session: &Session<'_>,
         now: Timestamp,
     ) -> Result<(PrivateClaims, Vec<RegisteredClaim>), IssueError> {
-        let input = RenderInput::new(session, &profile.spec.name, now);
+        let values = session.values();
+        let input = RenderInput::new(session, &values, &profile.spec.name, now);
         let text = profile.template.render(&input, &self.limits).map_err(IssueError::Render)?;
         let claims = PrivateClaims::parse_with(&text, profile.spec.audience.as_ref(), profile.spec.registered_claims)
             .map_err(IssueError::Claims)?;
@@ -267,11 +356,38 @@ impl Mint {
     }
 
     fn subject(&self, spec: &ProfileSpec, session: &Session<'_>) -> Result<String, IssueError> {
-        let found = session.at(&spec.subject);
-        let subject = found.as_deref().and_then(|value| value.as_str()).unwrap_or_default();
+        let subject = match session.at(&spec.subject) {
+            Some(Json::String(subject)) => subject.into_owned(),
+            _ => String::new(),
+        };
         if subject.is_empty() && !spec.allow_empty_subject {
             return Err(IssueError::EmptySubject { path: spec.subject.to_string() });
         }
-        Ok(subject.to_owned())
+        Ok(subject)
+    }
+}
+
+impl Draft {
+    /// The key that signs it.
+    pub fn signer(&self) -> &Arc<SigningKey> {
+        &self.signer
+    }
+
+    /// Signs it.
+    ///
+    /// # Errors
+    /// [`IssueError::Sign`].
+    pub fn sign(self) -> Result<IssuedToken, IssueError> {
+        let Self { signer, claims, lifetime, jti, overridden } = self;
+        let jws = signer.sign(claims.as_str()).map_err(IssueError::Sign)?;
+        Ok(IssuedToken {
+            jws,
+            alg: signer.alg(),
+            kid: signer.kid().clone(),
+            issued_at: lifetime.issued_at,
+            expires_at: lifetime.expires_at,
+            jti,
+            overridden,
+        })
     }
 }

@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Generation {
     /// The proven keys, templates and profiles.
-    pub mint: Mint,
+    pub mint: Arc<Mint>,
     /// The configuration that they come from.
     pub config: Config,
     /// Who may ask, with their secrets.
@@ -46,6 +46,8 @@ pub struct Reloader {
     remote: Arc<RemoteSets>,
     /// What the generation in use was built from.
     served: Option<Content>,
+    /// Its mint, of which the next one takes over what has not changed.
+    mint: Option<Arc<Mint>>,
     /// What was refused since then.
     refused: Option<Content>,
     /// What the last look saw that was neither.
@@ -73,7 +75,7 @@ impl Reloader {
     /// A reloader that has seen nothing yet: its first look settles at once. `remote` holds the key sets that are not
     /// files; who fetches them is the caller's concern.
     pub fn new(read_config: Box<ReadConfig>, remote: Arc<RemoteSets>) -> Self {
-        Self { read_config, remote, served: None, refused: None, unsettled: None }
+        Self { read_config, remote, served: None, mint: None, refused: None, unsettled: None }
     }
 
     /// Reads everything; builds and proves a generation of it where it is new and has settled.
@@ -99,7 +101,7 @@ impl Reloader {
             if wanted.iter().any(|source| self.remote.current(source).is_none()) {
                 return Ok(Err(wanted));
             }
-            parts.build(now).map(Ok)
+            parts.build(self.mint.as_deref(), now).map(Ok)
         };
         match read.and_then(build) {
             Ok(Err(lacking)) => {
@@ -109,6 +111,7 @@ impl Reloader {
             }
             Ok(Ok(generation)) => {
                 (self.served, self.refused) = (content, None);
+                self.mint = Some(Arc::clone(&generation.mint));
                 Look::Replaced(Box::new(generation))
             }
             Err(error) => {
@@ -155,10 +158,10 @@ struct Parts {
 }
 
 impl Parts {
-    fn build(self, now: Timestamp) -> Result<Generation, BuildError> {
+    fn build(self, previous: Option<&Mint>, now: Timestamp) -> Result<Generation, BuildError> {
         let Self { config, parts, callers, mut notes, faults } = self;
-        let (mint, more) = read::build(&config, &parts, faults, now)?;
+        let (mint, more) = read::build(&config, &parts, faults, previous, now)?;
         notes.extend(more);
-        Ok(Generation { mint, config, callers, notes })
+        Ok(Generation { mint: Arc::new(mint), config, callers, notes })
     }
 }

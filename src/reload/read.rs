@@ -152,7 +152,7 @@ fn partials_in(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -
 /// [`BuildError`] with every fault, of files first, then of what stands in them.
 pub fn load(config: &Config, remote: &RemoteSets, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
     let (parts, faults) = read_parts(config, remote, &mut Files::new());
-    build(config, &parts, faults, now)
+    build(config, &parts, faults, None, now)
 }
 
 /// Builds and proves the generation of `parts`, which were read with `faults`.
@@ -160,9 +160,10 @@ pub(super) fn build(
     config: &Config,
     parts: &GenerationParts,
     mut faults: Vec<BuildFault>,
+    previous: Option<&Mint>,
     now: Timestamp,
 ) -> Result<(Mint, Vec<String>), BuildError> {
-    match Mint::build(parts, now) {
+    match Mint::build_after(previous, parts, now) {
         Ok((mint, mut notes)) if faults.is_empty() => {
             notes.extend(config.key_files().into_iter().filter_map(exposed));
             Ok((mint, notes))
@@ -200,6 +201,7 @@ fn spec(name: &str, profile: &Profile) -> ProfileSpec {
         allow_empty_subject: profile.allow_empty_subject,
         registered_claims: profile.registered_claims,
         validate: profile.validate,
+        cache: profile.cache,
     }
 }
 

@@ -39,6 +39,11 @@ impl fmt::Display for CaseFault {
 }
 
 impl RecordedCase {
+    /// All that it says.
+    pub(crate) fn parts(&self) -> [&[u8]; 3] {
+        [self.name.as_bytes(), &self.session, &self.claims]
+    }
+
     /// Renders the case's session and compares the claims, numbers exactly; registered claims of the template stand for
     /// what `registered` says. Returns the claims.
     ///
@@ -53,12 +58,13 @@ impl RecordedCase {
         limits: &RenderLimits,
     ) -> Result<PrivateClaims, CaseFault> {
         let fault = |code, message: String| CaseFault { code, case: self.name.clone(), message };
-        let session = Session::parse(&self.session, ReadLimits::default())
+        let session = Session::parse_for(&self.session, ReadLimits::default(), template.selection())
             .map_err(|error| fault(error.code(), error.to_string()))?;
         let expected = Json::parse(&self.claims, ReadLimits::default()).map_err(|error| {
             fault(ErrorCode::TemplateRecordedCase, format!("the recorded claims are not readable: {error}"))
         })?;
-        let input = RenderInput::new(&session, profile, now);
+        let values = session.values();
+        let input = RenderInput::new(&session, &values, profile, now);
         let rendered = template.render(&input, limits).map_err(|error| fault(error.code(), error.to_string()))?;
         let (found, _) = PrivateClaims::parse_with(&rendered, None, registered)
             .map_err(|error| fault(error.code(), error.to_string()))?;

@@ -17,8 +17,9 @@ pub use handlebars::{HelperDoc, Missing, helper_reference};
 use std::fmt;
 
 use crate::claims::RegisteredClaim;
+use crate::code::ErrorCode;
 use crate::json::Json;
-use crate::session::Session;
+use crate::session::{Part, Selected, Selection, Session, SessionPath, SessionValues, Verbatim};
 use crate::time::Timestamp;
 use go::GoTemplate;
 use handlebars::{HandlebarsOptions, HandlebarsTemplate, Source};
@@ -70,6 +71,8 @@ impl Default for CompileOptions {
 #[derive(Debug)]
 pub struct ClaimTemplate {
     engine: Engine,
+    /// What the engine reads of a session, and what was added to it.
+    selection: Selection,
 }
 
 #[derive(Debug)]
@@ -81,6 +84,8 @@ enum Engine {
 /// What a template may read. The same input gives the same claims.
 #[derive(Clone, Copy)]
 pub struct RenderInput<'s> {
+    /// The session that the values are of, for what can be copied from its text.
+    session: Option<&'s Session<'s>>,
     /// The session's subject.
     pub subject: &'s str,
     /// `extra`: an object or null.
@@ -133,7 +138,31 @@ impl ClaimTemplate {
                 Engine::Handlebars(HandlebarsTemplate::compile(source(template), &partials, &options)?)
             }
         };
-        Ok(Self { engine })
+        let selection = match &engine {
+            Engine::Go(template) => template.selection(),
+            Engine::Handlebars(template) => template.selection(),
+        };
+        Ok(Self { selection: selection.clone(), engine })
+    }
+
+    /// What has to be read of a session for it.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Lets `path` be read of a session as well, for somebody else than the template.
+    pub fn select(&mut self, path: &SessionPath) {
+        if !path.is_subject() {
+            path.members().fold(Part::Extra.selected(), |place, name| self.selection.member(place, name));
+        }
+    }
+
+    /// Whether the same session can give other claims at another time.
+    pub fn reads_clock(&self) -> bool {
+        match &self.engine {
+            Engine::Go(template) => template.reads_clock(),
+            Engine::Handlebars(_) => false,
+        }
     }
 
     /// The registered claims, but `aud`, that the template's own text sets. A Handlebars template sets none, because it
@@ -145,11 +174,22 @@ impl ClaimTemplate {
         }
     }
 
+    /// Whether `session` was read for this template, or whole.
+    pub fn can_read(&self, session: &Session<'_>) -> bool {
+        let selection = session.selection();
+        std::ptr::eq(selection, &self.selection) || std::ptr::eq(selection, Selection::everything())
+    }
+
     /// Renders the claims over `input`, as the text of one JSON value.
     ///
     /// # Errors
     /// [`RenderError`] with the place in the template and the path in the session, never with a value of it.
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
+        // What another selection left out would look as if it were not there.
+        if input.session.is_some_and(|session| !self.can_read(session)) {
+            let message = "expected a session that was read for this template, found one that was read for another";
+            return Err(RenderError::new(ErrorCode::Internal, message));
+        }
         match &self.engine {
             Engine::Go(template) => template.render(input, limits),
             Engine::Handlebars(template) => template.render(input, limits),
@@ -158,16 +198,19 @@ impl ClaimTemplate {
 }
 
 impl<'s> RenderInput<'s> {
-    /// What a template sees of `session`.
-    pub fn new(session: &'s Session<'_>, profile: &'s str, now: Timestamp) -> Self {
-        Self {
-            subject: session.subject(),
-            extra: session.extra(),
-            header: session.header(),
-            match_context: session.match_context(),
-            profile,
-            now,
-        }
+    /// What a template sees of `session`, whose `values` these are.
+    pub fn new(session: &'s Session<'_>, values: &'s SessionValues<'_>, profile: &'s str, now: Timestamp) -> Self {
+        Self { session: Some(session), ..Self::of_values(session.subject(), values, profile, now) }
+    }
+
+    /// What a template sees of values that are of no session.
+    pub fn of_values(subject: &'s str, values: &'s SessionValues<'_>, profile: &'s str, now: Timestamp) -> Self {
+        let SessionValues { extra, header, match_context } = values;
+        Self { session: None, subject, extra, header, match_context, profile, now }
+    }
+
+    fn verbatim(&self, selected: Selected) -> Option<Verbatim<'s>> {
+        self.session.and_then(|session| session.verbatim(selected))
     }
 }
 

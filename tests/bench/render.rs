@@ -102,7 +102,7 @@ fn compile(syntax: Syntax, text: &str) -> ClaimTemplate {
 }
 
 fn render(template: &ClaimTemplate, session: &Session<'_>) -> String {
-    template.render(&RenderInput::new(session, "bench", NOW), &LIMITS).unwrap()
+    template.render(&RenderInput::new(session, &session.values(), "bench", NOW), &LIMITS).unwrap()
 }
 
 /// Nanoseconds that one call takes, over as many calls as fit into `length`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use claimsmith::json::{Json, NumberComparison, ReadLimits};
+use claimsmith::session::SessionValues;
 use claimsmith::templates::go::GoTemplate;
 use claimsmith::templates::{RenderInput, RenderLimits};
 use claimsmith::time::Timestamp;
@@ -23,14 +24,10 @@ fn render(case: &Json<'_>) -> Result<String, String> {
     let text = case.member("template").and_then(Json::as_str).unwrap();
     let session = case.member("session").unwrap();
     let template = GoTemplate::parse("claims", text).map_err(|error| format!("parse: {error}"))?;
-    let input = RenderInput {
-        subject: session.member("subject").and_then(Json::as_str).unwrap_or_default(),
-        extra: session.member("extra").unwrap_or(&Json::Null),
-        header: session.member("header").unwrap_or(&Json::Null),
-        match_context: session.member("match_context").unwrap_or(&Json::Null),
-        profile: "id_token",
-        now: Timestamp::from_seconds(1_768_554_753),
-    };
+    let part = |name: &str| session.member(name).cloned().unwrap_or(Json::Null);
+    let values = SessionValues { extra: part("extra"), header: part("header"), match_context: part("match_context") };
+    let subject = session.member("subject").and_then(Json::as_str).unwrap_or_default();
+    let input = RenderInput::of_values(subject, &values, "id_token", Timestamp::from_seconds(1_768_554_753));
     template.render(&input, &RenderLimits::default()).map_err(|error| format!("render: {error}"))
 }
 

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
 const SEALED: &[(&str, &[&str])] = &[
     ("josekit", &["keys"]),
     ("openssl::", &["keys"]),
+    ("aws_lc_rs", &["keys"]),
     ("handlebars::", &["templates"]),
     ("actix_web", &["edge", "app", "cli"]),
     ("std::fs", &["reload", "cli"]),

@@ -156,7 +156,7 @@ impl World {
                 let own = own.to_json();
                 keys::verify(token.jws.as_str(), format!("{{\"keys\":[{own}]}}").as_bytes()).unwrap();
 
-                let end = now.seconds() + token.expires_in;
+                let end = token.expires_at.seconds();
                 // The last moment for a verifier whose clock is behind.
                 let last = end + self.skew - 1;
                 for shown in [time, (time + last) / 2, last] {

@@ -98,7 +98,8 @@ impl Proof {
 
 /// The claims that a token would hold besides the registered ones.
 fn claims(template: &ClaimTemplate, session: &Session<'_>, profile: &str, now: i64) -> Option<Json<'static>> {
-    let input = RenderInput::new(session, profile, Timestamp::from_seconds(now));
+    let values = session.values();
+    let input = RenderInput::new(session, &values, profile, Timestamp::from_seconds(now));
     let text = template.render(&input, &RenderLimits::default()).ok()?;
     let (claims, _) = PrivateClaims::parse_with(&text, None, RegisteredInTemplate::Override).ok()?;
     Some(claims.to_json())

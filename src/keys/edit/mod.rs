@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -229,7 +230,8 @@ pub fn rotate(
 ) -> Result<Rotation, EditError> {
     let set = KeySet::parse(file)?;
     let mut document = Document::parse(file)?;
-    let alg = alg.or_else(|| set.signer(now, None).ok().or(set.signing_keys().last()).map(SigningKey::alg));
+    let alg =
+        alg.or_else(|| set.signer(now, None).ok().map(Arc::as_ref).or(set.signing_keys().last()).map(SigningKey::alg));
     let alg = alg.ok_or(EditError::Unproven)?;
     let fitting = || set.signing_keys().filter(move |key| key.alg() == alg);
     let in_state = |state| fitting().filter(move |key| key.state(now) == state);

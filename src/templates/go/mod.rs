@@ -21,6 +21,7 @@ mod parse;
 mod print;
 mod printf;
 mod quoting;
+mod reads;
 mod text;
 mod urls;
 mod value;
@@ -35,6 +36,7 @@ pub use convert::{Conversion, Remark, RemarkKind};
 use super::{CompileError, Place, RenderError, RenderInput, RenderLimits, TemplateFault};
 use crate::code::ErrorCode;
 use crate::json::Json;
+use crate::session::Selection;
 
 /// A Go template that was read without faults.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub struct GoTemplate {
     name: String,
     text: String,
     tree: ast::Tree,
+    reads: reads::Reads,
 }
 
 impl GoTemplate {
@@ -53,7 +56,10 @@ impl GoTemplate {
     /// ([`ErrorCode::TemplateRefused`]).
     pub fn parse(name: &str, text: &str) -> Result<Self, CompileError> {
         match parse::parse(text) {
-            Ok(tree) => Ok(Self { name: name.to_owned(), text: text.to_owned(), tree }),
+            Ok(tree) => {
+                let reads = reads::of(&tree);
+                Ok(Self { name: name.to_owned(), text: text.to_owned(), tree, reads })
+            }
             Err(faults) => {
                 let mut faults = faults.into_iter().map(|fault| {
                     let described = TemplateFault::new(fault.code, name, text, fault.at, fault.message);
@@ -67,6 +73,16 @@ impl GoTemplate {
                 Err(CompileError::new(first, faults.collect()))
             }
         }
+    }
+
+    /// What it reads of a session.
+    pub fn selection(&self) -> &Selection {
+        &self.reads.selection
+    }
+
+    /// Whether its claims depend on the time.
+    pub fn reads_clock(&self) -> bool {
+        self.reads.clock
     }
 
     /// Renders over a session: the JSON text of one object without duplicate names.

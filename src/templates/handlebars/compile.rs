@@ -10,6 +10,7 @@ use super::expressions::Cursor;
 use super::lexer::Literal;
 use super::position::{Position, Sink};
 use super::program::{Base, Expr, Op, Site};
+use super::reads;
 use super::scan::{Tag, TagKind, scan};
 use super::{HandlebarsOptions, HandlebarsTemplate, Source};
 use crate::code::ErrorCode;
@@ -125,7 +126,8 @@ pub(super) fn compile(
         is_new
     });
     CompileError::check(faults)?;
-    Ok(HandlebarsTemplate { program, missing: options.missing, sources: compiler.sources })
+    let selection = reads::bind(&mut program);
+    Ok(HandlebarsTemplate { program, selection, missing: options.missing, sources: compiler.sources })
 }
 
 impl Compiler<'_> {

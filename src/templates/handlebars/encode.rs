@@ -10,6 +10,7 @@ use super::value::{Shape, Value};
 use super::writer::{Full, Writer};
 use crate::code::ErrorCode;
 use crate::json::Json;
+use crate::session::Verbatim;
 use crate::templates::RenderError;
 
 impl<'r> Renderer<'r> {
@@ -20,6 +21,15 @@ impl<'r> Renderer<'r> {
             write(writer)?;
             writer.end_value();
             Ok(())
+        })
+    }
+
+    /// Writes a value of the session as it stands there.
+    pub(super) fn copy(&mut self, value: Verbatim<'_>) -> Result<(), RenderError> {
+        self.meter.spend_bytes(value.text.len())?;
+        self.whole(|writer| {
+            writer.check_depth(value.depth)?;
+            writer.raw(value.text)
         })
     }
 

@@ -9,6 +9,7 @@
 //!
 //! ```
 //! use claimsmith::json::Json;
+//! use claimsmith::session::SessionValues;
 //! use claimsmith::templates::handlebars::{HandlebarsOptions, HandlebarsTemplate, Missing, Source};
 //! use claimsmith::templates::{RenderInput, RenderLimits};
 //! use claimsmith::time::Timestamp;
@@ -18,15 +19,9 @@
 //! let template = HandlebarsTemplate::compile(source, &[], &options).unwrap();
 //! let session = br#"{"name": "\",\"admin\":true", "age": 12345678901234567890}"#;
 //! let extra = Json::parse(session, Default::default()).unwrap();
+//! let values = SessionValues { extra, header: Json::Null, match_context: Json::Null };
 //! let claims = template.render(
-//!     &RenderInput {
-//!         subject: "ann",
-//!         extra: &extra,
-//!         header: &Json::Null,
-//!         match_context: &Json::Null,
-//!         profile: "id_token",
-//!         now: Timestamp::from_seconds(0),
-//!     },
+//!     &RenderInput::of_values("ann", &values, "id_token", Timestamp::from_seconds(0)),
 //!     &RenderLimits::default(),
 //! );
 //! assert_eq!(claims.unwrap(), r#"{"name":"\",\"admin\":true","age":12345678901234567890}"#);
@@ -41,6 +36,7 @@ mod lexer;
 mod naming;
 mod position;
 mod program;
+mod reads;
 mod render;
 mod scan;
 #[cfg(test)]
@@ -51,6 +47,8 @@ mod writer;
 pub use helpers::{HelperDoc, helper_reference};
 
 use program::{Op, Site};
+
+use crate::session::Selection;
 
 use super::{CompileError, Place, RenderError, RenderInput, RenderLimits};
 
@@ -88,6 +86,7 @@ pub struct Source<'t> {
 #[derive(Debug)]
 pub struct HandlebarsTemplate {
     program: Vec<Op>,
+    selection: Selection,
     missing: Missing,
     /// Name and text of the template and of the partials it uses, for the places of errors.
     sources: Vec<(String, String)>,
@@ -105,6 +104,11 @@ impl HandlebarsTemplate {
         options: &HandlebarsOptions,
     ) -> Result<Self, CompileError> {
         compile::compile(template, partials, options)
+    }
+
+    /// What it reads of a session.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
     }
 
     /// Renders the template: the text of one JSON object. Member names that values made may come twice in it or be

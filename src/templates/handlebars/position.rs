@@ -247,7 +247,7 @@ impl Position {
         }
         self.value(start, "an expression", sink);
         self.bare_end = Some(end);
-        sink.ops.push(if is_document { Op::Document(expr) } else { Op::Value(expr) });
+        sink.ops.push(Op::Value { expr, is_document, copied: None });
     }
 
     /// A whole value stands here: goes past it, or says why none can stand here.

@@ -4,6 +4,7 @@ use regex::Regex;
 
 use super::helpers::Helper;
 use crate::json::Json;
+use crate::session::Selected;
 
 /// A place in one of the compiled sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +35,13 @@ pub(super) enum Op {
     /// A string made of parts ends.
     StringEnd,
     /// An expression where a whole value stands.
-    Value(Expr),
-    /// The same, as the whole document: it must be an object.
-    Document(Expr),
+    Value {
+        expr: Expr,
+        /// It is the whole document, so it must be an object.
+        is_document: bool,
+        /// The place of the session that it is, from where it may be copied.
+        copied: Option<Selected>,
+    },
     /// An expression inside a string or a member name.
     Part(Expr),
     /// The first branch whose test holds, else the last list.

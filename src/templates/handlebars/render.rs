@@ -149,9 +149,12 @@ impl<'r> Renderer<'r> {
             Op::Text(text) => self.write(|writer| writer.raw(text)),
             Op::NameEnd => self.write(Writer::name_end),
             Op::StringEnd => self.write(Writer::string_end),
-            Op::Value(expr) | Op::Document(expr) => {
-                let is_document = matches!(op, Op::Document(_));
-                self.value(expr, is_document).map_err(|error| self.place(error, expr.site()))
+            Op::Value { expr, is_document, copied } => {
+                let written = match copied.and_then(|selected| self.input.verbatim(selected)) {
+                    Some(value) if !is_document || value.text.starts_with('{') => self.copy(value),
+                    _ => self.value(expr, *is_document),
+                };
+                written.map_err(|error| self.place(error, expr.site()))
             }
             Op::Part(expr) => self.part(expr).map_err(|error| self.place(error, expr.site())),
             Op::If { branches, otherwise } => self.choose(branches, otherwise),
@@ -434,7 +437,7 @@ impl<'r> Renderer<'r> {
 }
 
 /// The wire name of a member of the match context, where `name` is Oathkeeper's Go name.
-fn wire_name(name: &str) -> &str {
+pub(super) fn wire_name(name: &str) -> &str {
     match name {
         "RegexpCaptureGroups" => "regexp_capture_groups",
         "URL" => "url",

@@ -149,10 +149,15 @@ impl Writer {
         self.push("\"")
     }
 
+    /// Whether a value with `depth` arrays and objects inside each other has room here.
+    pub(super) fn check_depth(&self, depth: usize) -> Result<(), Full> {
+        if self.open.len() + self.inner + depth > self.depth_limit { Err(Full::Depth) } else { Ok(()) }
+    }
+
     /// Goes into an array or object of a value.
     pub(super) fn descend(&mut self) -> Result<(), Full> {
         self.inner += 1;
-        if self.open.len() + self.inner > self.depth_limit { Err(Full::Depth) } else { Ok(()) }
+        self.check_depth(0)
     }
 
     pub(super) fn ascend(&mut self) {

@@ -63,7 +63,8 @@ pub fn compile(syntax: Syntax, text: &str, partials: &[Partial], missing: Missin
 /// The claims, where there are any. Rendering again, with wider limits, must say the same, and a refusal must not quote
 /// the session.
 pub fn render(template: &ClaimTemplate, text: &str, session: &Session<'_>) -> Option<String> {
-    let input = RenderInput::new(session, "id_token", NOW);
+    let values = session.values();
+    let input = RenderInput::new(session, &values, "id_token", NOW);
     match template.render(&input, &LIMITS) {
         Ok(claims) => {
             let again = template.render(&input, &WIDE_LIMITS);

@@ -139,7 +139,8 @@ fn check_members(claims: &Json<'_>, expected: &[(&str, Holds)], missing: Missing
 }
 
 fn check_value(value: &Json<'_>, holds: &Holds, missing: Missing, session: &Session<'_>) {
-    let x = session.extra().member("x");
+    let values = session.values();
+    let x = values.extra.member("x");
     let holds_that = match holds {
         Any => true,
         Array => matches!(value, Json::Array(_)),
@@ -164,10 +165,10 @@ fn check_placement(session: &Session<'_>) {
     let token = Json::String("a.b.c".into());
     let with_header = session.with_header("Authorization", "a.b.c");
     let placed = Session::parse(with_header.as_bytes(), limits).expect("a session with a header is a session");
-    assert_eq!(placed.header().member("Authorization"), Some(&Json::Array(vec![token.clone()])));
-    assert_eq!((placed.subject(), placed.extra()), (session.subject(), session.extra()));
+    assert_eq!(placed.values().header.member("Authorization"), Some(&Json::Array(vec![token.clone()])));
+    assert_eq!((placed.subject(), placed.values().extra), (session.subject(), session.values().extra));
     let with_extra = session.with_extra("token", "a.b.c");
     let placed = Session::parse(with_extra.as_bytes(), limits).expect("a session with an extra member is a session");
-    assert_eq!(placed.extra().member("token"), Some(&token));
-    assert_eq!((placed.subject(), placed.header()), (session.subject(), session.header()));
+    assert_eq!(placed.values().extra.member("token"), Some(&token));
+    assert_eq!((placed.subject(), placed.values().header), (session.subject(), session.values().header));
 }

@@ -117,6 +117,11 @@ pub(super) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.get(name).copied()
 }
 
+/// Whether what `function` gives depends on the time of the rendering: those on dates take it where they are given none.
+pub(super) fn reads_clock(function: &Function) -> bool {
+    dates::FUNCTIONS.iter().any(|known| known.name == function.name)
+}
+
 /// The names of all functions.
 #[cfg(test)]
 pub(super) fn names() -> Vec<&'static str> {

@@ -73,7 +73,8 @@ fn session() -> impl Strategy<Value = String> {
 }
 
 fn claims(template: &ClaimTemplate, session: &Session<'_>) -> Option<Json<'static>> {
-    let input = RenderInput::new(session, "p", Timestamp::from_seconds(1_700_000_000));
+    let values = session.values();
+    let input = RenderInput::new(session, &values, "p", Timestamp::from_seconds(1_700_000_000));
     let text = template.render(&input, &RenderLimits::default()).ok()?;
     Some(Json::parse(text.as_bytes(), ReadLimits::default()).unwrap().into_owned())
 }

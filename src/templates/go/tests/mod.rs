@@ -4,6 +4,7 @@ mod encodings;
 mod imported;
 mod language;
 mod printing;
+mod reading;
 mod regexes;
 mod sprig;
 mod versions;
@@ -13,6 +14,7 @@ use proptest::prelude::*;
 use super::GoTemplate;
 use crate::code::ErrorCode;
 use crate::json::{Json, NumberComparison, ReadLimits};
+use crate::session::SessionValues;
 use crate::templates::{RenderInput, RenderLimits};
 use crate::time::Timestamp;
 
@@ -32,15 +34,10 @@ const SESSION: &str = r#"{
 
 fn render_with(template: &str, session: &str, limits: &RenderLimits) -> Result<String, ErrorCode> {
     let session = Json::parse(session.as_bytes(), ReadLimits::default()).unwrap();
-    let null = Json::Null;
-    let input = RenderInput {
-        subject: session.member("subject").and_then(Json::as_str).unwrap_or_default(),
-        extra: session.member("extra").unwrap_or(&null),
-        header: session.member("header").unwrap_or(&null),
-        match_context: session.member("match_context").unwrap_or(&null),
-        profile: "p",
-        now: Timestamp::from_seconds(1_768_554_753),
-    };
+    let part = |name: &str| session.member(name).cloned().unwrap_or(Json::Null);
+    let values = SessionValues { extra: part("extra"), header: part("header"), match_context: part("match_context") };
+    let subject = session.member("subject").and_then(Json::as_str).unwrap_or_default();
+    let input = RenderInput::of_values(subject, &values, "p", Timestamp::from_seconds(1_768_554_753));
     let template = GoTemplate::parse("t", template).map_err(|error| error.code())?;
     template.render(&input, limits).map_err(|error| error.code())
 }
@@ -313,7 +310,6 @@ fn an_error_never_quotes_the_session() {
     let limits = RenderLimits::default();
     let session = r#"{"subject":"s3cr3t","extra":{"a":"s3cr3t","l":["s3cr3t"]}}"#;
     let session = Json::parse(session.as_bytes(), ReadLimits::default()).unwrap();
-    let null = Json::Null;
     for expression in [
         ".Extra.a.b",
         "fail .Extra.a",
@@ -323,14 +319,12 @@ fn an_error_never_quotes_the_session() {
         "semver .Subject",
     ] {
         let template = GoTemplate::parse("t", &format!("{{\"v\": {{{{ {expression} }}}}}}")).unwrap();
-        let input = RenderInput {
-            subject: "s3cr3t",
-            extra: session.member("extra").unwrap(),
-            header: &null,
-            match_context: &null,
-            profile: "p",
-            now: Timestamp::from_seconds(0),
+        let values = SessionValues {
+            extra: session.member("extra").cloned().unwrap(),
+            header: Json::Null,
+            match_context: Json::Null,
         };
+        let input = RenderInput::of_values("s3cr3t", &values, "p", Timestamp::from_seconds(0));
         let error = template.render(&input, &limits).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{expression}: {error}");
     }

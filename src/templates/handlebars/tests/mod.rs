@@ -1,10 +1,12 @@
 //! What the engine promises, from outside.
 
 mod properties;
+mod reading;
 
 use super::{HandlebarsOptions, HandlebarsTemplate, Missing, Source, helper_reference};
 use crate::code::ErrorCode;
 use crate::json::{Json, ReadLimits};
+use crate::session::SessionValues;
 use crate::templates::{CompileError, RenderError, RenderInput, RenderLimits};
 use crate::time::Timestamp;
 
@@ -22,17 +24,8 @@ fn rendered(template: &HandlebarsTemplate, extra: &str, limits: &RenderLimits) -
     let extra = Json::parse(extra.as_bytes(), read).unwrap();
     let header = Json::parse(br#"{"X-Tenant":["t-1"]}"#, read).unwrap();
     let match_context = Json::parse(MATCH_CONTEXT.as_bytes(), read).unwrap();
-    template.render(
-        &RenderInput {
-            subject: "ann",
-            extra: &extra,
-            header: &header,
-            match_context: &match_context,
-            profile: "id_token",
-            now: Timestamp::from_seconds(0),
-        },
-        limits,
-    )
+    let values = SessionValues { extra, header, match_context };
+    template.render(&RenderInput::of_values("ann", &values, "id_token", Timestamp::from_seconds(0)), limits)
 }
 
 fn with_missing(text: &str, extra: &str, missing: Missing) -> Result<String, RenderError> {

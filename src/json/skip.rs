@@ -1,0 +1,160 @@
+//! Reading without keeping: the rules of [`Json::parse`](super::Json::parse), and no tree.
+//!
+//! What only has to be sound (a session's parts that nobody reads) is passed over at the cost of one look at each byte.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::{JsonError, JsonFault, Reader};
+
+/// Objects of more members are compared through a set with a random seed, so that no sender can make it slow.
+const FEW_MEMBERS: usize = 16;
+
+impl<'a> Reader<'a> {
+    /// Passes one value that stands inside `depth` arrays and objects. Returns how many arrays and objects stand inside
+    /// each other in it.
+    pub(crate) fn skip(&mut self, depth: usize) -> Result<usize, JsonError> {
+        match self.peek() {
+            Some(b'{') => self.skip_members(depth, |reader, _| reader.skip(depth + 1)),
+            Some(b'[') => self.skip_elements(depth, |reader| reader.skip(depth + 1)),
+            Some(b'"') => self.skip_string().map(|()| 0),
+            _ => self.value(depth).map(|_| 0),
+        }
+    }
+
+    /// Passes an object; `member` is told each name, passes its value and returns how deep that is. A name that comes
+    /// twice is a fault.
+    pub(crate) fn skip_members<E: From<JsonError>>(
+        &mut self,
+        depth: usize,
+        mut member: impl FnMut(&mut Self, &str) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let first = self.names.len();
+        let mut deepest = 0;
+        self.members::<E>(depth, |reader, name, start| {
+            reader.names.push((name.clone(), start));
+            deepest = deepest.max(member(reader, &name)?);
+            Ok(())
+        })?;
+        if let Some(start) = duplicate(&self.names[first..]) {
+            return Err(self.error(start, JsonFault::DuplicateMember).into());
+        }
+        self.names.truncate(first);
+        Ok(deepest + 1)
+    }
+
+    /// Passes an array; `element` passes each of its values and returns how deep that is.
+    pub(crate) fn skip_elements<E: From<JsonError>>(
+        &mut self,
+        depth: usize,
+        mut element: impl FnMut(&mut Self) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let mut deepest = 0;
+        self.elements::<E>(depth, |reader| {
+            deepest = deepest.max(element(reader)?);
+            Ok(())
+        })?;
+        Ok(deepest + 1)
+    }
+
+    fn skip_string(&mut self) -> Result<(), JsonError> {
+        self.take(b'"', "a string")?;
+        loop {
+            self.pass_plain();
+            match self.byte() {
+                Some(b'"') => {
+                    self.pass(1);
+                    return Ok(());
+                }
+                Some(b'\\') => drop(self.escape()?),
+                other => return Err(self.no_string(other)),
+            }
+        }
+    }
+}
+
+/// Where the name starts that an earlier one has already.
+fn duplicate(names: &[(Cow<'_, str>, usize)]) -> Option<usize> {
+    let is_known = |index: usize| names[..index].iter().any(|(name, _)| *name == names[index].0);
+    if names.len() <= FEW_MEMBERS {
+        return (1..names.len()).find(|&index| is_known(index)).map(|index| names[index].1);
+    }
+    let mut seen = HashSet::with_capacity(names.len());
+    names.iter().find(|(name, _)| !seen.insert(name.as_ref())).map(|(_, start)| *start)
+}
+
+/// How many bytes at the start of `bytes` stand for themselves in a string: no quote, no backslash, no control
+/// character. Eight at a time: a byte is zero where subtracting one borrows into its highest bit, and the lowest such
+/// bit of a word is never a false one.
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let mut at = 0;
+    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let quote = zero(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let special = (quote | backslash | control) & HIGH;
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Json, ReadLimits};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn skip(text: &[u8], limits: ReadLimits) -> Result<usize, JsonError> {
+        let mut reader = Reader::new(text, limits)?;
+        let depth = reader.skip(0)?;
+        reader.finish()?;
+        Ok(depth)
+    }
+
+    fn depth_of(value: &Json<'_>) -> usize {
+        match value {
+            Json::Array(elements) => 1 + elements.iter().map(depth_of).max().unwrap_or(0),
+            Json::Object(object) => 1 + object.iter().map(|(_, value)| depth_of(value)).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_found_in_small_and_large_objects_and_below() {
+        let members = |count: usize| (0..count).map(|n| format!("\"m{n}\":0,")).collect::<String>();
+        for text in [
+            r#"{"a":1,"a":2}"#.to_owned(),
+            r#"{"a":1,"\u0061":2}"#.to_owned(),
+            r#"{"x":[{"b":{"a":1,"c":2,"a":2}}]}"#.to_owned(),
+            format!("{{{}\"m7\":1}}", members(200)),
+        ] {
+            let error = skip(text.as_bytes(), ReadLimits::default()).unwrap_err();
+            assert_eq!(error, Json::parse(text.as_bytes(), ReadLimits::default()).unwrap_err(), "{text}");
+            assert_eq!(error.fault(), JsonFault::DuplicateMember, "{text}");
+        }
+        let same_name_elsewhere = format!("{{{}\"x\":{{\"m7\":1}}}}", members(200));
+        assert_eq!(skip(same_name_elsewhere.as_bytes(), ReadLimits::default()).unwrap(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_passed_is_what_would_be_read(text in r#"[\[\]{}",:0-9eE.\-+ \\ua-f\ttrnls\n]{0,40}"#) {
+            let limits = ReadLimits { depth: 5 };
+            let read = Json::parse(text.as_bytes(), limits).map(|value| depth_of(&value));
+            prop_assert_eq!(skip(text.as_bytes(), limits), read);
+        }
+
+        #[test]
+        fn bytes_that_stand_for_themselves_are_counted_one_by_one(text in "[a-z\"\\\\\u{0}-\u{20}é€𝄞]{0,40}") {
+            let slow = text.bytes().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)).count();
+            prop_assert_eq!(plain_length(text.as_bytes()), slow);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Which members of a session somebody reads, so that the rest stays text.
+
+use std::sync::LazyLock;
+
+/// A tree of member names below `extra`, `header` and `match_context`: what a compiled template and its profile read of
+/// a session. Everything else is passed over when a session is read.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    name: String,
+    parent: Option<Selected>,
+    children: Vec<Selected>,
+    /// What a template does with all of it.
+    is_read: bool,
+    is_copied: bool,
+    /// Whether a template reads it, or something below it.
+    decides: bool,
+}
+
+/// A place in a [`Selection`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selected(usize);
+
+/// The parts of a session that have members of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `extra`
+    Extra,
+    /// `header`
+    Header,
+    /// `match_context`
+    MatchContext,
+}
+
+impl Part {
+    const ALL: [Part; 3] = [Part::Extra, Part::Header, Part::MatchContext];
+
+    /// Its place in every selection.
+    pub fn selected(self) -> Selected {
+        Selected(self as usize)
+    }
+}
+
+impl Selected {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for Selection {
+    /// Nothing but where the parts stand.
+    fn default() -> Self {
+        Self { nodes: vec![Node::default(); Part::ALL.len()] }
+    }
+}
+
+impl Selection {
+    /// The whole session.
+    pub fn everything() -> &'static Self {
+        static EVERYTHING: LazyLock<Selection> = LazyLock::new(|| {
+            let mut selection = Selection::default();
+            Part::ALL.into_iter().for_each(|part| selection.read(part.selected()));
+            selection
+        });
+        &EVERYTHING
+    }
+
+    /// The member `name` of `parent`, which is added where it is new.
+    pub fn member(&mut self, parent: Selected, name: &str) -> Selected {
+        if let Some(known) = self.find(parent, name) {
+            return known;
+        }
+        let new = Selected(self.nodes.len());
+        self.nodes.push(Node { name: name.to_owned(), parent: Some(parent), ..Node::default() });
+        self.nodes[parent.0].children.push(new);
+        new
+    }
+
+    /// A template looks at what stands here; of an object, the members count that are selected themselves.
+    pub fn look_at(&mut self, selected: Selected) {
+        let mut next = Some(selected);
+        while let Some(Selected(index)) = next {
+            self.nodes[index].decides = true;
+            next = self.nodes[index].parent;
+        }
+    }
+
+    /// A template reads all that stands here.
+    pub fn read(&mut self, selected: Selected) {
+        self.look_at(selected);
+        self.nodes[selected.0].is_read = true;
+    }
+
+    /// A template writes all that stands here, as it stands.
+    pub fn copy(&mut self, selected: Selected) {
+        self.look_at(selected);
+        self.nodes[selected.0].is_copied = true;
+    }
+
+    pub(super) fn find(&self, parent: Selected, name: &str) -> Option<Selected> {
+        self.nodes[parent.0].children.iter().copied().find(|child| self.nodes[child.0].name == name)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The selected members of `parent` that a template reads, or reads something of, with their names.
+    pub(super) fn deciding(&self, parent: Selected) -> impl Iterator<Item = (&str, Selected)> {
+        let children = self.nodes[parent.0].children.iter().copied();
+        children.filter(|child| self.nodes[child.0].decides).map(|child| (self.nodes[child.0].name.as_str(), child))
+    }
+
+    pub(super) fn decides(&self, selected: Selected) -> bool {
+        self.nodes[selected.0].decides
+    }
+
+    pub(super) fn is_read(&self, selected: Selected) -> bool {
+        self.nodes[selected.0].is_read
+    }
+
+    pub(super) fn is_copied(&self, selected: Selected) -> bool {
+        self.nodes[selected.0].is_copied
+    }
+
+    /// Whether a template takes all that stands here, whatever else it looks at below it.
+    pub(super) fn takes_whole(&self, selected: Selected) -> bool {
+        self.is_read(selected) || self.is_copied(selected)
+    }
+
+    pub(super) fn has_members(&self, selected: Selected) -> bool {
+        !self.nodes[selected.0].children.is_empty()
+    }
+}
