@@ -29,7 +29,7 @@ const SEALED: &[(&str, &[&str])] = &[
     ("openssl::", &["keys"]),
     ("handlebars::", &["templates"]),
     ("actix_web", &["edge", "app", "cli"]),
-    ("std::fs", &["reload", "cli"]),
+    ("std::fs", &["reload", "telemetry", "cli"]),
     ("std::env::", &["cli"]),
     ("anyhow::", &["app", "cli"]),
     ("jsonschema", &["mint"]),

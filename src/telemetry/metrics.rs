@@ -1,11 +1,9 @@
-//! What claimsmith tells its operator: log lines and metrics. Every metric name and label stands here.
+//! What is counted and measured. Every metric name and label stands here; `docs/operations.md` explains each, and a
+//! test holds it to what is served.
 //!
 //! Labels come from closed sets: routes, profile names, algorithms, error codes, key sets as the configuration calls them,
-//! without the queries of URLs. Nothing of a session, a token or a key
-//! is ever a label or a log field; lines of other crates are let through from `warn` on, since some of them quote
-//! header values below it.
+//! without the queries of URLs.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -15,48 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tracing::{Level, error};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Layer as _, fmt};
 
 use crate::code::ErrorCode;
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// A JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
-
-/// Sends log lines of `level` and above to `writer`; where that is standard error, use [`init_logging`].
-pub fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync
-where
-    W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
-{
-    let targets =
-        Targets::new().with_default(LevelFilter::WARN).with_target("claimsmith", LevelFilter::from_level(level));
-    let layer = match format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
-        LogFormat::Text => {
-            fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_target(false).with_writer(writer).boxed()
-        }
-    };
-    tracing_subscriber::registry().with(layer.with_filter(targets))
-}
-
-/// Sends log lines to standard error for the whole process, and panics with them: by their place alone, since the
-/// message of a panic may quote the text it tripped over. A second call changes nothing.
-pub fn init_logging(level: Level, format: LogFormat) {
-    if tracing::subscriber::set_global_default(subscriber(level, format, std::io::stderr)).is_ok() {
-        std::panic::set_hook(Box::new(|panic| {
-            let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-            error!(%place, "panic; this is a fault of claimsmith");
-        }));
-    }
-}
 
 /// The metrics of one running service.
 #[derive(Debug)]
