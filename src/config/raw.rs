@@ -34,8 +34,7 @@ const SUBJECT_PATH: Words = Words {
 };
 const USERNAME: Words = Words { expected: "a user name without a colon", pattern: "^[^:\\u0000-\\u001f\\u007f]+$" };
 
-const AUDIT_TARGET: Words =
-    Words { expected: "stdout, or the file:// URL of a file", pattern: "^(stdout|file://.+)$" };
+const AUDIT_TARGET: Words = Words { expected: "stdout, or the file:// URL of a file", pattern: "^(stdout|file://.+)$" };
 
 /// The whole configuration.
 pub(super) static ROOT: Section = section(&[

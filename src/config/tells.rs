@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_ratio_is_a_decimal_number_from_none_to_all() {
-        for (text, ratio) in [("0", 0.0), ("0.25", 0.25), ("1", 1.0), ("1.0", 1.0), (".5", 0.5), ("0.000001", 0.000_001)]
+        for (text, ratio) in
+            [("0", 0.0), ("0.25", 0.25), ("1", 1.0), ("1.0", 1.0), (".5", 0.5), ("0.000001", 0.000_001)]
         {
             assert_eq!(SampleRatio::parse(text).map(SampleRatio::as_f64), Some(ratio), "{text}");
         }

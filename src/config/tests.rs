@@ -67,7 +67,7 @@ fn the_least_configuration_has_every_default() {
     assert_eq!(config.limits, limits);
     assert_eq!(config.templates, Path::new("/etc/claimsmith/templates"));
     assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Json });
-    assert_eq!((config.audit, config.traces), (None, None));
+    assert_eq!((&config.audit, &config.traces), (&None, &None));
     assert_eq!(config.public_url, None);
     let path = SessionPath::parse("Extra.expires_at").unwrap();
     let expected = Profile {
@@ -499,16 +499,21 @@ fn what_is_told_has_a_place_to_go() {
     assert_eq!(config.traces.unwrap().sample_ratio.as_f64(), 0.25);
     let config = accepted(MINIMAL, &[("CLAIMSMITH_AUDIT_TO", "stdout")]);
     assert_eq!(config.audit, Some(AuditLog { to: AuditTarget::Stdout, subject: AuditSubject::Hash }));
-    let with = |line: &str| format!("{MINIMAL}{line}\n");
-    assert_fault(&with("audit: {}"), &[], "audit.to: expected stdout, or the file:// URL of a file, found nothing");
-    assert_fault(&with("audit: { to: /var/log/audit }"), &[], "audit.to: expected stdout");
-    assert_fault(&with("audit: { to: 'file://' }"), &[], "audit.to: expected stdout");
-    assert_fault(&with("traces: { endpoint: 'c:4318' }"), &[], "traces.endpoint: expected an http or https URL");
-    assert_fault(
-        &with("traces: { endpoint: 'http://c/', sample_ratio: 2 }"),
-        &[],
-        "traces.sample_ratio: expected a decimal number from 0 to 1, such as 0.1, found the number `2`",
-    );
+    for (line, expected) in [
+        ("audit: {}", "audit.to: expected stdout, or the file:// URL of a file, found nothing"),
+        ("audit: { to: /var/log/audit }", "audit.to: expected stdout"),
+        ("audit: { to: 'file://' }", "audit.to: expected stdout"),
+        ("audit: { to: stdout, subject: some }", "audit.subject: expected one of hash, plain, none"),
+        ("traces: { sample_ratio: 1 }", "traces.endpoint: expected an http or https URL"),
+        ("traces: { endpoint: 'c:4318' }", "traces.endpoint: expected an http or https URL"),
+        (
+            "traces: { endpoint: 'http://c/', sample_ratio: 2 }",
+            "traces.sample_ratio: expected a decimal number from 0 to 1, such as 0.1, found the number `2`",
+        ),
+    ] {
+        let found = faults(&format!("{MINIMAL}{line}\n"), &[]);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}\nnot in\n{found:?}");
+    }
 }
 
 #[test]

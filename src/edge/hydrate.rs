@@ -9,6 +9,7 @@ use tracing::info_span;
 use uuid::Uuid;
 
 use super::problem::Problem;
+use super::told::Told;
 use super::{Edge, RequestId, Serving, body, refuse};
 use crate::code::ErrorCode;
 use crate::json;
@@ -61,9 +62,10 @@ async fn answer(
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken) -> String,
 ) -> HttpResponse {
     let serving = edge.live.load_full();
-    if let Err(problem) = serving.callers.authenticate(request.headers()) {
-        return refuse(&request, problem);
-    }
+    let caller = match serving.callers.authenticate(request.headers()) {
+        Ok(caller) => caller,
+        Err(problem) => return refuse(&request, problem),
+    };
     let body = body::read(request.headers(), payload, serving.limits.body);
     let body = match tokio::time::timeout(serving.limits.request, body).await {
         Ok(Ok(body)) => body,
@@ -73,14 +75,20 @@ async fn answer(
             return refuse(&request, Problem::new(ErrorCode::RequestTimeout, detail));
         }
     };
+    let mut told = Told::new(&edge, &request, caller);
     // A fault in one request must not take the worker and the other requests on it along.
-    let result =
-        catch_unwind(AssertUnwindSafe(|| issued(&edge, &serving, profile, &body, &RequestId::of(&request), place)));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        issued(&edge, &serving, profile, &body, &RequestId::of(&request), &mut told, place)
+    }));
     match result {
-        Ok(Ok(text)) => HttpResponse::Ok()
-            .content_type("application/json")
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .body(text),
+        Ok(Ok(text)) => {
+            let mut response = HttpResponse::Ok()
+                .content_type("application/json")
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .body(text);
+            told.leave_in(&mut response);
+            response
+        }
         Ok(Err(problem)) => refuse(&request, problem),
         Err(_) => refuse(&request, Problem::new(ErrorCode::Internal, "")),
     }
@@ -92,6 +100,7 @@ fn issued(
     profile: &str,
     body: &Bytes,
     request_id: &str,
+    told: &mut Told<'_>,
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken) -> String,
 ) -> Result<String, Problem> {
     let Some(profile) = serving.mint.profile(profile) else {
@@ -101,11 +110,13 @@ fn issued(
     let _span = info_span!("issue", profile = %profile.spec().name, %request_id).entered();
     let session = Session::parse(body, serving.limits.read_limits())
         .map_err(|error| Problem::new(error.code(), error.to_string()))?;
+    let now = edge.clock.now();
     let token = serving
         .mint
-        .issue(profile, &session, edge.clock.now(), || Uuid::new_v4().to_string())
+        .issue(profile, &session, now, || Uuid::new_v4().to_string())
         .map_err(|error| Problem::new(error.code(), error.to_string()))?;
     edge.metrics.issued(&profile.spec().name, token.alg.as_str());
+    told.issued(profile, &session, &token, now, false);
     edge.warn_of_overridden(&profile.spec().name, &token.overridden);
     Ok(place(profile, &session, &token))
 }

@@ -343,7 +343,10 @@ mod tests {
         audit.issued(&TOKEN);
         release.send(true).unwrap();
         let text = told.recv_timeout(Duration::from_secs(10)).unwrap();
-        assert!(text.starts_with("\n{\"time\":") && text.contains("\"event\":\"lines_lost\",\"count\":1}\n{"), "{text}");
+        assert!(
+            text.starts_with("\n{\"time\":") && text.contains("\"event\":\"lines_lost\",\"count\":1}\n{"),
+            "{text}"
+        );
         audit.close(Duration::from_secs(10));
         assert_eq!(audit.fault(), None);
         assert_eq!((audit.state.counts.written.get(), audit.state.counts.lost.get()), (1, 1));

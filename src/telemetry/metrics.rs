@@ -4,6 +4,7 @@
 //! Labels come from closed sets: routes, profile names, algorithms, error codes, key sets as the configuration calls them,
 //! without the queries of URLs.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -14,7 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::{AuditCounts, TraceCounts};
 use crate::code::ErrorCode;
+use crate::time::Timestamp;
 
 /// The metrics of one running service.
 #[derive(Debug)]
@@ -33,6 +36,69 @@ pub struct Metrics {
     keys_skipped: Family<KeySetLabel, Gauge>,
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
+    generation_time: Gauge,
+    audit: AuditCounts,
+    traces: TraceCounts,
+    read: ReadMetrics,
+    /// Held while gauges are replaced and while they are written out, so that no answer has half of them.
+    scrape: Mutex<()>,
+}
+
+/// What is measured when it is asked for.
+#[derive(Debug, Default)]
+struct ReadMetrics {
+    templates: Gauge,
+    profiles: Gauge,
+    keys: Family<KeyStateLabels, Gauge>,
+    keys_published: Family<KeySetLabel, Gauge>,
+    can_sign: Family<ProfileLabel, Gauge>,
+    key_age: Family<ProfileLabel, Gauge>,
+    next_change: Family<ProfileLabel, Gauge>,
+    signing_end: Family<ProfileLabel, Gauge>,
+    publication_end: Family<ProfileLabel, Gauge>,
+}
+
+/// Keys and templates as they are at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Templates that profiles use.
+    pub templates: usize,
+    /// What is measured of each profile.
+    pub profiles: Vec<ProfileReading>,
+    /// What is measured of each key set.
+    pub key_sets: Vec<KeyReading>,
+}
+
+/// The key that signs for a profile; times in seconds from now.
+#[derive(Clone, Debug)]
+pub struct ProfileReading {
+    /// The profile.
+    pub profile: String,
+    /// Whether there is such a key.
+    pub can_sign: bool,
+    /// For how long it may sign already, if its set says since when.
+    pub key_age: Option<i64>,
+    /// Until another one signs, or none.
+    pub next_change: Option<i64>,
+    /// Until none may sign.
+    pub signing_end: Option<i64>,
+    /// Until its public half leaves the published set.
+    pub publication_end: Option<i64>,
+}
+
+/// The keys of one set.
+#[derive(Clone, Debug)]
+pub struct KeyReading {
+    /// The set, as the configuration calls it.
+    pub set: String,
+    /// Private keys that may sign.
+    pub active: usize,
+    /// Private keys that will sign.
+    pub pending: usize,
+    /// Private keys that sign no more.
+    pub retired: usize,
+    /// Public keys that verifiers are given.
+    pub published: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +126,15 @@ struct ResultLabel(&'static str);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct KeySetLabel(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct KeyStateLabels {
+    set: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ProfileLabel(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct SourceLabel(String);
@@ -131,6 +206,20 @@ impl Metrics {
             "1 while a key source on the network fails, and its last good set is used",
             source_failing.clone(),
         );
+        let generation_time = Gauge::default();
+        registry.register_with_unit(
+            "generation_taken_timestamp",
+            "When the generation that is served was taken over, since 1970",
+            Unit::Seconds,
+            generation_time.clone(),
+        );
+        let (audit, traces) = (AuditCounts::default(), TraceCounts::default());
+        registry.register("audit_lines", "Lines of the audit log that were written", audit.written.clone());
+        registry.register("audit_lines_lost", "Lines of the audit log that were lost", audit.lost.clone());
+        registry.register("trace_spans", "Spans that the collector took", traces.exported.clone());
+        registry.register("trace_spans_lost", "Spans that were lost", traces.lost.clone());
+        let read = ReadMetrics::default();
+        read.register(&mut registry);
         let build = Family::<BuildLabels, Gauge>::default();
         registry.register("build_info", "The version that runs; always 1", build.clone());
         build.get_or_create(&BuildLabels).set(1);
@@ -149,6 +238,11 @@ impl Metrics {
             keys_skipped,
             source_ages,
             source_failing,
+            generation_time,
+            audit,
+            traces,
+            read,
+            scrape: Mutex::default(),
         }
     }
 
@@ -173,8 +267,24 @@ impl Metrics {
         self.ready.set(i64::from(is_ready));
     }
 
-    /// A new generation is served.
-    pub fn reloaded(&self) {
+    /// Where the audit log counts.
+    pub fn audit_counts(&self) -> AuditCounts {
+        self.audit.clone()
+    }
+
+    /// Where traces are counted.
+    pub fn trace_counts(&self) -> TraceCounts {
+        self.traces.clone()
+    }
+
+    /// The generation that is served was taken over at `now`.
+    pub fn taken(&self, now: Timestamp) {
+        self.generation_time.set(now.seconds());
+    }
+
+    /// A new generation is served since `now`.
+    pub fn reloaded(&self, now: Timestamp) {
+        self.taken(now);
         self.generation.inc();
         self.reloads.get_or_create(&ResultLabel(REPLACED)).inc();
         self.reload_refused.set(0);
@@ -205,6 +315,7 @@ impl Metrics {
 
     /// How many members of the key sets, by name, are passed over; those of earlier sets are forgotten.
     pub fn keys_skipped<'s>(&self, sets: impl Iterator<Item = (&'s str, usize)>) {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.keys_skipped.clear();
         for (name, count) in sets {
             let label = KeySetLabel(name.to_owned());
@@ -212,21 +323,82 @@ impl Metrics {
         }
     }
 
-    /// How the key source called `source` is doing: when it last gave a good set, and whether it fails.
-    pub fn key_source(&self, source: &str, age: Option<Duration>, is_failing: bool) {
-        let label = SourceLabel(source.to_owned());
-        if let Some(age) = age {
-            self.source_ages.get_or_create(&label).set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    /// How each key source is doing, by name: how long ago it last gave a good set, and whether it fails. Those of earlier
+    /// are forgotten.
+    pub fn key_sources(&self, sources: impl Iterator<Item = (String, Option<Duration>, bool)>) {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.source_ages.clear();
+        self.source_failing.clear();
+        for (source, age, is_failing) in sources {
+            let label = SourceLabel(source);
+            if let Some(age) = age {
+                self.source_ages.get_or_create(&label).set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+            }
+            self.source_failing.get_or_create(&label).set(i64::from(is_failing));
         }
-        self.source_failing.get_or_create(&label).set(i64::from(is_failing));
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub fn text(&self) -> String {
+    /// All metrics in the OpenMetrics text format, with these readings.
+    pub fn text(&self, readings: &Readings) -> String {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read.set(readings);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+impl ReadMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("templates", "Templates that profiles use", self.templates.clone());
+        registry.register("profiles", "Profiles", self.profiles.clone());
+        registry.register("keys", "Private keys of a key set, by what they do now", self.keys.clone());
+        registry.register(
+            "keys_published",
+            "Public keys of a key set that verifiers are given",
+            self.keys_published.clone(),
+        );
+        registry.register("profile_can_sign", "1 while a key may sign for the profile", self.can_sign.clone());
+        for (name, help, family) in [
+            ("signing_key_age", "For how long the key that signs for the profile may do so already", &self.key_age),
+            ("signing_key_next_change", "Until another key signs for the profile, or none", &self.next_change),
+            ("signing_key_end", "Until no key of the set may sign for the profile", &self.signing_end),
+            (
+                "signing_key_publication_end",
+                "Until the key that signs for the profile leaves the published set",
+                &self.publication_end,
+            ),
+        ] {
+            registry.register_with_unit(name, help, Unit::Seconds, family.clone());
+        }
+    }
+
+    /// Shows `readings` and nothing of those before.
+    fn set(&self, readings: &Readings) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.templates.set(number(readings.templates));
+        self.profiles.set(number(readings.profiles.len()));
+        self.keys.clear();
+        self.keys_published.clear();
+        for KeyReading { set, active, pending, retired, published } in &readings.key_sets {
+            for (state, count) in [("active", active), ("pending", pending), ("retired", retired)] {
+                self.keys.get_or_create(&KeyStateLabels { set: set.clone(), state }).set(number(*count));
+            }
+            self.keys_published.get_or_create(&KeySetLabel(set.clone())).set(number(*published));
+        }
+        let timed = [&self.key_age, &self.next_change, &self.signing_end, &self.publication_end];
+        timed.into_iter().chain([&self.can_sign]).for_each(Family::clear);
+        for reading in &readings.profiles {
+            let label = ProfileLabel(reading.profile.clone());
+            self.can_sign.get_or_create(&label).set(i64::from(reading.can_sign));
+            let times = [reading.key_age, reading.next_change, reading.signing_end, reading.publication_end];
+            for (family, time) in timed.into_iter().zip(times) {
+                if let Some(time) = time {
+                    family.get_or_create(&label).set(time);
+                }
+            }
+        }
     }
 }
 
@@ -277,6 +449,18 @@ impl EncodeLabelSet for ResultLabel {
 impl EncodeLabelSet for KeySetLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("set", self.0.as_str())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for KeyStateLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("set", self.set.as_str()), ("state", self.state)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for ProfileLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("profile", self.0.as_str())].encode(encoder)
     }
 }
 

@@ -6,9 +6,11 @@
 mod audit;
 mod metrics;
 mod queue;
+mod traces;
 
 pub use audit::{Audit, AuditCounts, Issued};
-pub use metrics::{METRICS_CONTENT_TYPE, Metrics};
+pub use metrics::{KeyReading, METRICS_CONTENT_TYPE, Metrics, ProfileReading, Readings};
+pub use traces::{Answered, RequestSpan, TokenFacts, TraceCounts, Traces};
 
 use std::io::IsTerminal as _;
 

@@ -74,7 +74,8 @@ fn next_portion<T>(receiver: &Receiver<Option<T>>, bounds: Bounds, is_ending: &A
     }
     let deadline = Instant::now() + bounds.linger;
     while portion.len() < bounds.portion {
-        let rest = if is_ending.load(Ordering::Acquire) { Duration::ZERO } else { deadline - Instant::now().min(deadline) };
+        let rest =
+            if is_ending.load(Ordering::Acquire) { Duration::ZERO } else { deadline - Instant::now().min(deadline) };
         match receiver.recv_timeout(rest) {
             Ok(item) => portion.extend(item),
             Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,

@@ -33,8 +33,10 @@ const SEALED: &[(&str, &[&str])] = &[
     ("std::env::", &["cli"]),
     ("anyhow::", &["app", "cli"]),
     ("jsonschema", &["mint"]),
-    ("reqwest", &["sources", "cli"]),
+    ("reqwest", &["sources", "telemetry", "cli"]),
     ("object_store", &["sources"]),
+    ("opentelemetry", &["telemetry"]),
+    ("prometheus_client", &["telemetry"]),
     ("tracing", &["edge", "telemetry", "app", "cli"]),
 ];
 

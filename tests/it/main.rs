@@ -21,5 +21,6 @@ mod rotation;
 mod shutdown;
 mod sources;
 mod support;
+mod tells;
 mod time_travel;
 mod traps;
