@@ -265,7 +265,7 @@ impl Keeper {
 
 /// The fault that a source is, which has given no set yet.
 pub(crate) fn lacking(error: &SourceError) -> BuildFault {
-    BuildFault { code: ErrorCode::KeySetInvalid, part: error.source().to_string(), message: error.message().to_owned() }
+    BuildFault::new(ErrorCode::KeySetInvalid, error.source().to_string(), error.message())
 }
 
 /// Rotates one file, unless another process has done so since it was read.

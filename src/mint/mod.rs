@@ -6,7 +6,7 @@
 mod build;
 mod schema;
 
-pub use build::{BuildError, BuildFault, GenerationParts, TemplateFiles};
+pub use build::{BuildError, BuildFault, FaultPointer, GenerationParts, TemplateFiles};
 pub use schema::{ClaimsSchema, SchemaError};
 
 use std::collections::BTreeMap;

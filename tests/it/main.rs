@@ -14,6 +14,7 @@ mod key_files;
 mod layers;
 mod mutations;
 mod oathkeeper;
+mod operations;
 mod problems;
 mod redaction;
 mod reload;

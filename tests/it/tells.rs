@@ -152,12 +152,7 @@ fn audit_lines_on_standard_output_stand_there_alone() {
     let folder = serving_folder("audit: { to: stdout }");
     let mut child = command(folder.path()).arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let serving: Value = log
-        .by_ref()
-        .map(|line| serde_json::from_str(&line).unwrap())
-        .find(|event: &Value| event["message"] == "serving")
-        .unwrap();
-    let api: SocketAddr = serving["api"].as_str().unwrap().parse().unwrap();
+    let api = address_of_the_api(&mut log);
     assert_eq!(send(api, &post("/hydrate/p", &[], SESSION.as_bytes())).status, 200);
     let status = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(status.success());
@@ -305,6 +300,40 @@ fn a_collector_that_takes_nothing_holds_up_nothing() {
     assert_eq!(app.hydrate(SESSION).status, 200);
     wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_trace_spans_lost_total 1\n"));
     assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
+}
+
+#[test]
+fn the_environment_brings_headers_and_attributes_and_the_end_brings_out_spans() {
+    let collector = Collector::start("200 OK");
+    let folder = serving_folder(&collector.config(""));
+    let mut child = command(folder.path())
+        .arg("serve")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20of-the-collector")
+        .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=trial")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let api = address_of_the_api(&mut log);
+    assert_eq!(send(api, &post("/issue/p", &[], SESSION.as_bytes())).status, 200);
+    let status = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(status.success());
+    assert!(log.all(|line| !line.contains("of-the-collector")));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(collector.spans().len(), 1);
+    let text = collector.text();
+    for part in
+        ["authorization: Bearer of-the-collector\r\n", "deployment.environment.name", "trial", "service.version"]
+    {
+        assert!(text.contains(part), "{part} not in {text}");
+    }
+}
+
+/// Where a service serves that logs that it does.
+fn address_of_the_api(log: &mut impl Iterator<Item = String>) -> SocketAddr {
+    let mut events = log.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let serving = events.find(|event| event["message"] == "serving").unwrap();
+    serving["api"].as_str().unwrap().parse().unwrap()
 }
 
 /// A set of ES256 keys (kid, nbf, exp).
