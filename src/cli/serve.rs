@@ -120,7 +120,8 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
     if faults.is_empty() { Ok(()) } else { Err(Failure::Told) }
 }
 
-/// A fault for programs. One that is of no file in particular is the configuration's, or that of a source on the network.
+/// A fault for programs. One that is of no file in particular is the configuration's, or that of a source on the
+/// network.
 fn fault_json(fault: &BuildFault, file: &str, key_files: &[String]) -> serde_json::Value {
     let pointer = fault.pointer.as_deref();
     let of_the_whole = || match fault.code {

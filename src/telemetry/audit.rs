@@ -1,8 +1,8 @@
 //! The audit log: a line of JSON for each token that is issued, never the token itself.
 //!
-//! Lines go through a bounded queue to a thread of their own, so that no request waits for a disk or a pipe. What finds no
-//! room there, or cannot be written, is lost: counted, logged, told by readiness, and by a line of its own once lines can
-//! be written again.
+//! Lines go through a bounded queue to a thread of their own, so that no request waits for a disk or a pipe. What finds
+//! no room there, or cannot be written, is lost: counted, logged, told by readiness, and by a line of its own once lines
+//! can be written again.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -291,8 +291,8 @@ mod tests {
         let whole = line(&TOKEN, AuditSubject::Plain);
         assert_eq!(
             whole,
-            "{\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"token_issued\",\"request_id\":\"r\",\"caller\":\"gate\\\"way\",\
-             \"profile\":\"p\",\"jti\":\"j\",\"sub\":\"zoe@example.org\",\"kid\":\"k\",\"alg\":\"ES256\",\"exp\":900,\
+            "{\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"token_issued\",\"request_id\":\"r\",\
+             \"caller\":\"gate\\\"way\",\"profile\":\"p\",\"jti\":\"j\",\"sub\":\"zoe@example.org\",\"kid\":\"k\",\"alg\":\"ES256\",\"exp\":900,\
              \"cached\":false}\n"
         );
         let hashed = line(&Issued { caller: None, ..TOKEN }, AuditSubject::Hash);

@@ -1,15 +1,17 @@
 //! What claimsmith tells its operator: log lines, metrics, an audit log of issued tokens, traces.
 //!
-//! Nothing of a session, a token or a key is ever a label or a field, but for the subject in an audit log that is told to
-//! name it. Log lines of other crates are let through from `warn` on, since some of them quote header values below it.
+//! Nothing of a session, a token or a key is ever a label or a field, but for the subject in an audit log that is told
+//! to name it. Log lines of other crates are let through from `warn` on, since some of them quote header values below.
 
 mod audit;
 mod metrics;
 mod queue;
+mod readings;
 mod traces;
 
 pub use audit::{Audit, AuditCounts, Issued};
-pub use metrics::{KeyReading, METRICS_CONTENT_TYPE, Metrics, ProfileReading, Readings};
+pub use metrics::{METRICS_CONTENT_TYPE, Metrics};
+pub use readings::{KeyReading, ProfileReading, Readings};
 pub use traces::{Answered, RequestSpan, TokenFacts, TraceCounts, Traces};
 
 use std::io::IsTerminal as _;

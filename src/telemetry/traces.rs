@@ -1,7 +1,8 @@
 //! Traces: a span for each request, sent as OTLP over HTTP, continuing the `traceparent` that came (W3C Trace Context).
 //!
-//! Of the headers that came, only `traceparent` is read: `tracestate` and baggage hold what others wrote. Spans go through a
-//! bounded queue to a thread of their own; what finds no room there, or is not taken by the collector, is lost and counted.
+//! Of the headers that came, only `traceparent` is read: `tracestate` and baggage hold what others wrote. Spans go
+//! through a bounded queue to a thread of their own; what finds no room there, or is not taken by the collector, is lost
+//! and counted.
 
 use std::fmt;
 use std::time::Duration;
@@ -75,8 +76,8 @@ pub struct TokenFacts {
 }
 
 impl Traces {
-    /// Starts to send traces as `config` says. Headers for the collector come from the environment, as OpenTelemetry names
-    /// it: `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TRACES_HEADERS`.
+    /// Starts to send traces as `config` says. Headers for the collector come from the environment, as OpenTelemetry
+    /// names it: `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TRACES_HEADERS`.
     ///
     /// # Errors
     /// Where no client or thread can be made, in words that quote nothing but the configuration.

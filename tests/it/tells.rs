@@ -294,6 +294,21 @@ fn what_the_gateway_does_not_record_is_not_recorded_and_what_begins_here_by_its_
 }
 
 #[test]
+fn several_traceparents_are_none() {
+    let collector = Collector::start("200 OK");
+    let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
+    let other = format!("00-{}-{PARENT}-01", TRACE.replace('0', "1"));
+    let headers = [("traceparent", format!("00-{TRACE}-{PARENT}-01")), ("traceparent", other)];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(send(app.api, &post("/hydrate/p", &headers, SESSION.as_bytes())).status, 200);
+    drop(app);
+    let spans = collector.spans();
+    assert_eq!(spans.len(), 1);
+    assert!(spans[0]["parentSpanId"].as_str().unwrap_or_default().is_empty(), "it begins a trace: {spans:?}");
+    assert_ne!(spans[0]["traceId"], TRACE);
+}
+
+#[test]
 fn a_collector_that_takes_nothing_holds_up_nothing() {
     let collector = Collector::start("400 Bad Request");
     let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
@@ -361,7 +376,8 @@ fn readings_of_keys_follow_the_clock() {
     let keys = key_set(&[("old", Some(NOW - 5000), Some(NOW + 100)), ("next", Some(NOW + 50), Some(NOW + 1000))]);
     let app = spawn_app(&Setup {
         files: &[("other.json", &keys)],
-        config: "  q: { issuer: i, jwks: other.json, template: p, ttl: 5m }\n  r: { issuer: i, jwks: other.json, template: p }\n\
+        config: "  q: { issuer: i, jwks: other.json, template: p, ttl: 5m }\n  \
+                 r: { issuer: i, jwks: other.json, template: p }\n\
                  reload: { interval: 100ms }",
         ..Setup::default()
     });
