@@ -9,7 +9,7 @@ TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: test rust-tests interop bench fuzz demo setup
+.PHONY: test rust-tests interop deploy-test bench fuzz demo setup
 
 test: rust-tests interop
 
@@ -23,6 +23,9 @@ interop: setup
 	$(PYTHON) tests/interop/keys.py
 	$(PYTHON) tests/interop/s3.py
 	$(PYTHON) tests/interop/reload.py
+
+deploy-test:
+	sh tests/deploy/rules.sh
 
 bench:
 	cargo build --release

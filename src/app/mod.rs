@@ -20,14 +20,17 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
-use crate::config::{Config, KnownCredential, Listener};
+use crate::config::{AuditTarget, Config, KnownCredential, Listener};
 use crate::edge::{
     Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, SigningPool, Stage, admin_routes, api_routes, observe,
 };
 use crate::mint::{Mint, TokenCache};
 use crate::reload::Generation;
-use crate::telemetry::Metrics;
-use crate::time::Clock;
+use crate::telemetry::{Audit, Metrics, Traces};
+use crate::time::{Clock, Timestamp};
+
+/// How long the audit log and traces each may take to bring out what is waiting, once no request is left.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A service that is bound and not yet serving.
 pub struct Application {
@@ -50,8 +53,24 @@ impl Application {
         let api = listen(&config.serve.api, "serve.api")?;
         let admin = listen(&config.serve.admin, "serve.admin")?;
         let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
+        let metrics = Arc::new(metrics_of(&generation.mint, clock.now()));
+        let audit = match &config.audit {
+            None => None,
+            Some(audit) => Some(
+                Audit::open(audit, metrics.audit_counts(), Arc::clone(&clock))
+                    .with_context(|| format!("audit.to: expected {} to be writable", target(&audit.to)))?,
+            ),
+        };
+        let traces = match &config.traces {
+            None => None,
+            Some(traces) => Some(
+                Traces::start(traces, metrics.trace_counts()).map_err(|error| anyhow::anyhow!("traces: {error}"))?,
+            ),
+        };
         let edge = Data::new(Edge {
-            metrics: Arc::new(metrics_of(&generation.mint)),
+            metrics,
+            audit,
+            traces,
             live: ArcSwap::from_pointee(serving(generation, api_address)),
             tokens: TokenCache::new(config.limits.token_cache as u64),
             signing: SigningPool::default(),
@@ -142,13 +161,33 @@ impl Application {
         tokio::time::sleep(self.shutdown_delay).await;
         stop_server(&api_handle, api).await;
         stop_server(&admin_handle, admin).await;
+        let edge = self.edge;
+        // The threads of the audit log and of traces have had their last.
+        tokio::task::spawn_blocking(move || close(&edge)).await?;
         info!("stopped");
         Ok(())
     }
 }
 
-fn metrics_of(mint: &Mint) -> Metrics {
+fn close(edge: &Edge) {
+    if let Some(audit) = &edge.audit {
+        audit.close(LAST_WORDS);
+    }
+    if let Some(traces) = &edge.traces {
+        traces.close(LAST_WORDS);
+    }
+}
+
+fn target(to: &AuditTarget) -> String {
+    match to {
+        AuditTarget::File(path) => path.display().to_string(),
+        AuditTarget::Stdout => "standard output".to_owned(),
+    }
+}
+
+fn metrics_of(mint: &Mint, now: Timestamp) -> Metrics {
     let metrics = Metrics::new();
+    metrics.taken(now);
     count_skipped(&metrics, mint);
     metrics
 }

@@ -15,9 +15,10 @@ use crate::code::ErrorCode;
 use crate::config::Config;
 use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
-use crate::mint::BuildFault;
+use crate::mint::{BuildFault, Profile};
 use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file};
 use crate::sources::{RemoteSets, SourceError, SourceStatus};
+use crate::telemetry::Audit;
 use crate::time::Timestamp;
 
 /// How soon a change is looked at again before it is taken over, for who is writing it to finish.
@@ -62,6 +63,7 @@ impl Upkeep {
             loop {
                 keeper.rotate().await;
                 keeper.look().await;
+                keeper.tell_of_lasting_faults();
                 tokio::select! {
                     () = tokio::time::sleep(keeper.config.reload_interval) => {}
                     () = change.notified() => {}
@@ -90,8 +92,10 @@ impl Upkeep {
 /// Tells how the sources on the network are doing.
 fn report(edge: &Edge, remote: &RemoteSets) {
     let mut faults = Vec::new();
-    for SourceStatus { source, age, fault } in remote.status(Instant::now()) {
-        edge.metrics.key_source(&source.to_string(), age, fault.is_some());
+    let statuses = remote.status(Instant::now());
+    edge.metrics
+        .key_sources(statuses.iter().map(|status| (status.source.to_string(), status.age, status.fault.is_some())));
+    for SourceStatus { fault, .. } in statuses {
         faults.extend(fault.map(|fault| fault.to_string()));
     }
     if faults.is_empty() {
@@ -173,8 +177,29 @@ impl Keeper {
         self.edge.tokens.resize(generation.config.limits.token_cache as u64);
         self.edge.live.store(Arc::new(serving(generation, self.api_address)));
         self.edge.concerns.clear(Concern::Reload);
-        self.edge.metrics.reloaded();
+        self.edge.metrics.reloaded(self.edge.clock.now());
         info!(profiles, "reloaded");
+    }
+
+    /// Tells of profiles that cannot sign at this time, and of an audit log that cannot be written.
+    fn tell_of_lasting_faults(&self) {
+        let (live, now) = (self.edge.live.load(), self.edge.clock.now());
+        let cannot_sign = |profile: &Profile| {
+            let error = profile.keys().signer(now, profile.spec().alg).err()?;
+            Some(format!("profile {}: {error}", profile.spec().name))
+        };
+        let faults: Vec<String> = live.mint.profiles().filter_map(cannot_sign).collect();
+        if faults.is_empty() {
+            if self.edge.concerns.clear(Concern::SigningKeys) {
+                info!("every profile has a key that signs again");
+            }
+        } else if self.edge.concerns.raise(Concern::SigningKeys, faults.clone(), now) {
+            faults.iter().for_each(|fault| warn!(fault, "a profile issues no tokens"));
+        }
+        match self.edge.audit.as_ref().and_then(Audit::fault) {
+            Some(fault) => drop(self.edge.concerns.raise(Concern::Audit, vec![fault], now)),
+            None => drop(self.edge.concerns.clear(Concern::Audit)),
+        }
     }
 
     /// Adds the next key to every key file that it is time for.
@@ -241,7 +266,7 @@ impl Keeper {
 
 /// The fault that a source is, which has given no set yet.
 pub(crate) fn lacking(error: &SourceError) -> BuildFault {
-    BuildFault { code: ErrorCode::KeySetInvalid, part: error.source().to_string(), message: error.message().to_owned() }
+    BuildFault::new(ErrorCode::KeySetInvalid, error.source().to_string(), error.message())
 }
 
 /// Rotates one file, unless another process has done so since it was read.
@@ -269,6 +294,8 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     [
         (started.serve != now.serve, "serve"),
         (started.log != now.log, "log"),
+        (started.audit != now.audit, "audit"),
+        (started.traces != now.traces, "traces"),
         (old.connections != new.connections, "limits.connections"),
         (old.keep_alive != new.keep_alive, "limits.keep_alive"),
     ]

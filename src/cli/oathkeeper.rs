@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::{demo, serve};
+use crate::code::ErrorCode;
 use crate::config::{OathkeeperConfig, RuleSource};
+use crate::mint::BuildFault;
 use crate::reload::Files;
 
 /// How large a file of access rules may be.
@@ -28,27 +30,31 @@ impl Source {
         &self.file
     }
 
-    /// Reads everything through `files`; every fault is a line.
+    /// Reads everything through `files`.
+    ///
+    /// # Errors
+    /// Every fault.
     pub(super) fn read(
         &self,
         environment: &[(String, String)],
         files: &mut Files,
-    ) -> Result<OathkeeperConfig, Vec<String>> {
+    ) -> Result<OathkeeperConfig, Vec<BuildFault>> {
+        let file = self.file.display().to_string();
+        let fault = |message: String| vec![BuildFault::new(ErrorCode::ConfigInvalid, &file, message)];
         if self.file.extension().is_some_and(|extension| extension == "toml") {
-            return Err(vec![
-                "expected an Oathkeeper configuration in YAML or JSON, found TOML: convert it".to_owned(),
-            ]);
+            let message = "expected an Oathkeeper configuration in YAML or JSON, found TOML: convert it";
+            return Err(fault(message.to_owned()));
         }
         let text = files
             .read_text(&self.file)
-            .map_err(|error| vec![format!("expected a readable Oathkeeper configuration, found: {error}")])?;
+            .map_err(|error| fault(format!("expected a readable Oathkeeper configuration, found: {error}")))?;
         let files = RefCell::new(files);
         let fetch = |source: RuleSource<'_>| match source {
             RuleSource::File(path) => files.borrow_mut().read(Path::new(path)).map_err(|error| error.to_string()),
             RuleSource::Url(url) => self.fetch(url),
         };
         OathkeeperConfig::parse(&self.file.display().to_string(), &text, environment, &fetch)
-            .map_err(|error| error.faults().iter().map(ToString::to_string).collect())
+            .map_err(|error| error.faults().iter().map(|found| serve::config_fault(&file, found)).collect())
     }
 
     fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {

@@ -13,8 +13,8 @@ use super::output::{self, Failure};
 use super::{Global, demo, oathkeeper};
 use crate::app::{Application, Upkeep, lacking, stop_signal};
 use crate::code::ErrorCode;
-use crate::config::{Config, ConfigError, Loaded, LogFormat, LogLevel, load_callers};
-use crate::mint::{BuildError, BuildFault, Mint};
+use crate::config::{Config, ConfigError, Fault, Loaded, LogFormat, LogLevel, Place, load_callers};
+use crate::mint::{BuildError, BuildFault, FaultPointer, Mint};
 use crate::reload::{self, Files, Look, Reloader};
 use crate::sources::{RefreshPolicy, RemoteSets};
 use crate::telemetry;
@@ -28,14 +28,10 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
     let path = source.path();
     let Loaded { config, .. } = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
-    let part = path.display().to_string();
     let cannot = |error: BuildError| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()));
     let remote = Arc::new(source.remote_sets()?);
     require(&remote, &config).map_err(|faults| cannot(BuildError { faults }))?;
-    let read_config = move |files: &mut Files| {
-        source.read(files).map_err(|messages| messages.into_iter().map(|message| fault(&part, message)).collect())
-    };
-    let mut reloader = Reloader::new(Box::new(read_config), Arc::clone(&remote));
+    let mut reloader = Reloader::new(Box::new(move |files| source.read(files)), Arc::clone(&remote));
     let generation = match reloader.look(SystemClock.now()) {
         Look::Replaced(generation) => *generation,
         Look::Refused(error) => return Err(cannot(error)),
@@ -76,17 +72,19 @@ pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(future: F) -> Result<(
 
 pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Failure> {
     let source = Source::of(global, oathkeeper);
-    let part = source.path().display().to_string();
+    let file = source.path().display().to_string();
     let mut faults: Vec<BuildFault> = Vec::new();
+    let mut key_files = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
     match source.read(&mut Files::new()) {
-        Err(messages) => faults.extend(messages.into_iter().map(|message| fault(&part, message))),
+        Err(found) => faults.extend(found),
         Ok(Loaded { config, warnings }) => {
+            key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
             notes.extend(warnings);
             match load_callers(&config.callers, &|path| fs::read(path)) {
                 Ok(callers) => notes.extend(callers.warnings),
-                Err(error) => faults.extend(error.faults().iter().map(|found| fault(&part, found.to_string()))),
+                Err(error) => faults.extend(error.faults().iter().map(|found| config_fault(&file, found))),
             }
             let remote = source.remote_sets()?;
             let lacking = require(&remote, &config).err().unwrap_or_default();
@@ -104,10 +102,7 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
         }
     }
     if global.json {
-        let faults: Vec<_> = faults
-            .iter()
-            .map(|fault| serde_json::json!({"code": fault.code.as_str(), "part": fault.part, "message": fault.message}))
-            .collect();
+        let faults: Vec<_> = faults.iter().map(|fault| fault_json(fault, &file, &key_files)).collect();
         output::line(&serde_json::json!({"ok": faults.is_empty(), "faults": faults, "notes": notes}).to_string())?;
     } else {
         for note in &notes {
@@ -123,6 +118,27 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// A fault for programs. One that is of no file in particular is the configuration's, or that of a source on the
+/// network.
+fn fault_json(fault: &BuildFault, file: &str, key_files: &[String]) -> serde_json::Value {
+    let pointer = fault.pointer.as_deref();
+    let of_the_whole = || match fault.code {
+        ErrorCode::KeySetInvalid if key_files.contains(&fault.part) => Some(fault.part.clone()),
+        ErrorCode::ConfigInvalid => Some(file.to_owned()),
+        _ => None,
+    };
+    serde_json::json!({
+        "code": fault.code.as_str(),
+        "part": fault.part,
+        "path": pointer.map_or_else(of_the_whole, |pointer| pointer.path.clone()),
+        "line": pointer.and_then(|pointer| pointer.line),
+        "column": pointer.and_then(|pointer| pointer.column),
+        "key": pointer.and_then(|pointer| pointer.key.as_deref()),
+        "variable": pointer.and_then(|pointer| pointer.variable.as_deref()),
+        "message": pointer.map_or(&fault.message, |pointer| &pointer.message),
+    })
 }
 
 fn summarise(mint: &Mint, config: &Config) -> String {
@@ -207,8 +223,12 @@ impl Source {
         self.is_named
     }
 
-    /// Reads it through `files`; every fault is a line.
-    pub(super) fn read(&self, files: &mut Files) -> Result<Loaded, Vec<String>> {
+    /// Reads it through `files`.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub(super) fn read(&self, files: &mut Files) -> Result<Loaded, Vec<BuildFault>> {
+        let file = self.file.display().to_string();
         let text = match self.oathkeeper {
             Some(_) if !self.is_named => String::new(),
             _ => files.read_text(&self.file).map_err(|error| {
@@ -217,11 +237,14 @@ impl Source {
                 } else {
                     ""
                 };
-                vec![format!("expected a readable configuration, found: {error}{advice}")]
+                let message = format!("expected a readable configuration, found: {error}{advice}");
+                vec![BuildFault::new(ErrorCode::ConfigInvalid, &file, message)]
             })?,
         };
         let base_dir = self.file.parent().unwrap_or(Path::new(""));
-        let faults_of = |error: ConfigError| error.faults().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let faults_of = |error: ConfigError| -> Vec<BuildFault> {
+            error.faults().iter().map(|fault| config_fault(&file, fault)).collect()
+        };
         let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
         let ours: Vec<_> = self.environment.iter().filter(is_ours).cloned().collect();
         let Some(oathkeeper) = &self.oathkeeper else {
@@ -241,14 +264,25 @@ impl Source {
     }
 
     /// How a command fails for these faults.
-    pub(super) fn failure(&self, faults: &[String]) -> Failure {
-        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), faults.join("\n  ")))
+    pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
+        let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  ")))
     }
 }
 
-/// A fault of the configuration.
-fn fault(part: &str, message: String) -> BuildFault {
-    BuildFault { code: ErrorCode::ConfigInvalid, part: part.to_owned(), message }
+/// A fault of the configuration in `file`.
+pub(super) fn config_fault(file: &str, fault: &Fault) -> BuildFault {
+    let (line, column, variable) = match fault.place() {
+        Place::File { line, column } => (Some(*line), Some(*column), None),
+        Place::Environment(name) => (None, None, Some(name.to_string())),
+        Place::Nowhere => (None, None, None),
+    };
+    // What stands in another document, such as a file of access rules, says so before its path.
+    let (path, key) = fault.path().split_once(": ").unwrap_or((file, fault.path()));
+    let path = variable.is_none().then(|| path.to_owned());
+    let key = (!key.is_empty()).then(|| key.to_owned());
+    let pointer = FaultPointer { path, line, column, key, variable, message: fault.message() };
+    BuildFault::new(ErrorCode::ConfigInvalid, file, fault.to_string()).at(pointer)
 }
 
 fn level(level: LogLevel) -> Level {

@@ -169,7 +169,7 @@ fn node_of(target: &Target, value: &str, place: &Place, faults: &mut Faults) -> 
         Kind::Choice(_) | Kind::Duration { .. } | Kind::Host | Kind::Path | Kind::Text(_) => {
             Some(Node::text(value, place.clone()))
         }
-        Kind::Bool | Kind::Count { .. } | Kind::Port | Kind::Size { .. } => {
+        Kind::Bool | Kind::Count { .. } | Kind::Port | Kind::Ratio | Kind::Size { .. } => {
             Some(Node::plain(value.trim(), place.clone()))
         }
         Kind::Texts if !value.trim_start().starts_with('[') => {

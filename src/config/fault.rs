@@ -46,6 +46,11 @@ impl Fault {
         &self.path
     }
 
+    /// What was expected and what was found, without the path and the place.
+    pub fn message(&self) -> String {
+        format!("expected {}, found {}", self.expected, self.found)
+    }
+
     /// Where it was written.
     pub fn place(&self) -> &Place {
         &self.place

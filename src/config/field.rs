@@ -51,6 +51,8 @@ pub(super) enum Kind {
     /// A path, relative to the configuration file.
     Path,
     Port,
+    /// A decimal number from 0 to 1.
+    Ratio,
     /// A mapping of known keys.
     Section(&'static Section),
     /// Bytes, such as `65536` or `64KiB`.
@@ -117,6 +119,7 @@ impl Kind {
             Kind::Named(_) => "a mapping of profile names".into(),
             Kind::Path => "a path, relative to the configuration file".into(),
             Kind::Port => "a port from 0 to 65535".into(),
+            Kind::Ratio => "a decimal number from 0 to 1, such as 0.1".into(),
             Kind::Section(_) => "a mapping".into(),
             Kind::Size { least, most } => {
                 format!("a size from {} to {}, such as 64KiB", size_text(*least), size_text(*most))

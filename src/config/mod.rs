@@ -26,6 +26,7 @@ mod raw;
 mod read;
 mod schema;
 mod secret;
+mod tells;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -49,6 +50,7 @@ pub use key_source::{InlineKeys, KeySource};
 pub use oathkeeper::{ClaimsText, OathkeeperConfig, OathkeeperProfile, RuleSource};
 pub use schema::schema;
 pub use secret::{KnownCaller, KnownCredential, LoadedCallers, SecretSource, load_callers};
+pub use tells::{AuditLog, AuditSubject, AuditTarget, SampleRatio, Traces};
 pub use values::{Host, ProfileName};
 
 /// A configuration in which every value is right.
@@ -74,6 +76,10 @@ pub struct Config {
     pub jwks_max_age: Duration,
     /// What is logged, and how.
     pub log: Log,
+    /// The audit log of issued tokens; `None` where there is none.
+    pub audit: Option<AuditLog>,
+    /// Where traces go; `None` where there are none.
+    pub traces: Option<Traces>,
     /// The URL under which verifiers reach the api listener, without a slash at its end.
     pub public_url: Option<String>,
 }

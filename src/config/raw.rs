@@ -34,6 +34,8 @@ const SUBJECT_PATH: Words = Words {
 };
 const USERNAME: Words = Words { expected: "a user name without a colon", pattern: "^[^:\\u0000-\\u001f\\u007f]+$" };
 
+const AUDIT_TARGET: Words = Words { expected: "stdout, or the file:// URL of a file", pattern: "^(stdout|file://.+)$" };
+
 /// The whole configuration.
 pub(super) static ROOT: Section = section(&[
     field(
@@ -95,6 +97,22 @@ pub(super) static ROOT: Section = section(&[
         &["5m", "1m"],
     ),
     field("log", "Log", "What is logged, and how.", Kind::Section(&LOG), Presence::Optional, &[]),
+    field(
+        "audit",
+        "Audit log",
+        "A line for each token that is issued. Without it there is none.",
+        Kind::Section(&AUDIT),
+        Presence::Optional,
+        &["{ to: stdout }"],
+    ),
+    field(
+        "traces",
+        "Traces",
+        "Spans for each request, sent as OpenTelemetry's OTLP. Without it there are none.",
+        Kind::Section(&TRACES),
+        Presence::Optional,
+        &["{ endpoint: \"http://127.0.0.1:4318/v1/traces\" }"],
+    ),
     field(
         "public_url",
         "Public URL",
@@ -544,5 +562,44 @@ pub(super) static LOG: Section = section(&[
         Kind::Choice(&["text", "json"]),
         Presence::Default("json"),
         &["text"],
+    ),
+]);
+
+pub(super) static AUDIT: Section = section(&[
+    field(
+        "to",
+        "To",
+        "Where lines go: stdout, or a file. After file:// a path stays relative to the configuration file unless it starts \
+         with a slash.",
+        Kind::Text(AUDIT_TARGET),
+        Presence::Required,
+        &["stdout", "file:///var/log/claimsmith/audit.jsonl"],
+    ),
+    field(
+        "subject",
+        "Subject",
+        "What a line says of the token's sub: its SHA-256, sub itself, or nothing.",
+        Kind::Choice(&["hash", "plain", "none"]),
+        Presence::Default("hash"),
+        &["none"],
+    ),
+]);
+
+pub(super) static TRACES: Section = section(&[
+    field(
+        "endpoint",
+        "Endpoint",
+        "The URL that takes OTLP over HTTP as JSON, whole.",
+        Kind::Text(HTTP_URL),
+        Presence::Required,
+        &["http://127.0.0.1:4318/v1/traces"],
+    ),
+    field(
+        "sample_ratio",
+        "Sample ratio",
+        "Which part of the traces that begin here is recorded. A request with a traceparent does as that says.",
+        Kind::Ratio,
+        Presence::Default("1"),
+        &["0.01", "0"],
     ),
 ]);

@@ -82,6 +82,7 @@ fn kind_schema(kind: Kind) -> Map<String, Value> {
         }),
         Kind::Path => json!({ "type": "string", "minLength": 1 }),
         Kind::Port => json!({ "type": "integer", "minimum": 0, "maximum": 65_535 }),
+        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Section(section) => return section_schema(section),
         Kind::Size { least, most } => json!({
             "type": ["integer", "string"],
@@ -114,7 +115,7 @@ fn json_of(node: &Node) -> Value {
         document::Value::Scalar { text, is_plain } => match scalar_kind(text, *is_plain) {
             ScalarKind::Null => Value::Null,
             ScalarKind::Bool(value) => value.into(),
-            ScalarKind::Number => text.parse::<u64>().map_or_else(|_| text.as_str().into(), Value::from),
+            ScalarKind::Number => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
             ScalarKind::Text => text.as_str().into(),
         },
         document::Value::List(items) => items.iter().map(json_of).collect(),

@@ -68,6 +68,7 @@ fn the_least_configuration_has_every_default() {
     assert_eq!(config.limits, limits);
     assert_eq!(config.templates, Path::new("/etc/claimsmith/templates"));
     assert_eq!(config.log, Log { level: LogLevel::Info, format: LogFormat::Json });
+    assert_eq!((&config.audit, &config.traces), (&None, &None));
     assert_eq!(config.public_url, None);
     let path = SessionPath::parse("Extra.expires_at").unwrap();
     let expected = Profile {
@@ -186,7 +187,7 @@ public_url: example.org
         "callers[1].name: expected each name once, found `a` a second time (line 22, column 13)",
         "callers[1].bearer: expected a mapping, found the text (line 22, column 24)",
         "log.level: expected one of error, warn, info, debug, trace, found the text `verbose` (line 23, column 15)",
-        "extra: expected one of the keys serve, limits, templates, profiles, callers, reload, rotation, jwks_max_age, log, public_url, found an \
+        "extra: expected one of the keys serve, limits, templates, profiles, callers, reload, rotation, jwks_max_age, log, audit, traces, public_url, found an \
          unknown \
          one (line 24, column 1)",
         "public_url: expected an http or https URL without user, query or fragment, such as \
@@ -490,6 +491,34 @@ fn an_override_does_not_hide_a_fault_of_the_file() {
 }
 
 #[test]
+fn what_is_told_has_a_place_to_go() {
+    let config = accepted(
+        &format!("{MINIMAL}audit: {{ to: file://audit.jsonl }}\ntraces: {{ endpoint: 'http://c:4318/v1/traces' }}\n"),
+        &[("CLAIMSMITH_AUDIT_SUBJECT", "plain"), ("CLAIMSMITH_TRACES_SAMPLE_RATIO", "0.25")],
+    );
+    let to = AuditTarget::File("/etc/claimsmith/audit.jsonl".into());
+    assert_eq!(config.audit, Some(AuditLog { to, subject: AuditSubject::Plain }));
+    assert_eq!(config.traces.unwrap().sample_ratio.as_f64(), 0.25);
+    let config = accepted(MINIMAL, &[("CLAIMSMITH_AUDIT_TO", "stdout")]);
+    assert_eq!(config.audit, Some(AuditLog { to: AuditTarget::Stdout, subject: AuditSubject::Hash }));
+    for (line, expected) in [
+        ("audit: {}", "audit.to: expected stdout, or the file:// URL of a file, found nothing"),
+        ("audit: { to: /var/log/audit }", "audit.to: expected stdout"),
+        ("audit: { to: 'file://' }", "audit.to: expected stdout"),
+        ("audit: { to: stdout, subject: some }", "audit.subject: expected one of hash, plain, none"),
+        ("traces: { sample_ratio: 1 }", "traces.endpoint: expected an http or https URL"),
+        ("traces: { endpoint: 'c:4318' }", "traces.endpoint: expected an http or https URL"),
+        (
+            "traces: { endpoint: 'http://c/', sample_ratio: 2 }",
+            "traces.sample_ratio: expected a decimal number from 0 to 1, such as 0.1, found the number `2`",
+        ),
+    ] {
+        let found = faults(&format!("{MINIMAL}{line}\n"), &[]);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}\nnot in\n{found:?}");
+    }
+}
+
+#[test]
 fn a_wildcard_listener_is_warned_about_without_a_public_url() {
     let text = "serve: { api: { host: 0.0.0.0 } }\nprofiles: { a: { issuer: issuer, jwks: b } }\n\
                 callers: [{ name: c, bearer: { token_file: t } }]\n";
@@ -511,6 +540,8 @@ fn around(path: &[&str], value: &str) -> String {
             (["profiles", "*", "issuer"], 1) => "jwks: b, ",
             (["profiles", "*", "jwks"], 1) => "issuer: a, ",
             (["profiles", "*", ..], _) if rest.len() == path.len() - 2 => "issuer: a, jwks: b, ",
+            (["audit", "subject"], 1) => "to: stdout, ",
+            (["traces", "sample_ratio"], 1) => "endpoint: 'http://c/', ",
             (["callers", "[]", "name"], 1) => "bearer: { token_file: t }, ",
             (["callers", "[]", ..], _) if rest.len() == path.len() - 2 => "name: n, ",
             _ if rest.len() == path.len() && *key != "profiles" => "profiles: { a: { issuer: a, jwks: b } }, ",

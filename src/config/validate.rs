@@ -12,6 +12,7 @@ use super::fault::{Faults, Place};
 use super::raw::{self, ROOT};
 use super::read::{self, Mapping, Misfit, boolean, choice, count, duration, path, port, size, text_as, texts, words};
 use super::secret::SecretSource;
+use super::tells;
 use super::values::{HeaderName, Host, ProfileName, is_base_url, is_name, is_token};
 use super::{
     Caller, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile, Rotation,
@@ -52,6 +53,8 @@ pub(super) fn config(
     let rotation_mapping = root.given("rotation").map(|_| root.mapping("rotation", faults));
     let rotation = rotation_mapping.as_ref().map(|mapping| rotation(mapping, faults));
     let log = log(&root.mapping("log", faults), faults);
+    let audit = root.given("audit").map(|_| tells::audit(&root.mapping("audit", faults), base_dir, faults));
+    let traces = root.given("traces").map(|_| tells::traces(&root.mapping("traces", faults), faults));
     let public_url = root.value(
         "public_url",
         faults,
@@ -68,6 +71,8 @@ pub(super) fn config(
         rotation: optional(rotation)?,
         jwks_max_age: jwks_max_age?,
         log: log?,
+        audit: optional(audit)?,
+        traces: optional(traces)?,
         public_url,
     };
     if let (Some(rotation), Some(mapping)) = (&config.rotation, &rotation_mapping) {

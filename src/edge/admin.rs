@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
+use super::readings::readings;
 use super::{Edge, Stage};
 use crate::telemetry::METRICS_CONTENT_TYPE;
 
@@ -15,9 +16,9 @@ pub(crate) async fn alive() -> HttpResponse {
 /// 200 while requests are welcome, with what is wrong all the same; 503 before and after, with the reason.
 pub(crate) async fn ready(edge: Data<Edge>) -> HttpResponse {
     match edge.readiness.stage() {
-        Stage::Ready => json(HttpResponse::Ok(), edge.concerns.to_json()),
-        Stage::Starting => unready("starting"),
-        Stage::Stopping => unready("stopping"),
+        Stage::Ready => json(HttpResponse::Ok(), edge.concerns.to_json("\"status\":\"ok\"")),
+        Stage::Starting => unready(&edge, "starting"),
+        Stage::Stopping => unready(&edge, "stopping"),
     }
 }
 
@@ -29,11 +30,12 @@ pub(crate) async fn version() -> HttpResponse {
 /// Everything that is counted, as OpenMetrics text.
 pub(crate) async fn metrics(edge: Data<Edge>) -> HttpResponse {
     edge.metrics.token_cache(edge.tokens.len(), edge.tokens.bytes());
-    HttpResponse::Ok().content_type(METRICS_CONTENT_TYPE).body(edge.metrics.text())
+    HttpResponse::Ok().content_type(METRICS_CONTENT_TYPE).body(edge.metrics.text(&readings(&edge)))
 }
 
-fn unready(reason: &str) -> HttpResponse {
-    json(HttpResponse::ServiceUnavailable(), format!("{{\"status\":\"unavailable\",\"reason\":\"{reason}\"}}"))
+fn unready(edge: &Edge, reason: &str) -> HttpResponse {
+    let status = format!("\"status\":\"unavailable\",\"reason\":\"{reason}\"");
+    json(HttpResponse::ServiceUnavailable(), edge.concerns.to_json(&status))
 }
 
 fn json(mut response: HttpResponseBuilder, body: String) -> HttpResponse {

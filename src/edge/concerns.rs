@@ -10,20 +10,26 @@ use crate::time::Timestamp;
 /// What a concern is about; its name is the member of the readiness document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Concern {
+    /// Audit lines cannot be written, and are lost.
+    Audit,
     /// A remote key set cannot be refreshed; its last good state is in use.
     KeySources,
     /// A change of files cannot be used; the last good generation is.
     Reload,
     /// A key file cannot be rotated.
     Rotation,
+    /// Profiles have no key that may sign now.
+    SigningKeys,
 }
 
 impl Concern {
     fn as_str(self) -> &'static str {
         match self {
+            Concern::Audit => "audit",
             Concern::KeySources => "key_sources",
             Concern::Reload => "reload",
             Concern::Rotation => "rotation",
+            Concern::SigningKeys => "signing_keys",
         }
     }
 }
@@ -54,9 +60,9 @@ impl Concerns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&concern).is_some()
     }
 
-    /// The readiness document: `{"status":"ok"}`, and for each concern a member with `since` and `faults`.
-    pub fn to_json(&self) -> String {
-        let mut text = String::from("{\"status\":\"ok\"");
+    /// The readiness document: the members `status`, in JSON, and for each concern a member with `since` and `faults`.
+    pub fn to_json(&self, status: &str) -> String {
+        let mut text = format!("{{{status}");
         for (concern, (since, faults)) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             text.push_str(&format!(",\"{}\":{{\"since\":\"{since}\",\"faults\":[", concern.as_str()));
             for (index, fault) in faults.iter().enumerate() {
@@ -74,7 +80,7 @@ impl Concerns {
 
 impl fmt::Debug for Concerns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_json())
+        f.write_str(&self.to_json("\"status\":\"unknown\""))
     }
 }
 
@@ -91,10 +97,10 @@ mod tests {
         assert!(!raise("a \"bad\" file", 1));
         assert!(raise("another", 2));
         assert_eq!(
-            concerns.to_json(),
+            concerns.to_json("\"status\":\"ok\""),
             r#"{"status":"ok","reload":{"since":"1970-01-01T00:00:00Z","faults":["another"]}}"#
         );
         assert!(concerns.clear(Concern::Reload) && !concerns.clear(Concern::Reload));
-        assert_eq!(concerns.to_json(), r#"{"status":"ok"}"#);
+        assert_eq!(concerns.to_json("\"status\":\"ok\""), r#"{"status":"ok"}"#);
     }
 }

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::problem::Problem;
+use super::told::Told;
 use super::{Edge, Serving, body, refuse};
 use crate::code::ErrorCode;
 use crate::json;
@@ -63,9 +64,10 @@ async fn answer(
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken, Timestamp) -> String,
 ) -> HttpResponse {
     let serving = edge.live.load_full();
-    if let Err(problem) = serving.callers.authenticate(request.headers()) {
-        return refuse(&request, problem);
-    }
+    let caller = match serving.callers.authenticate(request.headers()) {
+        Ok(caller) => caller,
+        Err(problem) => return refuse(&request, problem),
+    };
     let body = body::read(request.headers(), payload, serving.limits.body);
     let body = match tokio::time::timeout(serving.limits.request, body).await {
         Ok(Ok(body)) => body,
@@ -75,12 +77,17 @@ async fn answer(
             return refuse(&request, Problem::new(ErrorCode::RequestTimeout, detail));
         }
     };
+    let mut told = Told::new(&edge, &request, caller);
     // A fault in one request must not take the worker and the other requests on it along.
-    match AssertUnwindSafe(issued(&edge, &serving, profile, &body, place)).catch_unwind().await {
-        Ok(Ok(text)) => HttpResponse::Ok()
-            .content_type("application/json")
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .body(text),
+    match AssertUnwindSafe(issued(&edge, &serving, profile, &body, &mut told, place)).catch_unwind().await {
+        Ok(Ok(text)) => {
+            let mut response = HttpResponse::Ok()
+                .content_type("application/json")
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .body(text);
+            told.leave_in(&mut response);
+            response
+        }
         Ok(Err(problem)) => refuse(&request, problem),
         Err(_) => refuse(&request, Problem::new(ErrorCode::Internal, "")),
     }
@@ -91,6 +98,7 @@ async fn issued(
     serving: &Serving,
     profile: &str,
     body: &Bytes,
+    told: &mut Told<'_>,
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken, Timestamp) -> String,
 ) -> Result<String, Problem> {
     let Some(profile) = serving.mint.profile(profile) else {
@@ -110,19 +118,17 @@ async fn issued(
         edge.warn_of_overridden(&profile.spec().name, &token.overridden);
         Ok(token)
     };
-    let token = match &key {
-        None => Arc::new(made.await?),
-        Some(key) => match edge.tokens.find(key, now) {
-            Some(token) => {
-                edge.metrics.looked_up(Origin::Cached);
-                token
-            }
-            None => {
-                let (token, origin) = edge.tokens.find_or(key, now, made).await?;
-                edge.metrics.looked_up(origin);
-                token
-            }
-        },
+    let (token, origin) = match &key {
+        None => (Arc::new(made.await?), Origin::Signed),
+        Some(key) => {
+            let found = match edge.tokens.find(key, now) {
+                Some(token) => (token, Origin::Cached),
+                None => edge.tokens.find_or(key, now, made).await?,
+            };
+            edge.metrics.looked_up(found.1);
+            found
+        }
     };
+    told.issued(profile, &session, &token, now, origin);
     Ok(place(profile, &session, &token, now))
 }

@@ -11,7 +11,9 @@ mod discovery;
 mod hydrate;
 mod openapi;
 mod problem;
+mod readings;
 mod signing;
+mod told;
 
 pub use caller::Callers;
 pub use concerns::{Concern, Concerns};
@@ -26,7 +28,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, header};
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, guard, web};
 use arc_swap::ArcSwap;
@@ -37,7 +40,7 @@ use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::json::ReadLimits;
 use crate::mint::{Mint, TokenCache};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Answered, Audit, Metrics, RequestSpan, TokenFacts, Traces};
 use crate::time::Clock;
 use problem::Problem;
 
@@ -70,6 +73,10 @@ pub struct Edge {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where each issued token is told, if anywhere.
+    pub audit: Option<Audit>,
+    /// Where the spans of requests go, if anywhere.
+    pub traces: Option<Traces>,
     /// Whether requests are welcome.
     pub readiness: Readiness,
     /// What is wrong although requests are answered.
@@ -79,6 +86,15 @@ pub struct Edge {
 }
 
 impl Edge {
+    /// Begins the span of a request with these headers, where it is recorded.
+    fn span(&self, headers: &HeaderMap) -> Option<RequestSpan> {
+        let traces = self.traces.as_ref()?;
+        let mut values = headers.get_all("traceparent");
+        let first = values.next().and_then(|value| value.to_str().ok());
+        // With several, none of them can be right (W3C Trace Context, section 4.3).
+        traces.request(first.filter(|_| values.next().is_none()))
+    }
+
     /// Says once for each profile that its template set claims that are claimsmith's own.
     pub(crate) fn warn_of_overridden(&self, profile: &str, claims: &[RegisteredClaim]) {
         if claims.is_empty() {
@@ -243,6 +259,7 @@ pub async fn observe(
     let id = Uuid::new_v4().to_string();
     request.extensions_mut().insert(RequestId(id.clone()));
     let headers = request.headers();
+    let span = edge.span(headers);
     let wants_upgrade = headers.contains_key(header::UPGRADE);
     let header_bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
@@ -269,7 +286,48 @@ pub async fn observe(
         }
         None => debug!(request_id = %id, route, status, "request answered"),
     }
+    if let Some(span) = span {
+        end_span(span, &edge, &response, &id, route);
+    }
     Ok(response)
+}
+
+fn end_span(
+    span: RequestSpan,
+    edge: &Edge,
+    response: &ServiceResponse<BoxBody>,
+    request_id: &str,
+    route: &'static str,
+) {
+    let request = response.request();
+    let serving = edge.live.load();
+    let profile = request.match_info().get("profile").filter(|name| serving.mint.profile(name).is_some());
+    let extensions = response.response().extensions();
+    span.end(&Answered {
+        request_id,
+        method: if is_known_method(request.method()) { request.method().as_str() } else { "_OTHER" },
+        route,
+        status: response.status().as_u16(),
+        profile,
+        refused: extensions.get::<Refused>().map(|Refused(problem)| problem.code),
+        token: extensions.get::<TokenFacts>(),
+    });
+}
+
+/// Whether a method is of the closed set that OpenTelemetry's conventions have; callers can make up others.
+fn is_known_method(method: &Method) -> bool {
+    [
+        Method::CONNECT,
+        Method::DELETE,
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::POST,
+        Method::PUT,
+        Method::TRACE,
+    ]
+    .contains(method)
 }
 
 /// The route as a label from a closed set; what a caller made up is one label.

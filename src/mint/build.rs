@@ -11,7 +11,9 @@ use super::{ClaimsSchema, Mint, Profile, ProfileSpec, ProvenSet, Validate};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
 use crate::keys::KeySet;
-use crate::templates::{ClaimTemplate, CompileOptions, Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
+use crate::templates::{
+    ClaimTemplate, CompileOptions, Partial, RecordedCase, RenderLimits, Syntax, TemplateFault, TemplateText,
+};
 use crate::time::{Timestamp, Ttl};
 
 /// Everything a generation is made of, as it was read.
@@ -50,6 +52,25 @@ pub struct BuildFault {
     pub part: String,
     /// What was expected, what was found, what to do.
     pub message: String,
+    /// The same for programs, where more is known than that.
+    pub pointer: Option<Box<FaultPointer>>,
+}
+
+/// Where a fault stands, and what it is without the where.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPointer {
+    /// The file.
+    pub path: Option<String>,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// The column in characters, from 1.
+    pub column: Option<usize>,
+    /// The dotted path of a key of the configuration.
+    pub key: Option<String>,
+    /// The environment variable that set it.
+    pub variable: Option<String>,
+    /// What was expected, what was found, what to do.
+    pub message: String,
 }
 
 /// Every reason why a generation cannot be used. Never empty.
@@ -57,6 +78,39 @@ pub struct BuildFault {
 pub struct BuildError {
     /// The reasons.
     pub faults: Vec<BuildFault>,
+}
+
+impl BuildFault {
+    /// A fault of `part`.
+    pub fn new(code: ErrorCode, part: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, part: part.into(), message: message.into(), pointer: None }
+    }
+
+    /// The same fault, of which `pointer` says where it stands.
+    #[must_use]
+    pub fn at(mut self, pointer: FaultPointer) -> Self {
+        self.pointer = Some(Box::new(pointer));
+        self
+    }
+
+    /// The same fault, somewhere in the file at `path`.
+    #[must_use]
+    pub fn in_file(self, path: impl Into<String>, message: impl Into<String>) -> Self {
+        self.at(FaultPointer { path: Some(path.into()), message: message.into(), ..FaultPointer::default() })
+    }
+}
+
+impl From<&TemplateFault> for FaultPointer {
+    fn from(fault: &TemplateFault) -> Self {
+        let help = fault.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        Self {
+            path: Some(fault.place.template.clone()),
+            line: Some(fault.place.line),
+            column: Some(fault.place.column),
+            message: format!("{}{help}", fault.message),
+            ..Self::default()
+        }
+    }
 }
 
 impl fmt::Display for BuildFault {
@@ -112,11 +166,9 @@ impl Mint {
                     notes.extend(set.notes().iter().map(|note| format!("{name}: {note}")));
                     key_sets.insert(name.clone(), ProvenSet { digest, set });
                 }
-                Err(error) => faults.push(BuildFault {
-                    code: ErrorCode::KeySetInvalid,
-                    part: name.clone(),
-                    message: error.to_string(),
-                }),
+                Err(error) => {
+                    faults.push(BuildFault::new(ErrorCode::KeySetInvalid, name, error.to_string()));
+                }
             }
         }
 
@@ -137,15 +189,12 @@ impl Mint {
                 Some(files) => prove_template(files, parts, spec, now, &mut faults),
                 None => {
                     let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
-                    faults.push(BuildFault {
-                        code: ErrorCode::ConfigInvalid,
-                        part: part.clone(),
-                        message: format!(
-                            "expected its template `{}` in the templates folder, found only: {}",
-                            spec.template,
-                            if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
-                        ),
-                    });
+                    let message = format!(
+                        "expected its template `{}` in the templates folder, found only: {}",
+                        spec.template,
+                        if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
+                    );
+                    faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, message));
                     None
                 }
             };
@@ -165,23 +214,16 @@ impl Mint {
                 && let Some(files) = parts.templates.get(&spec.template)
                 && files.schema.is_none()
             {
-                faults.push(BuildFault {
-                    code: ErrorCode::ConfigInvalid,
-                    part: part.clone(),
-                    message:
-                        "expected claims.schema.json beside its template, because of `validate: always`; found none"
-                            .to_owned(),
-                });
+                let message =
+                    "expected claims.schema.json beside its template, because of `validate: always`; found none";
+                faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, message));
             }
             let Some(keys) = key_sets.get(&spec.key_set).map(|proven| &proven.set) else { continue };
             if let Some(alg) = spec.alg
                 && !keys.signing_keys().any(|key| key.alg() == alg)
             {
-                faults.push(BuildFault {
-                    code: ErrorCode::KeySetInvalid,
-                    part,
-                    message: format!("expected a key for {alg} in {}, found none", spec.key_set),
-                });
+                let message = format!("expected a key for {alg} in {}, found none", spec.key_set);
+                faults.push(BuildFault::new(ErrorCode::KeySetInvalid, part, message));
                 continue;
             }
             if let (Some(template), Some(identity)) = (template, identity) {
@@ -231,11 +273,9 @@ fn prove_template(
     let mut template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
         Ok(template) => template,
         Err(error) => {
-            faults.extend(error.faults().iter().map(|fault| BuildFault {
-                code: fault.code,
-                part: part.clone(),
-                message: fault.to_string(),
-            }));
+            let faults_of = error.faults().iter();
+            faults
+                .extend(faults_of.map(|fault| BuildFault::new(fault.code, &part, fault.to_string()).at(fault.into())));
             return None;
         }
     };
@@ -244,20 +284,21 @@ fn prove_template(
     let schema = files.schema.as_ref().and_then(|schema| match ClaimsSchema::parse(&schema.text) {
         Ok(parsed) => Some(parsed),
         Err(message) => {
-            let message = format!("{}: {message}", schema.name);
-            faults.push(BuildFault { code: ErrorCode::ClaimsSchema, part: part.clone(), message });
+            let whole = format!("{}: {message}", schema.name);
+            faults.push(BuildFault::new(ErrorCode::ClaimsSchema, &part, whole).in_file(&schema.name, message));
             None
         }
     });
     for case in &files.cases {
         match case.run(&template, &spec.name, spec.registered_claims, now, &parts.limits) {
             Err(fault) => {
-                faults.push(BuildFault { code: fault.code, part: part.clone(), message: fault.to_string() });
+                let whole = BuildFault::new(fault.code, &part, fault.to_string());
+                faults.push(whole.in_file(fault.case, fault.message));
             }
             Ok(claims) => {
                 if let Some(Err(error)) = schema.as_ref().map(|schema| schema.check(&claims)) {
-                    let message = format!("{}: {error}", case.name);
-                    faults.push(BuildFault { code: error.code(), part: part.clone(), message });
+                    let whole = BuildFault::new(error.code(), &part, format!("{}: {error}", case.name));
+                    faults.push(whole.in_file(&case.name, error.to_string()));
                 }
             }
         }

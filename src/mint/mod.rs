@@ -11,7 +11,7 @@ mod build;
 mod cache;
 mod schema;
 
-pub use build::{BuildError, BuildFault, GenerationParts, TemplateFiles};
+pub use build::{BuildError, BuildFault, FaultPointer, GenerationParts, TemplateFiles};
 pub use cache::{Origin, TokenCache, TokenKey};
 pub use schema::{ClaimsSchema, SchemaError};
 

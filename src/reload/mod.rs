@@ -129,11 +129,10 @@ impl Reloader {
         let (callers, warnings) = match callers {
             Ok(callers) => (callers.callers, callers.warnings),
             Err(error) => {
-                faults.extend(error.faults().iter().map(|fault| BuildFault {
-                    code: ErrorCode::ConfigInvalid,
-                    part: "callers".to_owned(),
-                    message: fault.to_string(),
-                }));
+                let faults_of = error.faults().iter();
+                faults.extend(
+                    faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "callers", fault.to_string())),
+                );
                 (Vec::new(), Vec::new())
             }
         };

@@ -57,11 +57,12 @@ pub(super) fn read_parts(
 fn read_keys(source: &KeySource, remote: &RemoteSets, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
     match source {
         KeySource::File(path) => files.read(path).map(Zeroizing::new).map_err(|error| {
-            let mut fault = unreadable(ErrorCode::KeySetInvalid, path, "a readable JWK Set", &error);
-            if error.kind() == io::ErrorKind::NotFound {
-                fault.message.push_str(&format!("; make one: claimsmith keys generate --out {}", fault.part));
-            }
-            fault
+            let advice = match error.kind() {
+                io::ErrorKind::NotFound => format!("; make one: claimsmith keys generate --out {}", path.display()),
+                _ => String::new(),
+            };
+            let message = format!("expected a readable JWK Set, found: {error}{advice}");
+            of_file(ErrorCode::KeySetInvalid, path, message)
         }),
         KeySource::Inline(keys) => {
             files.found(source.to_string().as_bytes(), keys.as_bytes());
@@ -71,10 +72,9 @@ fn read_keys(source: &KeySource, remote: &RemoteSets, files: &mut Files) -> Resu
             let bytes = remote.current(source);
             let bytes = bytes.as_ref().map(|bytes| bytes.as_slice());
             files.found(source.url().as_bytes(), bytes.unwrap_or_default());
-            bytes.map(|bytes| Zeroizing::new(bytes.to_vec())).ok_or_else(|| BuildFault {
-                code: ErrorCode::KeySetInvalid,
-                part: source.to_string(),
-                message: "expected one good answer of this source, found none so far".to_owned(),
+            bytes.map(|bytes| Zeroizing::new(bytes.to_vec())).ok_or_else(|| {
+                let message = "expected one good answer of this source, found none so far";
+                BuildFault::new(ErrorCode::KeySetInvalid, source.to_string(), message)
             })
         }
     }
@@ -111,11 +111,11 @@ fn read_template(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>)
     let (handlebars, go) = (folder.join("claims.hbs"), folder.join("claims.gotmpl"));
     match (handlebars.exists(), go.exists()) {
         (true, true) => {
-            faults.push(BuildFault {
-                code: ErrorCode::TemplateSyntax,
-                part: folder.display().to_string(),
-                message: "expected one template, found claims.hbs and claims.gotmpl: keep one of them".to_owned(),
-            });
+            faults.push(of_file(
+                ErrorCode::TemplateSyntax,
+                folder,
+                "expected one template, found claims.hbs and claims.gotmpl: keep one of them".to_owned(),
+            ));
             None
         }
         (false, true) => Some((Syntax::Go, read_text(&go, files, faults)?)),
@@ -209,22 +209,19 @@ fn read_cases(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) ->
     let mut cases = Vec::new();
     for path in entries(folder, "a template's folder", files, faults) {
         let name = file_name(&path);
-        let (case, counterpart) = if let Some(case) = name.strip_suffix(".session.json") {
-            (case, folder.join(format!("{case}.claims.json")))
+        let counterpart = if let Some(case) = name.strip_suffix(".session.json") {
+            folder.join(format!("{case}.claims.json"))
         } else if let Some(case) = name.strip_suffix(".claims.json") {
-            (case, folder.join(format!("{case}.session.json")))
+            folder.join(format!("{case}.session.json"))
         } else {
             continue;
         };
         if !counterpart.exists() {
-            faults.push(BuildFault {
-                code: ErrorCode::TemplateRecordedCase,
-                part: path.display().to_string(),
-                message: format!(
-                    "expected {} beside it, found none: a recorded case is a session and its claims",
-                    counterpart.display()
-                ),
-            });
+            let message = format!(
+                "expected {} beside it, found none: a recorded case is a session and its claims",
+                counterpart.display()
+            );
+            faults.push(of_file(ErrorCode::TemplateRecordedCase, &path, message));
             continue;
         }
         if !name.ends_with(".session.json") {
@@ -232,8 +229,7 @@ fn read_cases(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) ->
         }
         match (files.read(&path), files.read(&counterpart)) {
             (Ok(session), Ok(claims)) => {
-                let name = format!("{} (case {case})", path.display());
-                cases.push(RecordedCase { name, session, claims });
+                cases.push(RecordedCase { name: path.display().to_string(), session, claims });
             }
             (Err(error), _) => {
                 faults.push(unreadable(ErrorCode::TemplateRecordedCase, &path, "a readable session", &error));
@@ -264,7 +260,13 @@ fn read_text(path: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Op
 }
 
 fn unreadable(code: ErrorCode, path: &Path, expected: &str, error: &io::Error) -> BuildFault {
-    BuildFault { code, part: path.display().to_string(), message: format!("expected {expected}, found: {error}") }
+    of_file(code, path, format!("expected {expected}, found: {error}"))
+}
+
+/// A fault of the file or folder at `path`.
+fn of_file(code: ErrorCode, path: &Path, message: String) -> BuildFault {
+    let path = path.display().to_string();
+    BuildFault::new(code, &path, &message).in_file(path, message)
 }
 
 fn file_name(path: &Path) -> String {

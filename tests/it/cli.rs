@@ -313,3 +313,64 @@ fn every_shipped_template_makes_its_recorded_claims() {
         assert!(cases.count() >= 2, "{name} has recorded cases");
     }
 }
+
+#[test]
+fn check_for_programs_points_at_every_fault() {
+    let folder = working();
+    let report = |expected: i32| {
+        let output =
+            command(folder.path()).args(["check", "--json"]).env("CLAIMSMITH_LOG_LEVEL", "info").output().unwrap();
+        assert_eq!(output.status.code(), Some(expected), "{}", stderr(&output));
+        let text = stdout(&output);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let fault = |code: &str, part: &str, path: Value, message: &str| {
+        json!({"code": code, "part": part, "path": path, "line": null, "column": null, "key": null, "variable": null,
+               "message": message})
+    };
+    let good = report(0);
+    assert_eq!((&good["ok"], &good["faults"]), (&json!(true), &json!([])));
+    // Whether there is a note depends on the umask that the key file was made under.
+    assert!(good["notes"].as_array().unwrap().iter().all(Value::is_string));
+    assert_eq!(good.as_object().unwrap().len(), 3);
+
+    folder.write("claimsmith.yaml", "profiles:\n  p: { issuer: i, jwks: keys.json, ttl: soon }\n");
+    let found = report(1);
+    let mut expected = fault("config.invalid", "claimsmith.yaml", json!("claimsmith.yaml"), "");
+    (expected["line"], expected["column"], expected["key"]) = (json!(2), json!(41), json!("profiles.p.ttl"));
+    expected["message"] = json!("expected a duration of 1s or more, such as 15m or 1h30m, found the text `soon`");
+    assert_eq!(found, json!({"ok": false, "faults": [expected], "notes": []}));
+
+    folder.write(
+        "claimsmith.yaml",
+        "profiles: { p: { issuer: i, jwks: keys.json }, q: { issuer: i, jwks: none.json } }\n",
+    );
+    folder.write("templates/p/claims.hbs", "{\"name\":\n  {{{Extra.name}}}}");
+    let found = report(1);
+    let faults = found["faults"].as_array().unwrap();
+    let of = |code: &str, path: &str| {
+        let is_it = |fault: &&Value| fault["code"] == code && fault["path"] == path;
+        faults.iter().find(is_it).unwrap_or_else(|| panic!("{code} of {path} not in {found}"))
+    };
+    let template = of("template.refused", "templates/p/claims.hbs");
+    assert_eq!((&template["line"], &template["column"]), (&json!(2), &json!(3)), "{template}");
+    let message = template["message"].as_str().unwrap();
+    assert!(!message.contains('\n') && !message.contains("claims.hbs"), "{message}");
+    of("keys.invalid", "none.json");
+    of("config.invalid", "claimsmith.yaml");
+    assert_eq!(faults.len(), 3, "{found}");
+
+    folder.write("claimsmith.yaml", "profiles: { p: { issuer: i, jwks: keys.json } }\n");
+    folder.write("templates/p/claims.hbs", "{\"name\": {{Extra.name}}}");
+    folder.write("templates/p/one.claims.json", r#"{"name":"ann"}"#);
+    let path = "templates/p/one.session.json";
+    let message = "the claims differ from the recorded ones\n  claims.name: expected \"ann\", found \"zoe\"";
+    assert_eq!(report(1)["faults"], json!([fault("template.recorded_case", "template p", json!(path), message)]));
+
+    let output = command(folder.path()).args(["check", "--json"]).env("CLAIMSMITH_LOG_LEVEL", "loud").output().unwrap();
+    let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let fault = &found["faults"][0];
+    assert_eq!((&fault["variable"], &fault["path"]), (&json!("CLAIMSMITH_LOG_LEVEL"), &Value::Null));
+    assert_eq!(fault["key"], "log.level");
+}

@@ -30,12 +30,14 @@ const SEALED: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["keys"]),
     ("handlebars::", &["templates"]),
     ("actix_web", &["edge", "app", "cli"]),
-    ("std::fs", &["reload", "cli"]),
+    ("std::fs", &["reload", "telemetry", "cli"]),
     ("std::env::", &["cli"]),
     ("anyhow::", &["app", "cli"]),
     ("jsonschema", &["mint"]),
-    ("reqwest", &["sources", "cli"]),
+    ("reqwest", &["sources", "telemetry", "cli"]),
     ("object_store", &["sources"]),
+    ("opentelemetry", &["telemetry"]),
+    ("prometheus_client", &["telemetry"]),
     ("tracing", &["edge", "telemetry", "app", "cli"]),
 ];
 

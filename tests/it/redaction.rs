@@ -7,6 +7,7 @@ use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::Value;
 
 use crate::support::{Folder, claimsmith, command, post, send, wait_until};
+use crate::tells::Collector;
 
 /// Every secret of the test holds this word.
 const CANARY: &str = "canary7c1f";
@@ -36,12 +37,12 @@ fn a_running_service_tells_nothing_at_trace_level() {
         r#"{"{{Extra.name}}": {{index Extra Extra.name}}, "m": {{regexMatch Extra.name "^a+$"}}}"#,
     );
     folder.write("basic.txt", &format!("{CANARY}-password-of-some-length"));
-    folder.write(
-        "claimsmith.yaml",
-        "log: { level: trace }\nserve: { api: { port: 0 }, admin: { port: 0 } }\nlimits: { claims: 1KiB }\nprofiles:\n  \
-         p: { issuer: i, jwks: keys.json }\n  q: { issuer: i, jwks: keys.json }\n\
-         callers: [{ name: gateway, basic: { username: gateway, password_file: basic.txt } }]\n",
-    );
+    let collector = Collector::start("200 OK");
+    let config = "log: { level: trace }\nserve: { api: { port: 0 }, admin: { port: 0 } }\nlimits: { claims: 1KiB }\nprofiles:\n  \
+                  p: { issuer: i, jwks: keys.json }\n  q: { issuer: i, jwks: keys.json }\n\
+                  callers: [{ name: gateway, basic: { username: gateway, password_file: basic.txt } }]\n\
+                  audit: { to: 'file://audit.jsonl' }\n";
+    folder.write("claimsmith.yaml", &format!("{config}{}\n", collector.config("")));
     let mut child = command(folder.path())
         .arg("serve")
         .env("RUST_LOG", "trace")
@@ -89,6 +90,8 @@ fn a_running_service_tells_nothing_at_trace_level() {
                     ("Cookie", &format!("session={CANARY}")),
                     ("X-Request-Id", CANARY),
                     ("Traceparent", CANARY),
+                    ("Tracestate", &format!("{CANARY}={CANARY}")),
+                    ("Baggage", &format!("{CANARY}={CANARY}")),
                     ("Content-Encoding", CANARY),
                     ("Upgrade", CANARY),
                     ("Expect", CANARY),
@@ -118,6 +121,9 @@ fn a_running_service_tells_nothing_at_trace_level() {
     }
     let metrics = send(admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
     let keys = send(api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let audit = || std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
+    wait_until(|| audit().lines().count() == tokens.len() && collector.spans().len() > sessions.len() * 6);
+    let (audit, traces) = (audit(), collector.text());
     child.kill().unwrap();
     log.read_to_string(&mut seen).unwrap();
     child.stdout.take().unwrap().read_to_string(&mut seen).unwrap();
@@ -125,7 +131,14 @@ fn a_running_service_tells_nothing_at_trace_level() {
 
     assert!(!tokens.is_empty(), "at least one session got a token, or this test looks at nothing");
     assert!(seen.lines().count() > 70, "the log was on: {seen}");
-    for (name, text) in [("log", &seen), ("answers", &answers), ("metrics", &metrics), ("keys", &keys)] {
+    for (name, text) in [
+        ("log", &seen),
+        ("answers", &answers),
+        ("metrics", &metrics),
+        ("keys", &keys),
+        ("audit lines", &audit),
+        ("traces", &traces),
+    ] {
         assert_eq!(canaries(text), [""; 0], "{name}");
         for secret in private_members(&folder).iter().chain(&tokens) {
             assert!(!text.contains(secret.as_str()), "the {name} hold a private member or a token");

@@ -126,10 +126,8 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     let read_config = move |files: &mut Files| {
         let text = files.read_text(&base.join("claimsmith.yaml")).unwrap_or_default();
         Config::parse(&text, &base, &environment).map_err(|error| {
-            let fault = |fault: &claimsmith::config::Fault| BuildFault {
-                code: ErrorCode::ConfigInvalid,
-                part: "claimsmith.yaml".to_owned(),
-                message: fault.to_string(),
+            let fault = |fault: &claimsmith::config::Fault| {
+                BuildFault::new(ErrorCode::ConfigInvalid, "claimsmith.yaml", fault.to_string())
             };
             error.faults().iter().map(fault).collect()
         })

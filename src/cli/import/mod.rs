@@ -41,7 +41,9 @@ pub(super) fn oathkeeper(file: &Path, out: &Path, as_json: bool) -> Result<(), F
     let refused = |faults: Vec<String>| {
         Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
     };
-    let mut config = oathkeeper::Source::new(file).read(&environment, &mut Files::new()).map_err(refused)?;
+    let mut config = oathkeeper::Source::new(file)
+        .read(&environment, &mut Files::new())
+        .map_err(|faults| refused(faults.into_iter().map(|fault| fault.message).collect()))?;
     let mut imported = Vec::new();
     let mut left_out = Vec::new();
     for profile in &config.profiles {

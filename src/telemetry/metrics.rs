@@ -1,11 +1,10 @@
-//! What claimsmith tells its operator: log lines and metrics. Every metric name and label stands here.
+//! What is counted and measured. Every metric name and label stands here or in `readings`; `docs/operations.md` explains
+//! each, and a test holds it to what is served.
 //!
-//! Labels come from closed sets: routes, profile names, algorithms, error codes, key sets as the configuration calls them,
-//! without the queries of URLs. Nothing of a session, a token or a key
-//! is ever a label or a log field; lines of other crates are let through from `warn` on, since some of them quote
-//! header values below it.
+//! Labels come from closed sets: routes, profile names, algorithms, error codes, key sets as the configuration calls
+//! them, without the queries of URLs.
 
-use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -15,49 +14,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tracing::{Level, error};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Layer as _, fmt};
 
+use super::readings::{ReadMetrics, Readings};
+use super::{AuditCounts, TraceCounts};
 use crate::code::ErrorCode;
 use crate::mint::Origin;
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// A JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
-
-/// Sends log lines of `level` and above to `writer`; where that is standard error, use [`init_logging`].
-pub fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync
-where
-    W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
-{
-    let targets =
-        Targets::new().with_default(LevelFilter::WARN).with_target("claimsmith", LevelFilter::from_level(level));
-    let layer = match format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
-        LogFormat::Text => {
-            fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_target(false).with_writer(writer).boxed()
-        }
-    };
-    tracing_subscriber::registry().with(layer.with_filter(targets))
-}
-
-/// Sends log lines to standard error for the whole process, and panics with them: by their place alone, since the
-/// message of a panic may quote the text it tripped over. A second call changes nothing.
-pub fn init_logging(level: Level, format: LogFormat) {
-    if tracing::subscriber::set_global_default(subscriber(level, format, std::io::stderr)).is_ok() {
-        std::panic::set_hook(Box::new(|panic| {
-            let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-            error!(%place, "panic; this is a fault of claimsmith");
-        }));
-    }
-}
+use crate::time::Timestamp;
 
 /// The metrics of one running service.
 #[derive(Debug)]
@@ -79,6 +41,12 @@ pub struct Metrics {
     keys_skipped: Family<KeySetLabel, Gauge>,
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
+    generation_time: Gauge,
+    audit: AuditCounts,
+    traces: TraceCounts,
+    read: ReadMetrics,
+    /// Held while gauges are replaced and while they are written out, so that no answer has half of them.
+    scrape: Mutex<()>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -105,7 +73,7 @@ struct CodeLabel(ErrorCode);
 struct ResultLabel(&'static str);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct KeySetLabel(String);
+pub(super) struct KeySetLabel(pub(super) String);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct SourceLabel(String);
@@ -193,6 +161,20 @@ impl Metrics {
             "1 while a key source on the network fails, and its last good set is used",
             source_failing.clone(),
         );
+        let generation_time = Gauge::default();
+        registry.register_with_unit(
+            "generation_taken_timestamp",
+            "When the generation that is served was taken over, since 1970",
+            Unit::Seconds,
+            generation_time.clone(),
+        );
+        let (audit, traces) = (AuditCounts::default(), TraceCounts::default());
+        registry.register("audit_lines", "Lines of the audit log that were written", audit.written.clone());
+        registry.register("audit_lines_lost", "Lines of the audit log that were lost", audit.lost.clone());
+        registry.register("trace_spans", "Spans that the collector took", traces.exported.clone());
+        registry.register("trace_spans_lost", "Spans that were lost", traces.lost.clone());
+        let read = ReadMetrics::default();
+        read.register(&mut registry);
         let build = Family::<BuildLabels, Gauge>::default();
         registry.register("build_info", "The version that runs; always 1", build.clone());
         build.get_or_create(&BuildLabels).set(1);
@@ -214,6 +196,11 @@ impl Metrics {
             keys_skipped,
             source_ages,
             source_failing,
+            generation_time,
+            audit,
+            traces,
+            read,
+            scrape: Mutex::default(),
         }
     }
 
@@ -253,8 +240,24 @@ impl Metrics {
         self.ready.set(i64::from(is_ready));
     }
 
-    /// A new generation is served.
-    pub fn reloaded(&self) {
+    /// Where the audit log counts.
+    pub fn audit_counts(&self) -> AuditCounts {
+        self.audit.clone()
+    }
+
+    /// Where traces are counted.
+    pub fn trace_counts(&self) -> TraceCounts {
+        self.traces.clone()
+    }
+
+    /// The generation that is served was taken over at `now`.
+    pub fn taken(&self, now: Timestamp) {
+        self.generation_time.set(now.seconds());
+    }
+
+    /// A new generation is served since `now`.
+    pub fn reloaded(&self, now: Timestamp) {
+        self.taken(now);
         self.generation.inc();
         self.reloads.get_or_create(&ResultLabel(REPLACED)).inc();
         self.reload_refused.set(0);
@@ -285,6 +288,7 @@ impl Metrics {
 
     /// How many members of the key sets, by name, are passed over; those of earlier sets are forgotten.
     pub fn keys_skipped<'s>(&self, sets: impl Iterator<Item = (&'s str, usize)>) {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.keys_skipped.clear();
         for (name, count) in sets {
             let label = KeySetLabel(name.to_owned());
@@ -292,17 +296,25 @@ impl Metrics {
         }
     }
 
-    /// How the key source called `source` is doing: when it last gave a good set, and whether it fails.
-    pub fn key_source(&self, source: &str, age: Option<Duration>, is_failing: bool) {
-        let label = SourceLabel(source.to_owned());
-        if let Some(age) = age {
-            self.source_ages.get_or_create(&label).set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    /// How each key source is doing, by name: how long ago it last gave a good set, and whether it fails. Those of
+    /// earlier are forgotten.
+    pub fn key_sources(&self, sources: impl Iterator<Item = (String, Option<Duration>, bool)>) {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.source_ages.clear();
+        self.source_failing.clear();
+        for (source, age, is_failing) in sources {
+            let label = SourceLabel(source);
+            if let Some(age) = age {
+                self.source_ages.get_or_create(&label).set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+            }
+            self.source_failing.get_or_create(&label).set(i64::from(is_failing));
         }
-        self.source_failing.get_or_create(&label).set(i64::from(is_failing));
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub fn text(&self) -> String {
+    /// All metrics in the OpenMetrics text format, with these readings.
+    pub fn text(&self, readings: &Readings) -> String {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read.set(readings);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -1,0 +1,354 @@
+//! The audit log: a line of JSON for each token that is issued, never the token itself.
+//!
+//! Lines go through a bounded queue to a thread of their own, so that no request waits for a disk or a pipe. What finds
+//! no room there, or cannot be written, is lost: counted, logged, told by readiness, and by a line of its own once lines
+//! can be written again.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use sha2::{Digest as _, Sha256};
+use tracing::{error, info, warn};
+
+use super::queue::{Bounds, Queue};
+use crate::config::{AuditLog, AuditSubject, AuditTarget};
+use crate::json;
+use crate::time::{Clock, Timestamp};
+
+/// Some seconds of a busy service; a line has some hundred bytes.
+const BOUNDS: Bounds = Bounds { waiting: 8192, portion: 512, linger: Duration::ZERO };
+
+/// The audit log of one running service.
+pub struct Audit {
+    queue: Queue<String>,
+    subject: AuditSubject,
+    state: Arc<State>,
+}
+
+/// What became of audit lines.
+#[derive(Clone, Debug, Default)]
+pub struct AuditCounts {
+    /// Lines that were written.
+    pub written: Counter,
+    /// Lines that were lost.
+    pub lost: Counter,
+}
+
+/// A token that was issued, as its line tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Issued<'t> {
+    /// When.
+    pub at: Timestamp,
+    /// The request, as in its log lines.
+    pub request_id: &'t str,
+    /// Who asked; `None` where callers are not told apart.
+    pub caller: Option<&'t str>,
+    /// The profile.
+    pub profile: &'t str,
+    /// `jti`
+    pub jti: &'t str,
+    /// `sub`
+    pub subject: &'t str,
+    /// The key that signed.
+    pub kid: &'t str,
+    /// The algorithm that signed.
+    pub alg: &'t str,
+    /// `exp`
+    pub expires_at: Timestamp,
+    /// Whether the token was signed for an earlier request.
+    pub cached: bool,
+}
+
+/// What the thread and the requests share.
+#[derive(Debug, Default)]
+struct State {
+    counts: AuditCounts,
+    /// Lines that were lost and that no line tells yet.
+    untold: AtomicU64,
+    is_overflowing: AtomicBool,
+    /// Why lines cannot be written now.
+    fault: Mutex<Option<String>>,
+}
+
+impl Audit {
+    /// Opens the audit log that `config` describes; `clock` dates the lines that are about the log itself.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened, or no thread be started.
+    pub fn open(config: &AuditLog, counts: AuditCounts, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        match &config.to {
+            AuditTarget::File(path) => {
+                let mut file = AuditFile::open(path)?;
+                Self::start(config.subject, counts, clock, move |bytes| file.append(bytes))
+            }
+            AuditTarget::Stdout => Self::start(config.subject, counts, clock, |bytes| {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)?;
+                out.flush()
+            }),
+        }
+    }
+
+    fn start(
+        subject: AuditSubject,
+        counts: AuditCounts,
+        clock: Arc<dyn Clock>,
+        mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        let state = Arc::new(State { counts, ..State::default() });
+        let shared = Arc::clone(&state);
+        let mut is_torn = false;
+        let queue = Queue::start("audit", BOUNDS, move |lines: Vec<String>| {
+            let untold = shared.untold.swap(0, Ordering::Relaxed);
+            // What failed may have left half a line.
+            let mut text = if is_torn { "\n".to_owned() } else { String::new() };
+            if untold > 0 {
+                let _ = writeln!(text, "{{\"time\":\"{}\",\"event\":\"lines_lost\",\"count\":{untold}}}", clock.now());
+            }
+            text.extend(lines.iter().map(String::as_str));
+            is_torn = match write(text.as_bytes()) {
+                Ok(()) => {
+                    shared.written(lines.len() as u64, untold);
+                    false
+                }
+                Err(error) => {
+                    shared.failed(lines.len() as u64, untold, &error);
+                    true
+                }
+            };
+        })?;
+        Ok(Self { queue, subject, state })
+    }
+
+    /// Whether lines say anything of the subject.
+    pub fn tells_subject(&self) -> bool {
+        self.subject != AuditSubject::None
+    }
+
+    /// Tells of a token. Does not wait.
+    pub fn issued(&self, token: &Issued<'_>) {
+        if self.queue.push(line(token, self.subject)) {
+            return;
+        }
+        self.state.lose(1);
+        if !self.state.is_overflowing.swap(true, Ordering::Relaxed) {
+            warn!("audit lines are lost: they come faster than they can be written");
+        }
+    }
+
+    /// Why lines cannot be written now.
+    pub fn fault(&self) -> Option<String> {
+        self.state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes what is waiting and ends; gives up after `within`.
+    pub fn close(&self, within: Duration) {
+        if !self.queue.close(within) {
+            warn!(seconds = within.as_secs(), "audit lines may be lost: they could not be written in time");
+        }
+    }
+}
+
+impl State {
+    fn lose(&self, count: u64) {
+        self.counts.lost.inc_by(count);
+        self.untold.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn written(&self, count: u64, told: u64) {
+        self.counts.written.inc_by(count);
+        self.is_overflowing.store(false, Ordering::Relaxed);
+        let had_fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        if had_fault || told > 0 {
+            info!(lost = told, "audit lines are written again");
+        }
+    }
+
+    fn failed(&self, count: u64, untold: u64, cause: &io::Error) {
+        self.untold.fetch_add(untold, Ordering::Relaxed);
+        self.lose(count);
+        let fault = format!("expected audit lines to be written, found: {cause}");
+        let known = self.fault.lock().unwrap_or_else(PoisonError::into_inner).replace(fault.clone());
+        if known.as_deref() != Some(&fault) {
+            error!(fault, "audit lines are lost");
+        }
+    }
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audit").field("subject", &self.subject).field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// The line, with its end.
+fn line(token: &Issued<'_>, subject: AuditSubject) -> String {
+    let mut line = String::with_capacity(384);
+    // Writing into a String cannot fail.
+    let _ = write!(line, "{{\"time\":\"{}\",\"event\":\"token_issued\"", token.at);
+    let member = |name: &str, value: &str, line: &mut String| {
+        let _ = write!(line, ",\"{name}\":");
+        json::write_string(value, line);
+    };
+    member("request_id", token.request_id, &mut line);
+    match token.caller {
+        Some(caller) => member("caller", caller, &mut line),
+        None => line.push_str(",\"caller\":null"),
+    }
+    member("profile", token.profile, &mut line);
+    member("jti", token.jti, &mut line);
+    match subject {
+        AuditSubject::Hash => member("sub_sha256", &hexadecimal(&Sha256::digest(token.subject.as_bytes())), &mut line),
+        AuditSubject::None => {}
+        AuditSubject::Plain => member("sub", token.subject, &mut line),
+    }
+    member("kid", token.kid, &mut line);
+    member("alg", token.alg, &mut line);
+    let _ = writeln!(line, ",\"exp\":{},\"cached\":{}}}", token.expires_at.seconds(), token.cached);
+    line
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A file that lines are added to, and that is opened again where it was moved or has failed.
+struct AuditFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl AuditFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: Some(open(path)?) })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = match self.file.take().filter(|file| is_at(file, &self.path)) {
+            Some(file) => file,
+            None => open(&self.path)?,
+        };
+        file.write_all(bytes)?;
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+/// Opens the file, which only its owner can read where it is new.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Whether `file` is what stands at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SystemClock;
+    use std::sync::mpsc::{Sender, channel};
+
+    const TOKEN: Issued<'_> = Issued {
+        at: Timestamp::from_seconds(0),
+        request_id: "r",
+        caller: Some("gate\"way"),
+        profile: "p",
+        jti: "j",
+        subject: "zoe@example.org",
+        kid: "k",
+        alg: "ES256",
+        expires_at: Timestamp::from_seconds(900),
+        cached: false,
+    };
+
+    #[test]
+    fn a_line_says_of_the_subject_what_it_should() {
+        let whole = line(&TOKEN, AuditSubject::Plain);
+        assert_eq!(
+            whole,
+            "{\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"token_issued\",\"request_id\":\"r\",\
+             \"caller\":\"gate\\\"way\",\"profile\":\"p\",\"jti\":\"j\",\"sub\":\"zoe@example.org\",\"kid\":\"k\",\"alg\":\"ES256\",\"exp\":900,\
+             \"cached\":false}\n"
+        );
+        let hashed = line(&Issued { caller: None, ..TOKEN }, AuditSubject::Hash);
+        // printf %s zoe@example.org | sha256sum
+        let digest = "\"sub_sha256\":\"1763c758c09a8e6db400562ecd27c5f6ef6d3cefb5c88c0164adf2e4d79802c1\"";
+        assert!(hashed.contains(digest) && !hashed.contains("zoe"), "{hashed}");
+        assert!(hashed.contains("\"caller\":null"), "{hashed}");
+        assert!(!line(&TOKEN, AuditSubject::None).contains("sub"));
+    }
+
+    /// An audit log whose every write waits for a word, and then fails or gives out what it would have written.
+    fn held() -> (Audit, Sender<bool>, std::sync::mpsc::Receiver<String>) {
+        let (release, released) = channel();
+        let (tell, told) = channel();
+        let audit = Audit::start(AuditSubject::None, AuditCounts::default(), Arc::new(SystemClock), move |bytes| {
+            if !released.recv().unwrap_or(true) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let _ = tell.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(())
+        });
+        (audit.unwrap(), release, told)
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_told_by_a_line() {
+        let (audit, release, told) = held();
+        let count = BOUNDS.waiting as u64 + BOUNDS.portion as u64 + 10;
+        (0..count).for_each(|_| audit.issued(&TOKEN));
+        let lost = audit.state.counts.lost.get();
+        assert!(lost >= 10, "{lost}");
+        drop(release);
+        audit.close(Duration::from_secs(10));
+        let text: String = told.iter().collect();
+        assert_eq!(text.matches("token_issued").count() as u64, count - lost);
+        assert_eq!(audit.state.counts.written.get(), count - lost);
+        assert!(text.contains(&format!("\"event\":\"lines_lost\",\"count\":{lost}}}")), "{lost}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_a_fault_until_it_can() {
+        let (audit, release, told) = held();
+        audit.issued(&TOKEN);
+        release.send(false).unwrap();
+        while audit.fault().is_none() {
+            std::thread::yield_now();
+        }
+        audit.issued(&TOKEN);
+        release.send(true).unwrap();
+        let text = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(
+            text.starts_with("\n{\"time\":") && text.contains("\"event\":\"lines_lost\",\"count\":1}\n{"),
+            "{text}"
+        );
+        audit.close(Duration::from_secs(10));
+        assert_eq!(audit.fault(), None);
+        assert_eq!((audit.state.counts.written.get(), audit.state.counts.lost.get()), (1, 1));
+    }
+}
