@@ -1,6 +1,6 @@
 //! What claimsmith tells its operator: log lines and metrics. Every metric name and label stands here.
 //!
-//! Labels come from closed sets: routes, profile names, algorithms, error codes, key sets as the configuration calls them,
+//! Labels come from closed sets: routes, profile names, names of callers, algorithms, error codes, key sets as the configuration calls them,
 //! without the queries of URLs. Nothing of a session, a token or a key
 //! is ever a label or a log field; lines of other crates are let through from `warn` on, since some of them quote
 //! header values below it.
@@ -75,6 +75,28 @@ pub struct Metrics {
     keys_skipped: Family<KeySetLabel, Gauge>,
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
+    callers: Family<CallerLabels, Counter>,
+    in_flight: Gauge,
+    connections: Gauge,
+    certificate_end: Gauge,
+}
+
+/// The counters of one caller, at hand so that a request looks nothing up.
+#[derive(Clone, Debug)]
+pub struct CallerCounters {
+    issued: Counter,
+    refused: Counter,
+}
+
+impl CallerCounters {
+    /// Counts one request of the caller.
+    pub fn count(&self, is_issued: bool) {
+        if is_issued {
+            self.issued.inc()
+        } else {
+            self.refused.inc()
+        };
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +121,12 @@ struct CodeLabel(ErrorCode);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ResultLabel(&'static str);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct CallerLabels {
+    caller: String,
+    result: &'static str,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct KeySetLabel(String);
@@ -173,6 +201,19 @@ impl Metrics {
             "1 while a key source on the network fails, and its last good set is used",
             source_failing.clone(),
         );
+        let callers = Family::default();
+        registry.register("caller_requests", "Requests of each caller, by what became of them", callers.clone());
+        let in_flight = Gauge::default();
+        registry.register("requests_in_flight", "Requests for tokens that are worked on", in_flight.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Connections open on the api listener", connections.clone());
+        let certificate_end = Gauge::default();
+        registry.register_with_unit(
+            "certificate_end_timestamp",
+            "When the certificate of the api listener ends, as a Unix time; 0 without TLS",
+            Unit::Seconds,
+            certificate_end.clone(),
+        );
         let build = Family::<BuildLabels, Gauge>::default();
         registry.register("build_info", "The version that runs; always 1", build.clone());
         build.get_or_create(&BuildLabels).set(1);
@@ -191,7 +232,28 @@ impl Metrics {
             keys_skipped,
             source_ages,
             source_failing,
+            callers,
+            in_flight,
+            connections,
+            certificate_end,
         }
+    }
+
+    /// The counters of `caller`, which then have their series.
+    pub fn caller(&self, caller: &str) -> CallerCounters {
+        let counter = |result| self.callers.get_or_create(&CallerLabels { caller: caller.to_owned(), result }).clone();
+        CallerCounters { issued: counter(ISSUED), refused: counter(REFUSED) }
+    }
+
+    /// How much is going on at this moment.
+    pub fn load(&self, requests: usize, connections: usize) {
+        self.in_flight.set(i64::try_from(requests).unwrap_or(i64::MAX));
+        self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    /// When the certificate of the api listener ends.
+    pub fn certificate_ends(&self, seconds: i64) {
+        self.certificate_end.set(seconds);
     }
 
     /// Counts one answered request.
@@ -276,6 +338,7 @@ impl Metrics {
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const REPLACED: &str = "replaced";
+const ISSUED: &str = "issued";
 const REFUSED: &str = "refused";
 const ROTATED: &str = "rotated";
 
@@ -313,6 +376,12 @@ impl EncodeLabelSet for IssuedLabels {
 impl EncodeLabelSet for ResultLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("result", self.0)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for CallerLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("caller", self.caller.as_str()), ("result", self.result)].encode(encoder)
     }
 }
 

@@ -9,7 +9,7 @@ use tracing::info_span;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::{Edge, RequestId, Serving, body, refuse};
+use super::{Edge, RequestId, Serving, admission, body, refuse};
 use crate::code::ErrorCode;
 use crate::json;
 use crate::mint::{IssuedToken, Placement, Profile};
@@ -61,9 +61,10 @@ async fn answer(
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken) -> String,
 ) -> HttpResponse {
     let serving = edge.live.load_full();
-    if let Err(problem) = serving.callers.authenticate(request.headers()) {
-        return refuse(&request, problem);
-    }
+    let permit = match admission::admit(&edge, &serving, &request, profile).await {
+        Ok(permit) => permit,
+        Err(problem) => return refuse(&request, problem),
+    };
     let body = body::read(request.headers(), payload, serving.limits.body);
     let body = match tokio::time::timeout(serving.limits.request, body).await {
         Ok(Ok(body)) => body,
@@ -77,10 +78,13 @@ async fn answer(
     let result =
         catch_unwind(AssertUnwindSafe(|| issued(&edge, &serving, profile, &body, &RequestId::of(&request), place)));
     match result {
-        Ok(Ok(text)) => HttpResponse::Ok()
-            .content_type("application/json")
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .body(text),
+        Ok(Ok(text)) => {
+            permit.issued();
+            HttpResponse::Ok()
+                .content_type("application/json")
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .body(text)
+        }
         Ok(Err(problem)) => refuse(&request, problem),
         Err(_) => refuse(&request, Problem::new(ErrorCode::Internal, "")),
     }

@@ -4,16 +4,21 @@
 //! [`observe`], which names the request, bounds it in time and header size, counts it, and logs a refusal once.
 
 mod admin;
+mod admission;
+mod attempts;
 mod body;
 mod caller;
 mod concerns;
+mod connection;
 mod discovery;
 mod hydrate;
 mod openapi;
 mod problem;
 
+pub use admission::Admission;
 pub use caller::Callers;
 pub use concerns::{Concern, Concerns};
+pub use connection::on_connect;
 pub use openapi::document as openapi_document;
 
 use std::collections::BTreeSet;
@@ -37,6 +42,7 @@ use crate::json::ReadLimits;
 use crate::mint::Mint;
 use crate::telemetry::Metrics;
 use crate::time::Clock;
+use crate::tls::ClientAuthority;
 use problem::Problem;
 
 /// What requests are answered from. It is swapped as a whole, so that a request that took it once sees one generation to
@@ -47,6 +53,8 @@ pub struct Serving {
     pub mint: Mint,
     /// Who may ask for tokens.
     pub callers: Callers,
+    /// Who vouches for the certificates of callers.
+    pub client_authority: Option<Arc<ClientAuthority>>,
     /// What a request may cost.
     pub limits: EdgeLimits,
     /// Where verifiers find the api listener, without a slash at its end; `None` where that cannot be known.
@@ -64,6 +72,8 @@ pub struct Edge {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The room that requests and connections take.
+    pub admission: Admission,
     /// Whether requests are welcome.
     pub readiness: Readiness,
     /// What is wrong although requests are answered.
@@ -100,6 +110,12 @@ pub struct EdgeLimits {
     pub header: usize,
     /// From the request head to the answer.
     pub request: Duration,
+    /// Requests for tokens that are worked on at once.
+    pub in_flight: usize,
+    /// Wrong attempts of one address a minute before it is slowed.
+    pub failed_attempts: u32,
+    /// How long the answer to a wrong attempt then waits.
+    pub failed_delay: Duration,
 }
 
 impl EdgeLimits {
@@ -241,7 +257,10 @@ pub async fn observe(
     let header_bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
     let most = edge.live.load().limits.header;
-    let mut response = if header_bytes > most {
+    let mut response = if let Some(problem) = connection::refuse_excess(request.request()) {
+        let refusal = refuse(request.request(), problem);
+        request.into_response(refusal)
+    } else if header_bytes > most {
         let detail = format!("expected at most {most} bytes of request headers, found more");
         let refusal = refuse(request.request(), Problem::new(ErrorCode::RequestHeadersTooLarge, detail));
         request.into_response(refusal)

@@ -1,0 +1,146 @@
+//! May this request be worked on now? Room first, then who asks, then what that caller may ask for and how often.
+//!
+//! A [`Permit`] holds the room that its request takes until it is dropped, and counts for its caller what became of it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix_web::HttpRequest;
+
+use super::attempts::Attempts;
+use super::caller::{Turn, Unknown};
+use super::problem::Problem;
+use super::{Edge, EdgeLimits, Serving, connection};
+use crate::code::ErrorCode;
+
+/// Wrong attempts whose answers wait at once. Those beyond are answered without a wait, since a wait holds a connection.
+const MOST_WAITING: usize = 64;
+
+/// What all requests of a service take from.
+#[derive(Debug, Default)]
+pub struct Admission {
+    in_flight: AtomicUsize,
+    waiting: AtomicUsize,
+    attempts: Mutex<Attempts>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Admission {
+    /// The connections that are open, to be counted by [`on_connect`](super::on_connect).
+    pub fn connections(&self) -> &Arc<AtomicUsize> {
+        &self.connections
+    }
+
+    /// Requests for tokens that are worked on.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The answer to an attempt of `address` that was wrong as `problem` says: told at once, or slowed.
+    async fn slow(&self, address: Option<IpAddr>, limits: &EdgeLimits, edge: &Edge, problem: Problem) -> Problem {
+        let now = edge.clock.now();
+        let is_slowed = self.attempts.lock().unwrap_or_else(PoisonError::into_inner).is_too_many(
+            address,
+            limits.failed_attempts,
+            now,
+        );
+        if !is_slowed {
+            return problem;
+        }
+        if let Some(_waiting) = Room::take(&self.waiting, MOST_WAITING) {
+            tokio::time::sleep(limits.failed_delay).await;
+        }
+        let detail = "expected right credentials after many wrong ones from this address, found wrong ones again";
+        Problem::new(ErrorCode::CallerSlowed, detail)
+    }
+}
+
+/// Room for one, given back when it is dropped.
+struct Room<'a>(&'a AtomicUsize);
+
+impl<'a> Room<'a> {
+    /// Takes room among `most`, if there is any.
+    fn take(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        // Where there is none, the drop gives back what was just taken.
+        let room = Self(count);
+        if before < most { Some(room) } else { None }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Leave to work on one request.
+pub(crate) struct Permit<'s> {
+    _room: Room<'s>,
+    turn: Option<Turn<'s>>,
+}
+
+impl Permit<'_> {
+    /// The request got its token.
+    pub(crate) fn issued(mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.issued();
+        }
+    }
+}
+
+/// Leave to work on `request`, which asks for a token of `profile`.
+///
+/// # Errors
+/// `service.overloaded`, `caller.unauthenticated`, `caller.slowed`, `caller.forbidden`, `caller.concurrency`, `caller.rate`.
+pub(crate) async fn admit<'s>(
+    edge: &'s Edge,
+    serving: &'s Serving,
+    request: &HttpRequest,
+    profile: &str,
+) -> Result<Permit<'s>, Problem> {
+    let admission = &edge.admission;
+    let limits = &serving.limits;
+    let Some(room) = Room::take(&admission.in_flight, limits.in_flight) else {
+        let detail = "expected fewer requests at once, found as many as limits.in_flight allows";
+        return Err(Problem::new(ErrorCode::ServiceOverloaded, detail));
+    };
+    if serving.callers.is_empty() {
+        return Ok(Permit { _room: room, turn: None });
+    }
+    let names = connection::client_names(request, serving.client_authority.as_ref(), edge.clock.now());
+    match serving.callers.authenticate(request.headers(), names.as_deref()) {
+        Ok(caller) => Ok(Permit { _room: room, turn: Some(caller.turn(profile)?) }),
+        Err(Unknown { problem, is_attempt: false }) => Err(problem),
+        Err(Unknown { problem, is_attempt: true }) => {
+            drop(room);
+            let address = request.peer_addr().map(|address| address.ip());
+            Err(admission.slow(address, limits, edge, problem).await)
+        }
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("turn", &self.turn).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_comes_back_and_what_found_none_takes_none() {
+        let count = AtomicUsize::new(0);
+        let first = Room::take(&count, 2);
+        let second = Room::take(&count, 2);
+        assert!(first.is_some() && second.is_some() && Room::take(&count, 2).is_none());
+        drop(first);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        assert!(Room::take(&count, 2).is_some());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+}
