@@ -81,21 +81,21 @@ impl Application {
         let api_address = api.as_ref().map(|(_, address)| *address);
         let tls = generation.tls.as_ref().map(|tls| Arc::new(LiveTls::new(Arc::clone(tls))));
         let bound = Bound { api_address, tls };
+        let workers = config.serve.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            |workers| workers.get(),
+        );
         let metrics = Arc::new(metrics_of(&generation.mint));
         let edge = Data::new(Edge {
             live: ArcSwap::from_pointee(serving(generation, &bound, None, &metrics)),
             metrics,
             clock: Arc::clone(&clock),
-            admission: Admission::default(),
+            admission: Admission::new(workers),
             readiness: Readiness::default(),
             concerns: Concerns::default(),
             overridden: Mutex::default(),
         });
 
-        let workers = config.serve.workers.map_or_else(
-            || std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-            |workers| workers.get(),
-        );
         let keep_alive = match config.limits.keep_alive {
             Duration::ZERO => KeepAlive::Disabled,
             duration => KeepAlive::Timeout(duration),

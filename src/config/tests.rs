@@ -328,8 +328,8 @@ fn an_address_that_everyone_reaches_needs_a_decision() {
     assert_eq!(
         found,
         ["serve.api.host: expected a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
-         `allow_unauthenticated: true` where something in front decides who may, found `0.0.0.0`, which everyone may \
-         reach, without callers (line 1, column 23)"]
+         `client_auth: required` below `tls`, or `allow_unauthenticated: true` where something in front decides who \
+         may, found `0.0.0.0`, which everyone may reach, without callers (line 1, column 23)"]
     );
     let allowed = parse(&open, &[("CLAIMSMITH_SERVE_API_ALLOW_UNAUTHENTICATED", "true")]).unwrap();
     assert!(allowed.warnings[0].contains("everyone who reaches 0.0.0.0:4477"));

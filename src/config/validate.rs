@@ -191,14 +191,15 @@ fn require_a_decision(
 ) {
     if !is_decided && !allow_unauthenticated && !api.host.is_loopback() {
         let expected = "a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
-                        `allow_unauthenticated: true` where something in front decides who may";
+                        `client_auth: required` below `tls`, or `allow_unauthenticated: true` where something in \
+                        front decides who may";
         let found = format!("`{}`, which everyone may reach, without callers", api.host);
         faults.add(mapping.path_of("host"), expected, found, &mapping.place_of("host"));
     }
     if is_decided && allow_unauthenticated {
-        let expected = "false where there are callers, or no callers";
+        let expected = "false where there are callers or client_auth is required";
         let place = mapping.place_of("allow_unauthenticated");
-        faults.add(mapping.path_of("allow_unauthenticated"), expected, "true beside callers", &place);
+        faults.add(mapping.path_of("allow_unauthenticated"), expected, "true beside them", &place);
     }
 }
 

@@ -19,8 +19,10 @@ use crate::code::ErrorCode;
 const MOST_WAITING: usize = 64;
 
 /// What all requests of a service take from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Admission {
+    /// Threads that work on requests.
+    workers: usize,
     in_flight: AtomicUsize,
     waiting: AtomicUsize,
     attempts: Mutex<Attempts>,
@@ -28,6 +30,17 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// Room for the requests of `workers` threads.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            in_flight: AtomicUsize::default(),
+            waiting: AtomicUsize::default(),
+            attempts: Mutex::default(),
+            connections: Arc::default(),
+        }
+    }
+
     /// The connections that are open, to be counted by [`on_connect`](super::on_connect).
     pub fn connections(&self) -> &Arc<AtomicUsize> {
         &self.connections
@@ -107,10 +120,16 @@ pub(crate) async fn admit<'s>(
         let detail = "expected fewer requests at once, found as many as limits.in_flight allows";
         return Err(Problem::new(ErrorCode::ServiceOverloaded, detail));
     };
+    // A worker goes from one request into the next, so those that wait for it are in nobody's count. Where all have work,
+    // the ones that are ready come up to here first, and what is too much is told before it waits.
+    if admission.in_flight() >= admission.workers {
+        // In a task of its own, because the connection's may look at this again before it comes to others.
+        let _ = actix_web::rt::spawn(tokio::task::yield_now()).await;
+    }
     if serving.callers.is_empty() {
         return Ok(Permit { _room: room, turn: None });
     }
-    let names = connection::client_names(request, serving.client_authority.as_ref(), edge.clock.now());
+    let names = connection::client_names(request, serving.client_authority.as_ref(), &*edge.clock);
     match serving.callers.authenticate(request.headers(), names.as_deref()) {
         Ok(caller) => Ok(Permit { _room: room, turn: Some(caller.turn(profile)?) }),
         Err(Unknown { problem, is_attempt: false }) => Err(problem),

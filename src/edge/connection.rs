@@ -12,7 +12,7 @@ use actix_web::rt::net::TcpStream;
 
 use super::problem::Problem;
 use crate::code::ErrorCode;
-use crate::time::Timestamp;
+use crate::time::Clock;
 use crate::tls::{ClientAuthority, ClientChain, HolderNames};
 
 /// One connection of the api listener; it is counted for as long as it lives.
@@ -60,15 +60,16 @@ pub(super) fn refuse_excess(request: &HttpRequest) -> Option<Problem> {
     })
 }
 
-/// The names of the client of `request`, where it showed a certificate that `authority` vouches for at `now`. The handshake
-/// may be long ago: another authority since then is asked again.
+/// The names of the client of `request`, where it showed a certificate that `authority` vouches for by `clock`. The
+/// handshake may be long ago: another authority since then is asked again.
 pub(super) fn client_names(
     request: &HttpRequest,
     authority: Option<&Arc<ClientAuthority>>,
-    now: Timestamp,
+    clock: &dyn Clock,
 ) -> Option<Arc<HolderNames>> {
     let authority = authority?;
     let client = request.conn_data::<Connection>()?.client.as_ref()?;
+    let now = clock.now();
     let mut word = client.word.lock().unwrap_or_else(PoisonError::into_inner);
     let names = match &*word {
         Some(known) if known.authority.is_same(authority) => known.names.clone(),

@@ -45,11 +45,35 @@ fn requests_beyond_those_in_flight_are_shed_at_once_and_the_others_are_finished(
 }
 
 #[test]
+fn whole_requests_that_wait_for_a_busy_worker_are_shed_too() {
+    let app = spawn_app(&Setup {
+        template: r#"{"b": [{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}1{{/if}}{{/each}}{{/each}}]}"#,
+        config: "serve: { workers: 1 }\nlimits: { in_flight: 1, template_work: 1000000000, request: 20s, claims: 16MiB }",
+        ..Setup::default()
+    });
+    let busy = format!("{{\"subject\":\"u\",\"extra\":{{\"l\":[{}0]}}}}", "0,".repeat(400));
+    let mut first = connect(app.api);
+    first.write_all(&post("/hydrate/p", &[], busy.as_bytes())).unwrap();
+    let mut others: Vec<TcpStream> = (0..8).map(|_| connect(app.api)).collect();
+    for stream in &mut others {
+        stream.write_all(&post("/hydrate/p", &[], br#"{"subject":"u","extra":{"l":[]}}"#)).unwrap();
+    }
+    let statuses: Vec<u16> = others.iter_mut().map(|stream| read_answer(stream, true).status).collect();
+    assert!(statuses.contains(&503) && statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    let answer = read_answer(&mut first, true);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
+}
+
+#[test]
 fn room_is_given_back_by_clients_that_go_away() {
     let app = app("limits: { in_flight: 1 }");
-    drop(half_sent(&app));
-    wait_until(|| app.hydrate(r#"{"subject":"u"}"#).status == 200);
-    assert_eq!(metric(&app, "claimsmith_requests_in_flight"), "0");
+    let held = half_sent(&app);
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "1");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 503);
+    drop(held);
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
 }
 
 #[test]
