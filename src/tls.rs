@@ -131,6 +131,11 @@ impl ClientAuthority {
         self.digest == other.digest
     }
 
+    /// Whether nobody connects without a certificate.
+    pub fn is_required(&self) -> bool {
+        self.is_required
+    }
+
     /// The names in the first certificate of `chain`, where these roots vouch for it at `now`.
     pub fn names(&self, chain: &ClientChain, now: Timestamp) -> Option<HolderNames> {
         let (first, rest) = chain.0.split_first()?;
@@ -308,7 +313,7 @@ impl ClientCertVerifier for LiveTls {
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.current.load().authority.as_ref().is_some_and(|authority| authority.is_required)
+        self.current.load().authority.as_ref().is_some_and(|authority| authority.is_required())
     }
 
     /// None: the list could not be swapped under a handshake, and clients do without it.

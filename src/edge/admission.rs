@@ -126,10 +126,14 @@ pub(crate) async fn admit<'s>(
         // In a task of its own, because the connection's may look at this again before it comes to others.
         let _ = actix_web::rt::spawn(tokio::task::yield_now()).await;
     }
+    let authority = serving.client_authority.as_ref();
+    if let Some(problem) = connection::refuse_uncertified(request, authority, &*edge.clock) {
+        return Err(problem);
+    }
     if serving.callers.is_empty() {
         return Ok(Permit { _room: room, turn: None });
     }
-    let names = connection::client_names(request, serving.client_authority.as_ref(), &*edge.clock);
+    let names = connection::client_names(request, authority, &*edge.clock);
     match serving.callers.authenticate(request.headers(), names.as_deref()) {
         Ok(caller) => Ok(Permit { _room: room, turn: Some(caller.turn(profile)?) }),
         Err(Unknown { problem, is_attempt: false }) => Err(problem),

@@ -20,6 +20,7 @@ struct Connection {
     count: Arc<AtomicUsize>,
     /// Whether it came when there was no room.
     is_excess: bool,
+    is_tls: bool,
     client: Option<Client>,
 }
 
@@ -39,9 +40,10 @@ struct Word {
 pub fn on_connect(count: Arc<AtomicUsize>, most: usize) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
     move |io, extensions| {
         let is_excess = count.fetch_add(1, Ordering::Relaxed) >= most;
-        let chain = io.downcast_ref::<TlsStream<TcpStream>>().and_then(|io| ClientChain::of(io.get_ref().1));
+        let tls = io.downcast_ref::<TlsStream<TcpStream>>();
+        let chain = tls.and_then(|io| ClientChain::of(io.get_ref().1));
         let client = chain.map(|chain| Client { chain, word: Mutex::default() });
-        extensions.insert(Connection { count: Arc::clone(&count), is_excess, client });
+        extensions.insert(Connection { count: Arc::clone(&count), is_excess, is_tls: tls.is_some(), client });
     }
 }
 
@@ -80,6 +82,21 @@ pub(super) fn client_names(
         }
     };
     names.filter(|names| names.last_until(now))
+}
+
+/// Refuses a request over TLS where certificates are required and its client has none that is good now. Handshakes see to
+/// that; connections that are older than the authority, or outlive their certificate, come here.
+pub(super) fn refuse_uncertified(
+    request: &HttpRequest,
+    authority: Option<&Arc<ClientAuthority>>,
+    clock: &dyn Clock,
+) -> Option<Problem> {
+    let authority = authority.filter(|authority| authority.is_required())?;
+    let is_tls = request.conn_data::<Connection>().is_some_and(|connection| connection.is_tls);
+    (is_tls && client_names(request, Some(authority), clock).is_none()).then(|| {
+        let detail = "expected a certificate that client_ca_file vouches for now, found none on this connection";
+        Problem::new(ErrorCode::CallerUnauthenticated, detail)
+    })
 }
 
 impl fmt::Debug for Connection {

@@ -240,24 +240,24 @@ fn without_a_certificate_there_is_no_connection_where_one_is_required() {
 #[test]
 fn a_client_ca_that_is_replaced_vouches_for_no_open_connection_either() {
     let (authority, next) = (Authority::new("root"), Authority::new("next"));
-    let app = spawn(
-        &authority.server(),
-        &authority.pem(),
-        ", client_ca_file: ca.crt, client_auth: optional",
-        "callers: [{ name: a, tls: { subject: CN=a } }]",
-    );
-    wait(async {
-        let client = client(&authority.pem(), Some(&authority.client(&[(DnType::CommonName, "a")], None)));
-        assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 200);
-        app.folder.write("ca.crt", &next.pem());
-        loop {
-            match ask(&client, app.api, "p", None).await.expect("the connection stays open").0 {
-                401 => break,
-                status => assert_eq!(status, 200),
+    for (tls, config) in [
+        (", client_ca_file: ca.crt, client_auth: optional", "callers: [{ name: a, tls: { subject: CN=a } }]"),
+        (", client_ca_file: ca.crt", ""),
+    ] {
+        let app = spawn(&authority.server(), &authority.pem(), tls, config);
+        wait(async {
+            let client = client(&authority.pem(), Some(&authority.client(&[(DnType::CommonName, "a")], None)));
+            assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 200);
+            app.folder.write("ca.crt", &next.pem());
+            loop {
+                match ask(&client, app.api, "p", None).await.expect("the connection stays open").0 {
+                    401 => break,
+                    status => assert_eq!(status, 200),
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    });
+        });
+    }
 }
 
 #[test]
