@@ -385,10 +385,11 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "failed_delay",
         "Failed delay",
-        "How long the answer to a wrong attempt waits once its address is slowed.",
+        "How long the answer to a wrong attempt waits once its address is slowed. Less than a gateway waits (Oathkeeper: 1s), \
+         or it asks again.",
         Kind::Duration { least_in_ms: 0 },
-        Presence::Default("1s"),
-        &["1s", "0s"],
+        Presence::Default("250ms"),
+        &["250ms", "0s"],
     ),
     field(
         "keep_alive",

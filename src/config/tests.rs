@@ -65,7 +65,7 @@ fn the_least_configuration_has_every_default() {
         connections: 1024,
         in_flight: 512,
         failed_attempts: 20,
-        failed_delay: Duration::from_secs(1),
+        failed_delay: Duration::from_millis(250),
         keep_alive: Duration::from_secs(120),
     };
     assert_eq!(config.limits, limits);

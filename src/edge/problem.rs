@@ -41,7 +41,7 @@ impl Problem {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
         match self.code {
-            ErrorCode::CallerUnauthenticated => {
+            ErrorCode::CallerSlowed | ErrorCode::CallerUnauthenticated => {
                 response
                     .append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"claimsmith\"")));
                 response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
@@ -49,7 +49,6 @@ impl Problem {
             // Short, because Oathkeeper obeys it without a bound while its user waits.
             ErrorCode::CallerConcurrency
             | ErrorCode::CallerRate
-            | ErrorCode::CallerSlowed
             | ErrorCode::KeyUnavailable
             | ErrorCode::ServiceConnections
             | ErrorCode::ServiceOverloaded => {
@@ -75,7 +74,8 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
             (StatusCode::TOO_MANY_REQUESTS, "The caller asks for too much")
         }
         ErrorCode::CallerForbidden => (StatusCode::FORBIDDEN, "The caller may not ask for this profile"),
-        ErrorCode::CallerSlowed => (StatusCode::TOO_MANY_REQUESTS, "Too many wrong credentials from this address"),
+        // Not 429, because a gateway repeats that, and the same credentials are as wrong then.
+        ErrorCode::CallerSlowed => (StatusCode::UNAUTHORIZED, "Too many wrong credentials from this address"),
         ErrorCode::CallerUnauthenticated => (StatusCode::UNAUTHORIZED, "The caller is not known"),
         ErrorCode::ClaimsDuplicateMember
         | ErrorCode::ClaimsInvalid

@@ -123,8 +123,7 @@ fn a_changed_configuration_brings_profiles_callers_and_limits() {
     app.folder.write(
         "claimsmith.yaml",
         &format!(
-            "{config}\ncallers: [{{ name: c, bearer: {{ token_file: secret }} }}]\njwks_max_age: 1m\nlog: {{ level: warn }}\n\
-             limits: {{ failed_attempts: 1000000 }}\n"
+            "{config}\ncallers: [{{ name: c, bearer: {{ token_file: secret }} }}]\njwks_max_age: 1m\nlog: {{ level: warn }}\n"
         )
         .replace("profiles:\n", "profiles:\n  q: { issuer: j, jwks: keys.json, template: p }\n"),
     );
