@@ -1,4 +1,4 @@
-//! May this request be worked on now? Room first, then who asks, then what that caller may ask for and how often.
+//! May this request be worked on now? Who asks, whether there is room, what that caller may ask for and how often.
 //!
 //! A [`Permit`] holds the room that its request takes until it is dropped, and counts for its caller what became of it.
 
@@ -14,6 +14,7 @@ use super::caller::{Turn, Unknown};
 use super::problem::Problem;
 use super::{Edge, EdgeLimits, Serving, connection};
 use crate::code::ErrorCode;
+use crate::time::Timestamp;
 
 /// Wrong attempts whose answers wait at once. Those beyond are answered without a wait, since a wait holds a connection.
 const MOST_WAITING: usize = 64;
@@ -51,9 +52,8 @@ impl Admission {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The answer to an attempt of `address` that was wrong as `problem` says: told at once, or slowed.
-    async fn slow(&self, address: Option<IpAddr>, limits: &EdgeLimits, edge: &Edge, problem: Problem) -> Problem {
-        let now = edge.clock.now();
+    /// The answer to an attempt of `address` at `now` that was wrong as `problem` says: told at once, or slowed.
+    async fn slow(&self, address: Option<IpAddr>, limits: &EdgeLimits, now: Timestamp, problem: Problem) -> Problem {
         let is_slowed = self.attempts.lock().unwrap_or_else(PoisonError::into_inner).is_too_many(
             address,
             limits.failed_attempts,
@@ -107,42 +107,44 @@ impl Permit<'_> {
 /// Leave to work on `request`, which asks for a token of `profile`.
 ///
 /// # Errors
-/// `service.overloaded`, `caller.unauthenticated`, `caller.slowed`, `caller.forbidden`, `caller.concurrency`, `caller.rate`.
+/// `caller.unauthenticated`, `caller.slowed`, `service.overloaded`, `caller.forbidden`, `caller.concurrency`, `caller.rate`.
 pub(crate) async fn admit<'s>(
     edge: &'s Edge,
     serving: &'s Serving,
     request: &HttpRequest,
     profile: &str,
 ) -> Result<Permit<'s>, Problem> {
-    let admission = &edge.admission;
-    let limits = &serving.limits;
+    let (admission, limits) = (&edge.admission, &serving.limits);
+    let authority = serving.client_authority.as_ref();
+    if let Some(problem) = connection::refuse_uncertified(request, authority, &*edge.clock) {
+        return Err(problem);
+    }
+    let caller = if serving.callers.is_empty() {
+        None
+    } else {
+        let names = connection::client_names(request, authority, &*edge.clock);
+        match serving.callers.authenticate(request.headers(), names.as_deref()) {
+            Ok(caller) => Some(caller),
+            Err(Unknown { problem, is_attempt: false }) => return Err(problem),
+            Err(Unknown { problem, is_attempt: true }) => {
+                let address = request.peer_addr().map(|address| address.ip());
+                return Err(admission.slow(address, limits, edge.clock.now(), problem).await);
+            }
+        }
+    };
+    // Only now, so that nobody but callers takes room from them.
     let Some(room) = Room::take(&admission.in_flight, limits.in_flight) else {
         let detail = "expected fewer requests at once, found as many as limits.in_flight allows";
         return Err(Problem::new(ErrorCode::ServiceOverloaded, detail));
     };
+    let turn = caller.map(|caller| caller.turn(profile)).transpose()?;
     // A worker goes from one request into the next, so those that wait for it are in nobody's count. Where all have work,
     // the ones that are ready come up to here first, and what is too much is told before it waits.
     if admission.in_flight() >= admission.workers {
         // In a task of its own, because the connection's may look at this again before it comes to others.
         let _ = actix_web::rt::spawn(tokio::task::yield_now()).await;
     }
-    let authority = serving.client_authority.as_ref();
-    if let Some(problem) = connection::refuse_uncertified(request, authority, &*edge.clock) {
-        return Err(problem);
-    }
-    if serving.callers.is_empty() {
-        return Ok(Permit { _room: room, turn: None });
-    }
-    let names = connection::client_names(request, authority, &*edge.clock);
-    match serving.callers.authenticate(request.headers(), names.as_deref()) {
-        Ok(caller) => Ok(Permit { _room: room, turn: Some(caller.turn(profile)?) }),
-        Err(Unknown { problem, is_attempt: false }) => Err(problem),
-        Err(Unknown { problem, is_attempt: true }) => {
-            drop(room);
-            let address = request.peer_addr().map(|address| address.ip());
-            Err(admission.slow(address, limits, edge, problem).await)
-        }
-    }
+    Ok(Permit { _room: room, turn })
 }
 
 impl fmt::Debug for Permit<'_> {
@@ -154,6 +156,37 @@ impl fmt::Debug for Permit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    #[test]
+    fn only_so_many_wrong_attempts_wait_and_the_others_are_answered_at_once() {
+        let limits = EdgeLimits {
+            body: 0,
+            depth: 0,
+            header: 0,
+            request: Duration::ZERO,
+            in_flight: 0,
+            failed_attempts: 1,
+            failed_delay: Duration::from_secs(3600),
+        };
+        let admission = Admission::new(1);
+        admission.waiting.store(MOST_WAITING, Ordering::Relaxed);
+        let wrong = || {
+            let problem = Problem::new(ErrorCode::CallerUnauthenticated, "");
+            let mut answer = pin!(admission.slow(None, &limits, Timestamp::from_seconds(0), problem));
+            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(problem) => problem.code,
+                Poll::Pending => panic!("it waits"),
+            }
+        };
+        assert_eq!(
+            [wrong(), wrong(), wrong()],
+            [ErrorCode::CallerUnauthenticated, ErrorCode::CallerSlowed, ErrorCode::CallerSlowed]
+        );
+        assert_eq!(admission.waiting.load(Ordering::Relaxed), MOST_WAITING);
+    }
 
     #[test]
     fn room_comes_back_and_what_found_none_takes_none() {

@@ -66,6 +66,24 @@ fn whole_requests_that_wait_for_a_busy_worker_are_shed_too() {
 }
 
 #[test]
+fn who_is_no_caller_takes_no_room_and_is_not_told_that_there_is_none() {
+    let app = spawn_app(&Setup {
+        config: "callers: [{ name: c, bearer: { token_file: t } }]\nlimits: { in_flight: 1 }",
+        files: &[("t", "a-token-of-some-length")],
+        template: "{}",
+        ..Setup::default()
+    });
+    let whole = post("/hydrate/p", &[("Authorization", "Bearer a-token-of-some-length")], SESSION);
+    let mut held = connect(app.api);
+    held.write_all(&whole[..whole.len() - 5]).unwrap();
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "1");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 401);
+    assert_eq!(send(app.api, &whole).status, 503);
+    held.write_all(&whole[whole.len() - 5..]).unwrap();
+    assert_eq!(read_answer(&mut held, true).status, 200);
+}
+
+#[test]
 fn room_is_given_back_by_clients_that_go_away() {
     let app = app("limits: { in_flight: 1 }");
     let held = half_sent(&app);

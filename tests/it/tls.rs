@@ -169,8 +169,12 @@ fn a_bad_certificate_changes_nothing_and_readiness_says_what_is_wrong_with_it() 
     app.folder.write("tls.crt", "no certificate");
     wait_until(|| metric(&app, r#"claimsmith_reloads_total{result="refused"} 2"#));
     assert_eq!(status(&authority.pem(), None, &app, None), Some(200));
-    app.folder.write("tls.key", &pair.key);
     app.folder.write("tls.crt", &pair.certificate);
+    app.folder.write("tls.key", "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----\ncanary");
+    wait_until(|| app.get_admin("/health/ready").text().contains("that TLS can use"));
+    let ready = app.get_admin("/health/ready").text();
+    assert!(!ready.contains("canary") && !ready.contains("Y2FuYXJ5"), "{ready}");
+    app.folder.write("tls.key", &pair.key);
     wait_until(|| metric(&app, "claimsmith_reload_refused 0"));
 }
 
