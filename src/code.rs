@@ -36,7 +36,7 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    CallerConcurrency = "caller.concurrency", "The caller has as many requests in flight as its limits.concurrency allows.";
+    CallerConcurrency = "caller.concurrency", "The caller has as many requests in flight as its limits allow.";
     CallerForbidden = "caller.forbidden", "The caller may not ask for this profile.";
     CallerRate = "caller.rate", "The caller asks more often than its limits.rate allows.";
     CallerSlowed = "caller.slowed", "Too many requests with wrong credentials came from this address.";

@@ -1,9 +1,8 @@
 //! What claimsmith tells its operator: log lines and metrics. Every metric name and label stands here.
 //!
-//! Labels come from closed sets: routes, profile names, names of callers, algorithms, error codes, key sets as the configuration calls them,
-//! without the queries of URLs. Nothing of a session, a token or a key
-//! is ever a label or a log field; lines of other crates are let through from `warn` on, since some of them quote
-//! header values below it.
+//! Labels come from closed sets: routes, profile names, names of callers, algorithms, error codes, key sets as the
+//! configuration calls them, without the queries of URLs. Nothing of a session, a token or a key is ever a label or a
+//! log field; lines of other crates are let through from `warn` on, since some of them quote header values below it.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;

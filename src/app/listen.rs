@@ -38,8 +38,8 @@ mod unix {
         identity: (u64, u64),
     }
 
-    /// Binds `socket`, in the place of one that nobody listens on any more. It stands there with its permissions from the
-    /// start: it is made under another name beside it and then renamed.
+    /// Binds `socket`, in the place of one that nobody listens on any more. It stands there with its permissions from
+    /// the start: it is made under another name beside it and then renamed.
     pub(in crate::app) fn listen_unix(socket: &UnixSocket) -> anyhow::Result<(UnixListener, SocketFile)> {
         let path = &socket.path;
         refuse_occupied(path)?;

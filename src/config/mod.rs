@@ -16,6 +16,7 @@
 //! assert!(error.to_string().contains("did you mean `issuer`?"));
 //! ```
 
+mod callers;
 mod document;
 mod env;
 mod fault;

@@ -360,7 +360,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "connections",
         "Connections",
-        "Connections that the api listener serves at once, over all workers; requests on further ones are answered 503.",
+        "Connections that the api listener serves at once, over all workers; requests on further ones are answered \
+         503.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Default("1024"),
         &["1024"],
@@ -376,8 +377,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "failed_attempts",
         "Failed attempts",
-        "Requests with wrong credentials from one address, a minute, before further wrong ones are slowed. Right ones never \
-         are.",
+        "Requests with wrong credentials from one address, a minute, before further wrong ones are slowed. Right ones \
+         never are.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Default("20"),
         &["20"],
@@ -385,8 +386,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "failed_delay",
         "Failed delay",
-        "How long the answer to a wrong attempt waits once its address is slowed. Less than a gateway waits (Oathkeeper: 1s), \
-         or it asks again.",
+        "How long the answer to a wrong attempt waits once its address is slowed. Less than a gateway waits (Oathkeeper: \
+         1s), or it asks again.",
         Kind::Duration { least_in_ms: 0 },
         Presence::Default("250ms"),
         &["250ms", "0s"],
@@ -573,8 +574,8 @@ pub(super) static CALLER: Section = Section {
         field(
             "tls",
             "Client certificate",
-            "This caller shows a certificate that serve.api.tls.client_ca_file vouches for. Its Authorization header is \
-             then not looked at, since it may be the end user's.",
+            "This caller shows a certificate that serve.api.tls.client_ca_file vouches for. Its Authorization header \
+             is then not looked at, since it may be the end user's.",
             Kind::Section(&CERTIFICATE),
             Presence::Optional,
             &["{ spiffe: \"spiffe://example.org/ns/auth/sa/oathkeeper\" }"],
@@ -672,8 +673,8 @@ pub(super) static BASIC: Section = Section {
         field(
             "password_files",
             "Password files",
-            "Several files as of password_file, each of whose passwords is taken: the new one and the old one while the \
-             secret changes.",
+            "Several files as of password_file, each of whose passwords is taken: the new one and the old one while \
+             the secret changes.",
             Kind::Texts,
             Presence::Optional,
             &["[/run/secrets/oathkeeper-next, /run/secrets/oathkeeper]"],
@@ -712,8 +713,8 @@ pub(super) static BEARER: Section = Section {
         field(
             "token_files",
             "Token files",
-            "Several files as of token_file, each of whose tokens is taken: the new one and the old one while the secret \
-             changes.",
+            "Several files as of token_file, each of whose tokens is taken: the new one and the old one while the \
+             secret changes.",
             Kind::Texts,
             Presence::Optional,
             &["[/run/secrets/caller-token-next, /run/secrets/caller-token]"],

@@ -393,8 +393,8 @@ fn a_callers_profiles_are_configured_ones() {
     assert_fault(
         &with("[id_token, id_tokne]"),
         &[],
-        "callers[0].profiles: expected names of configured profiles (id_token) (did you mean `id_token`?), found another \
-         one in place 2 (line 5, column 59)",
+        "callers[0].profiles: expected names of configured profiles (id_token) (did you mean `id_token`?), found \
+         another one in place 2 (line 5, column 59)",
     );
     assert!(!faults(&with("[hunter2]"), &[])[0].contains("hunter2"));
     assert_eq!(faults(&with("[]"), &[]).len(), 1);

@@ -16,7 +16,8 @@ use super::{Edge, EdgeLimits, Serving, connection};
 use crate::code::ErrorCode;
 use crate::time::Timestamp;
 
-/// Wrong attempts whose answers wait at once. Those beyond are answered without a wait, since a wait holds a connection.
+/// Wrong attempts whose answers wait at once. Those beyond are answered without a wait, since a wait holds a
+/// connection.
 const MOST_WAITING: usize = 64;
 
 /// What all requests of a service take from.
@@ -107,7 +108,8 @@ impl Permit<'_> {
 /// Leave to work on `request`, which asks for a token of `profile`.
 ///
 /// # Errors
-/// `caller.unauthenticated`, `caller.slowed`, `service.overloaded`, `caller.forbidden`, `caller.concurrency`, `caller.rate`.
+/// `caller.unauthenticated`, `caller.slowed`, `service.overloaded`, `caller.forbidden`, `caller.concurrency`,
+/// `caller.rate`.
 pub(crate) async fn admit<'s>(
     edge: &'s Edge,
     serving: &'s Serving,
@@ -138,8 +140,8 @@ pub(crate) async fn admit<'s>(
         return Err(Problem::new(ErrorCode::ServiceOverloaded, detail));
     };
     let turn = caller.map(|caller| caller.turn(profile)).transpose()?;
-    // A worker goes from one request into the next, so those that wait for it are in nobody's count. Where all have work,
-    // the ones that are ready come up to here first, and what is too much is told before it waits.
+    // A worker goes from one request into the next, so those that wait for it are in nobody's count. Where all have
+    // work, the ones that are ready come up to here first, and what is too much is told before it waits.
     if admission.in_flight() >= admission.workers {
         // In a task of its own, because the connection's may look at this again before it comes to others.
         let _ = actix_web::rt::spawn(tokio::task::yield_now()).await;

@@ -1,8 +1,8 @@
 //! Wrong attempts, counted for each address they come from.
 //!
-//! An address has a level, which each wrong attempt raises by one and which falls back to nothing over a minute. Above the
-//! bound it is slowed. Only what is wrong is ever counted or slowed: a gateway is one address for everyone behind it, and
-//! who guesses there must not keep the gateway itself out.
+//! An address has a level, which each wrong attempt raises by one and which falls back to nothing over a minute. Above
+//! the bound it is slowed. Only what is wrong is ever counted or slowed: a gateway is one address for everyone behind
+//! it, and who guesses there must not keep the gateway itself out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -38,8 +38,8 @@ struct Level {
 }
 
 impl Attempts {
-    /// Counts a wrong attempt from `address` (`None` for a Unix socket) at `now`; whether it is one too many where `most` a
-    /// minute are not.
+    /// Counts a wrong attempt from `address` (`None` for a Unix socket) at `now`; whether it is one too many where
+    /// `most` a minute are not.
     pub(super) fn is_too_many(&mut self, address: Option<IpAddr>, most: u32, now: Timestamp) -> bool {
         let most = f64::from(most);
         let mut peer = Peer::of(address);

@@ -1,8 +1,8 @@
-//! Who asks, and what may that caller ask for? HTTP Basic (RFC 7617), which is all that Oathkeeper can send, bearer (RFC
-//! 6750), and client certificates.
+//! Who asks, and what may that caller ask for? HTTP Basic (RFC 7617), which is all that Oathkeeper can send, bearer
+//! (RFC 6750), and client certificates.
 //!
-//! Credentials are compared in constant time, and every secret of every caller is compared every time, so that neither a
-//! secret's length nor a caller's place in the list shows in the time an answer takes.
+//! Credentials are compared in constant time, and every secret of every caller is compared every time, so that neither
+//! a secret's length nor a caller's place in the list shows in the time an answer takes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,8 +71,8 @@ pub(super) struct Turn<'c> {
 }
 
 impl Callers {
-    /// The callers that are `known`, counted in `metrics`. Who was there `before`, with the same limits, goes on where it
-    /// was.
+    /// The callers that are `known`, counted in `metrics`. Who was there `before`, with the same limits, goes on where
+    /// it was.
     pub fn new(known: &[KnownCaller], before: Option<&Callers>, metrics: &Metrics) -> Self {
         let before = before.map_or(&[][..], |callers| &callers.known);
         let known = known.iter().map(|caller| {
@@ -92,8 +92,8 @@ impl Callers {
         self.known.is_empty()
     }
 
-    /// Who sent a request with these headers, on a connection whose client's certificate has these names. A caller that is
-    /// known by its certificate is that one, whatever the headers say, which its end users may have written.
+    /// Who sent a request with these headers, on a connection whose client's certificate has these names. A caller that
+    /// is known by its certificate is that one, whatever the headers say, which its end users may have written.
     ///
     /// # Errors
     /// [`Unknown`] with `caller.unauthenticated` where it was none of the callers.

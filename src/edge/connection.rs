@@ -84,8 +84,8 @@ pub(super) fn client_names(
     names.filter(|names| names.last_until(now))
 }
 
-/// Refuses a request over TLS where certificates are required and its client has none that is good now. Handshakes see to
-/// that; connections that are older than the authority, or outlive their certificate, come here.
+/// Refuses a request over TLS where certificates are required and its client has none that is good now. Handshakes see
+/// to that; connections that are older than the authority, or outlive their certificate, come here.
 pub(super) fn refuse_uncertified(
     request: &HttpRequest,
     authority: Option<&Arc<ClientAuthority>>,

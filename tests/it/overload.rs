@@ -48,7 +48,8 @@ fn requests_beyond_those_in_flight_are_shed_at_once_and_the_others_are_finished(
 fn whole_requests_that_wait_for_a_busy_worker_are_shed_too() {
     let app = spawn_app(&Setup {
         template: r#"{"b": [{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}1{{/if}}{{/each}}{{/each}}]}"#,
-        config: "serve: { workers: 1 }\nlimits: { in_flight: 1, template_work: 1000000000, request: 20s, claims: 16MiB }",
+        config: "serve: { workers: 1 }
+limits: { in_flight: 1, template_work: 1000000000, request: 20s, claims: 16MiB }",
         ..Setup::default()
     });
     let busy = format!("{{\"subject\":\"u\",\"extra\":{{\"l\":[{}0]}}}}", "0,".repeat(400));

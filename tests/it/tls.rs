@@ -104,7 +104,8 @@ fn status(root: &str, pair: Option<&Pair>, app: &TestApp, authorization: Option<
 
 fn spawn(server: &Pair, client_ca: &str, tls: &str, config: &str) -> TestApp {
     let config = format!(
-        "serve: {{ api: {{ tls: {{ cert_file: tls.crt, key_file: tls.key{tls} }} }} }}\nreload: {{ interval: 100ms }}\n{config}"
+        "serve: {{ api: {{ tls: {{ cert_file: tls.crt, key_file: tls.key{tls} }} }} }}\n\
+         reload: {{ interval: 100ms }}\n{config}"
     );
     spawn_app(&Setup {
         template: "{}",
