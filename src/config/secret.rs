@@ -194,7 +194,7 @@ mod tests {
         let KnownCredential::Bearer { tokens } = &loaded.callers[0].credential else {
             panic!("expected a bearer token")
         };
-        assert!(tokens[0].matches(b"a-long-enough-token-of-ours"));
+        assert_eq!(tokens[0], Secret::new(b"a-long-enough-token-of-ours".to_vec()));
         assert_eq!(loaded.warnings, [""; 0]);
     }
 
