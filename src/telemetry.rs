@@ -77,6 +77,7 @@ pub struct Metrics {
     callers: Family<CallerLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
+    unused_connections: Counter,
     certificate_end: Gauge,
 }
 
@@ -206,6 +207,12 @@ impl Metrics {
         registry.register("requests_in_flight", "Requests for tokens that are worked on", in_flight.clone());
         let connections = Gauge::default();
         registry.register("connections", "Connections open on the api listener", connections.clone());
+        let unused_connections = Counter::default();
+        registry.register(
+            "connections_unused",
+            "Connections of the api listener that ended before a whole request head came",
+            unused_connections.clone(),
+        );
         let certificate_end = Gauge::default();
         registry.register_with_unit(
             "certificate_end_timestamp",
@@ -234,6 +241,7 @@ impl Metrics {
             callers,
             in_flight,
             connections,
+            unused_connections,
             certificate_end,
         }
     }
@@ -248,6 +256,11 @@ impl Metrics {
     pub fn load(&self, requests: usize, connections: usize) {
         self.in_flight.set(i64::try_from(requests).unwrap_or(i64::MAX));
         self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    /// A connection ended without a request.
+    pub fn unused_connection(&self) {
+        self.unused_connections.inc();
     }
 
     /// When the certificate of the api listener ends.

@@ -107,7 +107,7 @@ impl Application {
             HttpServer::new(move || App::new().app_data(api_edge.clone()).wrap(from_fn(observe)).configure(api_routes))
                 .workers(workers)
                 .max_connections(most.saturating_add(most / 8 + TURNED_AWAY).div_ceil(workers))
-                .on_connect(on_connect(Arc::clone(edge.admission.connections()), most))
+                .on_connect(on_connect(edge.clone(), most))
                 .keep_alive(keep_alive)
                 .client_request_timeout(config.limits.request)
                 .tls_handshake_timeout(config.limits.request)

@@ -30,7 +30,7 @@ pub(crate) async fn version() -> HttpResponse {
 
 /// Everything that is counted, as OpenMetrics text.
 pub(crate) async fn metrics(edge: Data<Edge>) -> HttpResponse {
-    edge.metrics.load(edge.admission.in_flight(), edge.admission.connections().load(Ordering::Relaxed));
+    edge.metrics.load(edge.admission.in_flight(), edge.admission.connections.load(Ordering::Relaxed));
     HttpResponse::Ok().content_type(METRICS_CONTENT_TYPE).body(edge.metrics.text())
 }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
 
@@ -28,7 +28,8 @@ pub struct Admission {
     in_flight: AtomicUsize,
     waiting: AtomicUsize,
     attempts: Mutex<Attempts>,
-    connections: Arc<AtomicUsize>,
+    /// Connections that are open.
+    pub(super) connections: AtomicUsize,
 }
 
 impl Admission {
@@ -39,13 +40,8 @@ impl Admission {
             in_flight: AtomicUsize::default(),
             waiting: AtomicUsize::default(),
             attempts: Mutex::default(),
-            connections: Arc::default(),
+            connections: AtomicUsize::default(),
         }
-    }
-
-    /// The connections that are open, to be counted by [`on_connect`](super::on_connect).
-    pub fn connections(&self) -> &Arc<AtomicUsize> {
-        &self.connections
     }
 
     /// Requests for tokens that are worked on.

@@ -2,14 +2,16 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
+use actix_web::web::Data;
 
+use super::Edge;
 use super::problem::Problem;
 use crate::code::ErrorCode;
 use crate::time::Clock;
@@ -17,7 +19,9 @@ use crate::tls::{ClientAuthority, ClientChain, HolderNames};
 
 /// One connection of the api listener; it is counted for as long as it lives.
 struct Connection {
-    count: Arc<AtomicUsize>,
+    edge: Data<Edge>,
+    /// Whether a request came.
+    is_used: AtomicBool,
     /// Whether it came when there was no room.
     is_excess: bool,
     is_tls: bool,
@@ -37,26 +41,31 @@ struct Word {
 }
 
 /// Takes note of each connection as it opens, into what its requests can see; there is room for `most`.
-pub fn on_connect(count: Arc<AtomicUsize>, most: usize) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
+pub fn on_connect(edge: Data<Edge>, most: usize) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + 'static {
     move |io, extensions| {
-        let is_excess = count.fetch_add(1, Ordering::Relaxed) >= most;
+        let is_excess = edge.admission.connections.fetch_add(1, Ordering::Relaxed) >= most;
         let tls = io.downcast_ref::<TlsStream<TcpStream>>();
         let chain = tls.and_then(|io| ClientChain::of(io.get_ref().1));
         let client = chain.map(|chain| Client { chain, word: Mutex::default() });
-        extensions.insert(Connection { count: Arc::clone(&count), is_excess, is_tls: tls.is_some(), client });
+        let (edge, is_used, is_tls) = (edge.clone(), AtomicBool::new(false), tls.is_some());
+        extensions.insert(Connection { edge, is_used, is_excess, is_tls, client });
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        if !*self.is_used.get_mut() {
+            self.edge.metrics.unused_connection();
+        }
+        self.edge.admission.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Refuses a request on a connection that there was no room for.
+/// Takes note that a request came, and refuses it on a connection that there was no room for.
 pub(super) fn refuse_excess(request: &HttpRequest) -> Option<Problem> {
-    let is_excess = request.conn_data::<Connection>().is_some_and(|connection| connection.is_excess);
-    is_excess.then(|| {
+    let connection = request.conn_data::<Connection>()?;
+    connection.is_used.store(true, Ordering::Relaxed);
+    connection.is_excess.then(|| {
         let detail = "expected fewer open connections, found as many as limits.connections allows";
         Problem::new(ErrorCode::ServiceConnections, detail)
     })

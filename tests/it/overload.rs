@@ -137,7 +137,12 @@ fn a_connection_without_a_request_is_closed() {
     let _ = silent.read_to_end(&mut rest);
     let rest = String::from_utf8_lossy(&rest);
     assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
+    drop(silent);
     wait_until(|| metric(&app, "claimsmith_connections") == "0");
+    assert_eq!(metric(&app, "claimsmith_connections_unused_total"), "1");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+    wait_until(|| metric(&app, "claimsmith_connections") == "0");
+    assert_eq!(metric(&app, "claimsmith_connections_unused_total"), "1");
 }
 
 #[test]
