@@ -36,6 +36,10 @@ macro_rules! error_codes {
 }
 
 error_codes! {
+    CallerConcurrency = "caller.concurrency", "The caller has as many requests in flight as its limits allow.";
+    CallerForbidden = "caller.forbidden", "The caller may not ask for this profile.";
+    CallerRate = "caller.rate", "The caller asks more often than its limits.rate allows.";
+    CallerSlowed = "caller.slowed", "Too many requests with wrong credentials came from this address.";
     CallerUnauthenticated = "caller.unauthenticated", "The request carries no credentials of a configured caller.";
     ClaimsDuplicateMember = "claims.duplicate_member", "The rendered claims hold a member name twice.";
     ClaimsInvalid = "claims.invalid", "The rendered claims are not JSON, or hold a claim of a wrong type.";
@@ -55,6 +59,8 @@ error_codes! {
     RequestMethod = "request.method", "The path exists, but not with this method.";
     RequestPath = "request.path", "Nothing stands at this path.";
     RequestTimeout = "request.timeout", "The request took longer than limits.request.";
+    ServiceConnections = "service.connections", "More connections are open than limits.connections allows.";
+    ServiceOverloaded = "service.overloaded", "More requests are in flight than limits.in_flight allows.";
     SessionDepth = "session.depth", "The body nests arrays and objects deeper than limits.depth.";
     SessionDuplicateMember = "session.duplicate_member", "The body holds a member name twice in one object.";
     SessionEmptySubject = "session.empty_subject", "The session names no subject, and the profile wants one.";
@@ -72,6 +78,7 @@ error_codes! {
     TemplateRefused = "template.refused", "The template refused the session, or uses what is refused for safety.";
     TemplateSyntax = "template.syntax", "The template cannot be read.";
     TemplateWrongType = "template.wrong_type", "A value of the session has a type that the template cannot use there.";
+    TlsInvalid = "tls.invalid", "The certificate, key or client CA of the api listener cannot be used.";
 }
 
 impl fmt::Display for ErrorCode {

@@ -16,7 +16,7 @@
 //! | 1 | [`claims`] | what a token says |
 //! | 2 | [`templates`], [`keys`] | handlebars; josekit, openssl |
 //! | 3 | [`mint`] | how a token is made |
-//! | 4 | [`config`], [`reload`], [`sources`] | files; the network |
+//! | 4 | [`config`], [`reload`], [`sources`], [`tls`] | files; the network |
 //! | 5 | [`edge`], [`telemetry`] | HTTP, metrics, logs |
 //! | 6 | [`app`], [`cli`] | everything |
 
@@ -38,3 +38,4 @@ pub mod sources;
 pub mod telemetry;
 pub mod templates;
 pub mod time;
+pub mod tls;

@@ -1,13 +1,14 @@
-//! Composition: from a configuration to two listeners, and an orderly way down.
+//! Composition: from a configuration to its listeners, and an orderly way down.
 //!
 //! Listeners are bound before anything is served, so that port 0 works and a port that is taken stops the start.
 
+mod listen;
 mod upkeep;
 
 pub use upkeep::Upkeep;
 pub(crate) use upkeep::lacking;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,39 +21,72 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
-use crate::config::{AuditTarget, Config, KnownCredential, Listener};
+use crate::config::{AuditTarget, Config};
 use crate::edge::{
-    Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, SigningPool, Stage, admin_routes, api_routes, observe,
+    Admission, Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, SigningPool, Stage, admin_routes, api_routes,
+    observe, on_connect,
 };
 use crate::mint::{Mint, TokenCache};
 use crate::reload::Generation;
 use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
+use crate::tls::LiveTls;
+use listen::listen;
+#[cfg(unix)]
+use listen::listen_unix;
 
 /// How long the audit log and traces each may take to bring out what is waiting, once no request is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// Connections above the bound that are open long enough to be told so; further ones wait to be accepted. An eighth of
+/// the bound comes on top.
+const TURNED_AWAY: usize = 16;
 
 /// A service that is bound and not yet serving.
 pub struct Application {
     api: Server,
     admin: Server,
-    api_address: SocketAddr,
+    bound: Bound,
     admin_address: SocketAddr,
     edge: Data<Edge>,
     config: Config,
     shutdown_delay: Duration,
+    /// The file of the Unix socket, which goes with the service.
+    #[cfg(unix)]
+    socket_file: Option<listen::SocketFile>,
+}
+
+/// How the api listener was opened, which no reload changes.
+#[derive(Clone, Debug)]
+struct Bound {
+    /// `None` where a Unix socket stands alone.
+    api_address: Option<SocketAddr>,
+    /// What handshakes are made from, where there are any.
+    tls: Option<Arc<LiveTls>>,
 }
 
 impl Application {
-    /// Binds both listeners that the configuration of `generation` names.
+    /// Binds every listener that the configuration of `generation` names.
     ///
     /// # Errors
-    /// Where an address cannot be bound.
+    /// Where an address or a socket cannot be bound.
     pub fn bind(generation: Generation, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let config = generation.config.clone();
-        let api = listen(&config.serve.api, "serve.api")?;
-        let admin = listen(&config.serve.admin, "serve.admin")?;
-        let (api_address, admin_address) = (api.local_addr()?, admin.local_addr()?);
+        let api = match config.serve.has_api_address {
+            true => Some(listen(&config.serve.api, "serve.api")?),
+            false => None,
+        };
+        #[cfg(unix)]
+        let (unix, socket_file) = config.serve.unix.as_ref().map(listen_unix).transpose()?.unzip();
+        #[cfg(not(unix))]
+        anyhow::ensure!(config.serve.unix.is_none(), "serve.api.unix: expected a system that has Unix sockets");
+        let (admin, admin_address) = listen(&config.serve.admin, "serve.admin")?;
+        let api_address = api.as_ref().map(|(_, address)| *address);
+        let tls = generation.tls.as_ref().map(|tls| Arc::new(LiveTls::new(Arc::clone(tls))));
+        let bound = Bound { api_address, tls };
+        let workers = config.serve.workers.map_or_else(
+            || std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            |workers| workers.get(),
+        );
         let metrics = Arc::new(metrics_of(&generation.mint, clock.now()));
         let audit = match &config.audit {
             None => None,
@@ -68,38 +102,47 @@ impl Application {
             ),
         };
         let edge = Data::new(Edge {
+            live: ArcSwap::from_pointee(serving(generation, &bound, None, &metrics)),
             metrics,
             audit,
             traces,
-            live: ArcSwap::from_pointee(serving(generation, api_address)),
             tokens: TokenCache::new(config.limits.token_cache as u64),
             signing: SigningPool::default(),
-            clock,
+            clock: Arc::clone(&clock),
+            admission: Admission::new(workers),
             readiness: Readiness::default(),
             concerns: Concerns::default(),
             overridden: Mutex::default(),
         });
 
-        let workers = config.serve.workers.map_or_else(
-            || std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-            |workers| workers.get(),
-        );
         let keep_alive = match config.limits.keep_alive {
             Duration::ZERO => KeepAlive::Disabled,
             duration => KeepAlive::Timeout(duration),
         };
         let shutdown_seconds = config.serve.shutdown_timeout.as_secs().max(1);
+        let most = config.limits.connections;
         let api_edge = edge.clone();
-        let api =
+        let mut server =
             HttpServer::new(move || App::new().app_data(api_edge.clone()).wrap(from_fn(observe)).configure(api_routes))
                 .workers(workers)
-                .max_connections(config.limits.connections.div_ceil(workers))
+                .max_connections(most.saturating_add(most / 8 + TURNED_AWAY).div_ceil(workers))
+                .on_connect(on_connect(edge.clone(), most))
                 .keep_alive(keep_alive)
                 .client_request_timeout(config.limits.request)
+                .tls_handshake_timeout(config.limits.request)
                 .shutdown_timeout(shutdown_seconds)
-                .disable_signals()
-                .listen(api)?
-                .run();
+                .disable_signals();
+        if let Some((api, _)) = api {
+            server = match &bound.tls {
+                Some(tls) => server.listen_rustls_0_23(api, tls.server_config(clock)?)?,
+                None => server.listen(api)?,
+            };
+        }
+        #[cfg(unix)]
+        if let Some(unix) = unix {
+            server = server.listen_uds(unix)?;
+        }
+        let api = server.run();
         let admin_edge = edge.clone();
         let admin = HttpServer::new(move || App::new().app_data(admin_edge.clone()).configure(admin_routes))
             .workers(1)
@@ -110,12 +153,22 @@ impl Application {
             .listen(admin)?
             .run();
         let shutdown_delay = config.serve.shutdown_delay;
-        Ok(Self { api, admin, api_address, admin_address, edge, config, shutdown_delay })
+        Ok(Self {
+            api,
+            admin,
+            bound,
+            admin_address,
+            edge,
+            config,
+            shutdown_delay,
+            #[cfg(unix)]
+            socket_file,
+        })
     }
 
-    /// Where the api listener is bound.
-    pub fn api_address(&self) -> SocketAddr {
-        self.api_address
+    /// Where the api listener is bound; `None` where it is a Unix socket alone.
+    pub fn api_address(&self) -> Option<SocketAddr> {
+        self.bound.api_address
     }
 
     /// Where the admin listener is bound.
@@ -128,7 +181,7 @@ impl Application {
     /// # Errors
     /// Where a listener fails by itself.
     pub async fn run_with(self, upkeep: Upkeep, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let keeping = actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.api_address));
+        let keeping = actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.bound.clone()));
         let result = self.run(stop).await;
         keeping.abort();
         result
@@ -146,7 +199,10 @@ impl Application {
         let admin = actix_web::rt::spawn(self.admin);
         self.edge.readiness.advance(Stage::Ready);
         self.edge.metrics.set_ready(true);
-        info!(api = %self.api_address, admin = %self.admin_address, "serving");
+        let address = self.bound.api_address.map(|address| address.to_string());
+        let socket = self.config.serve.unix.as_ref().map(|socket| format!("unix:{}", socket.path.display()));
+        let listens = address.into_iter().chain(socket).collect::<Vec<_>>().join(" ");
+        info!(api = %listens, admin = %self.admin_address, tls = self.bound.tls.is_some(), "serving");
 
         tokio::select! {
             () = stop => {}
@@ -160,6 +216,8 @@ impl Application {
         info!("stopping: no new connections, requests in flight are finished");
         tokio::time::sleep(self.shutdown_delay).await;
         stop_server(&api_handle, api).await;
+        #[cfg(unix)]
+        drop(self.socket_file);
         stop_server(&admin_handle, admin).await;
         let edge = self.edge;
         // The threads of the audit log and of traces have had their last.
@@ -198,26 +256,28 @@ fn count_skipped(metrics: &Metrics, mint: &Mint) {
         .keys_skipped(mint.profiles().map(|profile| (profile.spec().key_set.as_str(), profile.keys().skipped().len())));
 }
 
-/// What requests are answered from, of `generation`.
-fn serving(generation: Generation, api_address: SocketAddr) -> Serving {
-    let Generation { mint, config, callers, .. } = generation;
+/// What requests are answered from, of `generation`, where it comes after `before`.
+fn serving(generation: Generation, bound: &Bound, before: Option<&Serving>, metrics: &Metrics) -> Serving {
+    let Generation { mint, config, callers, tls, .. } = generation;
+    if let Some(tls) = &tls {
+        metrics.certificate_ends(tls.ends().seconds());
+    }
+    let scheme = if bound.tls.is_some() { "https" } else { "http" };
+    let address = bound.api_address.filter(|address| !address.ip().is_unspecified());
     Serving {
         mint,
-        callers: callers.iter().fold(Callers::anyone(), |callers, caller| match &caller.credential {
-            KnownCredential::Basic { username, password } => {
-                callers.with_basic(&caller.name, username, password.clone())
-            }
-            KnownCredential::Bearer { token } => callers.with_bearer(&caller.name, token.clone()),
-        }),
+        callers: Callers::new(&callers, before.map(|serving| &serving.callers), metrics),
+        client_authority: tls.and_then(|tls| tls.authority().cloned()),
         limits: EdgeLimits {
             body: config.limits.body,
             depth: config.limits.depth,
             header: config.limits.header,
             request: config.limits.request,
+            in_flight: config.limits.in_flight,
+            failed_attempts: config.limits.failed_attempts,
+            failed_delay: config.limits.failed_delay,
         },
-        public_url: config
-            .public_url
-            .or_else(|| (!api_address.ip().is_unspecified()).then(|| format!("http://{api_address}"))),
+        public_url: config.public_url.or_else(|| address.map(|address| format!("{scheme}://{address}"))),
         jwks_max_age: config.jwks_max_age.as_secs(),
     }
 }
@@ -226,14 +286,6 @@ async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHan
     handle.stop(true).await;
     // It was told to end; how it did no longer changes anything.
     let _ = server.await;
-}
-
-fn listen(listener: &Listener, key: &str) -> anyhow::Result<TcpListener> {
-    let host = listener.host.text();
-    let socket = TcpListener::bind((host.as_str(), listener.port))
-        .with_context(|| format!("{key}: expected {host}:{} to be free to listen on", listener.port))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 /// Completes when the process is told to stop: SIGTERM or SIGINT.

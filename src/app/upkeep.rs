@@ -1,6 +1,5 @@
 //! What goes on beside the requests: looking for changes, taking them over or saying why not, rotating keys.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,9 +9,9 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{count_skipped, serving};
+use super::{Bound, count_skipped, serving};
 use crate::code::ErrorCode;
-use crate::config::Config;
+use crate::config::{Config, Serve};
 use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, Profile};
@@ -43,7 +42,7 @@ struct Keeper {
     config: Config,
     /// What listeners and logs were started with.
     started: Config,
-    api_address: SocketAddr,
+    bound: Bound,
 }
 
 impl Upkeep {
@@ -53,11 +52,11 @@ impl Upkeep {
     }
 
     /// Goes on until it is dropped.
-    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, api_address: SocketAddr) {
+    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, bound: Bound) {
         let reloader = Arc::new(Mutex::new(self.reloader));
         let started = config.clone();
         let (remote, change) = (Arc::clone(&self.remote), Notify::new());
-        let mut keeper = Keeper { reloader, remote: self.remote, edge: edge.clone(), started, config, api_address };
+        let mut keeper = Keeper { reloader, remote: self.remote, edge: edge.clone(), started, config, bound };
         let files = async {
             let mut hangup = Hangup::new();
             loop {
@@ -174,8 +173,13 @@ impl Keeper {
         let profiles = generation.mint.profiles().count();
         self.config = generation.config.clone();
         count_skipped(&self.edge.metrics, &generation.mint);
+        if let (Some(live), Some(tls)) = (&self.bound.tls, &generation.tls) {
+            live.replace(Arc::clone(tls));
+        }
         self.edge.tokens.resize(generation.config.limits.token_cache as u64);
-        self.edge.live.store(Arc::new(serving(generation, self.api_address)));
+        let before = self.edge.live.load_full();
+        let serving = serving(generation, &self.bound, Some(&before), &self.edge.metrics);
+        self.edge.live.store(Arc::new(serving));
         self.edge.concerns.clear(Concern::Reload);
         self.edge.metrics.reloaded(self.edge.clock.now());
         info!(profiles, "reloaded");
@@ -291,8 +295,11 @@ fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) 
 /// The keys of the configuration that changed and are read at start alone.
 fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     let (old, new) = (&started.limits, &now.limits);
+    // Certificates and client CAs are taken over; only whether there is TLS at all is not.
+    let tls = if now.serve.tls.is_some() { started.serve.tls.clone().or(now.serve.tls.clone()) } else { None };
+    let now_serve = Serve { tls: now.serve.tls.as_ref().and(tls), ..now.serve.clone() };
     [
-        (started.serve != now.serve, "serve"),
+        (started.serve != now_serve, "serve"),
         (started.log != now.log, "log"),
         (started.audit != now.audit, "audit"),
         (started.traces != now.traces, "traces"),

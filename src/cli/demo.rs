@@ -46,12 +46,13 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() },
     );
     let (mint, _) = Mint::build(&parts, SystemClock.now()).context("the demo's own generation")?;
-    let generation = Generation { mint: Arc::new(mint), config, callers: Vec::new(), notes: Vec::new() };
+    let generation = Generation { mint: Arc::new(mint), config, callers: Vec::new(), tls: None, notes: Vec::new() };
     crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
 
     run(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
-        let api = format!("http://{}", application.api_address());
+        let address = application.api_address().context("expected an address to listen on")?;
+        let api = format!("http://{address}");
         let admin = format!("http://{}", application.admin_address());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let service = actix_web::rt::spawn(application.run(async {

@@ -16,6 +16,7 @@
 //! assert!(error.to_string().contains("did you mean `issuer`?"));
 //! ```
 
+mod callers;
 mod document;
 mod env;
 mod fault;
@@ -33,7 +34,7 @@ mod validate;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ use crate::session::SessionPath;
 use crate::sources::RemoteSource;
 use crate::templates::{Missing, TemplateText};
 use crate::time::Ttl;
+use crate::tls::CertificateName;
 
 pub use fault::{ConfigError, Fault, Place};
 pub use key_source::{InlineKeys, KeySource};
@@ -98,6 +100,12 @@ pub struct Loaded {
 pub struct Serve {
     /// Issuing, key sets and discovery.
     pub api: Listener,
+    /// Whether `api` is opened; not where a Unix socket stands alone.
+    pub has_api_address: bool,
+    /// TLS on `api`.
+    pub tls: Option<TlsFiles>,
+    /// A socket beside `api` or instead of it.
+    pub unix: Option<UnixSocket>,
     /// Health, version and metrics.
     pub admin: Listener,
     /// Whether everyone may ask for tokens on a listener that is not loopback.
@@ -119,6 +127,35 @@ pub struct Listener {
     pub port: u16,
 }
 
+/// The files of TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and its intermediates, in PEM.
+    pub cert_file: PathBuf,
+    /// Its private key, in PEM.
+    pub key_file: PathBuf,
+    /// Who vouches for callers, and whether others may connect; `None` where callers are not asked for certificates.
+    pub client: Option<ClientCa>,
+}
+
+/// Who vouches for the certificates of callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCa {
+    /// The roots, in PEM.
+    pub file: PathBuf,
+    /// Whether nobody connects without a certificate.
+    pub is_required: bool,
+}
+
+/// A socket in the file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Where it stands.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+}
+
 /// What one request and one token may cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -134,10 +171,16 @@ pub struct Limits {
     pub header: usize,
     /// How long a request may take.
     pub request: Duration,
-    /// Connections of the api listener open at once, over all workers.
+    /// Connections of the api listener that are served at once, over all workers.
     pub connections: usize,
     /// Bytes of tokens, and of what they were made from, that are kept; zero keeps none.
     pub token_cache: usize,
+    /// Requests for tokens that are worked on at once.
+    pub in_flight: usize,
+    /// Wrong attempts of one address a minute before it is slowed.
+    pub failed_attempts: u32,
+    /// How long the answer to a wrong attempt then waits.
+    pub failed_delay: Duration,
     /// How long an idle connection stays open; zero closes after each answer.
     pub keep_alive: Duration,
 }
@@ -205,25 +248,49 @@ pub struct Rotation {
 pub struct Caller {
     /// What logs and metrics call it; no other caller has this name.
     pub name: String,
-    /// What it must send.
+    /// What it must show.
     pub credential: Credential,
+    /// The profiles that it may ask for, all of them configured; `None` for every one.
+    pub profiles: Option<Vec<String>>,
+    /// How much it may ask for.
+    pub limits: CallerLimits,
 }
 
-/// What a caller must send, and where the secret in it comes from.
+/// What a caller must show, and where the secrets in it come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// HTTP Basic (RFC 7617).
     Basic {
         /// The user name.
         username: String,
-        /// The password.
-        password: SecretSource,
+        /// The passwords, each of which will do; never empty.
+        passwords: Vec<SecretSource>,
     },
     /// A bearer token (RFC 6750).
     Bearer {
-        /// The token.
-        token: SecretSource,
+        /// The tokens, each of which will do; never empty.
+        tokens: Vec<SecretSource>,
     },
+    /// A certificate of this name, from the client CA.
+    Certificate(CertificateName),
+}
+
+/// How much a caller may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallerLimits {
+    /// Requests that are worked on at once.
+    pub concurrency: Option<NonZeroU32>,
+    /// Requests over time.
+    pub rate: Option<Rate>,
+}
+
+/// Requests over time: `burst` at once, and then one each `period`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// The time that brings one more request; not zero.
+    pub period: Duration,
+    /// Requests that may come at once.
+    pub burst: NonZeroU32,
 }
 
 /// What is logged, and how.

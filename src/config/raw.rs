@@ -32,6 +32,21 @@ const SUBJECT_PATH: Words = Words {
     expected: "`Subject`, or a dotted path that starts with `Extra.`",
     pattern: "^(Subject|Extra(\\.[^.\\s]+)+)$",
 };
+const RATE: Words =
+    Words { expected: "requests for each second, minute or hour, such as 100/s", pattern: "^[1-9][0-9]{0,8}/(s|m|h)$" };
+const SUBJECT_NAME: Words = Words {
+    expected: "the whole subject of a certificate as RFC 4514 writes it, such as CN=oathkeeper,O=Example",
+    pattern: "^[A-Za-z0-9.]+=.+$",
+};
+const SPIFFE_ID: Words = Words {
+    expected: "a SPIFFE ID, such as spiffe://example.org/ns/auth/sa/oathkeeper",
+    pattern: "^spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+$",
+};
+const DNS_NAME: Words = Words {
+    expected: "a DNS name without wildcards, such as oathkeeper.auth.svc",
+    pattern: "^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$",
+};
+const FILE_MODE: Words = Words { expected: "three octal digits in quotes, such as \"660\"", pattern: "^0?[0-7]{3}$" };
 const USERNAME: Words = Words { expected: "a user name without a colon", pattern: "^[^:\\u0000-\\u001f\\u007f]+$" };
 
 const AUDIT_TARGET: Words = Words { expected: "stdout, or the file:// URL of a file", pattern: "^(stdout|file://.+)$" };
@@ -179,6 +194,76 @@ pub(super) static API: Section = section(&[
         Presence::Default("false"),
         &["true"],
     ),
+    field(
+        "tls",
+        "TLS",
+        "Speaks TLS 1.2 and 1.3 on host and port.",
+        Kind::Section(&TLS),
+        Presence::Optional,
+        &["{ cert_file: /etc/claimsmith/tls/tls.crt, key_file: /etc/claimsmith/tls/tls.key }"],
+    ),
+    field(
+        "unix",
+        "Unix socket",
+        "A socket for sidecars. Without host and port beside it, it is the only listener of the api.",
+        Kind::Section(&UNIX),
+        Presence::Optional,
+        &["{ path: /run/claimsmith/api.sock }"],
+    ),
+]);
+
+pub(super) static TLS: Section = section(&[
+    field(
+        "cert_file",
+        "Certificates",
+        "The certificate and those between it and its root, in PEM. Taken over when its content changes.",
+        Kind::Path,
+        Presence::Required,
+        &["/etc/claimsmith/tls/tls.crt"],
+    ),
+    field(
+        "key_file",
+        "Private key",
+        "The private key of the certificate, in PEM.",
+        Kind::Path,
+        Presence::Required,
+        &["/etc/claimsmith/tls/tls.key"],
+    ),
+    field(
+        "client_ca_file",
+        "Client CA",
+        "The roots that vouch for the certificates of callers, in PEM.",
+        Kind::Path,
+        Presence::Optional,
+        &["/etc/claimsmith/tls/ca.crt"],
+    ),
+    field(
+        "client_auth",
+        "Client certificates",
+        "Whether callers are asked for a certificate. required lets nobody else connect, not even for public keys.",
+        Kind::Choice(&["none", "optional", "required"]),
+        Presence::DefaultInWords("required with client_ca_file, none without"),
+        &["optional", "required"],
+    ),
+]);
+
+pub(super) static UNIX: Section = section(&[
+    field(
+        "path",
+        "Path",
+        "Where the socket stands. One that nobody listens on any more is replaced.",
+        Kind::Path,
+        Presence::Required,
+        &["/run/claimsmith/api.sock"],
+    ),
+    field(
+        "mode",
+        "Mode",
+        "Who may connect, as file permissions.",
+        Kind::Text(FILE_MODE),
+        Presence::Default("\"660\""),
+        &["\"666\""],
+    ),
 ]);
 
 pub(super) static ADMIN: Section = section(&[
@@ -293,10 +378,37 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "connections",
         "Connections",
-        "Connections that the api listener holds open at once, over all workers.",
+        "Connections that the api listener serves at once, over all workers; requests on further ones are answered \
+         503.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Default("1024"),
         &["1024"],
+    ),
+    field(
+        "in_flight",
+        "In flight",
+        "Requests for tokens that are worked on at once, over all workers; further ones are answered 503 at once.",
+        Kind::Count { least: 1, most: 1_000_000 },
+        Presence::Default("512"),
+        &["512"],
+    ),
+    field(
+        "failed_attempts",
+        "Failed attempts",
+        "Requests with wrong credentials from one address, a minute, before further wrong ones are slowed. Right ones \
+         never are.",
+        Kind::Count { least: 1, most: 1_000_000 },
+        Presence::Default("20"),
+        &["20"],
+    ),
+    field(
+        "failed_delay",
+        "Failed delay",
+        "How long the answer to a wrong attempt waits once its address is slowed. Less than a gateway waits (Oathkeeper: \
+         1s), or it asks again.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::Default("250ms"),
+        &["250ms", "0s"],
     ),
     field(
         "token_cache",
@@ -494,10 +606,93 @@ pub(super) static CALLER: Section = Section {
             Presence::Optional,
             &["{ token_file: /run/secrets/caller-token }"],
         ),
+        field(
+            "tls",
+            "Client certificate",
+            "This caller shows a certificate that serve.api.tls.client_ca_file vouches for. Its Authorization header \
+             is then not looked at, since it may be the end user's.",
+            Kind::Section(&CERTIFICATE),
+            Presence::Optional,
+            &["{ spiffe: \"spiffe://example.org/ns/auth/sa/oathkeeper\" }"],
+        ),
+        field(
+            "profiles",
+            "Profiles",
+            "The profiles that this caller may ask for. Without it, all of them.",
+            Kind::Texts,
+            Presence::Optional,
+            &["[id_token]"],
+        ),
+        field(
+            "limits",
+            "Limits",
+            "How much this caller may ask for; beyond it, it is answered 429.",
+            Kind::Section(&CALLER_LIMITS),
+            Presence::Optional,
+            &["{ concurrency: 64, rate: 100/s, burst: 200 }"],
+        ),
     ],
-    one_of: &["basic", "bearer"],
+    one_of: &["basic", "bearer", "tls"],
     is_secret: true,
 };
+
+pub(super) static CERTIFICATE: Section = Section {
+    fields: &[
+        field(
+            "subject",
+            "Subject",
+            "The whole subject of the certificate, as RFC 4514 writes it: the last part first.",
+            Kind::Text(SUBJECT_NAME),
+            Presence::Optional,
+            &["\"CN=oathkeeper,O=Example\""],
+        ),
+        field(
+            "spiffe",
+            "SPIFFE ID",
+            "The only URI among the certificate's alternative names.",
+            Kind::Text(SPIFFE_ID),
+            Presence::Optional,
+            &["\"spiffe://example.org/ns/auth/sa/oathkeeper\""],
+        ),
+        field(
+            "dns",
+            "DNS name",
+            "A DNS name among the certificate's alternative names.",
+            Kind::Text(DNS_NAME),
+            Presence::Optional,
+            &["oathkeeper.auth.svc"],
+        ),
+    ],
+    one_of: &["subject", "spiffe", "dns"],
+    is_secret: false,
+};
+
+pub(super) static CALLER_LIMITS: Section = section(&[
+    field(
+        "concurrency",
+        "Concurrency",
+        "Requests of this caller that are worked on at once.",
+        Kind::Count { least: 1, most: 1_000_000 },
+        Presence::Optional,
+        &["64"],
+    ),
+    field(
+        "rate",
+        "Rate",
+        "Requests of this caller in the long run, for each second, minute or hour.",
+        Kind::Text(RATE),
+        Presence::Optional,
+        &["100/s", "600/m"],
+    ),
+    field(
+        "burst",
+        "Burst",
+        "Requests that may come at once before the rate holds them back.",
+        Kind::Count { least: 1, most: 1_000_000 },
+        Presence::DefaultInWords("the requests of one second, at least one"),
+        &["200"],
+    ),
+]);
 
 pub(super) static BASIC: Section = Section {
     fields: &[
@@ -511,6 +706,15 @@ pub(super) static BASIC: Section = Section {
             &["/run/secrets/oathkeeper"],
         ),
         field(
+            "password_files",
+            "Password files",
+            "Several files as of password_file, each of whose passwords is taken: the new one and the old one while \
+             the secret changes.",
+            Kind::Texts,
+            Presence::Optional,
+            &["[/run/secrets/oathkeeper-next, /run/secrets/oathkeeper]"],
+        ),
+        field(
             "password",
             "Password",
             "The password itself. Only in the environment.",
@@ -518,8 +722,16 @@ pub(super) static BASIC: Section = Section {
             Presence::EnvironmentOnly,
             &[],
         ),
+        field(
+            "passwords",
+            "Passwords",
+            "Several passwords, each of which is taken. Only in the environment.",
+            Kind::Texts,
+            Presence::EnvironmentOnly,
+            &[],
+        ),
     ],
-    one_of: &["password_file", "password"],
+    one_of: &["password_file", "password_files", "password", "passwords"],
     is_secret: true,
 };
 
@@ -534,6 +746,15 @@ pub(super) static BEARER: Section = Section {
             &["/run/secrets/caller-token"],
         ),
         field(
+            "token_files",
+            "Token files",
+            "Several files as of token_file, each of whose tokens is taken: the new one and the old one while the \
+             secret changes.",
+            Kind::Texts,
+            Presence::Optional,
+            &["[/run/secrets/caller-token-next, /run/secrets/caller-token]"],
+        ),
+        field(
             "token",
             "Token",
             "The token itself. Only in the environment.",
@@ -541,8 +762,16 @@ pub(super) static BEARER: Section = Section {
             Presence::EnvironmentOnly,
             &[],
         ),
+        field(
+            "tokens",
+            "Tokens",
+            "Several tokens, each of which is taken. Only in the environment.",
+            Kind::Texts,
+            Presence::EnvironmentOnly,
+            &[],
+        ),
     ],
-    one_of: &["token_file", "token"],
+    one_of: &["token_file", "token_files", "token", "tokens"],
     is_secret: true,
 };
 

@@ -276,6 +276,15 @@ pub(super) fn path(node: &Node, kind: Kind) -> Result<PathBuf, Misfit> {
 
 /// A list of text, or one text; never empty, no text twice.
 pub(super) fn texts(node: &Node, kind: Kind) -> Result<Vec<String>, Misfit> {
+    texts_quoted(node, kind, Quoting::Shown)
+}
+
+/// As [`texts`], of secrets or what may be taken for one.
+pub(super) fn hidden_texts(node: &Node, kind: Kind) -> Result<Vec<String>, Misfit> {
+    texts_quoted(node, kind, Quoting::Hidden)
+}
+
+fn texts_quoted(node: &Node, kind: Kind, quoting: Quoting) -> Result<Vec<String>, Misfit> {
     let items = match &node.value {
         Value::List(items) => items.as_slice(),
         _ => std::slice::from_ref(node),
@@ -286,7 +295,7 @@ pub(super) fn texts(node: &Node, kind: Kind) -> Result<Vec<String>, Misfit> {
             Ok(text) => text,
             Err(Misfit::Found(found)) => return Err(Misfit::Found(found)),
             Err(Misfit::Kind) => {
-                let description = item.description(Quoting::Shown);
+                let description = item.description(quoting);
                 let is_list = matches!(node.value, Value::List(_));
                 return Err(Misfit::Found(if is_list { format!("{description} in the list") } else { description }));
             }

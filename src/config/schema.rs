@@ -27,8 +27,16 @@ fn section_schema(section: &Section) -> Map<String, Value> {
     let mut schema = Map::new();
     match one_of.as_slice() {
         [] => {}
-        // The others of the choice are for the environment, and then this one may be absent.
-        [_] => {}
+        // The others of the choice are for the environment, and then those of the file may be absent.
+        several if several.len() < section.one_of.len() => {
+            let both = several.iter().enumerate().flat_map(|(index, one)| {
+                several.iter().skip(index + 1).map(move |other| json!({ "required": [one, other] }))
+            });
+            let both: Vec<Value> = both.collect();
+            if !both.is_empty() {
+                schema.insert("not".into(), json!({ "anyOf": both }));
+            }
+        }
         several => {
             let choices = several.iter().map(|name| json!({ "required": [name] })).collect();
             schema.insert("oneOf".into(), Value::Array(choices));

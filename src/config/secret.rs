@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::fault::{ConfigError, Faults, Place};
-use super::{Caller, Credential};
+use super::{Caller, CallerLimits, Credential};
 use crate::secret::Secret;
+use crate::tls::CertificateName;
 
 /// Below this, a secret may be guessed.
 const SHORTEST_WITHOUT_WARNING: usize = 16;
@@ -23,30 +24,36 @@ pub enum SecretSource {
     Inline(Secret),
 }
 
-/// A caller whose secret is at hand.
+/// A caller whose secrets are at hand.
 #[derive(Clone, Debug)]
 pub struct KnownCaller {
     /// What logs and metrics call it.
     pub name: String,
-    /// What it must send.
+    /// What it must show.
     pub credential: KnownCredential,
+    /// The profiles that it may ask for; `None` for every one.
+    pub profiles: Option<Vec<String>>,
+    /// How much it may ask for.
+    pub limits: CallerLimits,
 }
 
-/// What a caller must send.
+/// What a caller must show.
 #[derive(Clone, Debug)]
 pub enum KnownCredential {
     /// HTTP Basic (RFC 7617).
     Basic {
         /// The user name.
         username: String,
-        /// The password.
-        password: Secret,
+        /// The passwords, each of which will do.
+        passwords: Vec<Secret>,
     },
     /// A bearer token (RFC 6750).
     Bearer {
-        /// The token.
-        token: Secret,
+        /// The tokens, each of which will do.
+        tokens: Vec<Secret>,
     },
+    /// A certificate of this name, from the client CA.
+    Certificate(CertificateName),
 }
 
 /// The callers with their secrets, and what is questionable about those.
@@ -70,10 +77,41 @@ pub fn load_callers(
     let mut warnings = Vec::new();
     let mut known: Vec<KnownCaller> = Vec::with_capacity(callers.len());
     for (index, caller) in callers.iter().enumerate() {
-        let (source, path) = match &caller.credential {
-            Credential::Basic { password, .. } => (password, format!("callers[{index}].basic.password")),
-            Credential::Bearer { token } => (token, format!("callers[{index}].bearer.token")),
+        let (path, credential) = match &caller.credential {
+            Credential::Basic { username, passwords } => {
+                let path = format!("callers[{index}].basic.password");
+                let passwords = secrets(passwords, &path, read, &mut faults, &mut warnings);
+                (path, KnownCredential::Basic { username: username.clone(), passwords })
+            }
+            Credential::Bearer { tokens } => {
+                let path = format!("callers[{index}].bearer.token");
+                let tokens = secrets(tokens, &path, read, &mut faults, &mut warnings);
+                (path, KnownCredential::Bearer { tokens })
+            }
+            Credential::Certificate(name) => {
+                (format!("callers[{index}].tls"), KnownCredential::Certificate(name.clone()))
+            }
         };
+        if let Some(twin) = known.iter().find(|twin| twin.credential.overlaps(&credential)) {
+            let found = format!("the same as of caller `{}`", twin.name);
+            faults.add(path, "credentials that only this caller sends", found, &Place::Nowhere);
+        }
+        let Caller { name, profiles, limits, .. } = caller.clone();
+        known.push(KnownCaller { name, credential, profiles, limits });
+    }
+    if faults.is_empty() { Ok(LoadedCallers { callers: known, warnings }) } else { Err(faults.into_error()) }
+}
+
+/// The secrets of one caller, each once: while one changes, the old file and the new one may hold the same.
+fn secrets(
+    sources: &[SecretSource],
+    path: &str,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    faults: &mut Faults,
+    warnings: &mut Vec<String>,
+) -> Vec<Secret> {
+    let mut secrets: Vec<Secret> = Vec::with_capacity(sources.len());
+    for source in sources {
         let secret = match source {
             SecretSource::Inline(secret) => secret.clone(),
             SecretSource::File(file) => match secret_in_file(file, read) {
@@ -87,30 +125,24 @@ pub fn load_callers(
         if secret.length() < SHORTEST_WITHOUT_WARNING {
             warnings.push(format!("{path}: shorter than {SHORTEST_WITHOUT_WARNING} bytes, so it may be guessed"));
         }
-        let credential = match &caller.credential {
-            Credential::Basic { username, .. } => {
-                KnownCredential::Basic { username: username.clone(), password: secret }
-            }
-            Credential::Bearer { .. } => KnownCredential::Bearer { token: secret },
-        };
-        if let Some(twin) = known.iter().find(|twin| twin.credential.is_same(&credential)) {
-            let found = format!("the same as of caller `{}`", twin.name);
-            faults.add(path, "credentials that only this caller sends", found, &Place::Nowhere);
+        if !secrets.contains(&secret) {
+            secrets.push(secret);
         }
-        known.push(KnownCaller { name: caller.name.clone(), credential });
     }
-    if faults.is_empty() { Ok(LoadedCallers { callers: known, warnings }) } else { Err(faults.into_error()) }
+    secrets
 }
 
 impl KnownCredential {
-    /// Whether a request cannot tell the two apart.
-    fn is_same(&self, other: &Self) -> bool {
+    /// Whether there is a request that both would send.
+    fn overlaps(&self, other: &Self) -> bool {
+        let share = |left: &[Secret], right: &[Secret]| left.iter().any(|secret| right.contains(secret));
         match (self, other) {
             (
-                KnownCredential::Basic { username, password },
-                KnownCredential::Basic { username: other_username, password: other_password },
-            ) => username == other_username && password == other_password,
-            (KnownCredential::Bearer { token }, KnownCredential::Bearer { token: other }) => token == other,
+                KnownCredential::Basic { username, passwords },
+                KnownCredential::Basic { username: other_username, passwords: others },
+            ) => username == other_username && share(passwords, others),
+            (KnownCredential::Bearer { tokens }, KnownCredential::Bearer { tokens: others }) => share(tokens, others),
+            (KnownCredential::Certificate(name), KnownCredential::Certificate(other)) => name == other,
             _ => false,
         }
     }
@@ -138,14 +170,16 @@ mod tests {
     use super::*;
 
     fn bearer(name: &str, file: &str) -> Caller {
-        let token = SecretSource::File(PathBuf::from(file));
-        Caller { name: name.into(), credential: Credential::Bearer { token } }
+        let tokens = file.split('+').map(|file| SecretSource::File(PathBuf::from(file))).collect();
+        let credential = Credential::Bearer { tokens };
+        Caller { name: name.into(), credential, profiles: None, limits: CallerLimits::default() }
     }
 
     fn read(path: &Path) -> io::Result<Vec<u8>> {
         match path.to_str() {
             Some("long") => Ok(b"a-long-enough-token-of-ours\n".to_vec()),
             Some("long-too") => Ok(b"a-long-enough-token-of-ours\r\n".to_vec()),
+            Some("other") => Ok(b"another-long-enough-token".to_vec()),
             Some("short") => Ok(b"short".to_vec()),
             Some("empty") => Ok(b"\n".to_vec()),
             Some("lines") => Ok(b"one\ntwo\n".to_vec()),
@@ -157,10 +191,10 @@ mod tests {
     #[test]
     fn one_line_end_after_a_secret_does_not_count() {
         let loaded = load_callers(&[bearer("a", "long")], &read).unwrap();
-        let KnownCredential::Bearer { token } = &loaded.callers[0].credential else {
+        let KnownCredential::Bearer { tokens } = &loaded.callers[0].credential else {
             panic!("expected a bearer token")
         };
-        assert!(token.matches(b"a-long-enough-token-of-ours"));
+        assert_eq!(tokens[0], Secret::new(b"a-long-enough-token-of-ours".to_vec()));
         assert_eq!(loaded.warnings, [""; 0]);
     }
 
@@ -182,6 +216,17 @@ mod tests {
         ] {
             assert!(error.contains(text), "{text}\n{error}");
         }
+    }
+
+    #[test]
+    fn one_secret_in_two_files_of_a_caller_counts_once() {
+        let loaded = load_callers(&[bearer("a", "long+long-too+other")], &read).unwrap();
+        let KnownCredential::Bearer { tokens } = &loaded.callers[0].credential else {
+            panic!("expected a bearer token")
+        };
+        assert_eq!(tokens.len(), 2);
+        let error = load_callers(&[bearer("a", "long"), bearer("b", "other+long-too")], &read).unwrap_err();
+        assert!(error.to_string().contains("callers[1].bearer.token: expected credentials that only this"), "{error}");
     }
 
     #[test]

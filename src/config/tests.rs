@@ -7,6 +7,7 @@ use super::fault::Faults;
 use super::field::{Field, Kind, Presence, Section};
 use super::raw::ROOT;
 use super::*;
+use crate::secret::Secret;
 
 const MINIMAL: &str = "profiles:\n  id_token:\n    issuer: https://id.example.org/\n    jwks: file://keys/a.json\n";
 
@@ -63,6 +64,9 @@ fn the_least_configuration_has_every_default() {
         request: Duration::from_secs(5),
         connections: 1024,
         token_cache: 32 << 20,
+        in_flight: 512,
+        failed_attempts: 20,
+        failed_delay: Duration::from_millis(250),
         keep_alive: Duration::from_secs(120),
     };
     assert_eq!(config.limits, limits);
@@ -112,8 +116,9 @@ callers:
     let config = accepted(text, &[]);
     assert_eq!(profile(&config).audience.as_deref(), Some(["orders".to_owned(), "billing".to_owned()].as_slice()));
     assert!(matches!(profile(&config).expires_with, ExpiresWith::Path { is_explicit: true, .. }));
-    let password = SecretSource::File("/run/secrets/oathkeeper".into());
-    assert_eq!(config.callers[0].credential, Credential::Basic { username: "oathkeeper".into(), password });
+    let passwords = vec![SecretSource::File("/run/secrets/oathkeeper".into())];
+    assert_eq!(config.callers[0].credential, Credential::Basic { username: "oathkeeper".into(), passwords });
+    assert_eq!((&config.callers[0].profiles, config.callers[0].limits), (&None, CallerLimits::default()));
 }
 
 #[test]
@@ -326,8 +331,8 @@ fn an_address_that_everyone_reaches_needs_a_decision() {
     assert_eq!(
         found,
         ["serve.api.host: expected a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
-         `allow_unauthenticated: true` where something in front decides who may, found `0.0.0.0`, which everyone may \
-         reach, without callers (line 1, column 23)"]
+         `client_auth: required` below `tls`, or `allow_unauthenticated: true` where something in front decides who \
+         may, found `0.0.0.0`, which everyone may reach, without callers (line 1, column 23)"]
     );
     let allowed = parse(&open, &[("CLAIMSMITH_SERVE_API_ALLOW_UNAUTHENTICATED", "true")]).unwrap();
     assert!(allowed.warnings[0].contains("everyone who reaches 0.0.0.0:4477"));
@@ -354,16 +359,121 @@ fn two_listeners_need_two_ports() {
 #[test]
 fn callers_have_exactly_one_credential() {
     let one = |caller: &str| faults(&format!("{MINIMAL}callers: [{caller}]\n"), &[]).join("\n");
-    assert!(one("{ name: a }").contains("callers[0]: expected exactly one of basic, bearer, found none of them"));
+    assert!(one("{ name: a }").contains("callers[0]: expected exactly one of basic, bearer, tls, found none of them"));
     assert!(
         one("{ name: a, basic: { username: u, password_file: p }, bearer: { token_file: t } }")
             .contains("basic and bearer")
     );
-    assert!(
-        one("{ name: a, basic: { username: u } }").contains("password (only in the environment), found none of them")
-    );
+    assert!(one("{ name: a, basic: { username: u } }").contains(
+        "exactly one of password_file, password_files, password (only in the environment), passwords (only in the \
+             environment), found none of them"
+    ));
+    assert!(one("{ name: a, bearer: { tokens: [hunter2] } }").contains("found it in the configuration file"));
+    assert!(one("{ name: a, bearer: { token_files: [] } }").contains("a list of text that is not empty"));
+    assert!(!one("{ name: a, bearer: { token_files: [[hunter2]] } }").contains("hunter2"));
     assert!(one("hunter2").starts_with("callers[0]: expected a mapping, found the text ("));
     assert!(one("{ name: a, bearer: { token: hunter2 } }").contains("found it in the configuration file"));
+}
+
+#[test]
+fn a_caller_may_have_several_secrets() {
+    let text = format!(
+        "{MINIMAL}callers:\n  - {{ name: a, basic: {{ username: u, password_files: [new, /old] }} }}\n  - name: b\n"
+    );
+    let config = accepted(&text, &[("CLAIMSMITH_CALLERS_1_BEARER_TOKENS", "['one, and', two]")]);
+    let files = ["/etc/claimsmith/new", "/old"].map(|path| SecretSource::File(path.into()));
+    assert_eq!(config.callers[0].credential, Credential::Basic { username: "u".into(), passwords: files.to_vec() });
+    let tokens = ["one, and", "two"].map(|text| SecretSource::Inline(Secret::new(text.as_bytes().to_vec())));
+    assert_eq!(config.callers[1].credential, Credential::Bearer { tokens: tokens.to_vec() });
+}
+
+#[test]
+fn a_callers_profiles_are_configured_ones() {
+    let with = |profiles: &str| {
+        format!("{MINIMAL}callers: [{{ name: a, bearer: {{ token_file: t }}, profiles: {profiles} }}]\n")
+    };
+    assert_eq!(accepted(&with("id_token"), &[]).callers[0].profiles, Some(vec!["id_token".to_owned()]));
+    assert_fault(
+        &with("[id_token, id_tokne]"),
+        &[],
+        "callers[0].profiles: expected names of configured profiles (id_token) (did you mean `id_token`?), found \
+         another one in place 2 (line 5, column 59)",
+    );
+    assert!(!faults(&with("[hunter2]"), &[])[0].contains("hunter2"));
+    assert_eq!(faults(&with("[]"), &[]).len(), 1);
+}
+
+#[test]
+fn a_callers_limits_are_numbers_and_a_rate() {
+    let with =
+        |limits: &str| format!("{MINIMAL}callers: [{{ name: a, bearer: {{ token_file: t }}, limits: {limits} }}]\n");
+    let limits = |text: &str| accepted(&with(text), &[]).callers[0].limits;
+    let rate = |period, burst| Some(Rate { period, burst: NonZeroU32::new(burst).unwrap() });
+    assert_eq!(limits("{}"), CallerLimits::default());
+    assert_eq!(limits("{ rate: 100/s }").rate, rate(Duration::from_millis(10), 100));
+    assert_eq!(limits("{ rate: 90/m }").rate, rate(Duration::from_secs(60) / 90, 1));
+    assert_eq!(limits("{ rate: 1/h, burst: 5 }").rate, rate(Duration::from_secs(3600), 5));
+    assert_eq!(limits("{ concurrency: 8 }").concurrency, NonZeroU32::new(8));
+    for wrong in [
+        "{ rate: 100 }",
+        "{ rate: 0/s }",
+        "{ rate: 01/s }",
+        "{ rate: 1/d }",
+        "{ rate: +1/s }",
+        "{ burst: 5 }",
+        "{ concurrency: 0 }",
+        "{ rate: 9999999999/s }",
+        "{ rate: /s }",
+    ] {
+        assert_eq!(faults(&with(wrong), &[]).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn certificates_of_callers_need_somebody_who_vouches_for_them() {
+    let with = |tls: &str, caller: &str| {
+        format!("serve: {{ api: {{ host: 0.0.0.0, {tls} }} }}\n{MINIMAL}callers: [{{ name: a, tls: {caller} }}]\n")
+    };
+    let (files, name) = ("cert_file: c, key_file: k", "{ subject: \"CN=a,O=b\" }");
+    let config = accepted(&with(&format!("tls: {{ {files}, client_ca_file: /ca }}"), name), &[]);
+    let client = Some(ClientCa { file: "/ca".into(), is_required: true });
+    assert_eq!(config.serve.tls.unwrap().client, client);
+    let optional = format!("tls: {{ {files}, client_ca_file: ca, client_auth: optional }}");
+    assert!(!accepted(&with(&optional, name), &[]).serve.tls.unwrap().client.unwrap().is_required);
+    for (tls, caller, expected) in [
+        (format!("tls: {{ {files} }}"), name, "callers[0].tls: expected serve.api.tls.client_ca_file"),
+        (String::new(), name, "callers[0].tls: expected serve.api.tls.client_ca_file"),
+        (format!("tls: {{ {files}, client_auth: required }}"), name, "found it without client_ca_file"),
+        (format!("tls: {{ {files}, client_ca_file: ca, client_auth: none }}"), name, "optional or required beside"),
+        (optional.clone(), "{ subject: a }", "RFC 4514"),
+        (optional.clone(), "{ spiffe: \"https://a/b\" }", "SPIFFE ID"),
+        (optional.clone(), "{ dns: \"*.a\" }", "without wildcards"),
+        (optional, "{ dns: a, subject: CN=a }", "exactly one of subject, spiffe, dns"),
+    ] {
+        assert!(
+            faults(&with(&tls, caller), &[])[0].contains(expected),
+            "{tls} {caller}: {:?}",
+            faults(&with(&tls, caller), &[])
+        );
+    }
+    let api = |rest: &str| format!("serve: {{ api: {{ host: 0.0.0.0, tls: {{ {files}, {rest} }} }} }}\n{MINIMAL}");
+    accepted(&api("client_ca_file: ca"), &[]);
+    assert!(faults(&api("client_ca_file: ca, client_auth: optional"), &[])[0].contains("without callers"));
+}
+
+#[test]
+fn a_socket_stands_alone_unless_an_address_is_named() {
+    let with = |api: &str| accepted(&format!("serve: {{ api: {{ {api} }} }}\n{MINIMAL}"), &[]).serve;
+    let alone = with("unix: { path: api.sock }");
+    assert_eq!(alone.unix, Some(UnixSocket { path: "/etc/claimsmith/api.sock".into(), mode: 0o660 }));
+    assert!(!alone.has_api_address);
+    let both = with("port: 4477, unix: { path: /run/api.sock, mode: \"0600\" }");
+    assert!(both.has_api_address && both.unix.unwrap().mode == 0o600);
+    assert!(with("port: 0").has_api_address);
+    for mode in ["\"999\"", "\"66\"", "\"10660\"", "\"+66\"", "660"] {
+        let text = format!("serve: {{ api: {{ unix: {{ path: p, mode: {mode} }} }} }}\n{MINIMAL}");
+        assert_eq!(faults(&text, &[]).len(), 1, "{mode}");
+    }
 }
 
 #[test]
@@ -406,10 +516,9 @@ callers:
     assert_eq!(profile(&config).audience, Some(vec!["orders".into(), "billing".into()]));
     assert_eq!(config.profiles["rule-1.x"].audience, Some(vec!["a,b".into()]));
     assert_eq!(config.profiles["rule-1.x"].placement, Placement::Extra("token".into()));
-    let Credential::Bearer { token: SecretSource::Inline(token) } = &config.callers[1].credential else {
-        panic!("expected a token from the environment")
-    };
-    assert!(token.matches(b"a: token, with \"signs\""));
+    let Credential::Bearer { tokens } = &config.callers[1].credential else { panic!("expected a token") };
+    let [SecretSource::Inline(token)] = tokens.as_slice() else { panic!("expected one token of the environment") };
+    assert_eq!(*token, Secret::new(b"a: token, with \"signs\"".to_vec()));
     assert!(!format!("{config:?}").contains("signs"));
 }
 
@@ -522,9 +631,10 @@ fn what_is_told_has_a_place_to_go() {
 fn a_wildcard_listener_is_warned_about_without_a_public_url() {
     let text = "serve: { api: { host: 0.0.0.0 } }\nprofiles: { a: { issuer: issuer, jwks: b } }\n\
                 callers: [{ name: c, bearer: { token_file: t } }]\n";
-    assert!(parse(text, &[]).unwrap().warnings[0].starts_with("public_url: not set"));
+    assert!(parse(text, &[]).unwrap().warnings[1].starts_with("public_url: not set"));
     let config = parse(text, &[("CLAIMSMITH_PUBLIC_URL", "https://t.example/x/")]).unwrap();
-    assert_eq!(config.warnings, [""; 0]);
+    assert!(config.warnings[0].starts_with("serve.api.tls: not set, so the secrets of callers"));
+    assert_eq!(config.warnings.len(), 1);
     assert_eq!(config.config.public_url.as_deref(), Some("https://t.example/x"));
 }
 
@@ -534,6 +644,19 @@ fn around(path: &[&str], value: &str) -> String {
     let mut rest = path;
     while let Some((key, below)) = rest.split_first() {
         let sibling = match (path, rest.len()) {
+            (["serve", "api", "tls", "cert_file"], 1) => "key_file: k, ",
+            (["serve", "api", "tls", "key_file"], 1) => "cert_file: c, ",
+            (["serve", "api", "tls", "client_auth"], 1) => "cert_file: c, key_file: k, client_ca_file: a, ",
+            (["serve", "api", "tls", _], 1) => "cert_file: c, key_file: k, ",
+            (["serve", "api", "unix", "mode"], 1) => "path: p, ",
+            (["callers", "[]", "limits", "burst"], 1) => "rate: 1/s, ",
+            (["callers", "[]", "profiles" | "limits", ..], _) if rest.len() == path.len() - 2 => {
+                "name: n, bearer: { token_file: t }, "
+            }
+            (["callers", "[]", "tls", ..], _) if rest.len() == path.len() => {
+                "profiles: { id_token: { issuer: a, jwks: b } }, \
+                 serve: { api: { tls: { cert_file: c, key_file: k, client_ca_file: a } } }, "
+            }
             (["callers", "[]", "basic", "username"], 1) => "password_file: p, ",
             (["callers", "[]", "basic", _], 1) => "username: u, ",
             (["profiles", "*", "placement", "scheme"], 1) => "header: X, ",
@@ -544,7 +667,7 @@ fn around(path: &[&str], value: &str) -> String {
             (["traces", "sample_ratio"], 1) => "endpoint: 'http://c/', ",
             (["callers", "[]", "name"], 1) => "bearer: { token_file: t }, ",
             (["callers", "[]", ..], _) if rest.len() == path.len() - 2 => "name: n, ",
-            _ if rest.len() == path.len() && *key != "profiles" => "profiles: { a: { issuer: a, jwks: b } }, ",
+            _ if rest.len() == path.len() && *key != "profiles" => "profiles: { id_token: { issuer: a, jwks: b } }, ",
             _ => "",
         };
         match *key {

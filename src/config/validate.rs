@@ -7,21 +7,20 @@ use std::time::Duration;
 
 use crate::time::Ttl;
 
+use super::callers::callers;
 use super::document::{Node, Value, joined};
-use super::fault::{Faults, Place};
+use super::fault::Faults;
 use super::raw::{self, ROOT};
-use super::read::{self, Mapping, Misfit, boolean, choice, count, duration, path, port, size, text_as, texts, words};
-use super::secret::SecretSource;
+use super::read::{Mapping, Misfit, boolean, choice, count, duration, path, port, size, text_as, texts, words};
 use super::tells;
 use super::values::{HeaderName, Host, ProfileName, is_base_url, is_name, is_token};
 use super::{
-    Caller, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile, Rotation,
-    Serve,
+    Caller, ClientCa, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile,
+    Rotation, Serve, TlsFiles, UnixSocket,
 };
 use crate::claims::RegisteredInTemplate;
 use crate::keys::{PolicyError, SignatureAlg};
 use crate::mint::{Caching, Placement, Validate};
-use crate::secret::Secret;
 use crate::session::SessionPath;
 use crate::templates::Missing;
 
@@ -43,11 +42,11 @@ pub(super) fn config(
         Some(Value::List(items)) => !items.is_empty(),
         Some(_) => true,
     };
-    let serve = serve(&root.mapping("serve", faults), names_callers, faults);
+    let serve = serve(&root.mapping("serve", faults), base_dir, names_callers, faults);
     let limits = limits(&root.mapping("limits", faults), faults);
     let templates = root.value("templates", faults, path).map(|path| base_dir.join(path));
     let profiles = profiles(&root, base_dir, given, faults);
-    let callers = callers(&root, base_dir, faults);
+    let callers = callers(&root, base_dir, &profiles, faults);
     let reload_interval = root.mapping("reload", faults).value("interval", faults, duration);
     let jwks_max_age = root.value("jwks_max_age", faults, duration);
     let rotation_mapping = root.given("rotation").map(|_| root.mapping("rotation", faults));
@@ -78,32 +77,86 @@ pub(super) fn config(
     if let (Some(rotation), Some(mapping)) = (&config.rotation, &rotation_mapping) {
         refuse_lost_tokens(&config, rotation, mapping, faults);
     }
+    refuse_certificates_without_an_authority(&config, &root, faults);
     warn(&config, warnings);
     Some(config)
 }
 
-fn serve(serve: &Mapping<'_>, names_callers: bool, faults: &mut Faults) -> Option<Serve> {
+fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, faults: &mut Faults) -> Option<Serve> {
     let (api_mapping, admin_mapping) = (serve.mapping("api", faults), serve.mapping("admin", faults));
     let api = listener(&api_mapping, faults);
     let allow_unauthenticated = api_mapping.value("allow_unauthenticated", faults, boolean);
+    let tls = api_mapping.given("tls").map(|_| tls(&api_mapping.mapping("tls", faults), base_dir, faults));
+    let unix = api_mapping.given("unix").map(|_| unix(&api_mapping.mapping("unix", faults), base_dir, faults));
+    let names_address = ["host", "port", "tls"].iter().any(|key| api_mapping.given(key).is_some());
+    let has_api_address = unix.is_none() || names_address;
     let admin = listener(&admin_mapping, faults);
-    if let (Some(api), Some(admin)) = (&api, &admin) {
+    if let (Some(api), Some(admin), true) = (&api, &admin, has_api_address) {
         refuse_one_port_for_both(api, admin, &api_mapping, &admin_mapping, faults);
     }
-    if let (Some(api), Some(allow_unauthenticated)) = (&api, allow_unauthenticated) {
-        require_a_decision(api, names_callers, allow_unauthenticated, &api_mapping, faults);
+    let (tls, unix) = (optional(tls), optional(unix));
+    if let (Some(api), Some(allow_unauthenticated), Some(tls), true) =
+        (&api, allow_unauthenticated, &tls, has_api_address)
+    {
+        let demands_certificates =
+            tls.as_ref().and_then(|tls| tls.client.as_ref()).is_some_and(|client| client.is_required);
+        let is_decided = names_callers || demands_certificates;
+        require_a_decision(api, is_decided, allow_unauthenticated, &api_mapping, faults);
     }
     let shutdown_timeout = serve.value("shutdown_timeout", faults, duration);
     let shutdown_delay = serve.value("shutdown_delay", faults, duration);
     let workers = serve.value("workers", faults, count);
     Some(Serve {
         api: api?,
+        has_api_address,
+        tls: tls?,
+        unix: unix?,
         admin: admin?,
         allow_unauthenticated: allow_unauthenticated?,
         shutdown_timeout: shutdown_timeout?,
         shutdown_delay: shutdown_delay?,
         workers: NonZeroUsize::new(usize::try_from(workers?).ok()?),
     })
+}
+
+fn tls(tls: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<TlsFiles> {
+    let cert_file = tls.value("cert_file", faults, path);
+    let key_file = tls.value("key_file", faults, path);
+    let client_ca = tls.given("client_ca_file").map(|_| tls.value("client_ca_file", faults, path));
+    let is_wanted = |word: &str| match word {
+        "none" => Some(None),
+        "optional" => Some(Some(false)),
+        "required" => Some(Some(true)),
+        _ => None,
+    };
+    let client_auth = match tls.given("client_auth") {
+        Some(_) => tls.value("client_auth", faults, choice(is_wanted)),
+        None => Some(client_ca.is_some().then_some(true)),
+    };
+    let client = match (optional(client_ca)?, client_auth?) {
+        (Some(file), Some(is_required)) => Some(ClientCa { file: base_dir.join(file), is_required }),
+        (None, None) => None,
+        (ca, _) => {
+            let (expected, found) = match ca {
+                Some(_) => ("optional or required beside client_ca_file", "none"),
+                None => ("none, or client_ca_file beside it", "it without client_ca_file"),
+            };
+            faults.add(tls.path_of("client_auth"), expected, found, &tls.place_of("client_auth"));
+            return None;
+        }
+    };
+    Some(TlsFiles { cert_file: base_dir.join(cert_file?), key_file: base_dir.join(key_file?), client })
+}
+
+fn unix(unix: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<UnixSocket> {
+    let path = unix.value("path", faults, path);
+    let is_octal = |text: &str| {
+        let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+        let is_plain = digits.len() == 3 && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        is_plain.then(|| u32::from_str_radix(digits, 8).ok()).flatten()
+    };
+    let mode = unix.value("mode", faults, text_as(is_octal));
+    Some(UnixSocket { path: base_dir.join(path?), mode: mode? })
 }
 
 fn listener(listener: &Mapping<'_>, faults: &mut Faults) -> Option<Listener> {
@@ -132,21 +185,22 @@ fn refuse_one_port_for_both(
 /// Who may ask is never left open by accident.
 fn require_a_decision(
     api: &Listener,
-    names_callers: bool,
+    is_decided: bool,
     allow_unauthenticated: bool,
     mapping: &Mapping<'_>,
     faults: &mut Faults,
 ) {
-    if !names_callers && !allow_unauthenticated && !api.host.is_loopback() {
+    if !is_decided && !allow_unauthenticated && !api.host.is_loopback() {
         let expected = "a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
-                        `allow_unauthenticated: true` where something in front decides who may";
+                        `client_auth: required` below `tls`, or `allow_unauthenticated: true` where something in \
+                        front decides who may";
         let found = format!("`{}`, which everyone may reach, without callers", api.host);
         faults.add(mapping.path_of("host"), expected, found, &mapping.place_of("host"));
     }
-    if names_callers && allow_unauthenticated {
-        let expected = "false where there are callers, or no callers";
+    if is_decided && allow_unauthenticated {
+        let expected = "false where there are callers or client_auth is required";
         let place = mapping.place_of("allow_unauthenticated");
-        faults.add(mapping.path_of("allow_unauthenticated"), expected, "true beside callers", &place);
+        faults.add(mapping.path_of("allow_unauthenticated"), expected, "true beside them", &place);
     }
 }
 
@@ -159,6 +213,9 @@ fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
     let request = limits.value("request", faults, duration);
     let connections = limits.value("connections", faults, count);
     let token_cache = limits.value("token_cache", faults, size);
+    let in_flight = limits.value("in_flight", faults, count);
+    let failed_attempts = limits.value("failed_attempts", faults, count);
+    let failed_delay = limits.value("failed_delay", faults, duration);
     let keep_alive = limits.value("keep_alive", faults, duration);
     Some(Limits {
         body: body?,
@@ -169,6 +226,9 @@ fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
         request: request?,
         connections: usize::try_from(connections?).ok()?,
         token_cache: token_cache?,
+        in_flight: usize::try_from(in_flight?).ok()?,
+        failed_attempts: u32::try_from(failed_attempts?).ok()?,
+        failed_delay: failed_delay?,
         keep_alive: keep_alive?,
     })
 }
@@ -363,7 +423,7 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
 }
 
 /// A key that may be absent: `Some(None)` where it is, `None` where it stands there with a fault.
-fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+pub(super) fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
     match given {
         None => Some(None),
         Some(Some(value)) => Some(Some(value)),
@@ -394,69 +454,27 @@ fn placement(placement: &Mapping<'_>, faults: &mut Faults) -> Option<Placement> 
     }
 }
 
-fn callers(root: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Vec<Caller> {
-    let path = root.path_of("callers");
-    let Some(node) = root.given("callers") else { return Vec::new() };
-    let Value::List(items) = &node.value else {
-        let found = node.description(super::document::Quoting::Hidden);
-        faults.add(path, "a list of callers", found, &node.place);
-        return Vec::new();
-    };
-    let mut callers: Vec<Caller> = Vec::with_capacity(items.len());
-    let mut names = std::collections::HashSet::new();
-    for (index, item) in items.iter().enumerate() {
-        let mapping = Mapping::open(Some(item), format!("{path}[{index}]"), item.place.clone(), &raw::CALLER, faults);
-        let name = mapping.value("name", faults, text_as(|text| is_name(text).then(|| text.to_owned())));
-        if let Some(name) = name.as_ref().filter(|name| !names.insert((*name).clone())) {
-            let found = format!("`{name}` a second time");
-            faults.add(mapping.path_of("name"), "each name once", found, &mapping.place_of("name"));
-        }
-        mapping.require_one_of(faults);
-        let basic = mapping.given("basic").map(|_| basic(&mapping.mapping("basic", faults), base_dir, faults));
-        let bearer = mapping.given("bearer").map(|_| bearer(&mapping.mapping("bearer", faults), base_dir, faults));
-        if let (Some(name), Some(Some(credential))) = (name, basic.or(bearer)) {
-            callers.push(Caller { name, credential });
-        }
+/// A caller that is known by its certificate needs somebody who vouches for that.
+fn refuse_certificates_without_an_authority(config: &Config, root: &Mapping<'_>, faults: &mut Faults) {
+    let has_authority = config.serve.tls.as_ref().is_some_and(|tls| tls.client.is_some());
+    let is_certificate = |caller: &Caller| matches!(caller.credential, Credential::Certificate(_));
+    if let Some(index) = config.callers.iter().position(is_certificate).filter(|_| !has_authority) {
+        let path = format!("{}[{index}].tls", root.path_of("callers"));
+        let place = root.place_of("callers");
+        faults.add(path, "serve.api.tls.client_ca_file, which vouches for callers", "none", &place);
     }
-    callers
-}
-
-fn basic(basic: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Credential> {
-    let is_username = |text: &str| {
-        (!text.is_empty() && !text.contains(':') && !read::has_control_characters(text)).then(|| text.to_owned())
-    };
-    let username = basic.value("username", faults, text_as(is_username));
-    let password = secret(basic, "password", "password_file", base_dir, faults);
-    Some(Credential::Basic { username: username?, password: password? })
-}
-
-fn bearer(bearer: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Credential> {
-    let token = secret(bearer, "token", "token_file", base_dir, faults);
-    Some(Credential::Bearer { token: token? })
-}
-
-fn secret(
-    mapping: &Mapping<'_>,
-    inline: &'static str,
-    file: &'static str,
-    base_dir: &Path,
-    faults: &mut Faults,
-) -> Option<SecretSource> {
-    if let Some(node) = mapping.given(inline).filter(|node| !matches!(node.place, Place::Environment(_))) {
-        let expected = format!("the secret in a file that `{file}` names, or in the environment");
-        faults.add(mapping.path_of(inline), expected, "it in the configuration file", &node.place);
-        return None;
-    }
-    mapping.require_one_of(faults);
-    let from_file = mapping.value(file, faults, path).map(|path| SecretSource::File(base_dir.join(path)));
-    let from_environment =
-        mapping.value(inline, faults, words).map(|text| SecretSource::Inline(Secret::new(text.into_bytes())));
-    from_file.or(from_environment)
 }
 
 fn warn(config: &Config, warnings: &mut Vec<String>) {
     let api = &config.serve.api;
-    if config.serve.allow_unauthenticated && !api.host.is_loopback() {
+    let is_open = config.serve.has_api_address && !api.host.is_loopback();
+    if is_open && config.serve.tls.is_none() && !config.callers.is_empty() {
+        warnings.push(format!(
+            "serve.api.tls: not set, so the secrets of callers and the tokens travel to {}:{} in the clear",
+            api.host, api.port
+        ));
+    }
+    if config.serve.allow_unauthenticated && is_open {
         warnings.push(format!(
             "serve.api.allow_unauthenticated: everyone who reaches {}:{} gets a token for any session",
             api.host, api.port
@@ -472,7 +490,10 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             SEEN_BY_ALL.as_secs()
         ));
     }
-    if config.public_url.is_none() && matches!(api.host.text().as_str(), "0.0.0.0" | "::") {
+    if config.public_url.is_none()
+        && config.serve.has_api_address
+        && matches!(api.host.text().as_str(), "0.0.0.0" | "::")
+    {
         warnings.push(format!(
             "public_url: not set, and serve.api.host is {}, so discovery documents cannot say where the keys are",
             api.host

@@ -1,5 +1,7 @@
 //! The admin listener: health, version, metrics.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -30,6 +32,7 @@ pub(crate) async fn version() -> HttpResponse {
 /// Everything that is counted, as OpenMetrics text.
 pub(crate) async fn metrics(edge: Data<Edge>) -> HttpResponse {
     edge.metrics.token_cache(edge.tokens.len(), edge.tokens.bytes());
+    edge.metrics.load(edge.admission.in_flight(), edge.admission.connections.load(Ordering::Relaxed));
     HttpResponse::Ok().content_type(METRICS_CONTENT_TYPE).body(edge.metrics.text(&readings(&edge)))
 }
 

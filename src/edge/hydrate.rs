@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::told::Told;
-use super::{Edge, Serving, body, refuse};
+use super::{Edge, Serving, admission, body, refuse};
 use crate::code::ErrorCode;
 use crate::json;
 use crate::mint::{IssueError, IssuedToken, Origin, Placement, Profile, TokenKey};
@@ -64,8 +64,8 @@ async fn answer(
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken, Timestamp) -> String,
 ) -> HttpResponse {
     let serving = edge.live.load_full();
-    let caller = match serving.callers.authenticate(request.headers()) {
-        Ok(caller) => caller,
+    let permit = match admission::admit(&edge, &serving, &request, profile).await {
+        Ok(permit) => permit,
         Err(problem) => return refuse(&request, problem),
     };
     let body = body::read(request.headers(), payload, serving.limits.body);
@@ -77,7 +77,7 @@ async fn answer(
             return refuse(&request, Problem::new(ErrorCode::RequestTimeout, detail));
         }
     };
-    let mut told = Told::new(&edge, &request, caller);
+    let mut told = Told::new(&edge, &request, permit.caller());
     // A fault in one request must not take the worker and the other requests on it along.
     match AssertUnwindSafe(issued(&edge, &serving, profile, &body, &mut told, place)).catch_unwind().await {
         Ok(Ok(text)) => {
@@ -86,6 +86,7 @@ async fn answer(
                 .insert_header((header::CACHE_CONTROL, "no-store"))
                 .body(text);
             told.leave_in(&mut response);
+            permit.issued();
             response
         }
         Ok(Err(problem)) => refuse(&request, problem),

@@ -4,9 +4,12 @@
 //! [`observe`], which names the request, bounds it in time and header size, counts it, and logs a refusal once.
 
 mod admin;
+mod admission;
+mod attempts;
 mod body;
 mod caller;
 mod concerns;
+mod connection;
 mod discovery;
 mod hydrate;
 mod openapi;
@@ -15,8 +18,10 @@ mod readings;
 mod signing;
 mod told;
 
+pub use admission::Admission;
 pub use caller::Callers;
 pub use concerns::{Concern, Concerns};
+pub use connection::on_connect;
 pub use openapi::document as openapi_document;
 pub use signing::SigningPool;
 
@@ -42,6 +47,7 @@ use crate::json::ReadLimits;
 use crate::mint::{Mint, TokenCache};
 use crate::telemetry::{Answered, Audit, Metrics, RequestSpan, TokenFacts, Traces};
 use crate::time::Clock;
+use crate::tls::ClientAuthority;
 use problem::Problem;
 
 /// What requests are answered from. It is swapped as a whole, so that a request that took it once sees one generation to
@@ -52,6 +58,8 @@ pub struct Serving {
     pub mint: Arc<Mint>,
     /// Who may ask for tokens.
     pub callers: Callers,
+    /// Who vouches for the certificates of callers.
+    pub client_authority: Option<Arc<ClientAuthority>>,
     /// What a request may cost.
     pub limits: EdgeLimits,
     /// Where verifiers find the api listener, without a slash at its end; `None` where that cannot be known.
@@ -77,6 +85,8 @@ pub struct Edge {
     pub audit: Option<Audit>,
     /// Where the spans of requests go, if anywhere.
     pub traces: Option<Traces>,
+    /// The room that requests and connections take.
+    pub admission: Admission,
     /// Whether requests are welcome.
     pub readiness: Readiness,
     /// What is wrong although requests are answered.
@@ -122,6 +132,12 @@ pub struct EdgeLimits {
     pub header: usize,
     /// From the request head to the answer.
     pub request: Duration,
+    /// Requests for tokens that are worked on at once.
+    pub in_flight: usize,
+    /// Wrong attempts of one address a minute before it is slowed.
+    pub failed_attempts: u32,
+    /// How long the answer to a wrong attempt then waits.
+    pub failed_delay: Duration,
 }
 
 impl EdgeLimits {
@@ -264,7 +280,10 @@ pub async fn observe(
     let header_bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
     let most = edge.live.load().limits.header;
-    let mut response = if header_bytes > most {
+    let mut response = if let Some(problem) = connection::refuse_excess(request.request()) {
+        let refusal = refuse(request.request(), problem);
+        request.into_response(refusal)
+    } else if header_bytes > most {
         let detail = format!("expected at most {most} bytes of request headers, found more");
         let refusal = refuse(request.request(), Problem::new(ErrorCode::RequestHeadersTooLarge, detail));
         request.into_response(refusal)

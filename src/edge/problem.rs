@@ -41,16 +41,25 @@ impl Problem {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
         match self.code {
-            ErrorCode::CallerUnauthenticated => {
+            ErrorCode::CallerSlowed | ErrorCode::CallerUnauthenticated => {
                 response
                     .append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"claimsmith\"")));
                 response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
             }
             // Short, because Oathkeeper obeys it without a bound while its user waits.
-            ErrorCode::KeyBusy | ErrorCode::KeyUnavailable => {
+            ErrorCode::CallerConcurrency
+            | ErrorCode::CallerRate
+            | ErrorCode::KeyBusy
+            | ErrorCode::KeyUnavailable
+            | ErrorCode::ServiceConnections
+            | ErrorCode::ServiceOverloaded => {
                 response.insert_header((header::RETRY_AFTER, "1"));
             }
             _ => {}
+        }
+        // Room is made for others, and a guess costs a connection.
+        if matches!(self.code, ErrorCode::CallerSlowed | ErrorCode::ServiceConnections) {
+            response.force_close();
         }
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
@@ -62,6 +71,12 @@ impl Problem {
 /// Permanent faults are 4xx, because a gateway repeats 5xx; only what may pass by itself is 503.
 pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
     match code {
+        ErrorCode::CallerConcurrency | ErrorCode::CallerRate => {
+            (StatusCode::TOO_MANY_REQUESTS, "The caller asks for too much")
+        }
+        ErrorCode::CallerForbidden => (StatusCode::FORBIDDEN, "The caller may not ask for this profile"),
+        // Not 429, because a gateway repeats that, and the same credentials are as wrong then.
+        ErrorCode::CallerSlowed => (StatusCode::UNAUTHORIZED, "Too many wrong credentials from this address"),
         ErrorCode::CallerUnauthenticated => (StatusCode::UNAUTHORIZED, "The caller is not known"),
         ErrorCode::ClaimsDuplicateMember
         | ErrorCode::ClaimsInvalid
@@ -79,6 +94,9 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::RequestMethod => (StatusCode::METHOD_NOT_ALLOWED, "The path does not have this method"),
         ErrorCode::RequestPath => (StatusCode::NOT_FOUND, "Nothing is here"),
         ErrorCode::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "The request took too long"),
+        ErrorCode::ServiceConnections | ErrorCode::ServiceOverloaded => {
+            (StatusCode::SERVICE_UNAVAILABLE, "The service has as much to do as it may")
+        }
         ErrorCode::SessionDepth
         | ErrorCode::SessionDuplicateMember
         | ErrorCode::SessionInvalid
@@ -101,7 +119,8 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         | ErrorCode::Internal
         | ErrorCode::KeySetInvalid
         | ErrorCode::KeySigningFailed
-        | ErrorCode::TemplateRecordedCase => (StatusCode::INTERNAL_SERVER_ERROR, "claimsmith failed"),
+        | ErrorCode::TemplateRecordedCase
+        | ErrorCode::TlsInvalid => (StatusCode::INTERNAL_SERVER_ERROR, "claimsmith failed"),
     }
 }
 
@@ -122,10 +141,18 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_by_itself_is_worth_a_retry() {
+        let passing = [
+            ErrorCode::KeyBusy,
+            ErrorCode::KeyUnavailable,
+            ErrorCode::ServiceConnections,
+            ErrorCode::ServiceOverloaded,
+        ];
         for code in ErrorCode::ALL {
             let (status, _) = status_and_title(*code);
-            let passes = matches!(code, ErrorCode::KeyBusy | ErrorCode::KeyUnavailable);
-            assert_eq!(status == StatusCode::SERVICE_UNAVAILABLE, passes, "{code}");
+            assert_eq!(status == StatusCode::SERVICE_UNAVAILABLE, passing.contains(code), "{code}");
+            let is_timely = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+            let answer = Problem::new(*code, "").to_response("id");
+            assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), is_timely, "{code}");
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::caller::Caller;
 use super::{Edge, RequestId};
 use crate::json::Json;
 use crate::mint::{IssuedToken, Origin, Profile};
@@ -14,13 +13,13 @@ use crate::time::Timestamp;
 pub(crate) struct Told<'t> {
     edge: &'t Edge,
     request: &'t HttpRequest,
-    caller: Caller<'t>,
+    caller: Option<&'t str>,
     facts: Option<TokenFacts>,
 }
 
 impl<'t> Told<'t> {
-    /// Of the request that `caller` sent.
-    pub(crate) fn new(edge: &'t Edge, request: &'t HttpRequest, caller: Caller<'t>) -> Self {
+    /// Of the request that `caller` sent, if callers are told apart.
+    pub(crate) fn new(edge: &'t Edge, request: &'t HttpRequest, caller: Option<&'t str>) -> Self {
         Self { edge, request, caller, facts: None }
     }
 
@@ -39,10 +38,7 @@ impl<'t> Told<'t> {
             audit.issued(&Issued {
                 at: now,
                 request_id: &RequestId::of(self.request),
-                caller: match self.caller {
-                    Caller::Anyone => None,
-                    Caller::Known(name) => Some(name),
-                },
+                caller: self.caller,
                 profile: &profile.spec().name,
                 jti: &token.jti,
                 subject: subject.as_ref().and_then(Json::as_str).unwrap_or_default(),

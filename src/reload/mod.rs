@@ -22,6 +22,7 @@ use crate::config::{Config, KnownCaller, Loaded, load_callers};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint};
 use crate::sources::{RemoteSets, RemoteSource};
 use crate::time::Timestamp;
+use crate::tls::Tls;
 
 /// Everything that requests are answered from, and what the operator should know of it.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Generation {
     pub config: Config,
     /// Who may ask, with their secrets.
     pub callers: Vec<KnownCaller>,
+    /// The certificate of the api listener.
+    pub tls: Option<Arc<Tls>>,
     /// What is questionable or was taken for granted.
     pub notes: Vec<String>,
 }
@@ -81,7 +84,7 @@ impl Reloader {
     /// Reads everything; builds and proves a generation of it where it is new and has settled.
     pub fn look(&mut self, now: Timestamp) -> Look {
         let mut files = Files::new();
-        let read = self.read(&mut files);
+        let read = self.read(&mut files, now);
         let content = Some(files.content());
         if content == self.served {
             self.unsettled = None;
@@ -121,9 +124,9 @@ impl Reloader {
         }
     }
 
-    fn read(&self, files: &mut Files) -> Result<Parts, BuildError> {
+    fn read(&self, files: &mut Files, now: Timestamp) -> Result<Parts, BuildError> {
         let loaded = (self.read_config)(files).map_err(|faults| BuildError { faults })?;
-        let (parts, mut faults) = read::read_parts(&loaded.config, &self.remote, files);
+        let read::Read { parts, tls, notes, mut faults } = read::read_parts(&loaded.config, &self.remote, files, now);
         let secrets = RefCell::new(files);
         let callers = load_callers(&loaded.config.callers, &|path| secrets.borrow_mut().read(path));
         let (callers, warnings) = match callers {
@@ -136,8 +139,8 @@ impl Reloader {
                 (Vec::new(), Vec::new())
             }
         };
-        let notes = loaded.warnings.into_iter().chain(warnings).collect();
-        Ok(Parts { config: loaded.config, parts, callers, notes, faults })
+        let notes = loaded.warnings.into_iter().chain(warnings).chain(notes).collect();
+        Ok(Parts { config: loaded.config, parts, callers, tls, notes, faults })
     }
 }
 
@@ -152,15 +155,16 @@ struct Parts {
     config: Config,
     parts: GenerationParts,
     callers: Vec<KnownCaller>,
+    tls: Option<Tls>,
     notes: Vec<String>,
     faults: Vec<BuildFault>,
 }
 
 impl Parts {
     fn build(self, previous: Option<&Mint>, now: Timestamp) -> Result<Generation, BuildError> {
-        let Self { config, parts, callers, mut notes, faults } = self;
+        let Self { config, parts, callers, tls, mut notes, faults } = self;
         let (mint, more) = read::build(&config, &parts, faults, previous, now)?;
         notes.extend(more);
-        Ok(Generation { mint: Arc::new(mint), config, callers, notes })
+        Ok(Generation { mint: Arc::new(mint), config, callers, tls: tls.map(Arc::new), notes })
     }
 }

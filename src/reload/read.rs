@@ -15,13 +15,65 @@ use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, Te
 use crate::sources::RemoteSets;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 use crate::time::Timestamp;
+use crate::tls::{Tls, TlsPart, TlsText};
+
+/// Reads and proves what TLS needs, with what the operator should know of it.
+fn read_tls(
+    config: &Config,
+    files: &mut Files,
+    now: Timestamp,
+    faults: &mut Vec<BuildFault>,
+) -> Option<(Tls, Vec<String>)> {
+    let named = config.serve.tls.as_ref()?;
+    let mut read = |path: &Path, expected: &str| match files.read(path) {
+        Ok(bytes) => Some(Zeroizing::new(bytes)),
+        Err(error) => {
+            faults.push(unreadable(ErrorCode::TlsInvalid, path, expected, &error));
+            None
+        }
+    };
+    let certificates = read(&named.cert_file, "readable certificates");
+    let key = read(&named.key_file, "a readable private key");
+    let client_ca = named.client.as_ref().map(|client| (read(&client.file, "readable certificates"), client));
+    let client_ca = match client_ca {
+        Some((bytes, client)) => Some((bytes?, client)),
+        None => None,
+    };
+    let (certificates, key) = (certificates?, key?);
+    let text = TlsText {
+        certificates: &certificates,
+        key: &key,
+        client_ca: client_ca.as_ref().map(|(bytes, client)| (bytes.as_slice(), client.is_required)),
+    };
+    match Tls::parse(&text, now) {
+        Ok((tls, notes)) => {
+            let name = named.cert_file.display();
+            let notes = notes.into_iter().map(|note| format!("{name}: {note}"));
+            Some((tls, notes.chain(exposed(&named.key_file)).collect()))
+        }
+        Err(fault) => {
+            let path = match (fault.part, &named.client) {
+                (TlsPart::Key, _) => &named.key_file,
+                (TlsPart::ClientCa, Some(client)) => &client.file,
+                (TlsPart::Certificates | TlsPart::ClientCa, _) => &named.cert_file,
+            };
+            let part = path.display().to_string();
+            faults.push(BuildFault::new(ErrorCode::TlsInvalid, part, fault.message));
+            None
+        }
+    }
+}
+
+/// What one look takes from the files that `config` names.
+pub(super) struct Read {
+    pub(super) parts: GenerationParts,
+    pub(super) tls: Option<Tls>,
+    pub(super) notes: Vec<String>,
+    pub(super) faults: Vec<BuildFault>,
+}
 
 /// Reads everything that `config` names, and a fault for each file or folder that cannot be read.
-pub(super) fn read_parts(
-    config: &Config,
-    remote: &RemoteSets,
-    files: &mut Files,
-) -> (GenerationParts, Vec<BuildFault>) {
+pub(super) fn read_parts(config: &Config, remote: &RemoteSets, files: &mut Files, now: Timestamp) -> Read {
     let mut faults = Vec::new();
     let mut parts = GenerationParts {
         profiles: profile_specs(config),
@@ -51,7 +103,8 @@ pub(super) fn read_parts(
         let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), schema: None, cases: Vec::new() };
         parts.templates.insert(name.clone(), files);
     }
-    (parts, faults)
+    let (tls, notes) = read_tls(config, files, now, &mut faults).unzip();
+    Read { parts, tls, notes: notes.unwrap_or_default(), faults }
 }
 
 fn read_keys(source: &KeySource, remote: &RemoteSets, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
@@ -151,8 +204,10 @@ fn partials_in(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -
 /// # Errors
 /// [`BuildError`] with every fault, of files first, then of what stands in them.
 pub fn load(config: &Config, remote: &RemoteSets, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
-    let (parts, faults) = read_parts(config, remote, &mut Files::new());
-    build(config, &parts, faults, None, now)
+    let read = read_parts(config, remote, &mut Files::new(), now);
+    let (mint, mut notes) = build(config, &read.parts, read.faults, None, now)?;
+    notes.extend(read.notes);
+    Ok((mint, notes))
 }
 
 /// Builds and proves the generation of `parts`, which were read with `faults`.
@@ -273,7 +328,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// A warning where others than owner and group may read the private keys in `path`.
+/// A warning where others than owner and group may read a private key in `path`.
 #[cfg(unix)]
 fn exposed(path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,8 +1,8 @@
 //! What is counted and measured. Every metric name and label stands here or in `readings`; `docs/operations.md` explains
 //! each, and a test holds it to what is served.
 //!
-//! Labels come from closed sets: routes, profile names, algorithms, error codes, key sets as the configuration calls
-//! them, without the queries of URLs.
+//! Labels come from closed sets: routes, profile names, names of callers, algorithms, error codes, key sets as the
+//! configuration calls them, without the queries of URLs.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +47,29 @@ pub struct Metrics {
     read: ReadMetrics,
     /// Held while gauges are replaced and while they are written out, so that no answer has half of them.
     scrape: Mutex<()>,
+    callers: Family<CallerLabels, Counter>,
+    in_flight: Gauge,
+    connections: Gauge,
+    unused_connections: Counter,
+    certificate_end: Gauge,
+}
+
+/// The counters of one caller, at hand so that a request looks nothing up.
+#[derive(Clone, Debug)]
+pub struct CallerCounters {
+    issued: Counter,
+    refused: Counter,
+}
+
+impl CallerCounters {
+    /// Counts one request of the caller.
+    pub fn count(&self, is_issued: bool) {
+        if is_issued {
+            self.issued.inc()
+        } else {
+            self.refused.inc()
+        };
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +94,12 @@ struct CodeLabel(ErrorCode);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ResultLabel(&'static str);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct CallerLabels {
+    caller: String,
+    result: &'static str,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct KeySetLabel(pub(super) String);
@@ -175,6 +204,25 @@ impl Metrics {
         registry.register("trace_spans_lost", "Spans that were lost", traces.lost.clone());
         let read = ReadMetrics::default();
         read.register(&mut registry);
+        let callers = Family::default();
+        registry.register("caller_requests", "Requests of each caller, by what became of them", callers.clone());
+        let in_flight = Gauge::default();
+        registry.register("requests_in_flight", "Requests for tokens that are worked on", in_flight.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Connections open on the api listener", connections.clone());
+        let unused_connections = Counter::default();
+        registry.register(
+            "connections_unused",
+            "Connections of the api listener that ended before a whole request head came",
+            unused_connections.clone(),
+        );
+        let certificate_end = Gauge::default();
+        registry.register_with_unit(
+            "certificate_end_timestamp",
+            "When the certificate of the api listener ends, as a Unix time; 0 without TLS",
+            Unit::Seconds,
+            certificate_end.clone(),
+        );
         let build = Family::<BuildLabels, Gauge>::default();
         registry.register("build_info", "The version that runs; always 1", build.clone());
         build.get_or_create(&BuildLabels).set(1);
@@ -201,7 +249,34 @@ impl Metrics {
             traces,
             read,
             scrape: Mutex::default(),
+            callers,
+            in_flight,
+            connections,
+            unused_connections,
+            certificate_end,
         }
+    }
+
+    /// The counters of `caller`, which then have their series.
+    pub fn caller(&self, caller: &str) -> CallerCounters {
+        let counter = |result| self.callers.get_or_create(&CallerLabels { caller: caller.to_owned(), result }).clone();
+        CallerCounters { issued: counter(ISSUED), refused: counter(REFUSED) }
+    }
+
+    /// How much is going on at this moment.
+    pub fn load(&self, requests: usize, connections: usize) {
+        self.in_flight.set(i64::try_from(requests).unwrap_or(i64::MAX));
+        self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    /// A connection ended without a request.
+    pub fn unused_connection(&self) {
+        self.unused_connections.inc();
+    }
+
+    /// When the certificate of the api listener ends.
+    pub fn certificate_ends(&self, seconds: i64) {
+        self.certificate_end.set(seconds);
     }
 
     /// Counts one answered request.
@@ -328,6 +403,7 @@ pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.
 const HIT: &str = "hit";
 const MISS: &str = "miss";
 const REPLACED: &str = "replaced";
+const ISSUED: &str = "issued";
 const REFUSED: &str = "refused";
 const ROTATED: &str = "rotated";
 
@@ -365,6 +441,12 @@ impl EncodeLabelSet for IssuedLabels {
 impl EncodeLabelSet for ResultLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("result", self.0)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for CallerLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("caller", self.caller.as_str()), ("result", self.result)].encode(encoder)
     }
 }
 

@@ -18,6 +18,7 @@ fn every_metric() -> String {
     metrics.request("none", 200, 0.1);
     metrics.issued("p", "ES256");
     metrics.failure(ErrorCode::Internal);
+    metrics.caller("c").count(true);
     metrics.taken(Timestamp::from_seconds(0));
     metrics.keys_skipped([("k", 1)].into_iter());
     metrics.key_sources([("s".to_owned(), Some(Duration::ZERO), true)].into_iter());

@@ -38,7 +38,8 @@ fn a_running_service_tells_nothing_at_trace_level() {
     );
     folder.write("basic.txt", &format!("{CANARY}-password-of-some-length"));
     let collector = Collector::start("200 OK");
-    let config = "log: { level: trace }\nserve: { api: { port: 0 }, admin: { port: 0 } }\nlimits: { claims: 1KiB }\nprofiles:\n  \
+    let config = "log: { level: trace }\nserve: { api: { port: 0 }, admin: { port: 0 } }\n\
+                  limits: { claims: 1KiB, failed_delay: 1ms }\nprofiles:\n  \
                   p: { issuer: i, jwks: keys.json }\n  q: { issuer: i, jwks: keys.json }\n\
                   callers: [{ name: gateway, basic: { username: gateway, password_file: basic.txt } }]\n\
                   audit: { to: 'file://audit.jsonl' }\n";

@@ -141,7 +141,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let app = Application::bind(*generation, Arc::new(app_clock)).unwrap();
-            tell.send((app.api_address(), app.admin_address())).unwrap();
+            tell.send((app.api_address().unwrap(), app.admin_address())).unwrap();
             app.run_with(Upkeep::new(reloader, remote), async {
                 let _ = stopped.await;
             })

@@ -1,0 +1,357 @@
+//! TLS of the api listener: a certificate with its key, and who vouches for the certificates of callers.
+//!
+//! [`Tls::parse`] takes bytes and proves them; [`LiveTls`] is what handshakes are made from, and is swapped as a whole,
+//! so that a new certificate touches no open connection. Sessions are never resumed: a resumed one would carry a caller
+//! past a client CA that has changed meanwhile.
+
+mod names;
+
+pub use names::{CertificateName, HolderNames};
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, ServerConnection, SignatureScheme,
+};
+use sha2::{Digest as _, Sha256};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+
+use crate::time::{Clock, Timestamp};
+
+/// Who vouches for the certificates of callers.
+pub struct ClientAuthority {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Of the roots' bytes, so that a reload of the same roots is no other authority.
+    digest: [u8; 32],
+    is_required: bool,
+}
+
+/// The certificates that a client showed in its handshake, its own first.
+#[derive(Clone, Debug)]
+pub struct ClientChain(Vec<CertificateDer<'static>>);
+
+impl ClientChain {
+    /// What the client of `connection` showed, if it did.
+    pub fn of(connection: &ServerConnection) -> Option<Self> {
+        connection.peer_certificates().map(|chain| Self(chain.to_vec()))
+    }
+}
+
+impl ClientAuthority {
+    /// Whether both have the same roots.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+
+    /// Whether nobody connects without a certificate.
+    pub fn is_required(&self) -> bool {
+        self.is_required
+    }
+
+    /// The names in the first certificate of `chain`, where these roots vouch for it at `now`.
+    pub fn names(&self, chain: &ClientChain, now: Timestamp) -> Option<HolderNames> {
+        let (first, rest) = chain.0.split_first()?;
+        self.verifier.verify_client_cert(first, rest, unix_time(now)?).ok()?;
+        HolderNames::parse(first)
+    }
+}
+
+/// A certificate with its key, and who vouches for callers; both are proven.
+pub struct Tls {
+    certified: Arc<CertifiedKey>,
+    authority: Option<Arc<ClientAuthority>>,
+    ends: Timestamp,
+}
+
+/// The bytes of [`Tls`], in PEM.
+#[derive(Clone, Copy)]
+pub struct TlsText<'t> {
+    /// The certificate, and those between it and its root.
+    pub certificates: &'t [u8],
+    /// Its private key.
+    pub key: &'t [u8],
+    /// The roots that vouch for callers, and whether nobody connects without their word.
+    pub client_ca: Option<(&'t [u8], bool)>,
+}
+
+/// Which file is at fault, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFault {
+    /// The file.
+    pub part: TlsPart,
+    /// What was expected and found; it quotes nothing of a key.
+    pub message: String,
+}
+
+/// The files of [`TlsText`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are all there is to say")]
+pub enum TlsPart {
+    Certificates,
+    Key,
+    ClientCa,
+}
+
+impl Tls {
+    /// Takes `text` where certificate and key belong together and the certificate has not ended at `now`; the second
+    /// part is what the operator should know.
+    ///
+    /// # Errors
+    /// [`TlsFault`] with the first thing that is wrong.
+    pub fn parse(text: &TlsText<'_>, now: Timestamp) -> Result<(Self, Vec<String>), TlsFault> {
+        let fault = |part, message: &str| TlsFault { part, message: message.to_owned() };
+        let chain = certificates(text.certificates).map_err(|message| fault(TlsPart::Certificates, message))?;
+        let (starts, ends) = chain
+            .first()
+            .and_then(validity)
+            .ok_or_else(|| fault(TlsPart::Certificates, "expected an X.509 certificate first, found something else"))?;
+        if ends < now {
+            let message = format!("expected a certificate that is still valid, found one that ended at {ends}");
+            return Err(TlsFault { part: TlsPart::Certificates, message });
+        }
+        let key = PrivateKeyDer::from_pem_slice(text.key)
+            .map_err(|_| fault(TlsPart::Key, "expected a private key in PEM, found none"))?;
+        let provider = provider();
+        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                fault(TlsPart::Key, "expected the private key of the certificate, found another one's")
+            }
+            _ => fault(TlsPart::Key, "expected an RSA, ECDSA or Ed25519 key that TLS can use, found another one"),
+        })?;
+        let authority = text.client_ca.map(|(pem, is_required)| authority(pem, is_required, &provider)).transpose();
+        let authority = authority.map_err(|message| fault(TlsPart::ClientCa, message))?.map(Arc::new);
+        let notes = (starts > now).then(|| format!("the certificate is not valid before {starts}"));
+        Ok((Self { certified: Arc::new(certified), authority, ends }, notes.into_iter().collect()))
+    }
+
+    /// Who vouches for callers.
+    pub fn authority(&self) -> Option<&Arc<ClientAuthority>> {
+        self.authority.as_ref()
+    }
+
+    /// The last second of the certificate.
+    pub fn ends(&self) -> Timestamp {
+        self.ends
+    }
+}
+
+fn authority(pem: &[u8], is_required: bool, provider: &Arc<CryptoProvider>) -> Result<ClientAuthority, &'static str> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(pem)? {
+        roots.add(root).map_err(|_| "expected certificates of authorities, found one that cannot be a root")?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|_| "expected certificates of authorities, found ones that cannot vouch for others")?;
+    Ok(ClientAuthority { verifier, digest: Sha256::digest(pem).into(), is_required })
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err("expected certificates in PEM, found none"),
+        Err(_) => Err("expected certificates in PEM, found PEM that cannot be read"),
+    }
+}
+
+/// The first and the last second of a certificate.
+fn validity(certificate: &CertificateDer<'static>) -> Option<(Timestamp, Timestamp)> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let validity = certificate.tbs_certificate().validity();
+    Some((seconds(validity.not_before.to_unix_duration()), seconds(validity.not_after.to_unix_duration())))
+}
+
+fn seconds(duration: Duration) -> Timestamp {
+    Timestamp::from_seconds(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn unix_time(now: Timestamp) -> Option<UnixTime> {
+    Some(UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.seconds()).ok()?)))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The [`Tls`] that handshakes are made from now.
+pub struct LiveTls {
+    current: ArcSwap<Tls>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl LiveTls {
+    /// Begins with `tls`.
+    pub fn new(tls: Arc<Tls>) -> Self {
+        Self { current: ArcSwap::new(tls), provider: provider() }
+    }
+
+    /// Later handshakes are made from `tls`.
+    pub fn replace(&self, tls: Arc<Tls>) {
+        self.current.store(tls);
+    }
+
+    /// What a listener needs: TLS 1.2 and 1.3, certificates held against `clock`, no resumption.
+    ///
+    /// # Errors
+    /// Where the cryptography does not have a protocol version.
+    pub fn server_config(self: &Arc<Self>, clock: Arc<dyn Clock>) -> Result<ServerConfig, rustls::Error> {
+        let mut config = ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(HandshakeTime(clock)))
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(Arc::clone(self) as Arc<dyn ClientCertVerifier>)
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+}
+
+impl ResolvesServerCert for LiveTls {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.load().certified))
+    }
+}
+
+impl ClientCertVerifier for LiveTls {
+    fn offer_client_auth(&self) -> bool {
+        self.current.load().authority.is_some()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.current.load().authority.as_ref().is_some_and(|authority| authority.is_required())
+    }
+
+    /// None: the list could not be swapped under a handshake, and clients do without it.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match &self.current.load().authority {
+            Some(authority) => authority.verifier.verify_client_cert(end_entity, intermediates, now),
+            None => Err(rustls::Error::General("nobody vouches for client certificates".to_owned())),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The service's clock, as handshakes read it.
+#[derive(Debug)]
+struct HandshakeTime(Arc<dyn Clock>);
+
+impl TimeProvider for HandshakeTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        unix_time(self.0.now())
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("ends", &self.ends).field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientAuthority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientAuthority").field("is_required", &self.is_required).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LiveTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LiveTls").field(&self.current.load()).finish()
+    }
+}
+
+impl fmt::Debug for TlsText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsText([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_795_435_200);
+
+    fn params(names: &[&str], common_name: &str) -> CertificateParams {
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params
+    }
+
+    #[test]
+    fn certificate_key_and_authority_have_to_fit() {
+        let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let good = params(&["x.example"], "x").self_signed(&key).unwrap().pem();
+        let mut ended = params(&["x.example"], "x");
+        ended.not_after = date_time_ymd(2020, 1, 1);
+        let ended = ended.self_signed(&key).unwrap().pem();
+        let mut early = params(&["x.example"], "x");
+        early.not_before = date_time_ymd(2040, 1, 1);
+        let early = early.self_signed(&key).unwrap().pem();
+        let (key, other) = (key.serialize_pem(), other.serialize_pem());
+        let parse = |certificates: &str, key: &str, client_ca: Option<&str>| {
+            let client_ca = client_ca.map(|pem| (pem.as_bytes(), true));
+            Tls::parse(&TlsText { certificates: certificates.as_bytes(), key: key.as_bytes(), client_ca }, NOW)
+        };
+        assert!(parse(&good, &key, Some(&good)).unwrap().1.is_empty());
+        assert!(parse(&early, &key, None).unwrap().1[0].contains("not valid before 2040-01-01"));
+        for (certificates, key, client_ca, part, found) in [
+            (ended.as_str(), key.as_str(), None, TlsPart::Certificates, "ended at 2020-01-01"),
+            ("", &key, None, TlsPart::Certificates, "found none"),
+            (&good.replace("M", "?"), &key, None, TlsPart::Certificates, "cannot be read"),
+            (&key, &key, None, TlsPart::Certificates, "found none"),
+            (&good, &good, None, TlsPart::Key, "found none"),
+            (&good, &other, None, TlsPart::Key, "another one's"),
+            (&good, &key, Some(key.as_str()), TlsPart::ClientCa, "found none"),
+        ] {
+            let fault = parse(certificates, key, client_ca).unwrap_err();
+            assert_eq!(fault.part, part);
+            assert!(fault.message.contains(found), "{}", fault.message);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What certificates call their holders, and what callers must be called.
+
+use rustls::pki_types::CertificateDer;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::RdnSequence;
+
+use super::seconds;
+use crate::time::Timestamp;
+
+/// What a caller's certificate must be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateName {
+    /// Its whole subject, in the one form that [`CertificateName::subject`] makes of it.
+    Subject(String),
+    /// The only URI among its alternative names.
+    Spiffe(String),
+    /// A DNS name among its alternative names, in lower case.
+    Dns(String),
+}
+
+impl CertificateName {
+    /// A subject as RFC 4514 writes it: `CN=oathkeeper,O=Example`.
+    pub fn subject(text: &str) -> Option<Self> {
+        let parts: RdnSequence = text.parse().ok()?;
+        (!parts.is_empty()).then(|| Self::Subject(parts.to_string()))
+    }
+
+    /// A SPIFFE ID with a path: `spiffe://example.org/ns/auth/sa/oathkeeper`.
+    pub fn spiffe(text: &str) -> Option<Self> {
+        let (domain, path) = text.strip_prefix("spiffe://")?.split_once('/')?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_domain = |byte: u8| is_plain(byte) && !byte.is_ascii_uppercase();
+        let is_segment = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(is_plain);
+        let is_id = !domain.is_empty() && domain.bytes().all(is_domain) && path.split('/').all(is_segment);
+        is_id.then(|| Self::Spiffe(text.to_owned()))
+    }
+
+    /// A DNS name without wildcards.
+    pub fn dns(text: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        let is_name = text.len() <= 253 && text.split('.').all(|part| !part.is_empty() && part.bytes().all(is_plain));
+        is_name.then(|| Self::Dns(text.to_ascii_lowercase()))
+    }
+}
+
+/// What a certificate that was vouched for calls its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HolderNames {
+    subject: String,
+    uris: Vec<String>,
+    dns: Vec<String>,
+    /// The last second of the certificate.
+    ends: Timestamp,
+}
+
+impl HolderNames {
+    /// The names in `certificate`; `None` where it is none.
+    pub(super) fn parse(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let certificate = Certificate::from_der(certificate).ok()?;
+        let certificate = certificate.tbs_certificate();
+        let mut names = Self {
+            subject: certificate.subject().to_string(),
+            uris: Vec::new(),
+            dns: Vec::new(),
+            ends: seconds(certificate.validity().not_after.to_unix_duration()),
+        };
+        let alternatives = certificate.get_extension::<SubjectAltName>().ok()?;
+        for name in alternatives.into_iter().flat_map(|(_, alternatives)| alternatives.0) {
+            match name {
+                GeneralName::UniformResourceIdentifier(uri) => names.uris.push(uri.as_str().to_owned()),
+                GeneralName::DnsName(name) => names.dns.push(name.as_str().to_ascii_lowercase()),
+                _ => {}
+            }
+        }
+        Some(names)
+    }
+
+    /// Whether the certificate is still good for its time at `now`.
+    pub fn last_until(&self, now: Timestamp) -> bool {
+        now <= self.ends
+    }
+
+    /// Whether the holder is called `name`. A certificate with several URIs is no SPIFFE identity.
+    pub fn include(&self, name: &CertificateName) -> bool {
+        match name {
+            CertificateName::Subject(subject) => self.subject == *subject,
+            CertificateName::Spiffe(id) => self.uris == [id.as_str()],
+            CertificateName::Dns(name) => self.dns.contains(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+
+    fn params(names: &[&str], common_name: &str) -> CertificateParams {
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params
+    }
+
+    fn names_of(params: &CertificateParams) -> HolderNames {
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        HolderNames::parse(certificate.der()).unwrap()
+    }
+
+    fn uri(text: &str) -> SanType {
+        SanType::URI(text.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_holder_is_known_by_its_whole_name_alone() {
+        let mut params = params(&["Oathkeeper.auth.svc"], "oathkeeper, O=Evil");
+        params.distinguished_name.push(DnType::OrganizationName, "Example");
+        params.subject_alt_names.push(uri("spiffe://example.org/ns/auth/sa/oathkeeper"));
+        let names = names_of(&params);
+        let is = |name: Option<CertificateName>| names.include(&name.unwrap());
+        assert!(is(CertificateName::subject("O=Example,CN=oathkeeper\\, O=Evil")), "{names:?}");
+        assert!(is(CertificateName::spiffe("spiffe://example.org/ns/auth/sa/oathkeeper")));
+        assert!(is(CertificateName::dns("oathkeeper.AUTH.svc")));
+        for subject in ["CN=oathkeeper", "O=Evil,CN=oathkeeper", "O=Example,CN=oathkeeper", "O=Example"] {
+            assert!(!is(CertificateName::subject(subject)), "{subject}");
+        }
+        assert!(!is(CertificateName::dns("auth.svc")) && !is(CertificateName::dns("example.org")));
+        assert!(!is(CertificateName::spiffe("spiffe://example.org/ns/auth/sa/oath")));
+    }
+
+    #[test]
+    fn two_uris_are_no_spiffe_identity() {
+        let mut params = params(&[], "x");
+        params.subject_alt_names = vec![uri("spiffe://example.org/a"), uri("spiffe://example.org/b")];
+        let names = names_of(&params);
+        assert!(!names.include(&CertificateName::spiffe("spiffe://example.org/a").unwrap()));
+    }
+
+    #[test]
+    fn names_that_no_certificate_can_have_are_refused() {
+        for text in ["", "oathkeeper", "CN", "CN=a\\"] {
+            let parsed = CertificateName::subject(text);
+            assert!(parsed.is_none() || text == "CN=a\\", "{text}: {parsed:?}");
+        }
+        for text in [
+            "spiffe://example.org",
+            "spiffe://example.org/",
+            "spiffe:///a",
+            "spiffe://Example.org/a",
+            "spiffe://example.org/a/../b",
+            "spiffe://example.org/a?b",
+            "https://example.org/a",
+        ] {
+            assert_eq!(CertificateName::spiffe(text), None, "{text}");
+        }
+        for text in ["", "*.example.org", "a..b", "a b"] {
+            assert_eq!(CertificateName::dns(text), None, "{text}");
+        }
+    }
+}

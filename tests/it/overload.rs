@@ -1,0 +1,169 @@
+//! What the api listener withstands: each bound has its answer, and what is within bounds is served meanwhile.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app, wait_until};
+
+const SESSION: &[u8] = br#"{"subject":"u"}"#;
+
+fn app(config: &str) -> TestApp {
+    spawn_app(&Setup { config, template: "{}", ..Setup::default() })
+}
+
+fn metric(app: &TestApp, name: &str) -> String {
+    let text = app.get_admin("/metrics").text();
+    let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+    line.unwrap_or_else(|| panic!("{name} is missing:\n{text}")).split(' ').nth(1).unwrap().to_owned()
+}
+
+/// A connection with a request whose body is still to come.
+fn half_sent(app: &TestApp) -> TcpStream {
+    let mut stream = connect(app.api);
+    let whole = post("/hydrate/p", &[], SESSION);
+    stream.write_all(&whole[..whole.len() - 5]).unwrap();
+    stream
+}
+
+#[test]
+fn requests_beyond_those_in_flight_are_shed_at_once_and_the_others_are_finished() {
+    let app = app("limits: { in_flight: 2 }");
+    let mut held = [half_sent(&app), half_sent(&app)];
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "2");
+    let (status, problem) = app.refusal(r#"{"subject":"u"}"#);
+    assert_eq!((status, problem["type"].as_str()), (503, Some("service.overloaded")));
+    let answer = app.post("/issue/p", r#"{"subject":"u"}"#);
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(app.get("/.well-known/jwks.json").status, 200, "verifiers are not shed");
+    assert_eq!(metric(&app, "claimsmith_failures_total{code=\"service.overloaded\"}"), "2");
+    for stream in &mut held {
+        stream.write_all(&SESSION[SESSION.len() - 5..]).unwrap();
+        assert_eq!(read_answer(stream, true).status, 200);
+    }
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+}
+
+#[test]
+fn whole_requests_that_wait_for_a_busy_worker_are_shed_too() {
+    let app = spawn_app(&Setup {
+        template: r#"{"b": [{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}1{{/if}}{{/each}}{{/each}}]}"#,
+        config: "serve: { workers: 1 }
+limits: { in_flight: 1, template_work: 1000000000, request: 20s, claims: 16MiB }",
+        ..Setup::default()
+    });
+    let busy = format!("{{\"subject\":\"u\",\"extra\":{{\"l\":[{}0]}}}}", "0,".repeat(400));
+    let mut first = connect(app.api);
+    first.write_all(&post("/hydrate/p", &[], busy.as_bytes())).unwrap();
+    let mut others: Vec<TcpStream> = (0..8).map(|_| connect(app.api)).collect();
+    for stream in &mut others {
+        stream.write_all(&post("/hydrate/p", &[], br#"{"subject":"u","extra":{"l":[]}}"#)).unwrap();
+    }
+    let statuses: Vec<u16> = others.iter_mut().map(|stream| read_answer(stream, true).status).collect();
+    assert!(statuses.contains(&503) && statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    let answer = read_answer(&mut first, true);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
+}
+
+#[test]
+fn who_is_no_caller_takes_no_room_and_is_not_told_that_there_is_none() {
+    let app = spawn_app(&Setup {
+        config: "callers: [{ name: c, bearer: { token_file: t } }]\nlimits: { in_flight: 1 }",
+        files: &[("t", "a-token-of-some-length")],
+        template: "{}",
+        ..Setup::default()
+    });
+    let whole = post("/hydrate/p", &[("Authorization", "Bearer a-token-of-some-length")], SESSION);
+    let mut held = connect(app.api);
+    held.write_all(&whole[..whole.len() - 5]).unwrap();
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "1");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 401);
+    assert_eq!(send(app.api, &whole).status, 503);
+    held.write_all(&whole[whole.len() - 5..]).unwrap();
+    assert_eq!(read_answer(&mut held, true).status, 200);
+}
+
+#[test]
+fn room_is_given_back_by_clients_that_go_away() {
+    let app = app("limits: { in_flight: 1 }");
+    let held = half_sent(&app);
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "1");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 503);
+    drop(held);
+    wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+}
+
+#[test]
+fn connections_beyond_the_bound_are_told_so_and_closed() {
+    let app = app("limits: { connections: 2 }");
+    let kept = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);
+    let mut held: Vec<TcpStream> = (0..2).map(|_| connect(app.api)).collect();
+    for stream in &mut held {
+        stream.write_all(&kept).unwrap();
+        assert_eq!(read_answer(stream, true).status, 200);
+    }
+    assert_eq!(metric(&app, "claimsmith_connections"), "2");
+    let mut third = connect(app.api);
+    third.write_all(&kept).unwrap();
+    let answer = read_answer(&mut third, true);
+    answer.assert_is_problem();
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("service.connections")));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(third.read(&mut [0]).unwrap(), 0, "it is closed");
+    assert_eq!(metric(&app, "claimsmith_failures_total{code=\"service.connections\"}"), "1");
+    held[0].write_all(&kept).unwrap();
+    assert_eq!(read_answer(&mut held[0], true).status, 200, "those that were there first go on");
+    drop(held);
+    wait_until(|| app.hydrate(r#"{"subject":"u"}"#).status == 200);
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_is_refused_in_time() {
+    let app = app("limits: { request: 1s }");
+    let mut slow = half_sent(&app);
+    let answer = read_answer(&mut slow, true);
+    answer.assert_is_problem();
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (408, Some("request.timeout")));
+    assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.timeout\"}"), "1");
+}
+
+#[test]
+fn a_connection_without_a_request_is_closed() {
+    let app = app("limits: { request: 1s }");
+    let mut silent = connect(app.api);
+    let mut rest = Vec::new();
+    let _ = silent.read_to_end(&mut rest);
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
+    drop(silent);
+    wait_until(|| metric(&app, "claimsmith_connections") == "0");
+    assert_eq!(metric(&app, "claimsmith_connections_unused_total"), "1");
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+    wait_until(|| metric(&app, "claimsmith_connections") == "0");
+    assert_eq!(metric(&app, "claimsmith_connections_unused_total"), "1");
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_time_and_at_once_without_one() {
+    for (config, connection) in [("limits: { keep_alive: 1s }", None), ("limits: { keep_alive: 0s }", Some("close"))] {
+        let app = app(config);
+        let mut stream = connect(app.api);
+        stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
+        let answer = read_answer(&mut stream, true);
+        assert_eq!((answer.status, answer.header("connection")), (200, connection));
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{config}");
+        wait_until(|| metric(&app, "claimsmith_connections") == "0");
+    }
+}
+
+#[test]
+fn headers_above_the_bound_are_counted() {
+    let app = app("limits: { header: 4KiB }");
+    let cookie = "c".repeat(5000);
+    let answer = send(app.api, &post("/hydrate/p", &[("Cookie", &cookie)], SESSION));
+    answer.assert_is_problem();
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (431, Some("request.headers_too_large")));
+    assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.headers_too_large\"}"), "1");
+}
