@@ -10,13 +10,13 @@ use super::output::{self, Failure};
 
 /// Prints the page of `command`, or writes it and those of all commands below it into the folder `out`.
 pub(super) fn man(command: &Command, out: Option<&Path>) -> Result<(), Failure> {
-    let Some(folder) = out else {
-        let mut page = Vec::new();
-        Man::new(command.clone()).render(&mut page).context("the manual page cannot be made")?;
-        return output::bytes(&page);
-    };
     // `help` has no page: what it would say stands in those of the commands.
     let command = command.clone().disable_help_subcommand(true);
+    let Some(folder) = out else {
+        let mut page = Vec::new();
+        Man::new(command).render(&mut page).context("the manual page cannot be made")?;
+        return output::bytes(&page);
+    };
     clap_mangen::generate_to(command, folder)
         .with_context(|| format!("expected {} to be a folder that can be written", folder.display()))?;
     Ok(())
