@@ -294,8 +294,15 @@ fn the_manual_has_a_page_for_every_command() {
         assert!(page.to_lowercase().contains(part), "{part} not in\n{page}");
     }
     let help = stdout(&claimsmith(folder.path(), &["--help"]));
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    for name in commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Lines that go on with a long text are indented further.
+    let commands: Vec<_> = listed
+        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() > 10, "{help}");
+    for name in commands {
         assert!(page(&format!("claimsmith-{name}.1")).contains(name), "{name}");
     }
     let refused = claimsmith(folder.path(), &["man", "--out", "nowhere"]);
