@@ -46,17 +46,18 @@ deploy-test: $(TOOLS)/deploy/installed $(TOOLS)/cargo-cyclonedx
 	cargo build
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
-# The root of the image, manual pages and completions, in target/dist.
+# The binary, templates, manual pages and completions, below DIST as they would lie below /.
+DIST := target/dist
 release:
-	rm -rf target/dist
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) deploy/docker/build.sh target/dist
-	mkdir -p target/dist/usr/share/man/man1
-	target/dist/usr/local/bin/claimsmith man --out target/dist/usr/share/man/man1
-	install -d target/dist/usr/share/bash-completion/completions target/dist/usr/share/zsh/vendor-completions \
-		target/dist/usr/share/fish/vendor_completions.d
-	target/dist/usr/local/bin/claimsmith completions bash > target/dist/usr/share/bash-completion/completions/claimsmith
-	target/dist/usr/local/bin/claimsmith completions zsh > target/dist/usr/share/zsh/vendor-completions/_claimsmith
-	target/dist/usr/local/bin/claimsmith completions fish > target/dist/usr/share/fish/vendor_completions.d/claimsmith.fish
+	rm -rf $(DIST)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) deploy/docker/build.sh $(DIST)
+	rmdir $(DIST)/var/lib/claimsmith $(DIST)/var/lib $(DIST)/var $(DIST)/etc/claimsmith $(DIST)/etc
+	install -d $(DIST)/usr/share/man/man1 $(DIST)/usr/share/bash-completion/completions \
+		$(DIST)/usr/share/zsh/vendor-completions $(DIST)/usr/share/fish/vendor_completions.d
+	$(DIST)/usr/local/bin/claimsmith man --out $(DIST)/usr/share/man/man1
+	$(DIST)/usr/local/bin/claimsmith completions bash > $(DIST)/usr/share/bash-completion/completions/claimsmith
+	$(DIST)/usr/local/bin/claimsmith completions zsh > $(DIST)/usr/share/zsh/vendor-completions/_claimsmith
+	$(DIST)/usr/local/bin/claimsmith completions fish > $(DIST)/usr/share/fish/vendor_completions.d/claimsmith.fish
 
 # Two builds of the release, about six minutes each on two cores.
 reproducible:

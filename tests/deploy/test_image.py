@@ -77,7 +77,9 @@ def image(laid_out, tmp_path_factory):
 
     base = folder / "base"
     base.mkdir()
-    run("apt-get", "download", "-qq", *PACKAGES, cwd=folder)
+    if run("apt-get", "download", "-qq", *PACKAGES, cwd=folder, check=False).returncode:
+        run("apt-get", "update", "-qq")
+        run("apt-get", "download", "-qq", *PACKAGES, cwd=folder)
     for package in folder.glob("*.deb"):
         run("dpkg", "--extract", package, base)
     # What the package makes of its certificates when it is installed.

@@ -179,6 +179,18 @@ def test_the_rotation_may_touch_one_secret(objects):
             assert has_token == (container["name"] in ("get", "put"))
 
 
+def test_the_overlay_of_the_manual_takes_the_place_of_what_it_names(tmp_path):
+    manual = (DEPLOY / "kubernetes" / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "base")
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(manual.replace("PATH-OR-URL-OF/deploy/kubernetes", "../base"))
+    (tmp_path / "overlay" / "claimsmith.yaml").write_text("profiles: {}\n")
+    objects = kustomize(tmp_path / "overlay")
+    assert [found["data"] for found in of_kind(objects, "ConfigMap") if found["metadata"]["name"] == "claimsmith-config"] == [{"claimsmith.yaml": "profiles: {}\n"}]
+    images = {container["image"] for pod in pods(objects) for container in containers(pod)}
+    assert images == {"YOUR-REGISTRY/claimsmith:0.1.0", "YOUR-REGISTRY/kubectl:YOUR-TAG"}
+
+
 def materialise(objects, folder):
     """Lays the projected volume of the service out, as a kubelet would, with secrets of its own."""
     maps = {found["metadata"]["name"]: found["data"] for found in of_kind(objects, "ConfigMap")}
