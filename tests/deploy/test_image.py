@@ -144,12 +144,14 @@ def test_the_image_runs_and_says_whether_it_is_healthy(image, tmp_path):
                 break
             assert service.poll() is None, service.stdout.read()
             time.sleep(0.1)
-        assert done.stdout.strip() == "ready", done
+        assert done.returncode == 0, done
         # The one folder that the user may write.
         beside("/usr/local/bin/claimsmith", "keys", "rotate", "/var/lib/claimsmith/id_token.jwks.json")
         assert len(json.loads((keys / "id_token.jwks.json").read_text())["keys"]) == 2
-        refused = beside("/usr/local/bin/claimsmith", "keys", "generate", "--out", "/usr/share/claimsmith/k.json", check=False)
-        assert refused.returncode == 1 and "Permission denied" in refused.stderr, refused
+        # buildah may lose what a command prints, so its exit code has to say it.
+        for folder, code in (("/var/lib/claimsmith", 0), ("/usr/share/claimsmith", 1), ("/etc/claimsmith", 1), ("/", 1)):
+            done = beside("/usr/local/bin/claimsmith", "keys", "generate", "--out", f"{folder}/k.json", check=False)
+            assert done.returncode == code, (folder, done)
         user = [pathlib.Path(f"/proc/{pid}/status") for pid in os.listdir("/proc") if pid.isdigit()]
         assert any("claimsmith" in text and "Uid:\t65532" in text for text in map(read, user))
     assert beside(*health, check=False).returncode != 0
