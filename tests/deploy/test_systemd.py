@@ -43,9 +43,12 @@ def test_little_is_exposed(name):
     run("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE[name]}", UNITS / name)
 
 
-def test_the_user_is_made():
-    lines = [line for line in (UNITS / "claimsmith.sysusers").read_text().splitlines() if not line.startswith("#")]
-    assert [line.split()[:2] for line in lines] == [["u", settings("claimsmith.service")["User"][0]]]
+def test_the_user_is_made(tmp_path):
+    (tmp_path / "etc").mkdir()
+    run("systemd-sysusers", f"--root={tmp_path}", UNITS / "claimsmith.sysusers")
+    made = (tmp_path / "etc" / "passwd").read_text().split(":")
+    unit = settings("claimsmith.service")
+    assert [made[0], made[5]] == [unit["User"][0], "/var/lib/" + unit["StateDirectory"][0]]
 
 
 def allowed(name):
