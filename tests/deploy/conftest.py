@@ -46,7 +46,11 @@ def make_key(path):
 @contextlib.contextmanager
 def serving(config, environment=None, wrapper=()):
     """The addresses (api, admin) of a service with this configuration, on free loopback ports; and its process."""
-    places = {f"CLAIMSMITH_SERVE_{name}_{part}": value for name in ("API", "ADMIN") for part, value in (("HOST", "127.0.0.1"), ("PORT", "0"))}
+    places = {
+        f"CLAIMSMITH_SERVE_{name}_{part}": value
+        for name in ("API", "ADMIN")
+        for part, value in (("HOST", "127.0.0.1"), ("PORT", "0"))
+    }
     log = config.parent.parent / f"{config.parent.name}.log"
     with log.open("w") as stderr:
         service = subprocess.Popen(

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import yaml
-from conftest import DEPLOY, ROOT, claimsmith, call, make_key, run, serving
+from conftest import DEPLOY, ROOT, call, claimsmith, run, serving
 
 COMPOSE = DEPLOY / "compose"
 
@@ -51,7 +51,9 @@ def test_one_door_is_open(project):
             assert volume["type"] == "volume" and source in project["volumes"] or os.path.isdir(source), (name, source)
         for other, condition in service.get("depends_on", {}).items():
             assert other in project["services"]
-            assert condition["condition"] != "service_healthy" or other == "claimsmith", "the one image with a health check"
+            assert condition["condition"] != "service_healthy" or other == "claimsmith", (
+                "the one image with a health check"
+            )
     build = project["services"]["keys"]["build"]
     assert (COMPOSE / "../.." / build["dockerfile"]).resolve() == DEPLOY / "docker" / "Dockerfile"
 
@@ -61,7 +63,11 @@ def test_what_oathkeeper_is_told_fits_what_claimsmith_serves(project, folder, tm
     oathkeeper = yaml.safe_load((COMPOSE / "oathkeeper" / "oathkeeper.yml").read_text())
     rules = yaml.safe_load((COMPOSE / "oathkeeper" / "access-rules.yml").read_text())
     for rule in rules:
-        for kind, handlers in (("authenticators", rule["authenticators"]), ("authorizers", [rule["authorizer"]]), ("mutators", rule["mutators"])):
+        for kind, handlers in (
+            ("authenticators", rule["authenticators"]),
+            ("authorizers", [rule["authorizer"]]),
+            ("mutators", rule["mutators"]),
+        ):
             assert all(oathkeeper[kind][handler["handler"]]["enabled"] for handler in handlers), rule["id"]
         host = rule["upstream"]["url"].removeprefix("http://").split(":")[0]
         assert host in services, rule["id"]
@@ -70,7 +76,10 @@ def test_what_oathkeeper_is_told_fits_what_claimsmith_serves(project, folder, tm
     config = tmp_path / "etc" / "claimsmith.yaml"
     keys = tmp_path / "keys"
     keys.mkdir()
-    command = [str(keys / part.rpartition("/")[2]) if part.startswith("/var/lib/claimsmith/") else part for part in services["keys"]["command"]]
+    command = [
+        str(keys / part.rpartition("/")[2]) if part.startswith("/var/lib/claimsmith/") else part
+        for part in services["keys"]["command"]
+    ]
     for _ in range(2):
         claimsmith(*command)
     shutil.copytree(COMPOSE / "claimsmith", config.parent)
@@ -99,7 +108,10 @@ def test_what_oathkeeper_is_told_fits_what_claimsmith_serves(project, folder, tm
 
 def test_kratos_is_told_the_door(project):
     kratos = yaml.safe_load((COMPOSE / "kratos" / "kratos.yml").read_text())
-    assert kratos["serve"]["public"]["base_url"].rstrip("/") == project["services"]["kratos-ui"]["environment"]["KRATOS_BROWSER_URL"]
+    assert (
+        kratos["serve"]["public"]["base_url"].rstrip("/")
+        == project["services"]["kratos-ui"]["environment"]["KRATOS_BROWSER_URL"]
+    )
     assert "secrets" not in kratos and "dsn" not in kratos
     schema = json.loads((COMPOSE / "kratos" / "identity.schema.json").read_text())
     mounted = {volume["target"] for volume in project["services"]["kratos"]["volumes"]}

@@ -38,7 +38,14 @@ def test_the_compiler_is_the_oldest_that_is_allowed():
 def test_the_context_has_what_the_build_reads_and_no_keys():
     lines = (ROOT / ".dockerignore").read_text().split("\n")
     kept = {line[1:] for line in lines if line.startswith("!")}
-    assert "*" in lines and kept == {"Cargo.toml", "Cargo.lock", "LICENSE", "deploy/docker/build.sh", "src", "templates"}
+    assert "*" in lines and kept == {
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "deploy/docker/build.sh",
+        "src",
+        "templates",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +78,9 @@ def image(laid_out, tmp_path_factory):
     def start(*arguments):
         """The same, in the background and in a process group of its own."""
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen([*command, *arguments], env={**os.environ, **environment}, start_new_session=True, **streams)
+        return subprocess.Popen(
+            [*command, *arguments], env={**os.environ, **environment}, start_new_session=True, **streams
+        )
 
     buildah.start = start
 
@@ -84,7 +93,9 @@ def image(laid_out, tmp_path_factory):
         run("dpkg", "--extract", package, base)
     # What the package makes of its certificates when it is installed.
     certificates = sorted((base / "usr" / "share" / "ca-certificates").rglob("*.crt"))
-    (base / "etc" / "ssl" / "certs" / "ca-certificates.crt").write_text("".join(path.read_text() for path in certificates))
+    (base / "etc" / "ssl" / "certs" / "ca-certificates.crt").write_text(
+        "".join(path.read_text() for path in certificates)
+    )
     (folder / "Base").write_text("FROM scratch\nCOPY . /\n")
     buildah("build", "--quiet", "--tag", "base", "--file", folder / "Base", base)
     buildah(
@@ -133,7 +144,8 @@ def test_the_image_runs_and_says_whether_it_is_healthy(image, tmp_path):
     (etc / "claimsmith.yaml").write_text(
         f"serve: {{ api: {{ port: {free} }}, admin: {{ port: {free + 1} }} }}\n"
         "templates: /usr/share/claimsmith/templates\n"
-        "profiles: { id_token: { issuer: i, jwks: 'file:///var/lib/claimsmith/id_token.jwks.json', template: session } }\n"
+        "profiles:\n"
+        "  id_token: { issuer: i, jwks: 'file:///var/lib/claimsmith/id_token.jwks.json', template: session }\n"
     )
     mounts = {etc: "/etc/claimsmith:ro", keys: "/var/lib/claimsmith"}
     with running(image, mounts) as (beside, config, service):
@@ -149,7 +161,12 @@ def test_the_image_runs_and_says_whether_it_is_healthy(image, tmp_path):
         beside("/usr/local/bin/claimsmith", "keys", "rotate", "/var/lib/claimsmith/id_token.jwks.json")
         assert len(json.loads((keys / "id_token.jwks.json").read_text())["keys"]) == 2
         # buildah may lose what a command prints, so its exit code has to say it.
-        for folder, code in (("/var/lib/claimsmith", 0), ("/usr/share/claimsmith", 1), ("/etc/claimsmith", 1), ("/", 1)):
+        for folder, code in (
+            ("/var/lib/claimsmith", 0),
+            ("/usr/share/claimsmith", 1),
+            ("/etc/claimsmith", 1),
+            ("/", 1),
+        ):
             done = beside("/usr/local/bin/claimsmith", "keys", "generate", "--out", f"{folder}/k.json", check=False)
             assert done.returncode == code, (folder, done)
         user = [pathlib.Path(f"/proc/{pid}/status") for pid in os.listdir("/proc") if pid.isdigit()]

@@ -34,7 +34,13 @@ VALUES = {
         "keys": {"secret": "my-keys", "files": ["id_token.jwks.json", "orders.jwks.json"]},
         "config": {
             "public_url": "https://tokens.example.org",
-            "profiles": {"orders": {"issuer": "https://id.example.org/", "jwks": "file://keys/orders.jwks.json", "audience": ["orders"]}},
+            "profiles": {
+                "orders": {
+                    "issuer": "https://id.example.org/",
+                    "jwks": "file://keys/orders.jwks.json",
+                    "audience": ["orders"],
+                }
+            },
         },
         "templates": {"orders/claims.hbs": '{"email": {{Extra.identity.traits.email}}}\n'},
         "env": [{"name": "CLAIMSMITH_LOG_LEVEL", "value": "debug"}],
@@ -98,7 +104,15 @@ def test_helm_lint_finds_nothing():
         assert [found for found in report["messages"] if found["severity"] > 1] == [] and report["errors"] == []
 
 
-@pytest.mark.parametrize("values", [{"replica": 3}, {"keys": {"files": ["../x"]}}, {"image": {"digest": "latest"}}, {"config": {"profiles": {}, "serve": None}}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"replica": 3},
+        {"keys": {"files": ["../x"]}},
+        {"image": {"digest": "latest"}},
+        {"config": {"profiles": {}, "serve": None}},
+    ],
+)
 def test_values_that_mean_nothing_are_refused(values):
     with pytest.raises(helm_python.HelmError):
         chart(values)
@@ -126,22 +140,35 @@ def test_pods_are_restricted(objects):
 def test_selectors_choose_the_service_and_nothing_else(objects):
     service, *jobs = pods(objects)
     chosen = [found["spec"]["selector"] for found in of_kind(objects, "Service")]
-    chosen += [found["spec"]["selector"]["matchLabels"] for found in objects if found["kind"] in ("Deployment", "PodDisruptionBudget")]
+    chosen += [
+        found["spec"]["selector"]["matchLabels"]
+        for found in objects
+        if found["kind"] in ("Deployment", "PodDisruptionBudget")
+    ]
     chosen += [service["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"]]
     policies = of_kind(objects, "NetworkPolicy")
-    chosen += [found["spec"]["podSelector"]["matchLabels"] for found in policies if not found["metadata"]["name"].endswith("-rotate")]
+    chosen += [
+        found["spec"]["podSelector"]["matchLabels"]
+        for found in policies
+        if not found["metadata"]["name"].endswith("-rotate")
+    ]
     for selector in chosen:
         assert selector.items() <= service["metadata"]["labels"].items()
         assert all(not selector.items() <= job["metadata"]["labels"].items() for job in jobs)
     ports = {port["name"] for port in service["spec"]["containers"][0]["ports"]}
     targets = {port["targetPort"] for found in of_kind(objects, "Service") for port in found["spec"]["ports"]}
-    probes = {service["spec"]["containers"][0][f"{name}Probe"]["httpGet"]["port"] for name in ("startup", "readiness", "liveness")}
+    probes = {
+        service["spec"]["containers"][0][f"{name}Probe"]["httpGet"]["port"]
+        for name in ("startup", "readiness", "liveness")
+    }
     assert targets == ports and probes == {"admin"}
     for found in policies:
         assert found["spec"]["policyTypes"] == ["Ingress", "Egress"]
         assert all(rule["from"] for rule in found["spec"]["ingress"]), "a rule without peers lets everybody in"
         if found["metadata"]["name"].endswith("-rotate"):
-            assert all(found["spec"]["podSelector"]["matchLabels"].items() <= job["metadata"]["labels"].items() for job in jobs)
+            assert all(
+                found["spec"]["podSelector"]["matchLabels"].items() <= job["metadata"]["labels"].items() for job in jobs
+            )
 
 
 def test_no_key_is_shipped_and_every_name_is_known(objects):
@@ -160,7 +187,11 @@ def test_no_key_is_shipped_and_every_name_is_known(objects):
                 assert mount["name"] in volumes
                 assert "subPath" not in mount or container["name"].startswith("rotate"), "a subPath is never updated"
         for volume in volumes.values():
-            sources = [source["configMap"] for source in volume.get("projected", {}).get("sources", []) if "configMap" in source]
+            sources = [
+                source["configMap"]
+                for source in volume.get("projected", {}).get("sources", [])
+                if "configMap" in source
+            ]
             sources += [volume["configMap"]] if "configMap" in volume else []
             for source in sources:
                 assert {item["key"] for item in source.get("items", [])} <= maps[source["name"]].keys()
@@ -170,7 +201,9 @@ def test_the_rotation_may_touch_one_secret(objects):
     for role in of_kind(objects, "Role"):
         sources = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
         secret = next(found["secret"]["name"] for found in sources if "secret" in found)
-        assert role["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get", "patch"]}]
+        assert role["rules"] == [
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get", "patch"]}
+        ]
     assert of_kind(objects, "ClusterRole") == [] and of_kind(objects, "ClusterRoleBinding") == []
     for binding in of_kind(objects, "RoleBinding"):
         assert [subject["name"] for subject in binding["subjects"]] == [of_kind(objects, "Role")[0]["metadata"]["name"]]
@@ -184,10 +217,14 @@ def test_the_overlay_of_the_manual_takes_the_place_of_what_it_names(tmp_path):
     manual = (DEPLOY / "kubernetes" / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
     shutil.copytree(DEPLOY / "kubernetes", tmp_path / "base")
     (tmp_path / "overlay").mkdir()
-    (tmp_path / "overlay" / "kustomization.yaml").write_text(manual.replace("PATH-OR-URL-OF/deploy/kubernetes", "../base"))
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(
+        manual.replace("PATH-OR-URL-OF/deploy/kubernetes", "../base")
+    )
     (tmp_path / "overlay" / "claimsmith.yaml").write_text("profiles: {}\n")
     objects = kustomize(tmp_path / "overlay")
-    assert [found["data"] for found in of_kind(objects, "ConfigMap") if found["metadata"]["name"] == "claimsmith-config"] == [{"claimsmith.yaml": "profiles: {}\n"}]
+    assert [
+        found["data"] for found in of_kind(objects, "ConfigMap") if found["metadata"]["name"] == "claimsmith-config"
+    ] == [{"claimsmith.yaml": "profiles: {}\n"}]
     images = {container["image"] for pod in pods(objects) for container in containers(pod)}
     assert images == {"YOUR-REGISTRY/claimsmith:0.1.0", "YOUR-REGISTRY/kubectl:YOUR-TAG"}
 
@@ -220,7 +257,9 @@ def test_the_mounted_configuration_serves(objects, tmp_path, session_text):
     assert "ok: " in checked.stdout and notes == [], checked
     service = next(iter(pods(objects)))["spec"]
     settings = yaml.safe_load(config.read_text())
-    assert service["terminationGracePeriodSeconds"] >= int(settings["serve"]["shutdown_delay"][:-1]) + int(settings["serve"]["shutdown_timeout"][:-1])
+    assert service["terminationGracePeriodSeconds"] >= int(settings["serve"]["shutdown_delay"][:-1]) + int(
+        settings["serve"]["shutdown_timeout"][:-1]
+    )
     assert {port["name"]: port["containerPort"] for port in service["containers"][0]["ports"]} == {
         name: settings["serve"][name]["port"] for name in ("api", "admin")
     }
@@ -272,7 +311,13 @@ class FakeApiHandler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.split("?")[0]
-        secrets = {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret", "verbs": ["get", "patch"]}
+        secrets = {
+            "name": "secrets",
+            "singularName": "secret",
+            "namespaced": True,
+            "kind": "Secret",
+            "verbs": ["get", "patch"],
+        }
         discovery = {
             "/api": {"kind": "APIVersions", "versions": ["v1"]},
             "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
@@ -283,7 +328,17 @@ class FakeApiHandler(BaseHTTPRequestHandler):
         self.server.requests.append(("GET", path))
         if self.is_the_secret():
             return self.answer(200, self.server.secret)
-        return self.answer(403, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "message": f"no rule for {path}", "code": 403})
+        return self.answer(
+            403,
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "reason": "Forbidden",
+                "message": f"no rule for {path}",
+                "code": 403,
+            },
+        )
 
     def do_PATCH(self):
         self.server.requests.append(("PATCH", self.path.split("?")[0]))
@@ -291,7 +346,17 @@ class FakeApiHandler(BaseHTTPRequestHandler):
         assert self.headers["Content-Type"] == "application/merge-patch+json" and self.is_the_secret()
         metadata = self.server.secret["metadata"]
         if patch["metadata"].pop("resourceVersion", metadata["resourceVersion"]) != metadata["resourceVersion"]:
-            return self.answer(409, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "message": "the object has been modified", "code": 409})
+            return self.answer(
+                409,
+                {
+                    "kind": "Status",
+                    "apiVersion": "v1",
+                    "status": "Failure",
+                    "reason": "Conflict",
+                    "message": "the object has been modified",
+                    "code": 409,
+                },
+            )
         if any(self.server.secret["data"].get(name) != value for name, value in patch["data"].items()):
             self.server.secret["data"].update(patch["data"])
             metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
@@ -306,23 +371,36 @@ class Job:
 
     def __init__(self, objects, api, folder):
         self.pod = of_kind(objects, "CronJob")[0]["spec"]["jobTemplate"]["spec"]["template"]
-        config = next(found["data"]["claimsmith.yaml"] for found in of_kind(objects, "ConfigMap") if found["metadata"]["name"].endswith("-config"))
+        config = next(
+            found["data"]["claimsmith.yaml"]
+            for found in of_kind(objects, "ConfigMap")
+            if found["metadata"]["name"].endswith("-config")
+        )
         self.folder = folder
         for name in ("work", "keys", "etc"):
             shutil.rmtree(folder / name, ignore_errors=True)
             (folder / name).mkdir(parents=True)
         (folder / "etc" / "claimsmith.yaml").write_text(config)
         (folder / "etc" / "keys").symlink_to(folder / "keys")
-        (folder / "kubeconfig").write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "x", "users": [],
-            "clusters": [{"name": "x", "cluster": {"server": api.url}}],
-            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "", "namespace": NAMESPACE}}],
-        }))
+        (folder / "kubeconfig").write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "x",
+                    "users": [],
+                    "clusters": [{"name": "x", "cluster": {"server": api.url}}],
+                    "contexts": [{"name": "x", "context": {"cluster": "x", "user": "", "namespace": NAMESPACE}}],
+                }
+            )
+        )
 
     def here(self, text):
         """`text` with the folders in the place of what is mounted."""
         mounts = {"/etc/claimsmith/": "etc", "/work/": "work", "/keys/": "keys"}
-        return re.sub(r"(?<![\w/])(/etc/claimsmith/|/work/|/keys/)", lambda found: f"{self.folder / mounts[found[1]]}/", text)
+        return re.sub(
+            r"(?<![\w/])(/etc/claimsmith/|/work/|/keys/)", lambda found: f"{self.folder / mounts[found[1]]}/", text
+        )
 
     def run(self, between=lambda: None):
         for container in containers(self.pod):
@@ -330,7 +408,12 @@ class Job:
             if container["name"] == "put":
                 between()
             if "command" in container:
-                done = run(*container["command"], *arguments, check=False, env={"KUBECONFIG": self.folder / "kubeconfig", "HOME": self.folder / "work"})
+                done = run(
+                    *container["command"],
+                    *arguments,
+                    check=False,
+                    env={"KUBECONFIG": self.folder / "kubeconfig", "HOME": self.folder / "work"},
+                )
             else:
                 done = claimsmith(*arguments, check=False)
             if done.returncode:
@@ -347,7 +430,14 @@ def test_the_rotation_rotates_a_secret(objects, tmp_path):
         make_key(tmp_path / "first" / name)
         data[name] = base64.b64encode((tmp_path / "first" / name).read_bytes()).decode()
     secret = of_kind(objects, "Role")[0]["rules"][0]["resourceNames"][0]
-    api = FakeApi({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": NAMESPACE, "resourceVersion": "7", "labels": {"a": "b"}}, "data": dict(data)})
+    api = FakeApi(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": secret, "namespace": NAMESPACE, "resourceVersion": "7", "labels": {"a": "b"}},
+            "data": dict(data),
+        }
+    )
 
     def keys(name):
         return json.loads(base64.b64decode(api.secret["data"][name]))["keys"]
@@ -363,14 +453,23 @@ def test_the_rotation_rotates_a_secret(objects, tmp_path):
         assert len(keys(name)) == 2
         listed = tmp_path / "listed.json"
         listed.write_bytes(base64.b64decode(api.secret["data"][name]))
-        states = [json.loads(line)["state"] for line in claimsmith("keys", "list", listed, "--json").stdout.splitlines()]
+        states = [
+            json.loads(line)["state"] for line in claimsmith("keys", "list", listed, "--json").stdout.splitlines()
+        ]
         assert sorted(states) == ["active", "pending"]
-    assert api.secret["data"]["of-somebody-else"] == data["of-somebody-else"] and api.secret["metadata"]["labels"] == {"a": "b"}
+    assert api.secret["data"]["of-somebody-else"] == data["of-somebody-else"] and api.secret["metadata"]["labels"] == {
+        "a": "b"
+    }
     # While that key is pending, another run changes nothing.
     after = json.dumps(api.secret)
     assert Job(objects, api, tmp_path / "third").run().returncode == 0 and json.dumps(api.secret) == after
     # A set that is no longer there is not replaced by nothing.
     broken = Job(objects, api, tmp_path / "fourth")
-    assert broken.run(lambda: (broken.folder / "keys" / names[0]).unlink()).returncode != 0 and json.dumps(api.secret) == after
-    assert set(api.requests) == {(verb, f"/api/v1/namespaces/{NAMESPACE}/secrets/{secret}") for verb in ("GET", "PATCH")}
+    assert (
+        broken.run(lambda: (broken.folder / "keys" / names[0]).unlink()).returncode != 0
+        and json.dumps(api.secret) == after
+    )
+    assert set(api.requests) == {
+        (verb, f"/api/v1/namespaces/{NAMESPACE}/secrets/{secret}") for verb in ("GET", "PATCH")
+    }
     api.shutdown()

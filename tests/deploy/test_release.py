@@ -24,7 +24,8 @@ def test_the_manual_can_be_read(dist):
 
 def test_bash_completes_commands(dist):
     script = dist / "usr" / "share" / "bash-completion" / "completions" / "claimsmith"
-    asked = 'source "$0"; COMP_WORDS=(claimsmith he); COMP_CWORD=1; _claimsmith claimsmith he claimsmith; echo "${COMPREPLY[@]}"'
+    asked = 'source "$0"; COMP_WORDS=(claimsmith he); COMP_CWORD=1; _claimsmith claimsmith he claimsmith; '
+    asked += 'echo "${COMPREPLY[@]}"'
     assert run("bash", "-c", asked, script).stdout.split() == ["health", "help"]
     for path in ("zsh/vendor-completions/_claimsmith", "fish/vendor_completions.d/claimsmith.fish"):
         assert "rotate" in (dist / "usr" / "share" / path).read_text()
@@ -43,7 +44,9 @@ def test_the_list_of_components_names_what_is_linked():
     found = json.loads(text)
     assert (found["bomFormat"], found["metadata"]["component"]["name"]) == ("CycloneDX", "claimsmith")
     listed = {(component["name"], component["version"]) for component in found["components"]}
-    locked = {(package["name"], package["version"]) for package in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]}
+    locked = {
+        (package["name"], package["version"]) for package in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    }
     assert listed <= locked and all(component.get("licenses") for component in found["components"])
     # OpenSSL itself is among them; what only tests need is not.
     names = {name for name, _ in listed}
@@ -53,5 +56,9 @@ def test_the_list_of_components_names_what_is_linked():
 def test_versions_agree():
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
     assert claimsmith("--version").stdout == f"claimsmith {version}\n"
-    for path in ("deploy/helm/claimsmith/Chart.yaml", "deploy/kubernetes/kustomization.yaml", "deploy/compose/compose.yaml"):
+    for path in (
+        "deploy/helm/claimsmith/Chart.yaml",
+        "deploy/kubernetes/kustomization.yaml",
+        "deploy/compose/compose.yaml",
+    ):
         assert version in (ROOT / path).read_text(), path

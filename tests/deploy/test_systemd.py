@@ -53,6 +53,7 @@ def test_the_user_is_made(tmp_path):
 
 def allowed(name):
     """The system calls that the unit's filters leave, as systemd expands them."""
+
     def expand(group):
         names = set()
         for line in run("systemd-analyze", "--no-pager", "syscall-filter", group).stdout.splitlines()[1:]:
@@ -84,7 +85,12 @@ def check_calls(name, found, refused=()):
     """Every call is one that the unit allows, but for those that may be refused with EPERM."""
     beyond = {call: lines[0] for call, lines in found.items() if call not in allowed(name) | set(refused)}
     assert beyond == {}
-    both = [line for call in ("mmap", "mprotect", "pkey_mprotect") for line in found.get(call, []) if "PROT_WRITE" in line and "PROT_EXEC" in line]
+    both = [
+        line
+        for call in ("mmap", "mprotect", "pkey_mprotect")
+        for line in found.get(call, [])
+        if "PROT_WRITE" in line and "PROT_EXEC" in line
+    ]
     assert both == [], "MemoryDenyWriteExecute"
     families = {re.search(r"socket\((AF_\w+)", line)[1] for line in found.get("socket", [])}
     named = settings(name)["RestrictAddressFamilies"][0].split()
@@ -99,7 +105,9 @@ def installed(tmp_path):
     credential = unit["LoadCredential"][0].split(":")[0]
     password = config["callers"][0]["basic"]["password_file"]
     assert password == f"/run/credentials/claimsmith.service/{credential}"
-    assert config["profiles"]["id_token"]["jwks"] == "file:///var/lib/" + unit["StateDirectory"][0] + "/id_token.jwks.json"
+    assert (
+        config["profiles"]["id_token"]["jwks"] == "file:///var/lib/" + unit["StateDirectory"][0] + "/id_token.jwks.json"
+    )
     folder = tmp_path / "etc"
     shutil.copytree(DEPLOY.parent / "templates", folder / "templates")
     (folder / "password").write_text(PASSWORD)
@@ -111,14 +119,18 @@ def installed(tmp_path):
 
 
 def test_the_filters_fit_the_service(installed, session_text):
-    """Serving, signing, a reload by the signal of ExecReload, a rotation and an orderly end need nothing that is refused."""
+    """Serving, signing, the signal of ExecReload, a rotation and an orderly end need nothing that is refused."""
     config = installed / "claimsmith.yaml"
     # With the service's own rotation too, which writes into StateDirectory.
     config.write_text(config.read_text() + "rotation: { every: 720h, lead: 1h }\n")
     trace = installed.parent / "trace"
     credentials = base64.b64encode(f"oathkeeper:{PASSWORD}".encode()).decode()
     with serving(config, wrapper=["strace", "-f", "-qq", "-s", "64", "-o", trace]) as (api, admin, tracer):
-        served = int(subprocess.run(["ps", "-o", "pid=", "--ppid", str(tracer.pid)], check=True, capture_output=True, text=True).stdout)
+        served = int(
+            subprocess.run(
+                ["ps", "-o", "pid=", "--ppid", str(tracer.pid)], check=True, capture_output=True, text=True
+            ).stdout
+        )
         status, text = call(f"{api}/hydrate/id_token", session_text, {"Authorization": f"Basic {credentials}"})
         assert status == 200, text
         run("/bin/kill", "-HUP", served)
@@ -139,7 +151,12 @@ def test_the_filters_fit_the_rotation(installed):
     unit = settings("claimsmith-rotate.service")
     path = "/var/lib/" + unit["StateDirectory"][0] + "/id_token.jwks.json"
     assert unit["ConditionPathExists"] == [path]
-    words = unit["ExecStart"][0].replace(path, f"{installed}/id_token.jwks.json").replace("/etc/claimsmith/", f"{installed}/").split()
+    words = (
+        unit["ExecStart"][0]
+        .replace(path, f"{installed}/id_token.jwks.json")
+        .replace("/etc/claimsmith/", f"{installed}/")
+        .split()
+    )
     assert words[0] == "/usr/local/bin/claimsmith"
     trace = installed.parent / "trace"
     run("strace", "-f", "-qq", "-o", trace, BINARY, *words[1:])
