@@ -1,15 +1,16 @@
 # `make test` sets up what the tests need in folders of its own and passes them all; `make bench` measures,
-# `make fuzz` looks for what no test thought of.
+# `make fuzz` looks for what no test thought of. `make deploy-test` tries what deploy/ ships; `make release` builds it.
 
 NEXTEST_VERSION := 0.9.128
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_CYCLONEDX_VERSION := 0.5.9
 FUZZ_SECONDS := 60
 FUZZ_TARGETS := go_compile handlebars_compile jwk_set render_session
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: test rust-tests interop deploy-test bench fuzz demo setup
+.PHONY: test rust-tests interop deploy-test bench fuzz demo setup release reproducible sbom
 
 test: rust-tests interop
 
@@ -23,9 +24,6 @@ interop: setup
 	$(PYTHON) tests/interop/keys.py
 	$(PYTHON) tests/interop/s3.py
 	$(PYTHON) tests/interop/reload.py
-
-deploy-test:
-	sh tests/deploy/rules.sh
 
 bench:
 	cargo build --release
@@ -44,6 +42,37 @@ fuzz: $(TOOLS)/cargo-fuzz
 			-dict=tests/fuzz/dictionaries/$$target.dict -verbosity=0; \
 	done
 
+deploy-test: $(TOOLS)/deploy/installed $(TOOLS)/cargo-cyclonedx
+	cargo build
+	sh tests/deploy/rules.sh
+	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
+
+# The binary, templates, manual pages and completions, below DIST as they would lie below /.
+DIST := target/dist
+release:
+	rm -rf $(DIST)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) deploy/docker/build.sh $(DIST)
+	rmdir $(DIST)/var/lib/claimsmith $(DIST)/var/lib $(DIST)/var $(DIST)/etc/claimsmith $(DIST)/etc
+	install -d $(DIST)/usr/share/man/man1 $(DIST)/usr/share/bash-completion/completions \
+		$(DIST)/usr/share/zsh/vendor-completions $(DIST)/usr/share/fish/vendor_completions.d
+	$(DIST)/usr/local/bin/claimsmith man --out $(DIST)/usr/share/man/man1
+	$(DIST)/usr/local/bin/claimsmith completions bash > $(DIST)/usr/share/bash-completion/completions/claimsmith
+	$(DIST)/usr/local/bin/claimsmith completions zsh > $(DIST)/usr/share/zsh/vendor-completions/_claimsmith
+	$(DIST)/usr/local/bin/claimsmith completions fish > $(DIST)/usr/share/fish/vendor_completions.d/claimsmith.fish
+
+# Two builds of the release, about six minutes each on two cores.
+reproducible:
+	tests/deploy/reproducible.sh
+
+# What the binary is made of, in target/claimsmith.cdx.json. What only builds need is in it too, because OpenSSL comes by
+# that way; what only tests need is not.
+sbom: $(TOOLS)/cargo-cyclonedx
+	mkdir -p target
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --describe binaries \
+		--target x86_64-unknown-linux-gnu
+	sed 's#file://$(CURDIR)#file:///claimsmith#g' claimsmith_bin.cdx.json > target/claimsmith.cdx.json
+	rm -f claimsmith_bin.cdx.json claimsmith-bench_bin.cdx.json
+
 demo:
 	cargo run --release -- demo
 
@@ -59,6 +88,24 @@ $(TOOLS)/cargo-fuzz:
 	mkdir -p $(TOOLS)
 	cargo fuzz --version >/dev/null 2>&1 || \
 		cargo install --locked --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	touch $@
+
+$(TOOLS)/cargo-cyclonedx:
+	mkdir -p $(TOOLS)
+	cargo cyclonedx --version >/dev/null 2>&1 || \
+		cargo install --locked --root $(TOOLS) --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
+	touch $@
+
+$(TOOLS)/deploy/installed: tests/deploy/requirements.txt
+	mkdir -p $(TOOLS)
+	sh tests/interop/need.sh python3 python3-venv
+	sh tests/interop/need.sh systemd-analyze systemd
+	sh tests/interop/need.sh strace strace
+	sh tests/interop/need.sh ps procps
+	sh tests/interop/need.sh man man-db
+	sh tests/interop/need.sh buildah buildah
+	python3 -m venv $(TOOLS)/deploy
+	$(TOOLS)/deploy/bin/python -m pip install --quiet --requirement tests/deploy/requirements.txt
 	touch $@
 
 $(TOOLS)/venv/installed: tests/interop/requirements.txt

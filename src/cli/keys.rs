@@ -29,7 +29,11 @@ const MAX_AGE: Duration = Duration::from_secs(300);
 
 pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> {
     match command {
-        KeysCommand::Generate { alg, kid, bits, out } => generate(&alg, kid, bits, out.as_deref()),
+        KeysCommand::Generate { out: Some(path), unless_exists: true, .. } if path.exists() => {
+            output::note(&format!("{} is there already; it stays as it is", path.display()));
+            Ok(())
+        }
+        KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => generate(&alg, kid, bits, out.as_deref()),
         KeysCommand::Add(args) => add(&args, global),
         KeysCommand::Rotate(args) => rotate(&args, global),
         KeysCommand::List { file } => list(&read(&file)?, &Surroundings::of(&file, global)?, global.json),

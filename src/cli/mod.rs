@@ -7,6 +7,7 @@ mod cases;
 mod demo;
 mod import;
 mod keys;
+mod man;
 mod oathkeeper;
 mod output;
 mod serve;
@@ -88,6 +89,12 @@ enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff
+    Man {
+        /// Write it and a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -172,6 +179,9 @@ enum KeysCommand {
         /// Write it to this new file, readable by its owner alone, instead of standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// Do nothing where that file is there already, so that the command can stand before every start
+        #[arg(long, requires = "out")]
+        unless_exists: bool,
     },
     /// Add a private key in PEM to a JWK Set: published at once, signing after the lead
     Add(AddArgs),
@@ -299,6 +309,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "claimsmith", &mut script);
             output::bytes(&script)
         }
+        Command::Man { out } => man::man(&Cli::command(), out.as_deref()),
     }
 }
 

@@ -265,6 +265,52 @@ fn schema_health_and_completions_answer() {
 }
 
 #[test]
+fn a_key_file_that_is_there_can_be_left_as_it_is() {
+    let folder = Folder::new();
+    let generate = ["keys", "generate", "--out", "k.json", "--unless-exists"];
+    assert_eq!(claimsmith(folder.path(), &generate).status.code(), Some(0));
+    let first = fs::read(folder.path().join("k.json")).unwrap();
+    let again = claimsmith(folder.path(), &generate);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(stderr(&again).contains("k.json is there already"), "{}", stderr(&again));
+    assert_eq!(fs::read(folder.path().join("k.json")).unwrap(), first);
+    let nowhere = claimsmith(folder.path(), &["keys", "generate", "--unless-exists"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let folder = Folder::new();
+    let printed = claimsmith(folder.path(), &["man"]);
+    assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
+    assert!(stdout(&printed).contains(".TH claimsmith 1"), "{}", stdout(&printed));
+    fs::create_dir(folder.path().join("man1")).unwrap();
+    let written = claimsmith(folder.path(), &["man", "--out", "man1"]);
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    let page = |name: &str| fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
+    assert_eq!(page("claimsmith.1"), stdout(&printed));
+    for part in ["keys\\-rotate", "for keys that others may know", "\\-\\-retire"] {
+        let page = page("claimsmith-keys-rotate.1");
+        assert!(page.to_lowercase().contains(part), "{part} not in\n{page}");
+    }
+    let help = stdout(&claimsmith(folder.path(), &["--help"]));
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Lines that go on with a long text are indented further.
+    let commands: Vec<_> = listed
+        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() > 10, "{help}");
+    for name in commands {
+        assert!(page(&format!("claimsmith-{name}.1")).contains(name), "{name}");
+    }
+    let refused = claimsmith(folder.path(), &["man", "--out", "nowhere"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("expected nowhere to be a folder"), "{}", stderr(&refused));
+}
+
+#[test]
 fn the_demo_shows_the_whole_path() {
     let output = claimsmith(Folder::new().path(), &["demo", "--once"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
