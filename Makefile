@@ -40,7 +40,7 @@ instructions: bench-build
 	sh tests/bench/instructions.sh
 
 micro:
-	cargo bench --bench micro
+	cargo bench --features bench --bench micro
 
 bench-build:
 	cargo build --release --features bench --bins

@@ -14,8 +14,8 @@ use crate::fixture::{self, NOW};
 
 /// A key that is the same in every run; it signs nothing but this.
 const KEY: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"instructions",
-    "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-    "d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X4s1P-bZ4nM"}]}"#;
+    "x":"EAg4xBjKG3r6LDYTvNMUh40cuLeOU0kvAmVmlaGYdV4","y":"L0_hwkvO3Rnzr15SKbjNmuYm5KpcVqAmXKy_ctLgChs",
+    "d":"9XAccEYxJIloKgzWV5zTbSLMamzJ3lR4AhXRdBNIwUw"}]}"#;
 
 const JWT_ID: &str = "00000000-0000-4000-8000-000000000000";
 

@@ -18,17 +18,16 @@ many=600
 sh tests/interop/need.sh valgrind valgrind
 
 collected() { # CASE COUNT: instructions of the whole process
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binary" instructions "$1" "$2" 2>&1 |
-        awk '/Collected :/ { print $NF }'
+    if ! told=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binary" instructions "$1" "$2" 2>&1); then
+        echo "$told" >&2
+        exit 1
+    fi
+    echo "$told" | awk '/Collected :/ { print $NF }'
 }
 
 each() { # CASE: instructions of one repetition
     first=$(collected "$1" "$few")
     second=$(collected "$1" "$many")
-    if [ -z "$first" ] || [ -z "$second" ]; then
-        echo "valgrind counted nothing for \`$binary instructions $1\`" >&2
-        exit 1
-    fi
     echo $(((second - first) / (many - few)))
 }
 

@@ -1,4 +1,4 @@
-//! Micro-benchmarks of the steps that a token takes: `cargo bench --bench micro [NAME]`.
+//! Micro-benchmarks of the steps that a token takes: `make micro`, or `cargo bench --features bench --bench micro NAME`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
