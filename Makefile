@@ -1,16 +1,19 @@
 # `make test` sets up what the tests need in folders of its own and passes them all; `make bench` measures,
-# `make fuzz` looks for what no test thought of. `make deploy-test` tries what deploy/ ships; `make release` builds it.
+# `make soak` shows that it lasts, `make fuzz` looks for what no test thought of. `make deploy-test` tries what deploy/
+# ships; `make release` builds it.
 
 NEXTEST_VERSION := 0.9.128
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
 FUZZ_SECONDS := 60
+SOAK_MINUTES := 20
 FUZZ_TARGETS := go_compile handlebars_compile jwk_set render_session
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: test rust-tests interop deploy-test bench fuzz demo setup release reproducible sbom
+.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions fuzz demo setup deploy-test release \
+	reproducible sbom
 
 test: rust-tests interop
 
@@ -25,10 +28,25 @@ interop: setup
 	$(PYTHON) tests/interop/s3.py
 	$(PYTHON) tests/interop/reload.py
 
-bench:
-	cargo build --release
-	cargo run --release --features bench --bin claimsmith-bench
-	cargo run --release --features bench --bin claimsmith-bench render
+# The tables of docs/performance.md, some minutes; the same in half a minute, to see that the benchmark itself works.
+bench: bench-build
+	target/release/claimsmith-bench
+
+bench-quick: bench-build
+	target/release/claimsmith-bench --quick
+
+soak: bench-build
+	target/release/claimsmith-bench soak --minutes $(SOAK_MINUTES)
+
+# Fails where a hot path takes 5 % more instructions than tests/bench/instructions.json says.
+instructions: bench-build
+	sh tests/bench/instructions.sh
+
+micro:
+	cargo bench --features bench --bench micro
+
+bench-build:
+	cargo build --release --features bench --bins
 
 # The sanitizer's and the coverage's compiler options are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them.
 # What a run finds and learns stays in tests/fuzz/artifacts and tests/fuzz/corpus, which are not kept in the repository.

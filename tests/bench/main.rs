@@ -1,281 +1,132 @@
-//! What a token costs: `POST /hydrate` against a bare actix-web echo of the same bytes, with the same workers, in one run.
+//! What a token costs: the product under load against a bare actix-web echo of the same bytes, with the same workers, in one
+//! run; and whether it lasts. No part of the product.
 //!
-//! Servers run as child processes, so that their CPU time can be read from /proc apart from the client's. Rounds are
-//! interleaved; the table shows medians, the spread, and each figure as a ratio to the echo.
+//! Servers run as child processes, so that their CPU time can be read from /proc apart from the client's. Rounds of all
+//! that is compared are interleaved; tables have medians, the spread, and each figure as a ratio to the echo.
 //!
-//! `claimsmith-bench [render | --quick]`; the product's binary must stand beside this one.
+//! The product's binary must stand beside this one, or be named by `CLAIMSMITH_BENCH_BINARY`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod connections;
+mod fixture;
+mod fleet;
+mod hydrate;
+mod idle;
+mod instructions;
+mod load;
+mod machine;
+mod mixed;
 mod render;
+mod report;
+mod requests;
+mod servers;
+mod signature;
+mod soak;
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-use claimsmith::keys::{self, KeyId, SignatureAlg};
-use claimsmith::session::Session;
+use servers::{Abilities, WORKERS};
 
-const WORKERS: usize = 2;
-const CONNECTIONS: usize = 16;
+const USAGE: &str = "claimsmith-bench [--quick] [hydrate | fleet | mixed | idle | connections | render]...
+claimsmith-bench soak [--minutes MINUTES]
+claimsmith-bench instructions (issue | parse | sign) COUNT";
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("serve-echo") => serve_echo(Path::new(&arguments[1])),
-        Some("render") => render::measure(7, Duration::from_millis(100)),
-        Some("--quick") => {
-            render::measure(2, Duration::from_millis(10));
-            measure(2, Duration::from_millis(300));
-        }
-        None => measure(7, Duration::from_secs(2)),
-        Some(other) => panic!("expected render, --quick or nothing, found {other}"),
-    }
-}
-
-/// Answers every request with the bytes of a file, after it has read the whole body.
-fn serve_echo(answer: &Path) {
-    use actix_web::{App, HttpResponse, HttpServer, web};
-    let answer = web::Bytes::from(fs::read(answer).unwrap());
-    actix_web::rt::System::new().block_on(async move {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        println!("{}", listener.local_addr().unwrap());
-        HttpServer::new(move || {
-            let answer = answer.clone();
-            App::new().app_data(web::PayloadConfig::new(1 << 20)).default_service(web::to(move |body: web::Bytes| {
-                let answer = answer.clone();
-                async move {
-                    std::hint::black_box(body);
-                    HttpResponse::Ok().content_type("application/json").body(answer)
-                }
-            }))
-        })
-        .workers(WORKERS)
-        .listen(listener)
-        .unwrap()
-        .run()
-        .await
-        .unwrap();
-    });
-}
-
-/// A server under load.
-struct Server {
-    name: &'static str,
-    child: Child,
-    address: SocketAddr,
-    first_answer: Duration,
-    rounds: Vec<Round>,
-}
-
-/// One round of load on one server.
+/// How much is measured.
 #[derive(Clone, Copy)]
-struct Round {
-    per_second: f64,
-    cpu_micros: f64,
+pub(crate) struct Effort {
+    pub(crate) rounds: usize,
+    /// How long one load of a round lasts.
+    pub(crate) round: Duration,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+const WHOLE: Effort = Effort { rounds: 7, round: Duration::from_millis(1200) };
+const QUICK: Effort = Effort { rounds: 2, round: Duration::from_millis(200) };
 
-fn measure(rounds: usize, length: Duration) {
-    let folder = std::env::temp_dir().join(format!("claimsmith-bench-{}", std::process::id()));
-    fs::create_dir_all(folder.join("templates/session")).unwrap();
-    let body = include_bytes!("../../templates/session/kratos.session.json").to_vec();
-    let body = compact(&body);
-    let request = request(&body);
-
-    let mut servers = Vec::new();
-    for (name, alg) in [("ES256", SignatureAlg::Es256), ("RS256", SignatureAlg::Rs256)] {
-        servers.push(start_claimsmith(&folder, name, alg, &request));
-    }
-    let answer = exchange(&mut TcpStream::connect(servers[0].address).unwrap(), &request);
-    let placed = folder.join("answer.json");
-    fs::write(&placed, &answer).unwrap();
-    let started = Instant::now();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .arg("serve-echo")
-        .arg(&placed)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().parse().unwrap();
-    exchange(&mut TcpStream::connect(address).unwrap(), &request);
-    servers.insert(0, Server { name: "echo", child, address, first_answer: started.elapsed(), rounds: Vec::new() });
-
-    let idle: Vec<u64> = servers.iter().map(|server| resident_kib(server.child.id())).collect();
-    for server in &servers {
-        load(server, &request, length / 4);
-    }
-    for _ in 0..rounds {
-        for server in &mut servers {
-            let round = load(server, &request, length);
-            server.rounds.push(round);
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["serve-echo", folder] => servers::serve_echo(Path::new(folder)),
+        ["instructions", case, count] => instructions::repeat(case, count.parse().expect("a count")),
+        ["soak", ref rest @ ..] => {
+            let minutes = match rest {
+                [] => 20.0,
+                ["--minutes", minutes] => minutes.parse().expect("minutes"),
+                _ => panic!("expected {USAGE}"),
+            };
+            return with_many_files(|| soak::run(Duration::from_secs_f64(minutes * 60.0)));
         }
+        ["--quick", ref parts @ ..] => return with_many_files(|| measure(QUICK, parts)),
+        ref parts => return with_many_files(|| measure(WHOLE, parts)),
     }
-    report(&servers, &idle, body.len(), answer.len(), length);
-    drop(servers);
-    let _ = fs::remove_dir_all(folder);
+    ExitCode::SUCCESS
 }
 
-/// The session as a gateway sends it, without white space.
-fn compact(session: &[u8]) -> Vec<u8> {
-    Session::parse(session, Default::default()).unwrap();
-    claimsmith::json::Json::parse(session, Default::default()).unwrap().to_string().into_bytes()
-}
-
-fn request(body: &[u8]) -> Vec<u8> {
-    let mut request = format!(
-        "POST /hydrate/p HTTP/1.1\r\nHost: claimsmith\r\nUser-Agent: Go-http-client/1.1\r\nContent-Type: application/json\r\n\
-         Accept-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    request.extend_from_slice(body);
-    request
-}
-
-fn start_claimsmith(folder: &Path, name: &'static str, alg: SignatureAlg, request: &[u8]) -> Server {
-    fs::write(folder.join("templates/session/claims.hbs"), include_str!("../../templates/session/claims.hbs")).unwrap();
-    let key = keys::generate(alg, None, &KeyId::new("bench")).unwrap();
-    fs::write(folder.join(format!("{name}.json")), key.to_set()).unwrap();
-    let config = folder.join(format!("{name}.yaml"));
-    let text = format!(
-        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, workers: {WORKERS} }}\n\
-         profiles: {{ p: {{ issuer: i, jwks: {name}.json, template: session }} }}\n"
-    );
-    fs::write(&config, text).unwrap();
-    let started = Instant::now();
-    let mut child =
-        Command::new(product()).arg("--config").arg(config).arg("serve").stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    let address = loop {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "claimsmith ended before it served");
-        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-        if event["message"] == "serving" {
-            break event["api"].as_str().unwrap().parse().unwrap();
-        }
-    };
-    exchange(&mut TcpStream::connect(address).unwrap(), request);
-    let first_answer = started.elapsed();
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    Server { name, child, address, first_answer, rounds: Vec::new() }
-}
-
-fn product() -> PathBuf {
-    let path = std::env::current_exe().unwrap().with_file_name("claimsmith");
-    assert!(path.exists(), "expected the claimsmith binary at {}: build it with cargo build --release", path.display());
-    path
-}
-
-/// Sends one request and reads its answer's body.
-fn exchange(stream: &mut TcpStream, request: &[u8]) -> Vec<u8> {
-    stream.write_all(request).unwrap();
-    let mut buffer = Vec::with_capacity(16 * 1024);
-    let mut chunk = [0; 16 * 1024];
-    loop {
-        let read = stream.read(&mut chunk).unwrap();
-        assert_ne!(read, 0, "the server closed the connection");
-        buffer.extend_from_slice(&chunk[..read]);
-        let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = std::str::from_utf8(&buffer[..end]).unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map(|length| length.parse::<usize>().unwrap())
-            .unwrap();
-        if buffer.len() == end + 4 + length {
-            return buffer.split_off(end + 4);
-        }
-    }
-}
-
-/// Keeps every connection busy for `length`.
-fn load(server: &Server, request: &[u8], length: Duration) -> Round {
-    let done = AtomicU64::new(0);
-    let stop = AtomicBool::new(false);
-    let cpu_before = cpu_ticks(server.child.id());
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
-                let mut stream = TcpStream::connect(server.address).unwrap();
-                stream.set_nodelay(true).unwrap();
-                while !stop.load(Ordering::Relaxed) {
-                    exchange(&mut stream, request);
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        std::thread::sleep(length);
-        stop.store(true, Ordering::Relaxed);
-    });
-    let seconds = started.elapsed().as_secs_f64();
-    let ticks = cpu_ticks(server.child.id()) - cpu_before;
-    let count = done.load(Ordering::Relaxed) as f64;
-    Round { per_second: count / seconds, cpu_micros: ticks as f64 * 10_000.0 / count }
-}
-
-/// User and system time of a process in clock ticks of a hundredth of a second.
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn report(servers: &[Server], idle: &[u64], request_bytes: usize, answer_bytes: usize, length: Duration) {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown CPU");
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let size = fs::metadata(product()).unwrap().len() as f64 / (1024.0 * 1024.0);
+fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
+    const PARTS: [&str; 6] = ["idle", "hydrate", "fleet", "mixed", "connections", "render"];
+    let unknown = parts.iter().find(|part| !PARTS.contains(part));
+    assert!(unknown.is_none(), "expected {USAGE}");
+    let is_wanted = |part: &str| parts.is_empty() || parts.contains(&part);
+    let abilities = Abilities::of_product();
     println!(
-        "{model}, {cores} cores; claimsmith {}; {} rounds of {:.1} s, {CONNECTIONS} connections, {WORKERS} workers; \
-         {request_bytes} bytes in, {answer_bytes} bytes out; binary {size:.1} MiB\n",
+        "{}\nclaimsmith {}, binary {:.1} MiB; {} rounds of {:.1} s, {WORKERS} workers",
+        machine::description(),
         env!("CARGO_PKG_VERSION"),
-        servers[0].rounds.len(),
-        length.as_secs_f64()
+        std::fs::metadata(servers::product()).unwrap().len() as f64 / (1024.0 * 1024.0),
+        effort.rounds,
+        effort.round.as_secs_f64()
     );
-    println!("| server | requests/s | / echo | server CPU µs/request | / echo | idle resident MiB | first answer ms |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
-    let (echo_rate, _) = middle(&servers[0].rounds, |round| round.per_second);
-    let (echo_cpu, _) = middle(&servers[0].rounds, |round| round.cpu_micros);
-    for (server, idle) in servers.iter().zip(idle) {
-        let (rate, rate_spread) = middle(&server.rounds, |round| round.per_second);
-        let (cpu, cpu_spread) = middle(&server.rounds, |round| round.cpu_micros);
-        println!(
-            "| {} | {rate:.0} ({rate_spread}) | {:.2} | {cpu:.1} ({cpu_spread}) | {:.2} | {:.1} | {:.0} |",
-            server.name,
-            rate / echo_rate,
-            cpu / echo_cpu,
-            *idle as f64 / 1024.0,
-            server.first_answer.as_secs_f64() * 1000.0
-        );
+    let mut bars = Vec::new();
+    type Part = fn(Effort, Abilities, &mut Vec<report::Bar>);
+    let all: [(&str, Part); 5] = [
+        ("idle", idle::measure),
+        ("hydrate", hydrate::measure),
+        ("fleet", fleet::measure),
+        ("mixed", mixed::measure),
+        ("connections", connections::measure),
+    ];
+    for (_, part) in all.iter().filter(|(name, _)| is_wanted(name)) {
+        part(effort, abilities, &mut bars);
     }
+    if is_wanted("render") {
+        say("render");
+        println!();
+        render::measure(effort.rounds, effort.round / 12);
+    }
+    if !bars.is_empty() {
+        report::print_bars(&bars);
+    }
+    ExitCode::SUCCESS
 }
 
-/// The median of the rounds, and the least and the most.
-fn middle(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> (f64, String) {
-    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    let spread = format!("{:.0}–{:.0}", figures[0], figures[figures.len() - 1]);
-    (figures[figures.len() / 2], spread)
+/// Says on standard error what is being done, so that the tables on standard output can be kept.
+pub(crate) fn say(what: &str) {
+    eprintln!("{what}");
+}
+
+/// Does `what` where a process may have more files open than the usual 1,024: a connection is one on either side.
+/// A shell raises the limit, because this crate calls no unsafe function.
+fn with_many_files(what: impl FnOnce() -> ExitCode) -> ExitCode {
+    const TRIED: &str = "CLAIMSMITH_BENCH_FILES";
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    let allowed = line.split_whitespace().nth(3).and_then(|limit| limit.parse::<u64>().ok());
+    if allowed.is_none_or(|allowed| allowed >= 4096) || std::env::var_os(TRIED).is_some() {
+        return what();
+    }
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 4096 || echo 'few open files are allowed: loads of many connections will fail' >&2; exec \"$@\"",
+            "sh",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(std::env::args_os().skip(1))
+        .env(TRIED, "1")
+        .status()
+        .unwrap();
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
