@@ -83,7 +83,7 @@ reproducible:
 	tests/deploy/reproducible.sh
 
 # What the binary is made of, in target/claimsmith.cdx.json. What only builds need is in it too, because OpenSSL comes by
-# that way; what only tests need is not.
+# that way; of what only tests need, cargo-cyclonedx lists proptest all the same.
 sbom: $(TOOLS)/cargo-cyclonedx
 	mkdir -p target
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --describe binaries \

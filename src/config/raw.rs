@@ -389,8 +389,8 @@ pub(super) static LIMITS: Section = section(&[
         "In flight",
         "Requests for tokens that are worked on at once, over all workers; further ones are answered 503 at once.",
         Kind::Count { least: 1, most: 1_000_000 },
-        Presence::Default("512"),
-        &["512"],
+        Presence::Default("1024"),
+        &["1024", "256"],
     ),
     field(
         "failed_attempts",

@@ -64,7 +64,7 @@ fn the_least_configuration_has_every_default() {
         request: Duration::from_secs(5),
         connections: 1024,
         token_cache: 32 << 20,
-        in_flight: 512,
+        in_flight: 1024,
         failed_attempts: 20,
         failed_delay: Duration::from_millis(250),
         keep_alive: Duration::from_secs(120),

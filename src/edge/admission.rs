@@ -142,8 +142,10 @@ pub(crate) async fn admit<'s>(
     };
     let turn = caller.map(|caller| caller.turn(profile)).transpose()?;
     // A worker goes from one request into the next, so those that wait for it are in nobody's count. Where all have
-    // work, the ones that are ready come up to here first, and what is too much is told before it waits.
-    if admission.in_flight() >= admission.workers {
+    // work, the ones that are ready come up to here first, and what is too much is told before it waits. There can be
+    // too much only where there are more connections than may ask at once.
+    let may_be_too_much = admission.connections.load(Ordering::Relaxed) > limits.in_flight;
+    if may_be_too_much && admission.in_flight() >= admission.workers {
         // In a task of its own, because the connection's may look at this again before it comes to others.
         let _ = actix_web::rt::spawn(tokio::task::yield_now()).await;
     }

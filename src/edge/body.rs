@@ -33,12 +33,16 @@ pub(crate) async fn read(headers: &HeaderMap, mut payload: Payload, limit: usize
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+    let mut body = BytesMut::new();
     while announced.is_none_or(|length| body.len() < length) {
         let Some(chunk) = payload.next().await else { break };
         let chunk = chunk.map_err(|_| incomplete("expected the whole body, found the connection closed within it"))?;
         if body.len() + chunk.len() > limit.max(announced.unwrap_or(0)) && announced.is_none() {
             return Err(too_large());
+        }
+        // The usual case: all of it came with the head.
+        if body.is_empty() && announced == Some(chunk.len()) {
+            return Ok(chunk);
         }
         let wanted = announced.map_or(chunk.len(), |length| chunk.len().min(length - body.len()));
         body.extend_from_slice(&chunk[..wanted]);

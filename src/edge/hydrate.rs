@@ -1,17 +1,20 @@
 //! `POST /hydrate/{profile}`, Oathkeeper's hydrator contract, and `POST /issue/{profile}`, the same for any caller.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use actix_web::http::header;
-use actix_web::web::{Bytes, Data, Path, Payload};
+use actix_web::http::{Method, header};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::problem::Problem;
 use super::told::Told;
-use super::{Edge, Serving, admission, body, refuse};
+use super::{Edge, Serving, admission, asked_profile, body, other_method, refuse};
 use crate::code::ErrorCode;
 use crate::json;
 use crate::mint::{IssueError, IssuedToken, Origin, Placement, Profile, TokenKey};
@@ -20,30 +23,20 @@ use crate::time::Timestamp;
 
 /// Answers with the whole session and the token placed in it. Always 200, never compressed: Oathkeeper takes nothing
 /// else.
-pub(crate) async fn hydrate(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    profile: Path<String>,
-    payload: Payload,
-) -> HttpResponse {
-    answer(request, edge, &profile, payload, |profile, session, token, _| match &profile.spec().placement {
+pub(crate) async fn hydrate(request: HttpRequest, edge: Data<Edge>, payload: Payload) -> HttpResponse {
+    answer(request, edge, payload, |profile, session, token, _| match &profile.spec().placement {
         Placement::Extra(name) => session.with_extra(name, token.jws.as_str()),
-        Placement::Header { name, scheme: None } => session.with_header(name, token.jws.as_str()),
+        Placement::Header { name, scheme: None } => session.with_header(name, &[token.jws.as_str()]),
         Placement::Header { name, scheme: Some(scheme) } => {
-            session.with_header(name, &format!("{scheme} {}", token.jws.as_str()))
+            session.with_header(name, &[scheme, " ", token.jws.as_str()])
         }
     })
     .await
 }
 
 /// Answers with the token alone.
-pub(crate) async fn issue(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    profile: Path<String>,
-    payload: Payload,
-) -> HttpResponse {
-    answer(request, edge, &profile, payload, |_, _, token, now| {
+pub(crate) async fn issue(request: HttpRequest, edge: Data<Edge>, payload: Payload) -> HttpResponse {
+    answer(request, edge, payload, |_, _, token, now| {
         let mut body = String::from("{\"token\":");
         json::write_string(token.jws.as_str(), &mut body);
         body.push_str(",\"token_type\":\"Bearer\",\"expires_in\":");
@@ -59,17 +52,27 @@ pub(crate) async fn issue(
 async fn answer(
     request: HttpRequest,
     edge: Data<Edge>,
-    profile: &str,
     payload: Payload,
     place: impl FnOnce(&Profile, &Session<'_>, &IssuedToken, Timestamp) -> String,
 ) -> HttpResponse {
+    if request.method() != Method::POST {
+        return refuse(&request, other_method("POST"));
+    }
+    let profile = asked_profile(request.path()).unwrap_or_default();
+    let profile = percent_decode_str(profile).decode_utf8_lossy();
     let serving = edge.live.load_full();
-    let permit = match admission::admit(&edge, &serving, &request, profile).await {
+    let permit = match admission::admit(&edge, &serving, &request, &profile).await {
         Ok(permit) => permit,
         Err(problem) => return refuse(&request, problem),
     };
-    let body = body::read(request.headers(), payload, serving.limits.body);
-    let body = match tokio::time::timeout(serving.limits.request, body).await {
+    let mut body = pin!(body::read(request.headers(), payload, serving.limits.body));
+    // Mostly it is there already, and no timer has to be set.
+    let first = std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await;
+    let body = match first {
+        Poll::Ready(body) => Ok(body),
+        Poll::Pending => tokio::time::timeout(serving.limits.request, body).await,
+    };
+    let body = match body {
         Ok(Ok(body)) => body,
         Ok(Err(problem)) => return refuse(&request, problem),
         Err(_) => {
@@ -79,7 +82,7 @@ async fn answer(
     };
     let mut told = Told::new(&edge, &request, permit.caller());
     // A fault in one request must not take the worker and the other requests on it along.
-    match AssertUnwindSafe(issued(&edge, &serving, profile, &body, &mut told, place)).catch_unwind().await {
+    match AssertUnwindSafe(issued(&edge, &serving, &profile, &body, &mut told, place)).catch_unwind().await {
         Ok(Ok(text)) => {
             let mut response = HttpResponse::Ok()
                 .content_type("application/json")

@@ -36,7 +36,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, guard, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, Scope, guard, web};
 use arc_swap::ArcSwap;
 use tracing::{debug, warn};
 use uuid::Uuid;
@@ -180,8 +180,8 @@ impl Readiness {
 /// The api listener.
 pub fn api_routes(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/hydrate/{profile}").name(HYDRATE).post(hydrate::hydrate).default_service(only("POST")))
-        .service(web::resource("/issue/{profile}").name(ISSUE).post(hydrate::issue).default_service(only("POST")))
+        .service(tokens("/hydrate", web::to(hydrate::hydrate)))
+        .service(tokens("/issue", web::to(hydrate::issue)))
         .service(
             web::resource("/.well-known/jwks.json")
                 .route(reading().to(discovery::jwks))
@@ -216,19 +216,33 @@ pub fn admin_routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(nothing_here));
 }
 
-const HYDRATE: &str = "hydrate";
-const ISSUE: &str = "issue";
+/// `POST {prefix}/{profile}`. A scope, because the router matches what stands in braces by a regular expression, which
+/// would be a part of what a token from the cache costs.
+fn tokens(prefix: &str, any_method: Route) -> Scope {
+    let names_profile = guard::fn_guard(|context| asked_profile(context.head().uri.path()).is_some());
+    web::scope(prefix).guard(names_profile).default_service(any_method)
+}
+
+/// What stands behind `/hydrate/` or `/issue/`, where that is all there is.
+fn asked_profile(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(HYDRATE).or_else(|| path.strip_prefix(ISSUE))?;
+    (!name.is_empty() && !name.contains('/')).then_some(name)
+}
+
+const HYDRATE: &str = "/hydrate/";
+const ISSUE: &str = "/issue/";
 
 fn reading() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 fn only(methods: &'static str) -> Route {
-    web::to(move |request: HttpRequest| async move {
-        let detail = format!("expected {methods}, found another method");
-        let problem = Problem { allow: Some(methods), ..Problem::new(ErrorCode::RequestMethod, detail) };
-        refuse(&request, problem)
-    })
+    web::to(move |request: HttpRequest| async move { refuse(&request, other_method(methods)) })
+}
+
+fn other_method(methods: &'static str) -> Problem {
+    let detail = format!("expected {methods}, found another method");
+    Problem { allow: Some(methods), ..Problem::new(ErrorCode::RequestMethod, detail) }
 }
 
 fn only_reading() -> Route {
@@ -243,12 +257,12 @@ async fn nothing_here(request: HttpRequest) -> HttpResponse {
 
 /// The name of one request, in its answer's `instance` and its log lines. Our own, because a caller's would be
 /// whatever the end user sent.
-#[derive(Clone)]
-struct RequestId(String);
+#[derive(Clone, Copy)]
+struct RequestId(Uuid);
 
 impl RequestId {
-    fn of(request: &HttpRequest) -> String {
-        request.extensions().get::<RequestId>().map_or_else(|| Uuid::nil().to_string(), |id| id.0.clone())
+    fn of(request: &HttpRequest) -> Self {
+        request.extensions().get::<RequestId>().copied().unwrap_or(Self(Uuid::nil()))
     }
 }
 
@@ -257,7 +271,7 @@ impl RequestId {
 struct Refused(Problem);
 
 fn refuse(request: &HttpRequest, problem: Problem) -> HttpResponse {
-    let mut response = problem.to_response(&RequestId::of(request));
+    let mut response = problem.to_response(&RequestId::of(request).to_string());
     response.extensions_mut().insert(Refused(problem));
     response
 }
@@ -272,8 +286,8 @@ pub async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let start = Instant::now();
-    let id = Uuid::new_v4().to_string();
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let id = RequestId(Uuid::new_v4());
+    request.extensions_mut().insert(id);
     let headers = request.headers();
     let span = edge.span(headers);
     let wants_upgrade = headers.contains_key(header::UPGRADE);
@@ -295,7 +309,7 @@ pub async fn observe(
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
 
-    let route = route_label(response.request());
+    let route = route_label(response.request().path());
     let status = response.status().as_u16();
     edge.metrics.request(route, status, start.elapsed().as_secs_f64());
     match response.response().extensions().get::<Refused>() {
@@ -306,7 +320,7 @@ pub async fn observe(
         None => debug!(request_id = %id, route, status, "request answered"),
     }
     if let Some(span) = span {
-        end_span(span, &edge, &response, &id, route);
+        end_span(span, &edge, &response, id, route);
     }
     Ok(response)
 }
@@ -315,15 +329,19 @@ fn end_span(
     span: RequestSpan,
     edge: &Edge,
     response: &ServiceResponse<BoxBody>,
-    request_id: &str,
+    request_id: RequestId,
     route: &'static str,
 ) {
     let request = response.request();
     let serving = edge.live.load();
-    let profile = request.match_info().get("profile").filter(|name| serving.mint.profile(name).is_some());
+    let profile = match route {
+        "/hydrate/{profile}" | "/issue/{profile}" => asked_profile(request.path()),
+        _ => request.match_info().get("profile"),
+    };
+    let profile = profile.filter(|name| serving.mint.profile(name).is_some());
     let extensions = response.response().extensions();
     span.end(&Answered {
-        request_id,
+        request_id: &request_id.to_string(),
         method: if is_known_method(request.method()) { request.method().as_str() } else { "_OTHER" },
         route,
         status: response.status().as_u16(),
@@ -350,28 +368,55 @@ fn is_known_method(method: &Method) -> bool {
 }
 
 /// The route as a label from a closed set; what a caller made up is one label.
-fn route_label(request: &HttpRequest) -> &'static str {
-    match request.match_pattern().as_deref() {
-        Some("/hydrate/{profile}") => "/hydrate/{profile}",
-        Some("/issue/{profile}") => "/issue/{profile}",
-        Some("/.well-known/jwks.json") => "/.well-known/jwks.json",
-        Some("/{profile}/.well-known/jwks.json") => "/{profile}/.well-known/jwks.json",
-        Some("/.well-known/openid-configuration") => "/.well-known/openid-configuration",
-        Some("/{profile}/.well-known/openid-configuration") => "/{profile}/.well-known/openid-configuration",
-        Some("/openapi.json") => "/openapi.json",
+fn route_label(path: &str) -> &'static str {
+    const KEYS: &str = "/.well-known/jwks.json";
+    const DISCOVERY: &str = "/.well-known/openid-configuration";
+    let of_profile = |suffix: &str| {
+        let name = path.strip_prefix('/').and_then(|path| path.strip_suffix(suffix));
+        name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+    };
+    match path {
+        KEYS => KEYS,
+        DISCOVERY => DISCOVERY,
+        "/openapi.json" => "/openapi.json",
+        _ if asked_profile(path).is_some() && path.starts_with(HYDRATE) => "/hydrate/{profile}",
+        _ if asked_profile(path).is_some() => "/issue/{profile}",
+        _ if of_profile(KEYS) => "/{profile}/.well-known/jwks.json",
+        _ if of_profile(DISCOVERY) => "/{profile}/.well-known/openid-configuration",
         _ => "none",
     }
 }
 
-impl fmt::Debug for RequestId {
+impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_have_the_labels_of_their_routes() {
+        for (path, label) in [
+            ("/hydrate/p", "/hydrate/{profile}"),
+            ("/issue/p", "/issue/{profile}"),
+            ("/hydrate/p/", "none"),
+            ("/hydrate/", "none"),
+            ("/hydrate", "none"),
+            ("/hydrated/p", "none"),
+            ("/.well-known/jwks.json", "/.well-known/jwks.json"),
+            ("/p/.well-known/jwks.json", "/{profile}/.well-known/jwks.json"),
+            ("/p/q/.well-known/jwks.json", "none"),
+            ("//.well-known/jwks.json", "none"),
+            ("/p/.well-known/openid-configuration", "/{profile}/.well-known/openid-configuration"),
+            ("/openapi.json", "/openapi.json"),
+            ("/", "none"),
+        ] {
+            assert_eq!(route_label(path), label, "{path}");
+        }
+    }
 
     #[test]
     fn readiness_never_goes_back() {

@@ -37,7 +37,7 @@ impl<'t> Told<'t> {
             let subject = if audit.tells_subject() { session.at(&profile.spec().subject) } else { None };
             audit.issued(&Issued {
                 at: now,
-                request_id: &RequestId::of(self.request),
+                request_id: &RequestId::of(self.request).to_string(),
                 caller: self.caller,
                 profile: &profile.spec().name,
                 jti: &token.jti,

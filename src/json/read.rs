@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use super::skip::plain_length;
+use super::skip::{Name, plain_length};
 use super::{Json, Number, Object, is_beyond_float64, number_length};
 
 /// What a reader accepts before it refuses.
@@ -130,7 +130,7 @@ pub(crate) struct Reader<'a> {
     /// How many bytes of white space were passed.
     spaces: usize,
     /// The names of the objects that are being passed, with where they start.
-    pub(super) names: Vec<(Cow<'a, str>, usize)>,
+    pub(super) names: Vec<Name<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -149,6 +149,12 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, limits, spaces: 0, names: Vec::new() }
     }
 
+    /// Makes room for the names of so many members that are passed.
+    pub(crate) fn expecting_names(mut self, count: usize) -> Self {
+        self.names.reserve(count);
+        self
+    }
+
     /// Where the reader stands, in bytes.
     pub(crate) fn offset(&self) -> usize {
         self.at
@@ -164,13 +170,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes white space and tells the next byte without taking it.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        while matches!(bytes.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
-            self.spaces += 1;
+        loop {
+            match self.byte() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => {
+                    self.at += 1;
+                    self.spaces += 1;
+                }
+                found => return found,
+            }
         }
-        bytes.get(self.at).copied()
     }
 
     /// How many bytes of white space were passed so far.
@@ -179,6 +189,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte, be it white space or not.
+    #[inline]
     pub(super) fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -188,11 +199,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes what stands for itself in a string.
+    #[inline]
     pub(super) fn pass_plain(&mut self) {
         self.at += plain_length(&self.text.as_bytes()[self.at..]);
     }
 
     /// Takes `byte` or says what was expected.
+    #[inline]
     pub(crate) fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonError> {
         match self.peek() {
             Some(found) if found == byte => {

@@ -17,7 +17,10 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'{') => self.skip_members(depth, |reader, _| reader.skip(depth + 1)),
             Some(b'[') => self.skip_elements(depth, |reader| reader.skip(depth + 1)),
-            Some(b'"') => self.skip_string().map(|()| 0),
+            Some(b'"') => {
+                self.pass(1);
+                self.skip_rest_of_string().map(|()| 0)
+            }
             _ => self.value(depth).map(|_| 0),
         }
     }
@@ -32,7 +35,7 @@ impl<'a> Reader<'a> {
         let first = self.names.len();
         let mut deepest = 0;
         self.members::<E>(depth, |reader, name, start| {
-            reader.names.push((name.clone(), start));
+            reader.names.push(Name { mark: mark(&name), text: name.clone(), start });
             deepest = deepest.max(member(reader, &name)?);
             Ok(())
         })?;
@@ -57,8 +60,12 @@ impl<'a> Reader<'a> {
         Ok(deepest + 1)
     }
 
-    fn skip_string(&mut self) -> Result<(), JsonError> {
-        self.take(b'"', "a string")?;
+    /// Goes on at `offset`, behind a value that is known to be in order.
+    pub(crate) fn jump(&mut self, offset: usize) {
+        self.pass(offset.saturating_sub(self.offset()));
+    }
+
+    fn skip_rest_of_string(&mut self) -> Result<(), JsonError> {
         loop {
             self.pass_plain();
             match self.byte() {
@@ -73,36 +80,64 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The name of a member that was passed.
+pub(super) struct Name<'a> {
+    /// The same for the same text, and mostly another for another: most names are told apart by it.
+    mark: u64,
+    text: Cow<'a, str>,
+    start: usize,
+}
+
+/// The last bytes of `name`, in which names differ most, and its length.
+fn mark(name: &str) -> u64 {
+    let last = match name.as_bytes().last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => name.bytes().fold(0, |mark, byte| mark << 8 | u64::from(byte)),
+    };
+    last ^ (name.len() as u64) << 56
+}
+
 /// Where the name starts that an earlier one has already.
-fn duplicate(names: &[(Cow<'_, str>, usize)]) -> Option<usize> {
-    let is_known = |index: usize| names[..index].iter().any(|(name, _)| *name == names[index].0);
-    if names.len() <= FEW_MEMBERS {
-        return (1..names.len()).find(|&index| is_known(index)).map(|index| names[index].1);
+fn duplicate(names: &[Name<'_>]) -> Option<usize> {
+    if names.len() > FEW_MEMBERS {
+        let mut seen = HashSet::with_capacity(names.len());
+        return names.iter().find(|name| !seen.insert(name.text.as_ref())).map(|name| name.start);
     }
-    let mut seen = HashSet::with_capacity(names.len());
-    names.iter().find(|(name, _)| !seen.insert(name.as_ref())).map(|(_, start)| *start)
+    let is_known = |index: usize| {
+        let name = &names[index];
+        names[..index].iter().any(|known| known.mark == name.mark && known.text == name.text)
+    };
+    (1..names.len()).find(|&index| is_known(index)).map(|index| names[index].start)
 }
 
 /// How many bytes at the start of `bytes` stand for themselves in a string: no quote, no backslash, no control
-/// character. Eight at a time: a byte is zero where subtracting one borrows into its highest bit, and the lowest such
-/// bit of a word is never a false one.
+/// character.
+#[inline]
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    length_without(bytes, b"\"\\")
+}
+
+/// How many bytes at the start of `bytes` are neither below 0x20 nor one of `others`. Eight at a time: a byte is zero
+/// where subtracting one borrows into its highest bit, and the lowest such bit of a word is never a false one.
+#[inline(always)]
+pub(super) fn length_without<const N: usize>(bytes: &[u8], others: &[u8; N]) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
     let mut at = 0;
     while let Some(chunk) = bytes[at..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let special = (quote | backslash | control) & HIGH;
-        if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
+        let mut found = word.wrapping_sub(ONES * 0x20) & !word;
+        for other in others {
+            let zero = word ^ (ONES * u64::from(*other));
+            found |= zero.wrapping_sub(ONES) & !zero;
+        }
+        found &= HIGH;
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
         }
         at += 8;
     }
-    at + bytes[at..].iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)).count()
+    at + bytes[at..].iter().take_while(|byte| **byte >= 0x20 && !others.contains(byte)).count()
 }
 
 #[cfg(test)]

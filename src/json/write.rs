@@ -1,6 +1,7 @@
 //! JSON text out: compact, over several lines, and strings as they stand in it.
 
 use super::Json;
+use super::skip::length_without;
 
 impl Json<'_> {
     /// Appends the compact JSON text of this value.
@@ -95,25 +96,31 @@ pub fn write_string(text: &str, out: &mut String) {
 /// Appends `text` as it stands inside a JSON string: quotes, backslashes and control characters are escaped, and
 /// U+2028 and U+2029 too, so that the result is also safe inside JavaScript source.
 pub fn write_escaped(text: &str, out: &mut String) {
+    let bytes = text.as_bytes();
     let mut written = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0x00..=0x1f | 0x7f => "",
-            0xe2 => match text.as_bytes().get(index..index + 3) {
-                Some([_, 0x80, 0xa8]) => "\\u2028",
-                Some([_, 0x80, 0xa9]) => "\\u2029",
-                _ => continue,
+    let mut at = 0;
+    loop {
+        at += unescaped_length(&bytes[at..]);
+        let Some(&byte) = bytes.get(at) else { break };
+        let (escape, length) = match byte {
+            b'"' => ("\\\"", 1),
+            b'\\' => ("\\\\", 1),
+            b'\n' => ("\\n", 1),
+            b'\r' => ("\\r", 1),
+            b'\t' => ("\\t", 1),
+            0x08 => ("\\b", 1),
+            0x0c => ("\\f", 1),
+            0x00..=0x1f | 0x7f => ("", 1),
+            _ => match bytes.get(at..at + 3) {
+                Some([0xe2, 0x80, 0xa8]) => ("\\u2028", 3),
+                Some([0xe2, 0x80, 0xa9]) => ("\\u2029", 3),
+                _ => {
+                    at += 1;
+                    continue;
+                }
             },
-            _ => continue,
         };
-        out.push_str(&text[written..index]);
+        out.push_str(&text[written..at]);
         if escape.is_empty() {
             const HEX: &[u8; 16] = b"0123456789abcdef";
             out.push_str("\\u00");
@@ -122,15 +129,34 @@ pub fn write_escaped(text: &str, out: &mut String) {
         } else {
             out.push_str(escape);
         }
-        written = index + if byte == 0xe2 { 3 } else { 1 };
+        at += length;
+        written = at;
     }
     out.push_str(&text[written..]);
+}
+
+/// How many bytes at the start of `bytes` are written as they are; after them comes one that may have to be escaped.
+fn unescaped_length(bytes: &[u8]) -> usize {
+    length_without(bytes, &[b'"', b'\\', 0x7f, 0xe2])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::json::ReadLimits;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn escaped_text_is_read_back_and_holds_no_line_ends(text in "[a-z\"\\\\\u{0}-\u{20}\u{7e}-\u{80}é€\u{2026}-\u{202a}𝄞]{0,40}") {
+            let mut out = String::new();
+            write_string(&text, &mut out);
+            let read = Json::parse(out.as_bytes(), ReadLimits::default()).unwrap();
+            prop_assert_eq!(read.as_str(), Some(text.as_str()));
+            let is_bare = |c: char| c.is_ascii_control() || matches!(c, '\u{2028}' | '\u{2029}');
+            prop_assert!(!out.contains(is_bare), "{}", out);
+        }
+    }
 
     #[test]
     fn pretty_text_is_the_same_json() {

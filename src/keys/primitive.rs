@@ -35,7 +35,7 @@ struct Primitive {
 enum Key {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
 }
 
@@ -47,9 +47,9 @@ pub(super) fn signer(alg: SignatureAlg, bytes: Bytes<'_>) -> Option<Box<dyn JwsS
         SignatureAlg::Es256k => ecdsa(&ECDSA_P256K1_SHA256_FIXED_SIGNING, 32, bytes)?,
         SignatureAlg::Es384 => ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, 48, bytes)?,
         SignatureAlg::Es512 => ecdsa(&ECDSA_P521_SHA512_FIXED_SIGNING, 66, bytes)?,
-        SignatureAlg::Hs256 => Key::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &bytes("k")?)),
-        SignatureAlg::Hs384 => Key::Hmac(hmac::Key::new(hmac::HMAC_SHA384, &bytes("k")?)),
-        SignatureAlg::Hs512 => Key::Hmac(hmac::Key::new(hmac::HMAC_SHA512, &bytes("k")?)),
+        SignatureAlg::Hs256 => hmac(hmac::HMAC_SHA256, bytes)?,
+        SignatureAlg::Hs384 => hmac(hmac::HMAC_SHA384, bytes)?,
+        SignatureAlg::Hs512 => hmac(hmac::HMAC_SHA512, bytes)?,
         SignatureAlg::Ps256 => rsa(&RSA_PSS_SHA256, bytes)?,
         SignatureAlg::Ps384 => rsa(&RSA_PSS_SHA384, bytes)?,
         SignatureAlg::Ps512 => rsa(&RSA_PSS_SHA512, bytes)?,
@@ -58,6 +58,10 @@ pub(super) fn signer(alg: SignatureAlg, bytes: Bytes<'_>) -> Option<Box<dyn JwsS
         SignatureAlg::Rs512 => rsa(&RSA_PKCS1_SHA512, bytes)?,
     };
     Some(Box::new(Primitive { alg, key: Arc::new(key) }))
+}
+
+fn hmac(algorithm: hmac::Algorithm, bytes: Bytes<'_>) -> Option<Key> {
+    Some(Key::Hmac(Box::new(hmac::Key::new(algorithm, &bytes("k")?))))
 }
 
 fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, size: usize, bytes: Bytes<'_>) -> Option<Key> {

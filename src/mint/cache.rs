@@ -58,7 +58,7 @@ impl TokenKey {
         if !is_cached || !std::ptr::eq(session.selection(), profile.selection()) {
             return None;
         }
-        let mut bytes = Vec::with_capacity(512);
+        let mut bytes = Vec::with_capacity(128 + terms.subject.len() + session.deciding_length());
         bytes.extend_from_slice(&profile.identity);
         bytes.extend_from_slice(terms.signer.identity());
         let ends_by = terms.lifetime.ends_by;

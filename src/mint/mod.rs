@@ -335,8 +335,9 @@ impl Mint {
     ) -> Result<(PrivateClaims, Vec<RegisteredClaim>), IssueError> {
         let values = session.values();
         let input = RenderInput::new(session, &values, &profile.spec.name, now);
-        let text = profile.template.render(&input, &self.limits).map_err(IssueError::Render)?;
-        let claims = PrivateClaims::parse_with(&text, profile.spec.audience.as_ref(), profile.spec.registered_claims)
+        let rendered = profile.template.render_marked(&input, &self.limits).map_err(IssueError::Render)?;
+        let (audience, registered) = (profile.spec.audience.as_ref(), profile.spec.registered_claims);
+        let claims = PrivateClaims::parse_marked(rendered.as_str(), rendered.copied(), audience, registered)
             .map_err(IssueError::Claims)?;
         if let Some(schema) = &profile.schema {
             schema.check(&claims.0).map_err(IssueError::Schema)?;

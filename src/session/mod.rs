@@ -5,6 +5,7 @@
 //! may ask or what is signed.
 
 mod path;
+mod scan;
 mod selection;
 
 pub use path::SessionPath;
@@ -13,6 +14,8 @@ pub use selection::{Part, Selected, Selection};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+
+use scan::{Scan, expect_string, is_member, part_of};
 
 use crate::code::ErrorCode;
 use crate::json::{self, Json, JsonError, JsonFault, Object, ReadLimits, Reader};
@@ -149,7 +152,7 @@ impl<'b> Session<'b> {
     /// # Errors
     /// As [`Session::parse`].
     pub fn parse_for(body: &'b [u8], limits: ReadLimits, selection: &'b Selection) -> Result<Self, SessionError> {
-        let mut reader = Reader::new(body, limits)?;
+        let mut reader = Reader::new(body, limits)?.expecting_names(USUAL_NAMES);
         if !matches!(reader.peek(), None | Some(b'{')) {
             let found = reader.value(0)?.kind();
             return Err(SessionError::WrongType { path: "the session", expected: "an object", found });
@@ -240,6 +243,13 @@ impl<'b> Session<'b> {
         }
     }
 
+    /// No less than what [`Session::write_deciding`] appends, but for long subjects.
+    pub fn deciding_length(&self) -> usize {
+        let whole = |part: Part| self.found(part.selected()).filter(|_| self.selection.decides(part.selected()));
+        let parts = [Part::Extra, Part::Header, Part::MatchContext].into_iter().filter_map(whole);
+        64 + self.subject.len() + parts.map(|found| found.text.len()).sum::<usize>()
+    }
+
     /// The selection says how what follows is laid out, so a mark for each place is enough to tell texts apart.
     fn write_found(&self, selected: Selected, out: &mut Vec<u8>) {
         match self.found(selected) {
@@ -286,22 +296,17 @@ impl<'b> Session<'b> {
         self.parsed(found)
     }
 
-    /// The session text with `value` as the only element of the header `name`, which must be canonical (`X-Id-Token`).
-    /// Everything else is byte for byte what came; headers of that name in other letter case are taken out, because
-    /// Go would let any of them win.
-    pub fn with_header(&self, name: &str, value: &str) -> String {
-        let mut element = String::with_capacity(value.len() + 8);
-        element.push('[');
-        json::write_string(value, &mut element);
-        element.push(']');
-        self.with_member("header", self.spans.header.as_ref(), name, &element, |other| other.eq_ignore_ascii_case(name))
+    /// The session text with the texts of `value`, joined, as the only element of the header `name`, which must be
+    /// canonical (`X-Id-Token`). Everything else is byte for byte what came; headers of that name in other letter case are
+    /// taken out, because Go would let any of them win.
+    pub fn with_header(&self, name: &str, value: &[&str]) -> String {
+        let span = self.spans.header.as_ref();
+        self.with_member("header", span, name, ("[\"", value, "\"]"), |other| other.eq_ignore_ascii_case(name))
     }
 
     /// The session text with the string `value` as the member `name` of `extra`; everything else is as it came.
     pub fn with_extra(&self, name: &str, value: &str) -> String {
-        let mut element = String::with_capacity(value.len() + 2);
-        json::write_string(value, &mut element);
-        self.with_member("extra", self.spans.extra.as_ref(), name, &element, |other| other == name)
+        self.with_member("extra", self.spans.extra.as_ref(), name, ("\"", &[value], "\""), |other| other == name)
     }
 
     fn with_member(
@@ -309,10 +314,11 @@ impl<'b> Session<'b> {
         part: &str,
         span: Option<&Range<usize>>,
         name: &str,
-        value: &str,
+        (opening, value, closing): (&str, &[&str], &str),
         replaces: impl Fn(&str) -> bool,
     ) -> String {
-        let mut out = String::with_capacity(self.text.len() + name.len() + value.len() + 32);
+        let length = value.iter().map(|text| text.len()).sum::<usize>();
+        let mut out = String::with_capacity(self.text.len() + name.len() + length + 32);
         let span = match span {
             Some(span) => {
                 out.push_str(&self.text[..span.start]);
@@ -333,7 +339,9 @@ impl<'b> Session<'b> {
         }
         json::write_string(name, &mut out);
         out.push(':');
-        out.push_str(value);
+        out.push_str(opening);
+        value.iter().for_each(|text| json::write_escaped(text, &mut out));
+        out.push_str(closing);
         out.push('}');
         out.push_str(&self.text[span.end..]);
         out
@@ -365,37 +373,10 @@ impl fmt::Debug for Session<'_> {
     }
 }
 
+/// Names that the objects around one place of a session usually have together.
+const USUAL_NAMES: usize = 48;
+
 const MEMBERS: [&str; 4] = ["subject", "extra", "header", "match_context"];
-
-/// Whether Go's decoder would take `name` for `member`: it folds case, and two letters outside ASCII fold into it.
-fn is_member(name: &str, member: &str) -> bool {
-    name == member
-        || name
-            .chars()
-            .map(|letter| match letter {
-                '\u{17f}' => 's',
-                '\u{212a}' => 'k',
-                other => other.to_ascii_lowercase(),
-            })
-            .eq(member.chars())
-}
-
-/// The part that the member of the session called `member` is, and the shape it must have; none for the subject.
-fn part_of(member: &str) -> Option<(Part, Shape)> {
-    match member {
-        "extra" => Some((Part::Extra, Shape::Object("extra"))),
-        "header" => Some((Part::Header, Shape::Headers("header"))),
-        "match_context" => Some((Part::MatchContext, Shape::MatchContext)),
-        _ => None,
-    }
-}
-
-fn expect_string<'b>(reader: &mut Reader<'b>) -> Result<Json<'b>, SessionError> {
-    match reader.value(1)? {
-        text @ Json::String(_) => Ok(text),
-        other => Err(SessionError::WrongType { path: "subject", expected: "a string", found: other.kind() }),
-    }
-}
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&text.len().to_le_bytes());
@@ -409,104 +390,6 @@ fn below<'b, 'n>(value: Json<'b>, names: impl Iterator<Item = &'n str>) -> Optio
         Json::Object(mut members) => members.remove(name),
         _ => None,
     })
-}
-
-/// What a part of a session must look like, and what errors call it.
-#[derive(Clone, Copy)]
-enum Shape {
-    Anything,
-    /// Go's `http.Header`: each value is an array of strings; a nil one is written as null.
-    Headers(&'static str),
-    /// A value of such headers, which errors call by the headers' name.
-    HeaderValues(&'static str),
-    MatchContext,
-    Object(&'static str),
-    /// `match_context.regexp_capture_groups`
-    Groups,
-    Method,
-    Url,
-}
-
-impl Shape {
-    /// What it is called, what it must be, and the first bytes that it may have.
-    fn expectation(self) -> Option<(&'static str, &'static str, &'static [u8])> {
-        match self {
-            Shape::Anything => None,
-            Shape::Headers(path) | Shape::Object(path) => Some((path, "an object or null", b"{n")),
-            Shape::HeaderValues(path) => Some((path, "an object whose every value is an array of strings", b"[n")),
-            Shape::MatchContext => Some(("match_context", "an object or null", b"{n")),
-            Shape::Groups => Some(("match_context.regexp_capture_groups", "an array of strings", b"[n")),
-            Shape::Method => Some(("match_context.method", "a string", b"\"n")),
-            // A text is what Ory's documentation shows.
-            Shape::Url => Some(("match_context.url", "an object or null", b"{n\"")),
-        }
-    }
-
-    /// What arrays of strings are called where they hold something else.
-    fn wrong_elements(self) -> &'static str {
-        if matches!(self, Shape::Groups) { "an array" } else { "an array of other things" }
-    }
-
-    fn of_member(self, name: &str) -> Shape {
-        match self {
-            Shape::Headers(path) => Shape::HeaderValues(path),
-            Shape::MatchContext if is_member(name, "header") => Shape::Headers("match_context.header"),
-            Shape::MatchContext if is_member(name, "method") => Shape::Method,
-            Shape::MatchContext if is_member(name, "url") => Shape::Url,
-            Shape::MatchContext if is_member(name, "regexp_capture_groups") => Shape::Groups,
-            _ => Shape::Anything,
-        }
-    }
-}
-
-/// Passes over a session and notes what stands where its reader looks.
-struct Scan<'b> {
-    selection: &'b Selection,
-    found: Vec<Option<Found<'b>>>,
-}
-
-impl<'b> Scan<'b> {
-    /// Passes a value of `shape` inside `depth` objects, which stands at `selected`. Returns how deep it is.
-    fn pass(
-        &mut self,
-        reader: &mut Reader<'b>,
-        depth: usize,
-        shape: Shape,
-        selected: Option<Selected>,
-    ) -> Result<usize, SessionError> {
-        let first = reader.peek();
-        let (start, spaces) = (reader.offset(), reader.spaces());
-        if let (Some((path, expected, allowed)), Some(byte)) = (shape.expectation(), first)
-            && !allowed.contains(&byte)
-        {
-            return Err(SessionError::WrongType { path, expected, found: reader.value(depth)?.kind() });
-        }
-        let is_watched =
-            !matches!(shape, Shape::Anything) || selected.is_some_and(|selected| self.selection.has_members(selected));
-        let deep = match (first, shape) {
-            (Some(b'{'), _) if is_watched => reader.skip_members(depth, |reader, name| {
-                let member = selected.and_then(|selected| self.selection.find(selected, name));
-                self.pass(reader, depth + 1, shape.of_member(name), member)
-            })?,
-            (Some(b'['), Shape::Groups | Shape::HeaderValues(_)) => {
-                reader.skip_elements(depth, |reader| match (reader.peek(), shape.expectation()) {
-                    (Some(b'"') | None, _) | (_, None) => Ok(reader.skip(depth + 1)?),
-                    (Some(_), Some((path, expected, _))) => {
-                        reader.skip(depth + 1)?;
-                        Err(SessionError::WrongType { path, expected, found: shape.wrong_elements() })
-                    }
-                })?
-            }
-            _ => reader.skip(depth)?,
-        };
-        if let Some(selected) = selected
-            && let Some(place) = self.found.get_mut(selected.index())
-        {
-            let is_compact = reader.spaces() == spaces;
-            *place = Some(Found { text: reader.text_since(start), depth: deep, is_compact });
-        }
-        Ok(deep)
-    }
 }
 
 impl fmt::Debug for Verbatim<'_> {
@@ -530,7 +413,7 @@ mod tests {
 
     #[test]
     fn placing_a_header_leaves_every_other_byte_as_it_came() {
-        let placed = parse(WHOLE).unwrap().with_header("Authorization", "Bearer a.b.c");
+        let placed = parse(WHOLE).unwrap().with_header("Authorization", &["Bearer ", "a.b.c"]);
         assert_eq!(placed, WHOLE.replace("\"header\": null", "\"header\": {\"Authorization\":[\"Bearer a.b.c\"]}"));
     }
 
@@ -545,13 +428,13 @@ mod tests {
     #[test]
     fn a_header_of_the_same_name_in_another_case_does_not_survive() {
         let session = parse(r#"{"subject":"u","header":{"authorization":["Bearer evil"],"X-A":["1"]}}"#).unwrap();
-        let placed = session.with_header("Authorization", "Bearer good");
+        let placed = session.with_header("Authorization", &["Bearer good"]);
         assert_eq!(placed, r#"{"subject":"u","header":{"X-A":["1"],"Authorization":["Bearer good"]}}"#);
     }
 
     #[test]
     fn an_absent_header_or_extra_is_added_at_the_end() {
-        let placed = parse(r#"{"subject":"u"}"#).unwrap().with_header("X-Id-Token", "t");
+        let placed = parse(r#"{"subject":"u"}"#).unwrap().with_header("X-Id-Token", &["t"]);
         assert_eq!(placed, r#"{"subject":"u","header":{"X-Id-Token":["t"]}}"#);
         let placed = parse(r#"{"subject":"u"}"#).unwrap().with_extra("token", "t");
         assert_eq!(placed, r#"{"subject":"u","extra":{"token":"t"}}"#);
@@ -564,7 +447,7 @@ mod tests {
         assert_eq!(session.subject(), "u");
         assert_eq!(session.values().extra.member("Email").and_then(Json::as_str), Some("a"));
         assert_eq!(
-            session.with_header("A", "b"),
+            session.with_header("A", &["b"]),
             r#"{"SUBJECT":"u","Extra":{"Email":"a"},"HEADER":{"A":["b"]},"Match_Context":{"Method":"GET"}}"#
         );
         for twice in [r#"{"subject":"a","Subject":"b"}"#, "{\"subject\":\"a\",\"\u{17f}ubject\":\"b\"}"] {
@@ -618,7 +501,7 @@ mod tests {
             json::write_string(&text, &mut session);
             session.push_str("},\"header\":{\"X-A\":[\"1\"]}}");
             let parsed = parse(&session).unwrap();
-            let mut placed: serde_json::Value = serde_json::from_str(&parsed.with_header("X-T", &token)).unwrap();
+            let mut placed: serde_json::Value = serde_json::from_str(&parsed.with_header("X-T", &[&token])).unwrap();
             prop_assert_eq!(&placed["header"]["X-T"][0], &serde_json::Value::from(token));
             placed["header"].as_object_mut().unwrap().remove("X-T");
             let original: serde_json::Value = serde_json::from_str(&session).unwrap();

@@ -15,6 +15,7 @@ pub use error::{CompileError, Place, RenderError, TemplateFault};
 pub use handlebars::{HelperDoc, Missing, helper_reference};
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
@@ -79,6 +80,32 @@ pub struct ClaimTemplate {
 enum Engine {
     Go(GoTemplate),
     Handlebars(HandlebarsTemplate),
+}
+
+/// Rendered claims, not yet checked.
+pub struct Rendered {
+    text: String,
+    /// What of the text was copied from a session as it stands: whole values that were read and found in order there.
+    copied: Vec<Range<usize>>,
+}
+
+impl Rendered {
+    /// The text of the claims.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Where values stand in it that were copied from a session, which are in order.
+    pub fn copied(&self) -> &[Range<usize>] {
+        &self.copied
+    }
+}
+
+impl fmt::Debug for Rendered {
+    /// Says how long the claims are and nothing of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rendered").field("bytes", &self.text.len()).finish_non_exhaustive()
+    }
 }
 
 /// What a template may read. The same input gives the same claims.
@@ -185,14 +212,22 @@ impl ClaimTemplate {
     /// # Errors
     /// [`RenderError`] with the place in the template and the path in the session, never with a value of it.
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
+        self.render_marked(input, limits).map(|rendered| rendered.text)
+    }
+
+    /// As [`ClaimTemplate::render`], with marks on what was copied from the session.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn render_marked(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<Rendered, RenderError> {
         // What another selection left out would look as if it were not there.
         if input.session.is_some_and(|session| !self.can_read(session)) {
             let message = "expected a session that was read for this template, found one that was read for another";
             return Err(RenderError::new(ErrorCode::Internal, message));
         }
         match &self.engine {
-            Engine::Go(template) => template.render(input, limits),
-            Engine::Handlebars(template) => template.render(input, limits),
+            Engine::Go(template) => template.render(input, limits).map(|text| Rendered { text, copied: Vec::new() }),
+            Engine::Handlebars(template) => template.render_marked(input, limits),
         }
     }
 }

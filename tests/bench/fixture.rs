@@ -5,10 +5,12 @@ use std::path::Path;
 
 use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg};
-use claimsmith::mint::{GenerationParts, ProfileSpec, TemplateFiles};
+use claimsmith::mint::{GenerationParts, Mint, Profile, ProfileSpec, TemplateFiles, TokenCache, TokenKey};
 use claimsmith::reload::profile_specs;
+use claimsmith::session::Session;
 use claimsmith::templates::{Syntax, TemplateText};
 use claimsmith::time::Timestamp;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 /// Twelve digits that differ with every request: in `match_context.header`, where real traffic carries cookies.
@@ -90,4 +92,14 @@ pub(crate) fn template_text(name: &str) -> &'static str {
         "session" => include_str!("../../templates/session/claims.hbs"),
         other => panic!("expected identity or session, found {other}"),
     }
+}
+
+/// A cache that has the token of `session`.
+pub(crate) fn cache_of(mint: &Mint, profile: &Profile, session: &Session<'_>) -> TokenCache {
+    let tokens = TokenCache::new(1 << 20);
+    let terms = mint.terms(profile, session, NOW).expect("the session gets a token");
+    let key = TokenKey::new(profile, session, &terms).expect("the profile caches");
+    let make = async { mint.issue(profile, session, NOW, || "00000000-0000-4000-8000-000000000000".to_owned()) };
+    tokens.find_or(&key, NOW, make).now_or_never().expect("nobody else makes it").expect("it is made");
+    tokens
 }

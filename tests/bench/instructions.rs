@@ -4,10 +4,8 @@
 
 use std::hint::black_box;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use claimsmith::json::ReadLimits;
-use claimsmith::mint::Mint;
+use claimsmith::mint::{Mint, TokenCache, TokenKey};
 use claimsmith::session::Session;
 
 use crate::fixture::{self, NOW};
@@ -19,8 +17,9 @@ const KEY: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"ins
 
 const JWT_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Does `case` `count` times: `parse` reads a session of 2 KiB, `issue` reads it and issues a token with `templates/session`
-/// and ES256, `sign` makes no more than the signature of that token.
+/// Does `case` `count` times: `hit` reads a session of 2 KiB, finds its token of `templates/session` and ES256 in the cache
+/// and places it; `miss` reads it, finds nothing, renders and completes the claims. The signature is left out: it takes other
+/// instructions each time and on each CPU, and it is not ours.
 pub(crate) fn repeat(case: &str, count: u32) {
     let body = fixture::session(2048);
     let mut parts = fixture::parts(1, 1, "session");
@@ -28,19 +27,31 @@ pub(crate) fn repeat(case: &str, count: u32) {
     parts.key_sets.insert(profile.key_set, KEY.as_bytes().to_vec().into());
     let (mint, _) = Mint::build(&parts, NOW).unwrap();
     let profile = mint.profile(&profile.name).unwrap();
-    let parse = || Session::parse(black_box(body.as_bytes()), ReadLimits::default()).unwrap();
-    let issue = || mint.issue(profile, &parse(), NOW, || JWT_ID.to_owned()).unwrap();
-    // The claims are what is signed, so that this signature is the token's own.
-    let token = issue().jws;
-    let claims = token.as_str().split('.').nth(1).unwrap();
-    let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-    let signer = profile.keys().signer(NOW, None).unwrap();
+    let parse = || {
+        let body = black_box(body.as_bytes());
+        Session::parse_for(body, ReadLimits::default(), profile.selection()).unwrap()
+    };
+    let tokens = fixture::cache_of(&mint, profile, &parse());
+    let nothing = TokenCache::new(1 << 20);
+    let hit = || {
+        let session = parse();
+        let terms = mint.terms(profile, &session, NOW).unwrap();
+        let key = TokenKey::new(profile, &session, &terms).unwrap();
+        let token = tokens.find(&key, NOW).unwrap();
+        session.with_header("Authorization", &["Bearer", " ", token.jws.as_str()])
+    };
+    let miss = || {
+        let session = parse();
+        let terms = mint.terms(profile, &session, NOW).unwrap();
+        let key = TokenKey::new(profile, &session, &terms).unwrap();
+        assert!(nothing.find(&key, NOW).is_none());
+        mint.draft(profile, &session, terms, || JWT_ID.to_owned()).unwrap()
+    };
     for _ in 0..count {
         match case {
-            "issue" => drop(black_box(issue())),
-            "parse" => drop(black_box(parse())),
-            "sign" => drop(black_box(signer.sign(black_box(&claims)).unwrap())),
-            other => panic!("expected issue, parse or sign, found {other}"),
+            "hit" => drop(black_box(hit())),
+            "miss" => drop(black_box(miss())),
+            other => panic!("expected hit or miss, found {other}"),
         }
     }
 }

@@ -2,10 +2,9 @@
 # instructions.sh [--record]: counts the instructions of the hottest paths and fails where one has grown by more than 5 %.
 #
 # Instructions, unlike time, are the same on a busy machine. Each case runs with two counts of repetitions, and the
-# difference is what one repetition takes, so the start of the process does not count. A signature takes other
-# instructions on other CPUs (the libraries choose their code by what the CPU has), and it is not ours: `issue` is what
-# reading a session and issuing its token take less what signing the same claims takes. No symbols are needed, so the
-# binary is built like the product.
+# difference is what one repetition takes, so the start of the process does not count. Signatures are left out: they take
+# other instructions each time and on each CPU, and they are not ours. No symbols are needed, so the binary is built like
+# the product.
 #
 # The figures belong to a compiler and a C library, which the record names; after a change of either, record anew.
 set -eu
@@ -25,10 +24,15 @@ collected() { # CASE COUNT: instructions of the whole process
     echo "$told" | awk '/Collected :/ { print $NF }'
 }
 
-each() { # CASE: instructions of one repetition
-    first=$(collected "$1" "$few")
-    second=$(collected "$1" "$many")
-    echo $(((second - first) / (many - few)))
+each() { # CASE: instructions of one repetition, the least of some runs: where memory comes to lie makes some of 7 %
+    least=
+    for _ in 1 2 3 4 5 6 7; do
+        first=$(collected "$1" "$few")
+        second=$(collected "$1" "$many")
+        now=$(((second - first) / (many - few)))
+        if [ -z "$least" ] || [ "$now" -lt "$least" ]; then least=$now; fi
+    done
+    echo "$least"
 }
 
 recorded() { # NAME: the figure or text under this name in the record
@@ -38,10 +42,8 @@ recorded() { # NAME: the figure or text under this name in the record
 rust=$(rustc --version | cut -d ' ' -f 2)
 libc=$(getconf GNU_LIBC_VERSION)
 arch=$(uname -m)
-parse=$(each parse)
-whole=$(each issue)
-sign=$(each sign)
-issue=$((whole - sign))
+hit=$(each hit)
+miss=$(each miss)
 
 if [ "${1:-}" = --record ]; then
     cat >"$record" <<JSON
@@ -49,8 +51,8 @@ if [ "${1:-}" = --record ]; then
   "arch": "$arch",
   "libc": "$libc",
   "rust": "$rust",
-  "parse": $parse,
-  "issue": $issue
+  "hit": $hit,
+  "miss": $miss
 }
 JSON
     echo "recorded in $record"
@@ -61,7 +63,7 @@ echo
 echo '| case | instructions | recorded | change |'
 echo '| --- | --- | --- | --- |'
 worse=
-for name in parse issue; do
+for name in hit miss; do
     now=$(eval "echo \$$name")
     was=$(recorded "$name")
     if [ -z "$was" ]; then
@@ -72,7 +74,6 @@ for name in parse issue; do
     echo "| $name | $now | $was | $change |"
     if [ $((now * 100)) -gt $((was * 105)) ]; then worse="$worse $name"; fi
 done
-echo "| (signature, not held) | $sign | | |"
 if [ -n "$worse" ]; then
     echo >&2
     echo "more than 5 % above the record:$worse; mend it, or record anew and say why" >&2

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use claimsmith::json::ReadLimits;
 use claimsmith::keys::{KeySet, SignatureAlg};
-use claimsmith::mint::Mint;
+use claimsmith::mint::{Mint, TokenKey};
 use claimsmith::session::Session;
 use claimsmith::templates::{ClaimTemplate, CompileOptions, RenderInput, RenderLimits};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -36,10 +36,13 @@ fn render(criterion: &mut Criterion) {
         let template = ClaimTemplate::compile(files.syntax, &files.text, &[], CompileOptions::default()).unwrap();
         for bytes in SIZES {
             let body = fixture::session(bytes);
-            let session = Session::parse(body.as_bytes(), ReadLimits::default()).unwrap();
+            let session = Session::parse_for(body.as_bytes(), ReadLimits::default(), template.selection()).unwrap();
             group.bench_function(format!("{name}/{bytes}"), |bencher| {
-                let input = RenderInput::new(&session, "p000", NOW);
-                bencher.iter(|| template.render(black_box(&input), &RenderLimits::default()).unwrap());
+                bencher.iter(|| {
+                    let values = black_box(&session).values();
+                    let input = RenderInput::new(&session, &values, "p000", NOW);
+                    template.render(&input, &RenderLimits::default()).unwrap()
+                });
             });
         }
     }
@@ -64,10 +67,20 @@ fn issue(criterion: &mut Criterion) {
         let profile = mint.profile("p000").unwrap();
         for bytes in SIZES {
             let body = fixture::session(bytes);
-            let session = Session::parse(body.as_bytes(), ReadLimits::default()).unwrap();
+            let limits = ReadLimits::default();
+            let read = || Session::parse_for(black_box(body.as_bytes()), limits, profile.selection()).unwrap();
             group.bench_function(format!("{template}/{bytes}"), |bencher| {
                 let jwt_id = || "00000000-0000-4000-8000-000000000000".to_owned();
-                bencher.iter(|| mint.issue(profile, black_box(&session), NOW, jwt_id).unwrap());
+                bencher.iter(|| mint.issue(profile, &read(), NOW, jwt_id).unwrap());
+            });
+            let tokens = fixture::cache_of(&mint, profile, &read());
+            group.bench_function(format!("{template}/{bytes}, from the cache"), |bencher| {
+                bencher.iter(|| {
+                    let session = read();
+                    let terms = mint.terms(profile, &session, NOW).unwrap();
+                    let key = TokenKey::new(profile, &session, &terms).unwrap();
+                    tokens.find(&key, NOW).unwrap()
+                });
             });
         }
     }

@@ -27,10 +27,7 @@ impl<'r> Renderer<'r> {
     /// Writes a value of the session as it stands there.
     pub(super) fn copy(&mut self, value: Verbatim<'_>) -> Result<(), RenderError> {
         self.meter.spend_bytes(value.text.len())?;
-        self.whole(|writer| {
-            writer.check_depth(value.depth)?;
-            writer.raw(value.text)
-        })
+        self.whole(|writer| writer.copy(value))
     }
 
     pub(super) fn value(&mut self, expr: &'r Expr, is_document: bool) -> Result<(), RenderError> {

@@ -50,7 +50,7 @@ use program::{Op, Site};
 
 use crate::session::Selection;
 
-use super::{CompileError, Place, RenderError, RenderInput, RenderLimits};
+use super::{CompileError, Place, RenderError, RenderInput, RenderLimits, Rendered};
 
 /// What a path that leads nowhere does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +117,14 @@ impl HandlebarsTemplate {
     /// # Errors
     /// The first of: a missing value, a value of a wrong type, a limit that was reached, a result that is no object.
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
+        self.render_marked(input, limits).map(|rendered| rendered.text)
+    }
+
+    pub(super) fn render_marked(
+        &self,
+        input: &RenderInput<'_>,
+        limits: &RenderLimits,
+    ) -> Result<Rendered, RenderError> {
         render::Renderer::run(self, input, limits)
     }
 

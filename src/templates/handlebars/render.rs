@@ -10,7 +10,7 @@ use super::writer::{Full, Writer};
 use super::{HandlebarsTemplate, Missing};
 use crate::code::ErrorCode;
 use crate::json::{Json, Number};
-use crate::templates::{RenderError, RenderInput, RenderLimits};
+use crate::templates::{RenderError, RenderInput, RenderLimits, Rendered};
 
 /// Why an expression gives no value.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl<'r> Renderer<'r> {
         template: &'r HandlebarsTemplate,
         input: &'r RenderInput<'r>,
         limits: &RenderLimits,
-    ) -> Result<String, RenderError> {
+    ) -> Result<Rendered, RenderError> {
         let mut renderer = Self {
             template,
             input,

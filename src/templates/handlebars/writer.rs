@@ -1,8 +1,12 @@
 //! Writes JSON whose structure comes from the template alone: brackets and names are the program's steps, commas are
 //! placed here, and a value is encoded whole or escaped.
 
+use std::ops::Range;
+
 use super::program::Bracket;
 use crate::json::write_escaped;
+use crate::session::Verbatim;
+use crate::templates::Rendered;
 
 /// Why nothing more can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub(super) enum Full {
 
 pub(super) struct Writer {
     out: String,
+    /// What of it was copied from the session as it stands.
+    copied: Vec<Range<usize>>,
     limit: usize,
     depth_limit: usize,
     open: Vec<Level>,
@@ -35,11 +41,11 @@ struct Item {
 
 impl Writer {
     pub(super) fn new(limit: usize, depth_limit: usize) -> Self {
-        Self { out: String::new(), limit, depth_limit, open: Vec::new(), inner: 0 }
+        Self { out: String::new(), copied: Vec::new(), limit, depth_limit, open: Vec::new(), inner: 0 }
     }
 
-    pub(super) fn finish(self) -> String {
-        self.out
+    pub(super) fn finish(self) -> Rendered {
+        Rendered { text: self.out, copied: self.copied }
     }
 
     fn push(&mut self, text: &str) -> Result<(), Full> {
@@ -61,6 +67,7 @@ impl Writer {
         let Some(level) = self.open.last_mut() else { return };
         if let Some(item) = level.item.take().filter(|item| item.is_dropped) {
             self.out.truncate(item.start);
+            self.copied.retain(|copied| copied.end <= item.start);
             level.has_items = item.had_items;
         }
     }
@@ -147,6 +154,15 @@ impl Writer {
         self.push("\"")?;
         self.escaped(text)?;
         self.push("\"")
+    }
+
+    /// A value of the session as it stands there, between a begin and an end.
+    pub(super) fn copy(&mut self, value: Verbatim<'_>) -> Result<(), Full> {
+        self.check_depth(value.depth)?;
+        let start = self.out.len();
+        self.push(value.text)?;
+        self.copied.push(start..self.out.len());
+        Ok(())
     }
 
     /// Whether a value with `depth` arrays and objects inside each other has room here.

@@ -17,7 +17,7 @@ pub mod json;
 #[path = "../../../src/keys/mod.rs"]
 pub mod keys;
 #[allow(dead_code)]
-#[path = "../../../src/session.rs"]
+#[path = "../../../src/session/mod.rs"]
 pub mod session;
 #[allow(dead_code, unused_imports)]
 #[path = "../../../src/templates/mod.rs"]

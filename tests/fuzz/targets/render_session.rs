@@ -119,11 +119,23 @@ fuzz_target!(|data: &[u8]| {
         let (template, case) = &templates[usize::from(*choice) % templates.len()];
         // The session is the fuzzer's own, so the canary means nothing here.
         let Some(claims) = render(template, CANARY, &session) else { return };
+        check_selection(template, text, &claims);
         let claims = Json::parse(claims.as_bytes(), ReadLimits { depth: LIMITS.depth })
             .unwrap_or_else(|error| panic!("{error}\n{claims}"));
         check_members(&claims, case.members, case.missing, &session);
     });
 });
+
+/// Over a session that was read for this template alone, it says the same.
+fn check_selection(template: &ClaimTemplate, text: &[u8], claims: &str) {
+    let own = Session::parse_for(text, ReadLimits { depth: 64 }, template.selection()).expect("it was read before");
+    let own = render(template, CANARY, &own).expect("what it lacks is not read");
+    let parse = |text: &str| Json::parse(text.as_bytes(), ReadLimits { depth: LIMITS.depth }).map(Json::into_owned);
+    match (parse(claims), parse(&own)) {
+        (Ok(whole), Ok(own)) => assert!(whole.says_the_same(&own, NumberComparison::Exact), "{whole}\n{own}"),
+        (whole, own) => assert!(whole.is_err() && own.is_err(), "{claims}"),
+    }
+}
 
 /// The members are those of the template, in its order, and each holds what it must.
 fn check_members(claims: &Json<'_>, expected: &[(&str, Holds)], missing: Missing, session: &Session<'_>) {
@@ -163,7 +175,7 @@ fn check_value(value: &Json<'_>, holds: &Holds, missing: Missing, session: &Sess
 fn check_placement(session: &Session<'_>) {
     let limits = ReadLimits { depth: 66 };
     let token = Json::String("a.b.c".into());
-    let with_header = session.with_header("Authorization", "a.b.c");
+    let with_header = session.with_header("Authorization", &["a.b.c"]);
     let placed = Session::parse(with_header.as_bytes(), limits).expect("a session with a header is a session");
     assert_eq!(placed.values().header.member("Authorization"), Some(&Json::Array(vec![token.clone()])));
     assert_eq!((placed.subject(), placed.values().extra), (session.subject(), session.values().extra));
