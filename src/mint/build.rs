@@ -1,6 +1,6 @@
 //! Assembles a generation from bytes and proves it before anybody sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -237,6 +237,9 @@ impl Mint {
         if faults.is_empty() {
             Ok((Mint { profiles, key_sets, limits: parts.limits, longest_ttl }, notes))
         } else {
+            // A template that several profiles share has the same fault for each of them.
+            let mut known = BTreeSet::new();
+            faults.retain(|fault| known.insert((fault.part.clone(), fault.message.clone())));
             Err(BuildError { faults })
         }
     }

@@ -420,3 +420,15 @@ fn check_for_programs_points_at_every_fault() {
     assert_eq!((&fault["variable"], &fault["path"]), (&json!("CLAIMSMITH_LOG_LEVEL"), &Value::Null));
     assert_eq!(fault["key"], "log.level");
 }
+
+#[test]
+fn a_fault_of_a_template_that_profiles_share_is_told_once() {
+    let folder = Folder::new();
+    folder.write_key("k.json", SignatureAlg::Es256, "k");
+    folder.write("templates/t/claims.hbs", "{\"a\": {{Extra.}");
+    let profile = |name: &str| format!("  {name}: {{ issuer: i, jwks: k.json, template: t }}\n");
+    folder.write("claimsmith.yaml", &format!("profiles:\n{}{}", profile("p"), profile("q")));
+    let output = command(folder.path()).arg("check").output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), told.matches("template.syntax").count()), (Some(1), 1), "{told}");
+}
