@@ -24,13 +24,27 @@ def put(store, body):
     store.put_object(Bucket=BUCKET, Key=OBJECT, Body=body)
 
 
-def token_kid(base):
-    """The key of a new token, once PyJWT has verified it with the served set."""
-    token = call(f"{base}/issue/id_token", SESSION)["token"]
+def new_token(base):
+    return call(f"{base}/issue/id_token", SESSION)["token"]
+
+
+def kid(token):
+    return jwt.get_unverified_header(token)["kid"]
+
+
+def verified_kid(base):
+    """The key of a new token, once PyJWT has verified it with the served set. No change of keys may be under way."""
+    token = new_token(base)
     key = jwt.PyJWKClient(f"{base}/.well-known/jwks.json").get_signing_key_from_jwt(token)
     claims = jwt.decode(token, key.key, algorithms=["ES256"], issuer=ISSUER)
     assert claims["sub"] == "zoe"
-    return jwt.get_unverified_header(token)["kid"]
+    return kid(token)
+
+
+def wait_for_key(base, expected):
+    """A set that lost a key altogether verifies no token of it, so nothing is verified before the change is over."""
+    wait_for(f"a token of {expected}", lambda: kid(new_token(base)) == expected)
+    assert verified_kid(base) == expected
 
 
 def wait_for(what, holds):
@@ -68,22 +82,22 @@ def check(folder, endpoint):
     store.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     put(store, claimsmith("keys", "generate", "--kid", "first"))
     with serving(folder, "s3", profiles, environment=environment) as base:
-        assert token_kid(base) == "first"
+        assert verified_kid(base) == "first"
 
         put(store, claimsmith("keys", "generate", "--kid", "second"))
         base.process.send_signal(signal.SIGHUP)
-        wait_for("the next set", lambda: token_kid(base) == "second")
+        wait_for_key(base, "second")
 
         log = folder / "s3.log"
         for count, spoil in enumerate([lambda: put(store, "<html>"), lambda: store.delete_object(Bucket=BUCKET, Key=OBJECT)]):
             spoil()
             base.process.send_signal(signal.SIGHUP)
             wait_for("a word of the failure", lambda: log.read_text().count("its last good set stays") == count + 1)
-            assert token_kid(base) == "second"
+            assert verified_kid(base) == "second"
 
         put(store, claimsmith("keys", "generate", "--kid", "third"))
         base.process.send_signal(signal.SIGHUP)
-        wait_for("the set that came back", lambda: token_kid(base) == "third")
+        wait_for_key(base, "third")
         assert "canary" not in log.read_text()
 
 
