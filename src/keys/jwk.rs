@@ -2,7 +2,6 @@
 //! and what is published.
 
 use std::fmt;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -53,7 +52,6 @@ pub struct SigningKey {
     pub(super) alg: SignatureAlg,
     pub(super) period: Period,
     pub(super) signer: Box<dyn JwsSigner>,
-    pub(super) verifier: Arc<dyn JwsVerifier>,
     /// The protected header of everything it signs, encoded.
     pub(super) header: String,
     /// `None` for symmetric keys.
@@ -68,7 +66,6 @@ pub struct PublicJwk {
     pub(super) kid: KeyId,
     pub(super) alg: SignatureAlg,
     pub(super) period: Period,
-    pub(super) verifier: Arc<dyn JwsVerifier>,
     material: Material,
     certificates: Vec<String>,
 }
@@ -77,6 +74,28 @@ pub struct PublicJwk {
 pub(super) enum Member {
     Public(PublicJwk),
     Signing(SigningKey),
+}
+
+/// A member of a set, and what verifies with it: once it is proven, only those who look at tokens need that.
+pub(super) struct ReadMember {
+    pub(super) member: Member,
+    pub(super) verifier: Box<dyn JwsVerifier>,
+}
+
+impl Member {
+    pub(super) fn kid(&self) -> &KeyId {
+        match self {
+            Member::Public(key) => &key.kid,
+            Member::Signing(key) => &key.kid,
+        }
+    }
+
+    pub(super) fn alg(&self) -> SignatureAlg {
+        match self {
+            Member::Public(key) => key.alg,
+            Member::Signing(key) => key.alg,
+        }
+    }
 }
 
 impl SigningKey {
@@ -150,7 +169,7 @@ impl fmt::Debug for PublicJwk {
 ///
 /// # Errors
 /// The reason why it cannot be used: what was expected and what was found, never a value of key material.
-pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member, String> {
+pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<ReadMember, String> {
     let Json::Object(_) = member else { return Err(format!("expected an object, found {}", member.kind())) };
     let kty = text(member, "kty")?.ok_or("expected the member `kty`, found none")?;
     let material = match kty {
@@ -184,17 +203,17 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member
         "EC" => "expected `x` and `y` to be a point on its curve, found that they are not".to_owned(),
         _ => "expected public members that are a key for its algorithm, found others".to_owned(),
     };
-    let verifier: Arc<dyn JwsVerifier> =
-        Arc::from(alg.verifier(&jwk(member, &public_members)?).map_err(no_public_key)?);
+    let verifier = alg.verifier(&jwk(member, &public_members)?).map_err(no_public_key)?;
     let public = material.map(|material| {
         let certificates = x5c::certificates(member.member("x5c"), &material).unwrap_or_else(|reason| {
             notes.push(format!("key \"{kid}\": x5c is left out: {reason}"));
             Vec::new()
         });
-        PublicJwk { kid: kid.clone(), alg, period, verifier: Arc::clone(&verifier), material, certificates }
+        PublicJwk { kid: kid.clone(), alg, period, material, certificates }
     });
     if !is_private {
-        return public.map(Member::Public).ok_or_else(|| "expected key material, found none".to_owned());
+        let member = public.map(Member::Public).ok_or("expected key material, found none")?;
+        return Ok(ReadMember { member, verifier });
     }
 
     let mut private_members = public_members;
@@ -222,17 +241,8 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member
     // A symmetric key is told from others by what it makes of the proof, which is the same each time.
     digest.update(public.as_ref().map_or(signature, |public| public.material.to_json().into_bytes()));
     let identity = digest.finalize().into();
-    Ok(Member::Signing(SigningKey {
-        kid,
-        alg,
-        period,
-        signer,
-        verifier,
-        header,
-        public,
-        identity,
-        pace: Pace::default(),
-    }))
+    let key = SigningKey { kid, alg, period, signer, header, public, identity, pace: Pace::default() };
+    Ok(ReadMember { member: Member::Signing(key), verifier })
 }
 
 fn text<'m>(member: &'m Json<'_>, name: &str) -> Result<Option<&'m str>, String> {

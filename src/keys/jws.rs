@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::jwk::{self, Member};
+use super::jwk::{self, Member, ReadMember};
 use super::{KeyId, SignatureAlg, SigningKey};
 use crate::json::{Json, JsonError, ReadLimits};
 use crate::time::Timestamp;
@@ -198,15 +198,9 @@ pub fn verify(token: &str, set: &[u8]) -> Result<VerifiedToken, VerifyError> {
         .ok_or(VerifyError::Form("a payload that is UTF-8 in base64url"))?;
 
     let members = members(set)?;
-    let candidates: Vec<_> = members
-        .iter()
-        .map(|member| match member {
-            Member::Public(key) => (&key.kid, key.alg, &key.verifier),
-            Member::Signing(key) => (&key.kid, key.alg, &key.verifier),
-        })
-        .filter(|(id, key_alg, _)| *key_alg == alg && kid.is_none_or(|kid| kid == id.as_str()))
-        .collect();
-    let Some((first, _, _)) = candidates.first() else {
+    let is_asked_for = |key: &Member| key.alg() == alg && kid.is_none_or(|kid| kid == key.kid().as_str());
+    let candidates: Vec<_> = members.iter().filter(|read| is_asked_for(&read.member)).collect();
+    let Some(first) = candidates.first() else {
         let found = match members.len() {
             0 => "no usable key".to_owned(),
             count => format!("{count} others"),
@@ -214,16 +208,14 @@ pub fn verify(token: &str, set: &[u8]) -> Result<VerifiedToken, VerifyError> {
         return Err(VerifyError::NoKey { alg, found });
     };
     let signed = &token.as_bytes()[..header.len() + 1 + payload.len()];
-    for (id, _, verifier) in &candidates {
-        if verifier.verify(signed, &signature).is_ok() {
-            return Ok(VerifiedToken { kid: (*id).clone(), alg, claims });
-        }
+    match candidates.iter().find(|read| read.verifier.verify(signed, &signature).is_ok()) {
+        Some(read) => Ok(VerifiedToken { kid: read.member.kid().clone(), alg, claims }),
+        None => Err(VerifyError::Signature { kid: first.member.kid().clone() }),
     }
-    Err(VerifyError::Signature { kid: (*first).clone() })
 }
 
 /// Every usable member of a set; the others are passed over, as RFC 7517 section 5 asks.
-fn members(set: &[u8]) -> Result<Vec<Member>, VerifyError> {
+fn members(set: &[u8]) -> Result<Vec<ReadMember>, VerifyError> {
     let set = Json::parse(set, ReadLimits::default()).map_err(|error| VerifyError::KeySet(error.to_string()))?;
     let Some(Json::Array(keys)) = set.member("keys") else {
         return Err(VerifyError::KeySet("expected an object with the member `keys`, an array, found none".to_owned()));

@@ -152,21 +152,24 @@ impl fmt::Debug for Primitive {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{KeyId, KeySet, generate};
+    use super::super::jwk::{self, Member};
+    use super::super::{KeyId, generate};
     use super::*;
-    use crate::time::Timestamp;
+    use crate::json::{Json, ReadLimits};
 
     #[test]
     fn every_algorithm_signs_through_aws_lc_and_openssl_verifies() {
         for alg in SignatureAlg::ALL {
             let generated = generate(alg, None, &KeyId::new("k")).unwrap();
-            let set = KeySet::parse(generated.to_set().as_bytes()).unwrap();
-            let key = set.signer(Timestamp::from_seconds(0), None).unwrap();
+            let set = Json::parse(generated.to_set().as_bytes(), ReadLimits::default()).unwrap();
+            let Some(Json::Array(members)) = set.member("keys") else { panic!("expected a set") };
+            let read = jwk::parse(&members[0], &mut Vec::new()).unwrap();
+            let Member::Signing(key) = &read.member else { panic!("expected a private key") };
             assert!(format!("{:?}", key.signer).starts_with("Primitive"), "{alg} is left to josekit");
             let signature = key.signer.sign(b"message").unwrap();
             assert_eq!(signature.len(), key.signer.signature_len(), "{alg}");
-            assert!(key.verifier.verify(b"message", &signature).is_ok(), "{alg}");
-            assert!(key.verifier.verify(b"massage", &signature).is_err(), "{alg}");
+            assert!(read.verifier.verify(b"message", &signature).is_ok(), "{alg}");
+            assert!(read.verifier.verify(b"massage", &signature).is_err(), "{alg}");
         }
     }
 }

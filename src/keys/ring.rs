@@ -175,7 +175,7 @@ impl KeySet {
         };
         let mut set = Self { signing: Vec::new(), public: Vec::new(), skipped: Vec::new(), notes: Vec::new() };
         for (index, key) in keys.iter().enumerate() {
-            match jwk::parse(key, &mut set.notes) {
+            match jwk::parse(key, &mut set.notes).map(|read| read.member) {
                 Ok(Member::Signing(key)) => set.signing.push(Arc::new(key)),
                 Ok(Member::Public(key)) => set.public.push(key),
                 Err(reason) => {
