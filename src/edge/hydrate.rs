@@ -109,8 +109,9 @@ async fn issued(
         let detail = "expected the name of a configured profile in the path, found another";
         return Err(Problem::new(ErrorCode::ProfileUnknown, detail));
     };
-    let session = Session::parse_for(body, serving.limits.read_limits(), profile.selection())
-        .map_err(|error| Problem::new(error.code(), error.to_string()))?;
+    let limits = serving.limits.read_limits();
+    let session =
+        edge.tokens.read(profile, body, limits).map_err(|error| Problem::new(error.code(), error.to_string()))?;
     let now = edge.clock.now();
     let refused = |error: IssueError| Problem::new(error.code(), error.to_string());
     let terms = serving.mint.terms(profile, &session, now).map_err(refused)?;
@@ -130,6 +131,7 @@ async fn issued(
                 None => edge.tokens.find_or(key, now, made).await?,
             };
             edge.metrics.looked_up(found.1);
+            edge.tokens.keep_extra(profile, &session);
             found
         }
     };

@@ -160,6 +160,16 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// The whole text.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The text that is not read yet.
+    pub(crate) fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
     /// The text from `start` up to where the reader stands.
     pub(crate) fn text_since(&self, start: usize) -> &'a str {
         &self.text[start..self.at]

@@ -4,6 +4,9 @@
 //! the end that caps it, and what its template reads of the session, byte for byte. So a session that differs in nothing
 //! of that needs neither rendering nor a signature, and one that differs in anything gets a token of its own. The bytes
 //! themselves are compared, not a digest of them: a caller chooses many of them.
+//!
+//! Most of a session is its `extra`, which is the same in each request of a person. So what was read of it is kept as
+//! well, and where the same bytes come again for the same profile, they are compared instead of read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +15,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::{Caching, IssuedToken, Profile, Terms};
-use crate::session::Session;
+use crate::json::ReadLimits;
+use crate::session::{KnownExtra, Session, SessionError};
 use crate::time::Timestamp;
 
 /// What an entry takes beside the bytes of its key and its token: the maps' own records, rounded up.
@@ -20,10 +24,17 @@ const ENTRY_BYTES: u64 = 256;
 /// About what an entry takes, for the size of the maps at the start.
 const USUAL_ENTRY_BYTES: usize = 4096;
 
-/// Signed tokens, bounded by the bytes that they take.
+/// The part of the bytes that is for what was read of sessions.
+const EXTRAS_SHARE: u64 = 4;
+
+/// Signed tokens, and what was read of the sessions that got them, bounded by the bytes that they take.
 pub struct TokenCache {
     tokens: Cache<Vec<u8>, Arc<IssuedToken>, Weight>,
+    extras: Cache<ExtraKey, Arc<KnownExtra>, Weight>,
 }
+
+/// The profile's identity and how the `extra` begins: Kratos begins it with the session's id.
+type ExtraKey = ([u8; 32], [u8; KnownExtra::SHORTEST]);
 
 /// Everything that decides a token but the time. `Debug` does not show it.
 pub struct TokenKey {
@@ -50,6 +61,12 @@ impl Weighter<Vec<u8>, Arc<IssuedToken>> for Weight {
     }
 }
 
+impl Weighter<ExtraKey, Arc<KnownExtra>> for Weight {
+    fn weight(&self, key: &ExtraKey, extra: &Arc<KnownExtra>) -> u64 {
+        (size_of_val(key) + extra.bytes()) as u64 + ENTRY_BYTES
+    }
+}
+
 impl TokenKey {
     /// What decides the token that `session` gets under `terms`; `None` where each request gets its own: because the
     /// profile wants that, or the template reads the time, or the session was not read for this profile.
@@ -73,20 +90,26 @@ impl TokenKey {
 impl TokenCache {
     /// A cache of at most `bytes` of keys and tokens; none for 0.
     pub fn new(bytes: u64) -> Self {
-        let entries = usize::try_from(bytes).unwrap_or(usize::MAX) / USUAL_ENTRY_BYTES;
-        Self { tokens: Cache::with_weighter(entries, bytes, Weight) }
+        let entries = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX) / USUAL_ENTRY_BYTES;
+        let (tokens, extras) = shares(bytes);
+        Self {
+            tokens: Cache::with_weighter(entries(tokens), tokens, Weight),
+            extras: Cache::with_weighter(entries(extras), extras, Weight),
+        }
     }
 
     /// Changes how many bytes it may take.
     pub fn resize(&self, bytes: u64) {
-        if self.tokens.capacity() != bytes {
-            self.tokens.set_capacity(bytes);
+        let (tokens, extras) = shares(bytes);
+        if self.tokens.capacity() != tokens {
+            self.tokens.set_capacity(tokens);
+            self.extras.set_capacity(extras);
         }
     }
 
     /// How many bytes it takes.
     pub fn bytes(&self) -> u64 {
-        self.tokens.weight()
+        self.tokens.weight() + self.extras.weight()
     }
 
     /// How many tokens it holds.
@@ -97,6 +120,32 @@ impl TokenCache {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
+    }
+
+    /// Reads a session for `profile`, as [`Session::parse_for`] does for its selection.
+    ///
+    /// # Errors
+    /// As [`Session::parse`].
+    pub fn read<'b>(
+        &self,
+        profile: &'b Profile,
+        body: &'b [u8],
+        limits: ReadLimits,
+    ) -> Result<Session<'b>, SessionError> {
+        if profile.spec.cache == Caching::Off {
+            return Session::parse_for(body, limits, profile.selection());
+        }
+        let known = |extra: &str| self.extras.get(&extra_key(profile, extra)?);
+        Session::parse_knowing(body, limits, profile.selection(), known)
+    }
+
+    /// Keeps what was read of `session`, which got a token of `profile` that may be given out again.
+    pub fn keep_extra(&self, profile: &Profile, session: &Session<'_>) {
+        if let Some(extra) = session.extra_to_know()
+            && let Some(key) = extra_key(profile, extra.text())
+        {
+            self.extras.insert(key, Arc::new(extra));
+        }
     }
 
     /// The token of `key`, if there is one that is still good at `now`.
@@ -127,6 +176,16 @@ impl TokenCache {
         let _ = guard.insert(Arc::clone(&token));
         Ok((token, Origin::Signed))
     }
+}
+
+/// How many of `bytes` are for tokens and how many for what was read.
+fn shares(bytes: u64) -> (u64, u64) {
+    let extras = bytes / EXTRAS_SHARE;
+    (bytes - extras, extras)
+}
+
+fn extra_key(profile: &Profile, extra: &str) -> Option<ExtraKey> {
+    Some((profile.identity, *extra.as_bytes().first_chunk()?))
 }
 
 /// Whether `token` can be given out at `now`: a tenth of its life is left, and a little more, which each token has

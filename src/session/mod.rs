@@ -4,16 +4,18 @@
 //! (unknown members, number tokens, Go's URL object, white space) stays the caller's own bytes. It never decides who
 //! may ask or what is signed.
 
+mod known;
 mod path;
 mod scan;
 mod selection;
 
+pub use known::KnownExtra;
 pub use path::SessionPath;
 pub use selection::{Part, Selected, Selection};
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use scan::{Scan, expect_string, is_member, part_of};
 
@@ -28,6 +30,7 @@ pub struct Session<'b> {
     /// What stands at each place of the selection.
     found: Vec<Option<Found<'b>>>,
     spans: Spans,
+    is_extra_known: bool,
     limits: ReadLimits,
 }
 
@@ -35,6 +38,8 @@ pub struct Session<'b> {
 #[derive(Clone, Copy)]
 struct Found<'b> {
     text: &'b str,
+    /// Where in the session it starts.
+    start: usize,
     /// How many arrays and objects stand inside each other in it.
     depth: usize,
     /// Whether it holds no white space but inside strings.
@@ -152,6 +157,21 @@ impl<'b> Session<'b> {
     /// # Errors
     /// As [`Session::parse`].
     pub fn parse_for(body: &'b [u8], limits: ReadLimits, selection: &'b Selection) -> Result<Self, SessionError> {
+        Self::parse_knowing(body, limits, selection, |_| None::<&KnownExtra>)
+    }
+
+    /// The same, where `extra` may have been read before: `known` gets the text from there on and says what it was then.
+    /// What it says must come from [`Session::extra_to_know`] of a session that was read for the same selection; it is
+    /// used only where `extra` has the same bytes.
+    ///
+    /// # Errors
+    /// As [`Session::parse`].
+    pub fn parse_knowing<K: Deref<Target = KnownExtra>>(
+        body: &'b [u8],
+        limits: ReadLimits,
+        selection: &'b Selection,
+        known: impl Fn(&str) -> Option<K>,
+    ) -> Result<Self, SessionError> {
         let mut reader = Reader::new(body, limits)?.expecting_names(USUAL_NAMES);
         if !matches!(reader.peek(), None | Some(b'{')) {
             let found = reader.value(0)?.kind();
@@ -160,6 +180,7 @@ impl<'b> Session<'b> {
         let mut scan = Scan { selection, found: vec![None; selection.len()] };
         let mut spans: [Option<Range<usize>>; 3] = [const { None }; 3];
         let mut subject = None;
+        let mut is_extra_known = false;
         reader.skip_members::<SessionError>(0, |reader, name| {
             let Some(member) = MEMBERS.into_iter().find(|member| is_member(name, member)) else {
                 return Ok(reader.skip(1)?);
@@ -171,7 +192,16 @@ impl<'b> Session<'b> {
             };
             reader.peek();
             let start = reader.offset();
-            let depth = scan.pass(reader, 1, shape, Some(part.selected()))?;
+            let pass_known = |known: K| known.pass(reader.text(), start, limits.depth, &mut scan.found);
+            let passed = if part == Part::Extra { known(reader.rest()).and_then(pass_known) } else { None };
+            let depth = match passed {
+                Some((length, depth)) => {
+                    is_extra_known = true;
+                    reader.jump(start + length);
+                    depth
+                }
+                None => scan.pass(reader, 1, shape, Some(part.selected()))?,
+            };
             match spans[part as usize].replace(start..reader.offset()) {
                 Some(_) => Err(twice),
                 None => Ok(depth),
@@ -186,6 +216,7 @@ impl<'b> Session<'b> {
             selection,
             found: scan.found,
             spans: Spans { extra, header, end },
+            is_extra_known,
             limits,
         })
     }
@@ -201,6 +232,12 @@ impl<'b> Session<'b> {
     /// None that the first reading did not have.
     pub fn read_for(&self, selection: &'b Selection) -> Result<Self, SessionError> {
         Self::parse_for(self.text.as_bytes(), self.limits, selection)
+    }
+
+    /// Its `extra`, to be passed over the next time; `None` where it was known already, or is null, short or not there.
+    pub fn extra_to_know(&self) -> Option<KnownExtra> {
+        let extra = self.found(Part::Extra.selected()).filter(|_| !self.is_extra_known)?;
+        KnownExtra::new(extra, &self.found)
     }
 
     /// What of it is read.

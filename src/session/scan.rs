@@ -5,15 +5,15 @@ use crate::json::{Json, Reader};
 
 /// Whether Go's decoder would take `name` for `member`: it folds case, and two letters outside ASCII fold into it.
 pub(super) fn is_member(name: &str, member: &str) -> bool {
-    name == member
-        || name
-            .chars()
-            .map(|letter| match letter {
-                '\u{17f}' => 's',
-                '\u{212a}' => 'k',
-                other => other.to_ascii_lowercase(),
-            })
-            .eq(member.chars())
+    if name.is_ascii() {
+        return name.eq_ignore_ascii_case(member);
+    }
+    let folded = name.chars().map(|letter| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    });
+    folded.eq(member.chars())
 }
 
 /// The part that the member of the session called `member` is, and the shape it must have; none for the subject.
@@ -125,7 +125,7 @@ impl<'b> Scan<'b> {
             && let Some(place) = self.found.get_mut(selected.index())
         {
             let is_compact = reader.spaces() == spaces;
-            *place = Some(Found { text: reader.text_since(start), depth: deep, is_compact });
+            *place = Some(Found { text: reader.text_since(start), start, depth: deep, is_compact });
         }
         Ok(deep)
     }

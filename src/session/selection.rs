@@ -23,7 +23,7 @@ struct Node {
 
 /// A place in a [`Selection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Selected(usize);
+pub struct Selected(pub(super) usize);
 
 /// The parts of a session that have members of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -94,12 +94,13 @@ pub(crate) fn template_text(name: &str) -> &'static str {
     }
 }
 
-/// A cache that has the token of `session`.
+/// A cache that has the token of `session` and what was read of it.
 pub(crate) fn cache_of(mint: &Mint, profile: &Profile, session: &Session<'_>) -> TokenCache {
     let tokens = TokenCache::new(1 << 20);
     let terms = mint.terms(profile, session, NOW).expect("the session gets a token");
     let key = TokenKey::new(profile, session, &terms).expect("the profile caches");
     let make = async { mint.issue(profile, session, NOW, || "00000000-0000-4000-8000-000000000000".to_owned()) };
     tokens.find_or(&key, NOW, make).now_or_never().expect("nobody else makes it").expect("it is made");
+    tokens.keep_extra(profile, session);
     tokens
 }

@@ -6,7 +6,6 @@ use std::hint::black_box;
 
 use claimsmith::json::ReadLimits;
 use claimsmith::mint::{Mint, TokenCache, TokenKey};
-use claimsmith::session::Session;
 
 use crate::fixture::{self, NOW};
 
@@ -27,21 +26,21 @@ pub(crate) fn repeat(case: &str, count: u32) {
     parts.key_sets.insert(profile.key_set, KEY.as_bytes().to_vec().into());
     let (mint, _) = Mint::build(&parts, NOW).unwrap();
     let profile = mint.profile(&profile.name).unwrap();
-    let parse = || {
-        let body = black_box(body.as_bytes());
-        Session::parse_for(body, ReadLimits::default(), profile.selection()).unwrap()
-    };
-    let tokens = fixture::cache_of(&mint, profile, &parse());
     let nothing = TokenCache::new(1 << 20);
+    let read = |tokens| {
+        let body = black_box(body.as_bytes());
+        TokenCache::read(tokens, profile, body, ReadLimits::default()).unwrap()
+    };
+    let tokens = fixture::cache_of(&mint, profile, &read(&nothing));
     let hit = || {
-        let session = parse();
+        let session = read(&tokens);
         let terms = mint.terms(profile, &session, NOW).unwrap();
         let key = TokenKey::new(profile, &session, &terms).unwrap();
         let token = tokens.find(&key, NOW).unwrap();
         session.with_header("Authorization", &["Bearer", " ", token.jws.as_str()])
     };
     let miss = || {
-        let session = parse();
+        let session = read(&nothing);
         let terms = mint.terms(profile, &session, NOW).unwrap();
         let key = TokenKey::new(profile, &session, &terms).unwrap();
         assert!(nothing.find(&key, NOW).is_none());

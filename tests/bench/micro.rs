@@ -76,7 +76,7 @@ fn issue(criterion: &mut Criterion) {
             let tokens = fixture::cache_of(&mint, profile, &read());
             group.bench_function(format!("{template}/{bytes}, from the cache"), |bencher| {
                 bencher.iter(|| {
-                    let session = read();
+                    let session = tokens.read(profile, black_box(body.as_bytes()), limits).unwrap();
                     let terms = mint.terms(profile, &session, NOW).unwrap();
                     let key = TokenKey::new(profile, &session, &terms).unwrap();
                     tokens.find(&key, NOW).unwrap()

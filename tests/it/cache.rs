@@ -44,6 +44,29 @@ fn a_token_is_given_again_while_nothing_differs_that_the_template_reads() {
     }
 }
 
+/// Long enough to be compared instead of read.
+#[test]
+fn an_extra_that_came_before_decides_like_one_that_is_new() {
+    let app = app("");
+    let long = |name: &str, seen: &str| session(name, "a", &format!("{seen}{}", "-".repeat(96)));
+    let first = jti(&app, &long("zoe", "1"));
+    assert_eq!(jti(&app, &long("zoe", "1")), first);
+    assert_eq!(jti(&app, &long("zoe", "2")), first);
+    // The same beginning and another name behind it.
+    let behind = |name: &str| {
+        long("x", "1").replacen("\"name\":\"x\",", "", 1).replacen("--\"}", &format!("--\",\"name\":\"{name}\"}}"), 1)
+    };
+    let (of_zoe, of_eve) = (app.claims(&behind("zoe")), app.claims(&behind("eve")));
+    assert_eq!((&of_zoe["name"], &of_eve["name"]), (&"zoe".into(), &"eve".into()));
+    assert_eq!(app.claims(&behind("zoe"))["jti"], of_zoe["jti"]);
+    assert_eq!(app.claims(&behind("eve"))["jti"], of_eve["jti"]);
+    // What comes after a known extra is read as ever.
+    let twice = long("zoe", "1").replacen("\"header\":null", "\"Extra\":{}", 1);
+    assert_eq!(app.refusal(&twice).1["type"], "session.duplicate_member");
+    let cut = long("zoe", "1").replacen("},\"header\"", "}\"header\"", 1);
+    assert_eq!(app.refusal(&cut).1["type"], "session.malformed");
+}
+
 #[test]
 fn the_session_that_comes_back_is_the_one_that_came() {
     let app = app("");

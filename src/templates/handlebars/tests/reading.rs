@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::json::{Json, NumberComparison, ReadLimits};
-use crate::session::{Selection, Session};
+use crate::session::{Selection, Session, SessionError, SessionPath};
 use crate::templates::handlebars::Missing;
 use crate::templates::{
     ClaimTemplate, CompileOptions, Partial, RenderError, RenderInput, RenderLimits, Syntax, TemplateText,
@@ -84,6 +84,17 @@ fn deciding(text: &str, template: &ClaimTemplate) -> Vec<u8> {
     let mut bytes = Vec::new();
     read(text, template.selection()).write_deciding(&mut bytes);
     bytes
+}
+
+/// Everything that a session is asked for.
+fn all_of(template: &ClaimTemplate, session: Result<Session<'_>, SessionError>) -> Result<String, SessionError> {
+    let session = session?;
+    let mut deciding = Vec::new();
+    session.write_deciding(&mut deciding);
+    let path = SessionPath::parse("Extra.a.b").unwrap();
+    let seen = (session.subject(), session.values(), session.at(&path), render(template, &session), deciding);
+    let placed = (session.with_header("X-A", &["t"]), session.with_extra("b", "t"));
+    Ok(format!("{seen:?} {placed:?}"))
 }
 
 /// JSON over a few names, so that templates find something.
@@ -171,6 +182,36 @@ proptest! {
             let (left, right) = (render(&first), render(&second));
             prop_assert!(same(&left, &right), "{:?}\n{}\n{}\n{:?}\n{:?}", expressions, first, second, left, right);
         }
+    }
+
+    #[test]
+    fn a_session_whose_extra_was_read_before_is_read_the_same(
+        expressions in prop::collection::vec(prop::sample::select(EXPRESSIONS), 1..4),
+        missing in missing(),
+        first in session(),
+        place in 0..9_usize,
+        second in session(),
+        depth in 1..9_usize,
+    ) {
+        let template = template(&expressions, missing);
+        let mut changed = first.clone();
+        if let (Some(changed), Some(second)) = (changed.get_mut(place), second.get(place)) {
+            changed.clone_from(second);
+        }
+        // An extra that is short is not kept.
+        let padded = |texts: &[String; 7]| {
+            text(texts).replacen("\"extra\":{", &format!("\"extra\": {{\"p\":\"{}\",", "x".repeat(96)), 1)
+        };
+        let (first, second) = (padded(&first), padded(&changed));
+        let known = read(&first, template.selection()).extra_to_know().unwrap();
+        let is_same = first.split("\"header\"").next() == second.split("\"header\"").next();
+        let limits = ReadLimits { depth };
+        let knowing = Session::parse_knowing(second.as_bytes(), limits, template.selection(), |_| Some(&known));
+        let plain = Session::parse_for(second.as_bytes(), limits, template.selection());
+        if let (Ok(knowing), Ok(_)) = (&knowing, &plain) {
+            prop_assert_eq!(knowing.extra_to_know().is_none(), is_same);
+        }
+        prop_assert_eq!(all_of(&template, knowing), all_of(&template, plain), "{:?}\n{}\n{}", expressions, first, second);
     }
 
     #[test]
