@@ -45,7 +45,7 @@ use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::json::ReadLimits;
 use crate::mint::{Mint, TokenCache};
-use crate::telemetry::{Answered, Audit, Metrics, RequestSpan, TokenFacts, Traces};
+use crate::telemetry::{Answered, Audit, HYDRATE_ROUTE, ISSUE_ROUTE, Metrics, RequestSpan, TokenFacts, Traces};
 use crate::time::Clock;
 use crate::tls::ClientAuthority;
 use problem::Problem;
@@ -379,8 +379,8 @@ fn route_label(path: &str) -> &'static str {
         KEYS => KEYS,
         DISCOVERY => DISCOVERY,
         "/openapi.json" => "/openapi.json",
-        _ if asked_profile(path).is_some() && path.starts_with(HYDRATE) => "/hydrate/{profile}",
-        _ if asked_profile(path).is_some() => "/issue/{profile}",
+        _ if asked_profile(path).is_some() && path.starts_with(HYDRATE) => HYDRATE_ROUTE,
+        _ if asked_profile(path).is_some() => ISSUE_ROUTE,
         _ if of_profile(KEYS) => "/{profile}/.well-known/jwks.json",
         _ if of_profile(DISCOVERY) => "/{profile}/.well-known/openid-configuration",
         _ => "none",

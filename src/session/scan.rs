@@ -5,7 +5,8 @@ use crate::json::{Json, Reader};
 
 /// Whether Go's decoder would take `name` for `member`: it folds case, and two letters outside ASCII fold into it.
 pub(super) fn is_member(name: &str, member: &str) -> bool {
-    if name.is_ascii() {
+    // Those two letters are the longer ones in UTF-8.
+    if name.len() == member.len() {
         return name.eq_ignore_ascii_case(member);
     }
     let folded = name.chars().map(|letter| match letter {
@@ -13,7 +14,7 @@ pub(super) fn is_member(name: &str, member: &str) -> bool {
         '\u{212a}' => 'k',
         other => other.to_ascii_lowercase(),
     });
-    folded.eq(member.chars())
+    name.len() > member.len() && !name.is_ascii() && folded.eq(member.chars())
 }
 
 /// The part that the member of the session called `member` is, and the shape it must have; none for the subject.

@@ -27,6 +27,8 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabel, Histogram>,
+    /// The usual answers, which are not looked for among the others.
+    usual: [UsualAnswer; USUAL_ROUTES.len()],
     issued: Family<IssuedLabels, Counter>,
     failures: Family<CodeLabel, Counter>,
     lookups: [Counter; 2],
@@ -117,7 +119,7 @@ impl Metrics {
     /// Metrics at zero. Every error code has its series from the start, so that a rate over it is never absent.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("claimsmith");
-        let requests = Family::default();
+        let requests = Family::<RequestLabels, Counter>::default();
         registry.register("http_requests", "Requests answered on the api listener", requests.clone());
         let durations = Family::<RouteLabel, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
         registry.register_with_unit(
@@ -126,6 +128,11 @@ impl Metrics {
             Unit::Seconds,
             durations.clone(),
         );
+        let usual = USUAL_ROUTES.map(|route| UsualAnswer {
+            route,
+            count: requests.get_or_create_owned(&RequestLabels { route, status: USUAL_STATUS }),
+            duration: durations.get_or_create_owned(&RouteLabel { route }),
+        });
         let issued = Family::default();
         registry.register("tokens_issued", "Tokens signed", issued.clone());
         let failures = Family::<CodeLabel, Counter>::default();
@@ -230,6 +237,7 @@ impl Metrics {
             registry,
             requests,
             durations,
+            usual,
             issued,
             failures,
             lookups,
@@ -281,6 +289,13 @@ impl Metrics {
 
     /// Counts one answered request.
     pub fn request(&self, route: &'static str, status: u16, seconds: f64) {
+        if status == USUAL_STATUS
+            && let Some(usual) = self.usual.iter().find(|usual| usual.route == route)
+        {
+            usual.count.inc();
+            usual.duration.observe(seconds);
+            return;
+        }
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
         self.durations.get_or_create(&RouteLabel { route }).observe(seconds);
     }
@@ -396,6 +411,22 @@ impl Metrics {
         text
     }
 }
+
+/// A token that was given out on one route.
+#[derive(Debug)]
+struct UsualAnswer {
+    route: &'static str,
+    count: Counter,
+    duration: Histogram,
+}
+
+/// The label of the routes that give out tokens.
+pub const HYDRATE_ROUTE: &str = "/hydrate/{profile}";
+/// The same.
+pub const ISSUE_ROUTE: &str = "/issue/{profile}";
+
+const USUAL_ROUTES: [&str; 2] = [HYDRATE_ROUTE, ISSUE_ROUTE];
+const USUAL_STATUS: u16 = 200;
 
 /// The content type of [`Metrics::text`].
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
