@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions fuzz demo setup deploy-test release \
+.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz demo setup deploy-test release \
 	reproducible sbom
 
 test: rust-tests interop
@@ -41,6 +41,12 @@ soak: bench-build
 # Fails where a hot path takes 5 % more instructions than tests/bench/instructions.json says.
 instructions: bench-build
 	sh tests/bench/instructions.sh
+
+# What a request costs inside the process: instructions by what they do, and allocations. Builds with symbols, aside.
+profile:
+	sh tests/interop/need.sh valgrind valgrind
+	CARGO_PROFILE_RELEASE_STRIP=false cargo build --release --features bench --bins --target-dir target/profile
+	python3 tests/bench/profile.py target/profile/release
 
 micro:
 	cargo bench --features bench --bench micro

@@ -32,7 +32,8 @@ use servers::{Abilities, WORKERS};
 
 const USAGE: &str = "claimsmith-bench [--quick] [hydrate | fleet | mixed | idle | connections | render]...
 claimsmith-bench soak [--minutes MINUTES]
-claimsmith-bench instructions (issue | parse | sign) COUNT";
+claimsmith-bench instructions (hit | miss) COUNT
+claimsmith-bench session BYTES";
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["serve-echo", folder] => servers::serve_echo(Path::new(folder)),
         ["instructions", case, count] => instructions::repeat(case, count.parse().expect("a count")),
+        ["session", bytes] => print!("{}", fixture::session(bytes.parse().expect("a number of bytes"))),
         ["soak", ref rest @ ..] => {
             let minutes = match rest {
                 [] => 20.0,
