@@ -76,8 +76,9 @@ def connect(address):
 
 
 def ask(connection, session):
-    head = f"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(session)}\r\n\r\n"
-    connection.sendall((head + session).encode())
+    body = session.encode()
+    head = f"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
     answer = b""
     while b"\r\n\r\n" not in answer:
         answer += connection.recv(65536)
