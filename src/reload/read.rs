@@ -145,22 +145,27 @@ fn read_templates(
     for path in entries(folder, "a folder of templates", files, faults) {
         let name = file_name(&path);
         if name == "_partials" {
-            partials = partials_in(&path, files, faults);
+            partials = partials_in(folder, &path, files, faults);
         } else if path.is_dir()
             && !name.starts_with('.')
-            && let Some((syntax, text)) = read_template(&path, files, faults)
+            && let Some((syntax, text)) = read_template(folder, &path, files, faults)
         {
-            let cases = read_cases(&path, files, faults);
+            let cases = read_cases(folder, &path, files, faults);
             let schema = path.join("claims.schema.json");
-            let schema = schema.exists().then(|| read_text(&schema, files, faults)).flatten();
+            let schema = schema.exists().then(|| read_text(folder, &schema, files, faults)).flatten();
             templates.insert(name, TemplateFiles { syntax, text, schema, cases });
         }
     }
     (templates, partials)
 }
 
-/// Reads the one template of `folder`.
-fn read_template(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<(Syntax, TemplateText)> {
+/// Reads the one template of `folder`, which stands in `root`.
+fn read_template(
+    root: &Path,
+    folder: &Path,
+    files: &mut Files,
+    faults: &mut Vec<BuildFault>,
+) -> Option<(Syntax, TemplateText)> {
     let (handlebars, go) = (folder.join("claims.hbs"), folder.join("claims.gotmpl"));
     match (handlebars.exists(), go.exists()) {
         (true, true) => {
@@ -171,26 +176,26 @@ fn read_template(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>)
             ));
             None
         }
-        (false, true) => Some((Syntax::Go, read_text(&go, files, faults)?)),
-        _ => Some((Syntax::Handlebars, read_text(&handlebars, files, faults)?)),
+        (false, true) => Some((Syntax::Go, read_text(root, &go, files, faults)?)),
+        _ => Some((Syntax::Handlebars, read_text(root, &handlebars, files, faults)?)),
     }
 }
 
-/// Reads a folder of partials, `<name>.hbs` each.
+/// Reads `folder`, the `_partials` of a folder of templates: `<name>.hbs` each.
 ///
 /// # Errors
-/// [`BuildError`] with every file that cannot be read.
+/// [`BuildError`] with every file that cannot be read, or that stands outside of the folder of templates.
 pub fn read_partials(folder: &Path) -> Result<Vec<Partial>, BuildError> {
     let mut faults = Vec::new();
-    let partials = partials_in(folder, &mut Files::new(), &mut faults);
+    let partials = partials_in(folder.parent().unwrap_or(folder), folder, &mut Files::new(), &mut faults);
     if faults.is_empty() { Ok(partials) } else { Err(BuildError { faults }) }
 }
 
-fn partials_in(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
+fn partials_in(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
     let mut partials = Vec::new();
     for path in entries(folder, "a folder of partials", files, faults) {
         if path.extension().is_some_and(|extension| extension == "hbs")
-            && let Some(source) = read_text(&path, files, faults)
+            && let Some(source) = read_text(root, &path, files, faults)
         {
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             partials.push(Partial { name, source });
@@ -260,7 +265,7 @@ fn spec(name: &str, profile: &Profile) -> ProfileSpec {
     }
 }
 
-fn read_cases(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
+fn read_cases(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
     let mut cases = Vec::new();
     for path in entries(folder, "a template's folder", files, faults) {
         let name = file_name(&path);
@@ -282,7 +287,7 @@ fn read_cases(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) ->
         if !name.ends_with(".session.json") {
             continue;
         }
-        match (files.read(&path), files.read(&counterpart)) {
+        match (files.read_within(root, &path), files.read_within(root, &counterpart)) {
             (Ok(session), Ok(claims)) => {
                 cases.push(RecordedCase { name: path.display().to_string(), session, claims });
             }
@@ -304,8 +309,8 @@ fn entries(folder: &Path, expected: &str, files: &mut Files, faults: &mut Vec<Bu
     })
 }
 
-fn read_text(path: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<TemplateText> {
-    match files.read_text(path) {
+fn read_text(root: &Path, path: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<TemplateText> {
+    match files.read_text_within(root, path) {
         Ok(text) => Some(TemplateText { name: path.display().to_string(), text }),
         Err(error) => {
             faults.push(unreadable(ErrorCode::TemplateSyntax, path, "a readable template in UTF-8", &error));
