@@ -9,6 +9,7 @@ mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,15 @@ impl RemoteSource {
             return Err(format!("a {scheme}:// URL with more than a bucket and the name of an object in it"));
         }
         Ok(Self { scheme: kind, address: rest.to_owned() })
+    }
+
+    /// Whether keys come from it in the clear over a network: plain `http` from another machine.
+    pub fn is_in_the_clear(&self) -> bool {
+        let url = reqwest::Url::parse(&self.address).ok().filter(|url| url.scheme() == "http");
+        url.is_some_and(|url| {
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+            host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        })
     }
 
     /// The whole URL, for a configuration; unlike `Display` it shows a query.
