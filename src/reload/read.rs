@@ -17,6 +17,9 @@ use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText
 use crate::time::Timestamp;
 use crate::tls::{Tls, TlsPart, TlsText};
 
+/// What [`exposed`] calls the content of a key file.
+const PRIVATE_KEYS: &str = "these private keys";
+
 /// Reads and proves what TLS needs, with what the operator should know of it.
 fn read_tls(
     config: &Config,
@@ -49,7 +52,7 @@ fn read_tls(
         Ok((tls, notes)) => {
             let name = named.cert_file.display();
             let notes = notes.into_iter().map(|note| format!("{name}: {note}"));
-            Some((tls, notes.chain(exposed(&named.key_file)).collect()))
+            Some((tls, notes.chain(exposed(&named.key_file, PRIVATE_KEYS)).collect()))
         }
         Err(fault) => {
             let path = match (fault.part, &named.client) {
@@ -225,7 +228,9 @@ pub(super) fn build(
 ) -> Result<(Mint, Vec<String>), BuildError> {
     match Mint::build_after(previous, parts, now) {
         Ok((mint, mut notes)) if faults.is_empty() => {
-            notes.extend(config.key_files().into_iter().filter_map(exposed));
+            notes.extend(config.key_files().into_iter().filter_map(|path| exposed(path, PRIVATE_KEYS)));
+            let secrets = config.callers.iter().flat_map(|caller| caller.credential.files());
+            notes.extend(secrets.filter_map(|path| exposed(path, "this secret of a caller")));
             Ok((mint, notes))
         }
         Ok(_) => Err(BuildError { faults }),
@@ -333,14 +338,14 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// A warning where others than owner and group may read a private key in `path`.
+/// A warning where others than owner and group may read `what` in `path`.
 #[cfg(unix)]
-fn exposed(path: &Path) -> Option<String> {
+fn exposed(path: &Path, what: &str) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o004 != 0).then(|| {
         format!(
-            "{}: every user of this machine may read these private keys (mode {:o}); make it 600 or 640",
+            "{}: every user of this machine may read {what} (mode {:o}); make it 600 or 640",
             path.display(),
             mode & 0o777
         )
@@ -348,6 +353,6 @@ fn exposed(path: &Path) -> Option<String> {
 }
 
 #[cfg(not(unix))]
-fn exposed(_path: &Path) -> Option<String> {
+fn exposed(_path: &Path, _what: &str) -> Option<String> {
     None
 }

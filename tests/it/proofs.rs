@@ -71,7 +71,8 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    text.split('`').skip(1).step_by(2).filter(move |text| text.contains("::") && text.split("::").all(is_name))
+    let is_path = move |text: &&str| text.contains("::") && text.split("::").all(is_name);
+    text.split('`').skip(1).step_by(2).filter(is_path).filter(|path| *path != "module::function")
 }
 
 /// What is wrong with `document`: names of tests that there are not, and rows without one in tables whose heading

@@ -518,6 +518,32 @@ fn links_beside_a_key_file_lead_a_rotation_nowhere() {
 }
 
 #[test]
+fn what_every_user_of_the_machine_may_read_is_warned_about() {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = Folder::new();
+        folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+        folder.write("templates/p/claims.hbs", "{}");
+        folder.write("token", "a-token-of-some-length");
+        folder.write(
+            "claimsmith.yaml",
+            "profiles: { p: { issuer: i, jwks: keys.json } }\ncallers: [{ name: c, bearer: { token_file: token } }]\n",
+        );
+        let told = |mode: u32| {
+            for name in ["keys.json", "token"] {
+                fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+            }
+            stderr(&claimsmith(folder.path(), &["check"]))
+        };
+        let warned = told(0o644);
+        assert!(warned.contains("keys.json: every user of this machine may read these private keys"), "{warned}");
+        assert!(warned.contains("token: every user of this machine may read this secret of a caller"), "{warned}");
+        assert!(!told(0o640).contains("every user"), "group and owner may");
+    }
+}
+
+#[test]
 fn the_api_listener_shows_nothing_of_the_admin_listener() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     for path in ["/metrics", "/health/ready", "/health/alive", "/version", "/%6detrics", "//metrics"] {
