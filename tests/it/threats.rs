@@ -518,6 +518,41 @@ fn links_beside_a_key_file_lead_a_rotation_nowhere() {
 }
 
 #[test]
+fn the_admin_listener_takes_no_orders() {
+    let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
+    for path in ["/health/alive", "/health/ready", "/version", "/metrics"] {
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let request =
+                format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            assert_eq!(send(app.admin, request.as_bytes()).status, 405, "{method} {path}");
+        }
+    }
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+}
+
+#[test]
+fn the_cache_keeps_to_its_bytes_whatever_end_users_vary() {
+    let app = spawn_app(&Setup {
+        template: "{\"path\": {{MatchContext.URL.Path}}}",
+        config: "limits: { token_cache: 64KiB }",
+        ..Setup::default()
+    });
+    let session = |number: usize| {
+        let path = format!("/{number}{}", "x".repeat(1000));
+        format!(r#"{{"subject":"u","match_context":{{"url":{{"Path":"{path}"}}}}}}"#)
+    };
+    let gauge = |name: &str| -> u64 {
+        let metrics = app.get_admin("/metrics").text();
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap()
+    };
+    for number in 0..200 {
+        assert_eq!(app.claims(&session(number))["path"].as_str().unwrap().len(), 1001 + number.to_string().len());
+    }
+    assert!(gauge("claimsmith_token_cache_size_bytes ") <= 64 << 10);
+    assert!((1..200).contains(&gauge("claimsmith_token_cache_tokens ")), "some were pushed out");
+}
+
+#[test]
 fn what_every_user_of_the_machine_may_read_is_warned_about() {
     #[cfg(unix)]
     {
