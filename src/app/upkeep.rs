@@ -16,7 +16,7 @@ use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, Profile};
 use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file};
-use crate::sources::{RemoteSets, SourceError, SourceStatus};
+use crate::sources::{RemoteSets, SourceError, SourceStatus, distinct_names};
 use crate::telemetry::Audit;
 use crate::time::Timestamp;
 
@@ -92,8 +92,9 @@ impl Upkeep {
 fn report(edge: &Edge, remote: &RemoteSets) {
     let mut faults = Vec::new();
     let statuses = remote.status(Instant::now());
-    edge.metrics
-        .key_sources(statuses.iter().map(|status| (status.source.to_string(), status.age, status.fault.is_some())));
+    let names = distinct_names(statuses.iter().map(|status| &status.source));
+    let readings = names.into_iter().zip(&statuses).map(|(name, status)| (name, status.age, status.fault.is_some()));
+    edge.metrics.key_sources(readings);
     for SourceStatus { fault, .. } in statuses {
         faults.extend(fault.map(|fault| fault.to_string()));
     }

@@ -1,6 +1,6 @@
 //! Reads everything that a configuration names, and builds a generation of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,11 +88,10 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteSets, files: &mut Files
         },
         ..GenerationParts::default()
     };
-    let sources: BTreeSet<&KeySource> = config.profiles.values().map(|profile| &profile.jwks).collect();
-    for source in sources {
+    for (source, name) in config.key_names() {
         match read_keys(source, remote, files) {
             Ok(bytes) => {
-                parts.key_sets.insert(source.to_string(), bytes);
+                parts.key_sets.insert(name, bytes);
             }
             Err(fault) => faults.push(fault),
         }
@@ -243,14 +242,16 @@ pub(super) fn build(
 
 /// The profiles of `config`, as the mint takes them.
 pub fn profile_specs(config: &Config) -> Vec<ProfileSpec> {
-    config.profiles.iter().map(|(name, profile)| spec(name.as_str(), profile)).collect()
+    let key_names = config.key_names();
+    let key_set = |profile: &Profile| key_names.get(&profile.jwks).cloned().unwrap_or_default();
+    config.profiles.iter().map(|(name, profile)| spec(name.as_str(), profile, key_set(profile))).collect()
 }
 
-fn spec(name: &str, profile: &Profile) -> ProfileSpec {
+fn spec(name: &str, profile: &Profile, key_set: String) -> ProfileSpec {
     ProfileSpec {
         name: name.to_owned(),
         issuer: profile.issuer.clone(),
-        key_set: profile.jwks.to_string(),
+        key_set,
         alg: profile.alg,
         ttl: profile.ttl,
         audience: profile.audience.clone().and_then(Audience::new),

@@ -111,6 +111,22 @@ impl fmt::Debug for RemoteSource {
     }
 }
 
+/// A name for each of `sources`, in their order: how it is shown, and a number behind that where one before is shown the
+/// same, as URLs are that differ in their query alone. No two have the same name.
+pub fn distinct_names<T: ToString>(sources: impl IntoIterator<Item = T>) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let name = |source: T| {
+        let shown = source.to_string();
+        let (mut name, mut count) = (shown.clone(), 1);
+        while !taken.insert(name.clone()) {
+            count += 1;
+            name = format!("{shown} ({count})");
+        }
+        name
+    };
+    sources.into_iter().map(name).collect()
+}
+
 /// How often to ask, and what an answer may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
@@ -341,6 +357,11 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_sources_have_one_name() {
+        assert_eq!(distinct_names(["a", "b", "a", "a", "a (2)"]), ["a", "b", "a (2)", "a (3)", "a (2) (2)"]);
+    }
 
     #[test]
     fn urls_are_named_without_what_may_be_secret() {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Setup, TestApp, claimsmith, connect, post, send, spawn_app, stderr, wait_until};
+use crate::support::{Folder, Service, Setup, TestApp, claimsmith, connect, post, send, spawn_app, stderr, wait_until};
 
 const ONE: &str = "Bearer the-token-of-the-one-caller";
 const ALL: &str = "Bearer the-token-of-the-other-caller";
@@ -489,6 +489,49 @@ fn one_key_id_for_two_keys_never_mixes_up_two_profiles() {
         assert!(keys::verify(&token(own), &set(foreign)).is_err());
     }
     assert_eq!(app.get("/.well-known/jwks.json").json()["keys"].as_array().unwrap().len(), 2, "as the note says");
+}
+
+/// Answers `GET /keys?NAME` with a set of one key called `NAME`, until the test's process ends.
+fn key_server() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let sets = ["one", "two"].map(|name| keys::generate(SignatureAlg::EdDsa, None, &KeyId::new(name)).unwrap());
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let is_one = String::from_utf8_lossy(&request[..length]).starts_with("GET /keys?one ");
+            let set = sets[usize::from(!is_one)].to_set();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{set}", set.len());
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn key_sources_that_differ_in_what_is_not_shown_are_two() {
+    let address = key_server();
+    let folder = Folder::new();
+    folder.write("templates/p/claims.hbs", "{}");
+    folder.write(
+        "claimsmith.yaml",
+        &format!(
+            "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nprofiles:\n  \
+             p: {{ issuer: i, jwks: 'http://{address}/keys?one' }}\n  \
+             q: {{ issuer: j, jwks: 'http://{address}/keys?two', template: p }}\n"
+        ),
+    );
+    let service = Service::start(folder);
+    let get = |address, path: &str| {
+        send(address, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+    };
+    for (profile, kid) in [("p", "one"), ("q", "two")] {
+        let answer = send(service.api, &post(&format!("/issue/{profile}"), &[], br#"{"subject":"u"}"#)).json();
+        let set = get(service.api, &format!("/{profile}/.well-known/jwks.json")).body;
+        assert_eq!(keys::verify(answer["token"].as_str().unwrap(), &set).unwrap().kid().as_str(), kid);
+    }
+    wait_until(|| get(service.admin, "/metrics").text().matches("claimsmith_key_source_failing{").count() == 2);
 }
 
 #[test]
