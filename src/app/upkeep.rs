@@ -15,7 +15,7 @@ use crate::config::{Config, Serve};
 use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, Profile};
-use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file};
+use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file, longest_ttl};
 use crate::sources::{RemoteSets, SourceError, SourceStatus, distinct_names};
 use crate::telemetry::Audit;
 use crate::time::Timestamp;
@@ -277,7 +277,7 @@ pub(crate) fn lacking(error: &SourceError) -> BuildFault {
 /// Rotates one file, unless another process has done so since it was read.
 fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) -> Result<Rotation, String> {
     let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
-    let policy = config.rotation.zip(config.longest_ttl(path));
+    let policy = config.rotation.zip(longest_ttl(config, path));
     let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
     let policy = config.rotation_of(&rotation, longest_ttl).map_err(|error| error.to_string())?;
     change_key_file(path, |bytes| {

@@ -14,7 +14,7 @@ use crate::config::{Config, ExpiresWith, KeySource, Profile};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, TemplateFiles};
 use crate::sources::RemoteSets;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Ttl};
 use crate::tls::{Tls, TlsPart, TlsText};
 
 /// What [`exposed`] calls the content of a key file.
@@ -238,6 +238,14 @@ pub(super) fn build(
             Err(BuildError { faults })
         }
     }
+}
+
+/// How long a token of any profile with the keys of `file` lives at most, whichever paths and links profiles name the file
+/// by; `None` where no profile has them.
+pub fn longest_ttl(config: &Config, file: &Path) -> Option<Ttl> {
+    let wanted = fs::canonicalize(file).ok();
+    let is_it = |path: &&Path| *path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted;
+    config.key_files().into_iter().filter(is_it).filter_map(|path| config.longest_ttl(path)).max()
 }
 
 /// The profiles of `config`, as the mint takes them.
