@@ -15,8 +15,8 @@ use crate::config::{Config, Serve};
 use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, Profile};
-use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file};
-use crate::sources::{RemoteSets, SourceError, SourceStatus};
+use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file, longest_ttl};
+use crate::sources::{RemoteSets, SourceError, SourceStatus, distinct_names};
 use crate::telemetry::Audit;
 use crate::time::Timestamp;
 
@@ -92,8 +92,9 @@ impl Upkeep {
 fn report(edge: &Edge, remote: &RemoteSets) {
     let mut faults = Vec::new();
     let statuses = remote.status(Instant::now());
-    edge.metrics
-        .key_sources(statuses.iter().map(|status| (status.source.to_string(), status.age, status.fault.is_some())));
+    let names = distinct_names(statuses.iter().map(|status| &status.source));
+    let readings = names.into_iter().zip(&statuses).map(|(name, status)| (name, status.age, status.fault.is_some()));
+    edge.metrics.key_sources(readings);
     for SourceStatus { fault, .. } in statuses {
         faults.extend(fault.map(|fault| fault.to_string()));
     }
@@ -276,7 +277,7 @@ pub(crate) fn lacking(error: &SourceError) -> BuildFault {
 /// Rotates one file, unless another process has done so since it was read.
 fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) -> Result<Rotation, String> {
     let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
-    let policy = config.rotation.zip(config.longest_ttl(path));
+    let policy = config.rotation.zip(longest_ttl(config, path));
     let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
     let policy = config.rotation_of(&rotation, longest_ttl).map_err(|error| error.to_string())?;
     change_key_file(path, |bytes| {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,11 +13,10 @@ use zeroize::Zeroizing;
 use super::output::{self, Failure};
 use super::serve::Source;
 use super::{AddArgs, Global, KeysCommand, RotateArgs};
-use crate::config::Config;
 use crate::keys::{
     self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
 };
-use crate::reload::{Files, KeyFileError, change_key_file};
+use crate::reload::{Files, KeyFileError, change_key_file, longest_ttl};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
 /// How long a key is published before it signs, where nothing says otherwise.
@@ -203,7 +202,7 @@ impl Surroundings {
                 return Ok(unknown);
             }
         };
-        let longest_ttl = same_file(&config, file).and_then(|path| config.longest_ttl(&path));
+        let longest_ttl = longest_ttl(&config, file);
         let rotation = config.rotation.filter(|_| longest_ttl.is_some());
         Ok(Self { max_age: config.jwks_max_age, longest_ttl, rotation })
     }
@@ -220,13 +219,6 @@ impl Surroundings {
         RotationPolicy::new(lead, retire, self.max_age, longest_ttl)
             .map_err(|error| Failure::Refused(error.to_string()))
     }
-}
-
-/// The key file of `config` that is `file`, by whatever way.
-fn same_file(config: &Config, file: &Path) -> Option<PathBuf> {
-    let wanted = fs::canonicalize(file).ok()?;
-    let is_it = |path: &&Path| fs::canonicalize(path).is_ok_and(|path| path == wanted);
-    config.key_files().into_iter().find(is_it).map(Path::to_path_buf)
 }
 
 fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), Failure> {

@@ -42,7 +42,7 @@ use crate::claims::RegisteredInTemplate;
 use crate::keys::{PolicyError, RotationPolicy, SignatureAlg};
 use crate::mint::{Caching, Placement, Validate};
 use crate::session::SessionPath;
-use crate::sources::RemoteSource;
+use crate::sources::{RemoteSource, distinct_names};
 use crate::templates::{Missing, TemplateText};
 use crate::time::Ttl;
 use crate::tls::CertificateName;
@@ -369,6 +369,13 @@ impl Config {
                 KeySource::Inline(_) | KeySource::Remote(_) => None,
             })
             .collect()
+    }
+
+    /// The sources of key sets, each once, with a name that no other has. What profiles sign with is found by it.
+    pub fn key_names(&self) -> BTreeMap<&KeySource, String> {
+        let sources: BTreeSet<&KeySource> = self.profiles.values().map(|profile| &profile.jwks).collect();
+        let names = distinct_names(&sources);
+        sources.into_iter().zip(names).collect()
     }
 
     /// The key sets on the network, each once.

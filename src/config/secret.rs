@@ -132,6 +132,20 @@ fn secrets(
     secrets
 }
 
+impl Credential {
+    /// The files that its secrets are in.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let sources = match self {
+            Credential::Basic { passwords: sources, .. } | Credential::Bearer { tokens: sources } => sources.as_slice(),
+            Credential::Certificate(_) => &[],
+        };
+        sources.iter().filter_map(|source| match source {
+            SecretSource::File(path) => Some(path.as_path()),
+            SecretSource::Inline(_) => None,
+        })
+    }
+}
+
 impl KnownCredential {
     /// Whether there is a request that both would send.
     fn overlaps(&self, other: &Self) -> bool {

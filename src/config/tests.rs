@@ -628,6 +628,20 @@ fn what_is_told_has_a_place_to_go() {
 }
 
 #[test]
+fn keys_that_travel_in_the_clear_are_warned_about() {
+    let warnings = |url: &str| {
+        parse(&format!("profiles: {{ a: {{ issuer: a, jwks: '{url}' }} }}"), &[]).unwrap().warnings.join("\n")
+    };
+    for url in ["http://keys.example/a?canary", "http://192.0.2.1/a", "http://[2001:db8::1]/a"] {
+        let found = warnings(url);
+        assert!(found.starts_with("jwks: private keys come from http://") && !found.contains("canary"), "{found}");
+    }
+    for url in ["https://keys.example/a", "http://127.0.0.1:1/a", "http://localhost/a", "http://[::1]/a", "s3://a/b"] {
+        assert_eq!(warnings(url), "", "{url}");
+    }
+}
+
+#[test]
 fn a_wildcard_listener_is_warned_about_without_a_public_url() {
     let text = "serve: { api: { host: 0.0.0.0 } }\nprofiles: { a: { issuer: issuer, jwks: b } }\n\
                 callers: [{ name: c, bearer: { token_file: t } }]\n";

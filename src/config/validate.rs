@@ -480,6 +480,12 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             api.host, api.port
         ));
     }
+    for source in config.remote_sources().iter().filter(|source| source.is_in_the_clear()) {
+        warnings.push(format!(
+            "jwks: private keys come from {source} in the clear, and whoever is on the way can put others in their \
+             place; name an https URL"
+        ));
+    }
     if let Some(rotation) = &config.rotation
         && rotation.lead < config.jwks_max_age + SEEN_BY_ALL
     {

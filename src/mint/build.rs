@@ -245,7 +245,8 @@ impl Mint {
     }
 }
 
-/// A note for each key id that stands for different keys in two sets: the set of all profiles can hold only one of them.
+/// A note for each key id that stands for different keys in two sets: in the set of all profiles, verifiers cannot tell
+/// them apart by it.
 fn ambiguous_names(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
     let mut known: BTreeMap<String, (&str, String)> = BTreeMap::new();
     let mut notes = Vec::new();
@@ -254,8 +255,8 @@ fn ambiguous_names(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
             let (other, json) = known.entry(key.kid().as_str().to_owned()).or_insert_with(|| (name, key.to_json()));
             if *other != name && *json != key.to_json() {
                 notes.push(format!(
-                    "key id `{}` stands for different keys in {other} and {name}: /.well-known/jwks.json holds the first \
-                     alone, so verifiers have to use the JWKS of their profile",
+                    "key id `{}` stands for different keys in {other} and {name}: /.well-known/jwks.json holds both, \
+                     and a verifier may try the wrong one, so verifiers have to use the JWKS of their profile",
                     key.kid()
                 ));
             }

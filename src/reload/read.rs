@@ -1,6 +1,6 @@
 //! Reads everything that a configuration names, and builds a generation of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,11 @@ use crate::config::{Config, ExpiresWith, KeySource, Profile};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, TemplateFiles};
 use crate::sources::RemoteSets;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Ttl};
 use crate::tls::{Tls, TlsPart, TlsText};
+
+/// What [`exposed`] calls the content of a key file.
+const PRIVATE_KEYS: &str = "these private keys";
 
 /// Reads and proves what TLS needs, with what the operator should know of it.
 fn read_tls(
@@ -49,7 +52,7 @@ fn read_tls(
         Ok((tls, notes)) => {
             let name = named.cert_file.display();
             let notes = notes.into_iter().map(|note| format!("{name}: {note}"));
-            Some((tls, notes.chain(exposed(&named.key_file)).collect()))
+            Some((tls, notes.chain(exposed(&named.key_file, PRIVATE_KEYS)).collect()))
         }
         Err(fault) => {
             let path = match (fault.part, &named.client) {
@@ -85,11 +88,10 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteSets, files: &mut Files
         },
         ..GenerationParts::default()
     };
-    let sources: BTreeSet<&KeySource> = config.profiles.values().map(|profile| &profile.jwks).collect();
-    for source in sources {
+    for (source, name) in config.key_names() {
         match read_keys(source, remote, files) {
             Ok(bytes) => {
-                parts.key_sets.insert(source.to_string(), bytes);
+                parts.key_sets.insert(name, bytes);
             }
             Err(fault) => faults.push(fault),
         }
@@ -145,22 +147,27 @@ fn read_templates(
     for path in entries(folder, "a folder of templates", files, faults) {
         let name = file_name(&path);
         if name == "_partials" {
-            partials = partials_in(&path, files, faults);
+            partials = partials_in(folder, &path, files, faults);
         } else if path.is_dir()
             && !name.starts_with('.')
-            && let Some((syntax, text)) = read_template(&path, files, faults)
+            && let Some((syntax, text)) = read_template(folder, &path, files, faults)
         {
-            let cases = read_cases(&path, files, faults);
+            let cases = read_cases(folder, &path, files, faults);
             let schema = path.join("claims.schema.json");
-            let schema = schema.exists().then(|| read_text(&schema, files, faults)).flatten();
+            let schema = schema.exists().then(|| read_text(folder, &schema, files, faults)).flatten();
             templates.insert(name, TemplateFiles { syntax, text, schema, cases });
         }
     }
     (templates, partials)
 }
 
-/// Reads the one template of `folder`.
-fn read_template(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<(Syntax, TemplateText)> {
+/// Reads the one template of `folder`, which stands in `root`.
+fn read_template(
+    root: &Path,
+    folder: &Path,
+    files: &mut Files,
+    faults: &mut Vec<BuildFault>,
+) -> Option<(Syntax, TemplateText)> {
     let (handlebars, go) = (folder.join("claims.hbs"), folder.join("claims.gotmpl"));
     match (handlebars.exists(), go.exists()) {
         (true, true) => {
@@ -171,26 +178,26 @@ fn read_template(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>)
             ));
             None
         }
-        (false, true) => Some((Syntax::Go, read_text(&go, files, faults)?)),
-        _ => Some((Syntax::Handlebars, read_text(&handlebars, files, faults)?)),
+        (false, true) => Some((Syntax::Go, read_text(root, &go, files, faults)?)),
+        _ => Some((Syntax::Handlebars, read_text(root, &handlebars, files, faults)?)),
     }
 }
 
-/// Reads a folder of partials, `<name>.hbs` each.
+/// Reads `folder`, the `_partials` of a folder of templates: `<name>.hbs` each.
 ///
 /// # Errors
-/// [`BuildError`] with every file that cannot be read.
+/// [`BuildError`] with every file that cannot be read, or that stands outside of the folder of templates.
 pub fn read_partials(folder: &Path) -> Result<Vec<Partial>, BuildError> {
     let mut faults = Vec::new();
-    let partials = partials_in(folder, &mut Files::new(), &mut faults);
+    let partials = partials_in(folder.parent().unwrap_or(folder), folder, &mut Files::new(), &mut faults);
     if faults.is_empty() { Ok(partials) } else { Err(BuildError { faults }) }
 }
 
-fn partials_in(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
+fn partials_in(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
     let mut partials = Vec::new();
     for path in entries(folder, "a folder of partials", files, faults) {
         if path.extension().is_some_and(|extension| extension == "hbs")
-            && let Some(source) = read_text(&path, files, faults)
+            && let Some(source) = read_text(root, &path, files, faults)
         {
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             partials.push(Partial { name, source });
@@ -220,7 +227,9 @@ pub(super) fn build(
 ) -> Result<(Mint, Vec<String>), BuildError> {
     match Mint::build_after(previous, parts, now) {
         Ok((mint, mut notes)) if faults.is_empty() => {
-            notes.extend(config.key_files().into_iter().filter_map(exposed));
+            notes.extend(config.key_files().into_iter().filter_map(|path| exposed(path, PRIVATE_KEYS)));
+            let secrets = config.callers.iter().flat_map(|caller| caller.credential.files());
+            notes.extend(secrets.filter_map(|path| exposed(path, "this secret of a caller")));
             Ok((mint, notes))
         }
         Ok(_) => Err(BuildError { faults }),
@@ -231,16 +240,26 @@ pub(super) fn build(
     }
 }
 
-/// The profiles of `config`, as the mint takes them.
-pub fn profile_specs(config: &Config) -> Vec<ProfileSpec> {
-    config.profiles.iter().map(|(name, profile)| spec(name.as_str(), profile)).collect()
+/// How long a token of any profile with the keys of `file` lives at most, whichever paths and links profiles name the file
+/// by; `None` where no profile has them.
+pub fn longest_ttl(config: &Config, file: &Path) -> Option<Ttl> {
+    let wanted = fs::canonicalize(file).ok();
+    let is_it = |path: &&Path| *path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted;
+    config.key_files().into_iter().filter(is_it).filter_map(|path| config.longest_ttl(path)).max()
 }
 
-fn spec(name: &str, profile: &Profile) -> ProfileSpec {
+/// The profiles of `config`, as the mint takes them.
+pub fn profile_specs(config: &Config) -> Vec<ProfileSpec> {
+    let key_names = config.key_names();
+    let key_set = |profile: &Profile| key_names.get(&profile.jwks).cloned().unwrap_or_default();
+    config.profiles.iter().map(|(name, profile)| spec(name.as_str(), profile, key_set(profile))).collect()
+}
+
+fn spec(name: &str, profile: &Profile, key_set: String) -> ProfileSpec {
     ProfileSpec {
         name: name.to_owned(),
         issuer: profile.issuer.clone(),
-        key_set: profile.jwks.to_string(),
+        key_set,
         alg: profile.alg,
         ttl: profile.ttl,
         audience: profile.audience.clone().and_then(Audience::new),
@@ -260,7 +279,7 @@ fn spec(name: &str, profile: &Profile) -> ProfileSpec {
     }
 }
 
-fn read_cases(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
+fn read_cases(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
     let mut cases = Vec::new();
     for path in entries(folder, "a template's folder", files, faults) {
         let name = file_name(&path);
@@ -282,7 +301,7 @@ fn read_cases(folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) ->
         if !name.ends_with(".session.json") {
             continue;
         }
-        match (files.read(&path), files.read(&counterpart)) {
+        match (files.read_within(root, &path), files.read_within(root, &counterpart)) {
             (Ok(session), Ok(claims)) => {
                 cases.push(RecordedCase { name: path.display().to_string(), session, claims });
             }
@@ -304,8 +323,8 @@ fn entries(folder: &Path, expected: &str, files: &mut Files, faults: &mut Vec<Bu
     })
 }
 
-fn read_text(path: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<TemplateText> {
-    match files.read_text(path) {
+fn read_text(root: &Path, path: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Option<TemplateText> {
+    match files.read_text_within(root, path) {
         Ok(text) => Some(TemplateText { name: path.display().to_string(), text }),
         Err(error) => {
             faults.push(unreadable(ErrorCode::TemplateSyntax, path, "a readable template in UTF-8", &error));
@@ -328,14 +347,14 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// A warning where others than owner and group may read a private key in `path`.
+/// A warning where others than owner and group may read `what` in `path`.
 #[cfg(unix)]
-fn exposed(path: &Path) -> Option<String> {
+fn exposed(path: &Path, what: &str) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o004 != 0).then(|| {
         format!(
-            "{}: every user of this machine may read these private keys (mode {:o}); make it 600 or 640",
+            "{}: every user of this machine may read {what} (mode {:o}); make it 600 or 640",
             path.display(),
             mode & 0o777
         )
@@ -343,6 +362,6 @@ fn exposed(path: &Path) -> Option<String> {
 }
 
 #[cfg(not(unix))]
-fn exposed(_path: &Path) -> Option<String> {
+fn exposed(_path: &Path, _what: &str) -> Option<String> {
     None
 }

@@ -9,6 +9,7 @@ mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,15 @@ impl RemoteSource {
         Ok(Self { scheme: kind, address: rest.to_owned() })
     }
 
+    /// Whether keys come from it in the clear over a network: plain `http` from another machine.
+    pub fn is_in_the_clear(&self) -> bool {
+        let url = reqwest::Url::parse(&self.address).ok().filter(|url| url.scheme() == "http");
+        url.is_some_and(|url| {
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+            host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        })
+    }
+
     /// The whole URL, for a configuration; unlike `Display` it shows a query.
     pub fn url(&self) -> String {
         format!("{}{}", self.scheme.prefix(), self.address)
@@ -99,6 +109,22 @@ impl fmt::Debug for RemoteSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RemoteSource({self})")
     }
+}
+
+/// A name for each of `sources`, in their order: how it is shown, and a number behind that where one before is shown the
+/// same, as URLs are that differ in their query alone. No two have the same name.
+pub fn distinct_names<T: ToString>(sources: impl IntoIterator<Item = T>) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let name = |source: T| {
+        let shown = source.to_string();
+        let (mut name, mut count) = (shown.clone(), 1);
+        while !taken.insert(name.clone()) {
+            count += 1;
+            name = format!("{shown} ({count})");
+        }
+        name
+    };
+    sources.into_iter().map(name).collect()
 }
 
 /// How often to ask, and what an answer may cost.
@@ -331,6 +357,11 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_sources_have_one_name() {
+        assert_eq!(distinct_names(["a", "b", "a", "a", "a (2)"]), ["a", "b", "a (2)", "a (3)", "a (2) (2)"]);
+    }
 
     #[test]
     fn urls_are_named_without_what_may_be_secret() {

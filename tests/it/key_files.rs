@@ -76,6 +76,24 @@ fn the_configuration_at_hand_says_how_long_keys_are_needed() {
 }
 
 #[test]
+fn a_key_stays_for_every_profile_that_names_its_file_by_whatever_path() {
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    folder.write(
+        "claimsmith.yaml",
+        "profiles:\n  a: { issuer: i, jwks: keys.json, ttl: 30m }\n  b: { issuer: i, jwks: ./keys.json, ttl: 2h }\n  \
+         c: { issuer: i, jwks: templates/../keys.json, ttl: 3h }\n",
+    );
+    folder.write("templates/x", "");
+    done(&folder, &["keys", "rotate", "keys.json"]);
+    for path in ["keys.json", "./keys.json", "templates/../keys.json"] {
+        let list = done(&folder, &["keys", "list", path, "--json"]);
+        let line: Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
+        assert_eq!(line["published_until"].as_i64().unwrap() - line["exp"].as_i64().unwrap(), 3 * 3600, "{path}");
+    }
+}
+
+#[test]
 fn a_leaked_key_goes_at_once_and_it_is_said_what_breaks() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::EdDsa, "leaked");

@@ -95,6 +95,43 @@ fn keys_and_partials_are_followed_through_the_links_of_a_mounted_volume() {
 }
 
 #[test]
+fn templates_are_followed_through_the_links_of_a_mounted_volume() {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        // The folder of templates is a link of one volume, and the folder of one template is a volume of its own.
+        for (link, target, file) in [
+            ("etc/templates", "..data/templates", "templates/p/claims.hbs"),
+            ("templates/p/claims.hbs", "..data/claims.hbs", "claims.hbs"),
+        ] {
+            let app = app("{\"v\": 0}");
+            let here = app.folder.path();
+            let volume = here.join(link).parent().unwrap().to_path_buf();
+            let write = |version: &str| {
+                let path = volume.join(format!("..{version}")).join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, format!("{{\"v\": {version}}}")).unwrap();
+            };
+            let swap = |version: &str| {
+                symlink(format!("..{version}"), volume.join("..next")).unwrap();
+                fs::rename(volume.join("..next"), volume.join("..data")).unwrap();
+            };
+            write("1");
+            write("2");
+            swap("1");
+            let _ = fs::remove_file(here.join(link));
+            symlink(target, here.join(link)).unwrap();
+            let config = fs::read_to_string(here.join("claimsmith.yaml")).unwrap();
+            let folder = if link.starts_with("etc") { "templates: etc/templates\n" } else { "" };
+            app.folder.write("claimsmith.yaml", &format!("{folder}{config}"));
+            wait_until(|| app.claims(SESSION)["v"] == 1);
+            swap("2");
+            wait_until(|| app.claims(SESSION)["v"] == 2);
+        }
+    }
+}
+
+#[test]
 fn a_key_file_that_is_gone_or_broken_leaves_the_keys_in_use() {
     let app = app("{}");
     let path = app.folder.path().join("keys.json");

@@ -1,0 +1,127 @@
+//! Documents that claim something name the tests that prove it, and those tests exist.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The documents whose tables name tests.
+const DOCUMENTS: [&str; 2] = ["docs/threat-model.md", "docs/reliability.md"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The module of a file below the root of its crate: `json::skip` for `json/skip.rs`, `json` for `json/mod.rs`.
+fn module(relative: &Path) -> String {
+    let path = relative.with_extension("");
+    let names = path.iter().map(|name| name.to_str().unwrap()).filter(|name| *name != "mod");
+    names.collect::<Vec<_>>().join("::")
+}
+
+/// The names of all tests in `text`, a file of the module `module`.
+fn tests_in(text: &str, module: &str, found: &mut BTreeSet<String>) {
+    let (mut inner, mut is_test) = (String::new(), false);
+    for line in text.lines() {
+        let code = line.trim_start();
+        if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(" {")) {
+            inner = format!("::{name}");
+        } else if code.starts_with("#[") {
+            is_test |= code.contains("test]") && !code.contains("cfg");
+        } else if let Some(rest) = code.strip_prefix("fn ").or_else(|| code.strip_prefix("async fn ")) {
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if std::mem::take(&mut is_test) {
+                found.insert(format!("{module}{inner}::{name}"));
+            }
+        }
+    }
+}
+
+/// Every test, as `module::function` below the root of its crate.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let integration = fs::read_to_string(root().join("tests/it/main.rs")).unwrap();
+    for folder in ["src", "tests/it"] {
+        let folder = root().join(folder);
+        let mut files = Vec::new();
+        rust_files(&folder, &mut files);
+        for file in files {
+            let module = module(file.strip_prefix(&folder).unwrap());
+            // A file that no module names is not compiled.
+            if folder.ends_with("src") || integration.contains(&format!("mod {module};")) {
+                tests_in(&fs::read_to_string(&file).unwrap(), &module, &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// What stands in backticks and looks like the path of a function: `a::b`, in small letters.
+fn named(text: &str) -> impl Iterator<Item = &str> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let is_path = move |text: &&str| text.contains("::") && text.split("::").all(is_name);
+    text.split('`').skip(1).step_by(2).filter(is_path).filter(|path| *path != "module::function")
+}
+
+/// What is wrong with `document`: names of tests that there are not, and rows without one in tables whose heading
+/// speaks of tests.
+fn faults(document: &str, tests: &BTreeSet<String>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut heading: Option<bool> = None;
+    for (number, line) in (1..).zip(document.lines()) {
+        let unknown = named(line).filter(|name| !tests.contains(*name));
+        faults.extend(unknown.map(|name| format!("line {number}: there is no test `{name}`")));
+        if !line.starts_with('|') {
+            heading = None;
+            continue;
+        }
+        let is_heading = heading.is_none();
+        let is_of_tests = *heading.get_or_insert_with(|| line.to_ascii_lowercase().contains("test"));
+        let is_rule = line.bytes().all(|byte| b"|-: ".contains(&byte));
+        if is_of_tests && !is_heading && !is_rule && named(line).next().is_none() {
+            faults.push(format!("line {number}: the row names no test"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn every_line_names_a_test_and_every_named_test_exists() {
+    let tests = tests();
+    assert!(tests.len() > 300, "only {} tests were found", tests.len());
+    for name in DOCUMENTS {
+        let path = root().join(name);
+        if path.exists() {
+            let document = fs::read_to_string(path).unwrap();
+            let faults = faults(&document, &tests);
+            assert!(faults.is_empty(), "{name}\n{}", faults.join("\n"));
+            assert!(named(&document).count() > 20, "{name} names tests in its tables");
+        }
+    }
+}
+
+#[test]
+fn a_missing_test_and_a_row_without_one_are_found() {
+    let mut tests = BTreeSet::new();
+    tests_in(
+        "    #[test]\n    fn inside() {}\nfn helper() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn it() {}\n",
+        "a",
+        &mut tests,
+    );
+    assert_eq!(tests, BTreeSet::from(["a::inside".to_owned(), "a::tests::it".to_owned()]));
+    let document =
+        "`a::gone`\n\n| What | Test |\n| --- | --- |\n| x | `a::inside` |\n| y | none |\n\n| What |\n| --- |\n| z |\n";
+    assert_eq!(faults(document, &tests), ["line 1: there is no test `a::gone`", "line 6: the row names no test"]);
+}
