@@ -10,7 +10,6 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{Bound, count_skipped, serving};
-use crate::code::ErrorCode;
 use crate::config::{Config, Serve};
 use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
@@ -94,6 +93,9 @@ fn report(edge: &Edge, remote: &RemoteSets) {
     let statuses = remote.status(Instant::now());
     edge.metrics
         .key_sources(statuses.iter().map(|status| (status.source.to_string(), status.age, status.fault.is_some())));
+    for failure in remote.take_failures() {
+        edge.metrics.key_source_failed(failure.source().to_string(), failure.code());
+    }
     for SourceStatus { fault, .. } in statuses {
         faults.extend(fault.map(|fault| fault.to_string()));
     }
@@ -177,6 +179,7 @@ impl Keeper {
             live.replace(Arc::clone(tls));
         }
         self.edge.tokens.resize(generation.config.limits.token_cache as u64);
+        self.remote.bound(generation.config.limits.key_fetch, generation.config.limits.key_set);
         let before = self.edge.live.load_full();
         let serving = serving(generation, &self.bound, Some(&before), &self.edge.metrics);
         self.edge.live.store(Arc::new(serving));
@@ -270,7 +273,7 @@ impl Keeper {
 
 /// The fault that a source is, which has given no set yet.
 pub(crate) fn lacking(error: &SourceError) -> BuildFault {
-    BuildFault::new(ErrorCode::KeySetInvalid, error.source().to_string(), error.message())
+    BuildFault::new(error.code(), error.source().to_string(), error.message())
 }
 
 /// Rotates one file, unless another process has done so since it was read.
@@ -304,6 +307,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         (started.audit != now.audit, "audit"),
         (started.traces != now.traces, "traces"),
         (old.connections != new.connections, "limits.connections"),
+        (old.connections_per_peer != new.connections_per_peer, "limits.connections_per_peer"),
         (old.keep_alive != new.keep_alive, "limits.keep_alive"),
     ]
     .into_iter()

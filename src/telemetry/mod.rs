@@ -10,7 +10,7 @@ mod readings;
 mod traces;
 
 pub use audit::{Audit, AuditCounts, Issued};
-pub use metrics::{CallerCounters, METRICS_CONTENT_TYPE, Metrics};
+pub use metrics::{CallerCounters, Cut, METRICS_CONTENT_TYPE, Metrics};
 pub use readings::{KeyReading, ProfileReading, Readings};
 pub use traces::{Answered, RequestSpan, TokenFacts, TraceCounts, Traces};
 

@@ -124,7 +124,7 @@ fn kid_of(sets: &RemoteSets, source: &RemoteSource) -> Option<String> {
 
 /// Sets that hold the good one called `first` of `server` since `now`.
 async fn held(server: &Server, now: Instant) -> RemoteSets {
-    let sets = RemoteSets::new(&[], policy()).unwrap();
+    let sets = RemoteSets::new(&[], policy());
     server.will(good("first"));
     sets.require(&BTreeSet::from([server.source()]), now).await.unwrap();
     sets
@@ -263,7 +263,7 @@ fn a_port_where_nobody_listens_is_said_to_be_one() {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let sets = RemoteSets::new(&environment, policy()).unwrap();
+    let sets = RemoteSets::new(&environment, policy());
     let faults = block(sets.require(&BTreeSet::from([source, store]), Instant::now())).unwrap_err();
     for fault in faults.iter().map(ToString::to_string) {
         assert!(fault.contains("connection refused") && !fault.contains("canary"), "{fault}");
@@ -292,7 +292,7 @@ fn the_stores_of_google_and_azure_are_read_through_their_own_settings() {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let sets = RemoteSets::new(&environment, policy()).unwrap();
+    let sets = RemoteSets::new(&environment, policy());
     for (url, path) in [("gs://bucket/a/b.json", "/bucket/a"), ("azblob://bucket/a/b.json", "/bucket/a/b.json")] {
         let source = RemoteSource::parse(url).unwrap();
         block(sets.require(&BTreeSet::from([source.clone()]), Instant::now())).unwrap();

@@ -122,7 +122,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     folder.write("claimsmith.yaml", &text);
     let clock = TestClock(Arc::new(AtomicI64::new(NOW)));
     let base = folder.path().to_path_buf();
-    let remote = Arc::new(RemoteSets::new(&[], RefreshPolicy::default()).unwrap());
+    let remote = Arc::new(RemoteSets::new(&[], RefreshPolicy::default()));
     let read_config = move |files: &mut Files| {
         let text = files.read_text(&base.join("claimsmith.yaml")).unwrap_or_default();
         Config::parse(&text, &base, &environment).map_err(|error| {
