@@ -35,6 +35,7 @@ use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
 use crate::tls::LiveTls;
 use listen::listen;
+use upkeep::Hangup;
 #[cfg(unix)]
 use listen::listen_unix;
 use server::{Listening, listen_tcp, listen_tls};
@@ -191,7 +192,10 @@ impl Application {
     /// # Errors
     /// Where a listener fails by itself.
     pub async fn run_with(self, upkeep: Upkeep, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let keeping = actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.bound.clone()));
+        // Before it is told that the service serves, so that who then sends the signal finds it listened to.
+        let hangup = Hangup::new();
+        let keeping =
+            actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.bound.clone(), hangup));
         let result = self.run(stop).await;
         keeping.abort();
         result
@@ -298,19 +302,25 @@ async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHan
     let _ = server.await;
 }
 
-/// Completes when the process is told to stop: SIGTERM or SIGINT.
-pub async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+/// Completes when the process is told to stop: SIGTERM or SIGINT. From the call on, which needs a runtime, neither ends
+/// the process by itself.
+#[cfg(unix)]
+pub fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match signals {
             (Ok(mut terminate), Ok(mut interrupt)) => {
                 tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             }
             _ => std::future::pending().await,
         }
     }
-    #[cfg(not(unix))]
+}
+
+/// Completes when the process is told to stop.
+#[cfg(not(unix))]
+pub async fn stop_signal() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

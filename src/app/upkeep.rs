@@ -50,14 +50,13 @@ impl Upkeep {
         Self { reloader, remote }
     }
 
-    /// Goes on until it is dropped.
-    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, bound: Bound) {
+    /// Goes on until it is dropped; looks at once when `hangup` comes.
+    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, bound: Bound, mut hangup: Hangup) {
         let reloader = Arc::new(Mutex::new(self.reloader));
         let started = config.clone();
         let (remote, change) = (Arc::clone(&self.remote), Notify::new());
         let mut keeper = Keeper { reloader, remote: self.remote, edge: edge.clone(), started, config, bound };
         let files = async {
-            let mut hangup = Hangup::new();
             loop {
                 keeper.rotate().await;
                 keeper.look().await;
@@ -315,14 +314,14 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     .collect()
 }
 
-/// SIGHUP, where there is such a thing.
-struct Hangup {
+/// SIGHUP, where there is such a thing. From the moment that this is made it ends the process no more.
+pub(super) struct Hangup {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
 impl Hangup {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         #[cfg(unix)]
         {
             let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
