@@ -35,10 +35,10 @@ use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
 use crate::tls::LiveTls;
 use listen::listen;
-use upkeep::Hangup;
 #[cfg(unix)]
 use listen::listen_unix;
 use server::{Listening, listen_tcp, listen_tls};
+use upkeep::Hangup;
 
 /// How long the audit log and traces each may take to bring out what is waiting, once no request is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -153,8 +153,11 @@ impl Application {
             server = server::listen_unix(server, unix, listening, app)?;
         }
         let api = server.run();
-        let server =
-            Server::build().workers(1).max_concurrent_connections(ADMIN_CONNECTIONS).shutdown_timeout(1).disable_signals();
+        let server = Server::build()
+            .workers(1)
+            .max_concurrent_connections(ADMIN_CONNECTIONS)
+            .shutdown_timeout(1)
+            .disable_signals();
         let listening = Listening {
             gate: Arc::new(Gate::admin(edge.clone())),
             keep_alive: KeepAlive::default(),

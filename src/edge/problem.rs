@@ -59,10 +59,7 @@ impl Problem {
             _ => {}
         }
         // Room is made for others, and a guess costs a connection.
-        if matches!(
-            self.code,
-            ErrorCode::CallerConnections | ErrorCode::CallerSlowed | ErrorCode::ServiceConnections
-        ) {
+        if matches!(self.code, ErrorCode::CallerConnections | ErrorCode::CallerSlowed | ErrorCode::ServiceConnections) {
             response.force_close();
         }
         if let Some(allow) = self.allow {

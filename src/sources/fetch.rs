@@ -91,7 +91,9 @@ impl Clients {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|_| {
-            Failure::of("expected root certificates of the system, found none that can be used; name them in SSL_CERT_FILE")
+            Failure::of(
+                "expected root certificates of the system, found none that can be used; name them in SSL_CERT_FILE",
+            )
         })?;
         Ok(slot.get_or_init(|| client))
     }
@@ -126,7 +128,8 @@ impl Fetcher<'_> {
     }
 
     async fn over_http(&self, url: &str, known: Option<&Version>) -> Result<Fetched, Failure> {
-        let mut request = self.clients.for_url(url)?.get(url).header(header::ACCEPT, "application/jwk-set+json, application/json");
+        let mut request =
+            self.clients.for_url(url)?.get(url).header(header::ACCEPT, "application/jwk-set+json, application/json");
         if let Some(etag) = known.and_then(|known| known.etag.as_ref()) {
             request = request.header(header::IF_NONE_MATCH, etag);
         } else if let Some(time) = known.and_then(|known| known.last_modified.as_ref()) {

@@ -153,7 +153,8 @@ fn many_slow_clients_do_not_keep_others_from_being_served() {
     let whole = post("/hydrate/p", &[], SESSION);
     let mut slow: Vec<TcpStream> = (0..300).map(|_| connect(app.api)).collect();
     for (index, stream) in slow.iter_mut().enumerate() {
-        let part = if index % 3 == 0 { whole.len() - 5 } else { 20 };
+        // The end of a body is missing, or all that follows the value of the first header.
+        let part = if index % 3 == 0 { whole.len() - 5 } else { "POST /hydrate/p HTTP/1.1\r\nHost: x".len() };
         stream.write_all(&whole[..part]).unwrap();
     }
     let (mut asked, start) = (0, Instant::now());
@@ -170,7 +171,7 @@ fn many_slow_clients_do_not_keep_others_from_being_served() {
     assert!(asked > 3, "{asked}");
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.timeout\"}"), 100);
-    assert_eq!(cut(&app, "request") + cut(&app, "malformed"), 200);
+    assert_eq!(cut(&app, "request"), 200);
 }
 
 #[test]

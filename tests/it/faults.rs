@@ -82,8 +82,10 @@ fn a_full_disk_stops_no_token_and_readiness_says_that_keys_cannot_be_rotated() {
 
 #[test]
 fn an_audit_log_on_a_full_disk_is_told_and_tokens_go_on() {
-    let app =
-        spawn_app(&Setup { config: "audit: { to: 'file:///dev/full' }\nreload: { interval: 100ms }", ..Setup::default() });
+    let app = spawn_app(&Setup {
+        config: "audit: { to: 'file:///dev/full' }\nreload: { interval: 100ms }",
+        ..Setup::default()
+    });
     for _ in 0..3 {
         assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
     }
@@ -194,6 +196,27 @@ fn whatever_happens_to_a_file_what_was_good_is_served_and_readiness_names_it() {
     let files =
         [("keys.json", ALL), ("templates/p/claims.hbs", ALL), ("claimsmith.yaml", ALL), ("secret.txt", &secret[..])];
     strike_each(&app, &files, || send(app.api, &post("/issue/p", &right, SESSION)).status == 200);
+}
+
+#[test]
+fn half_a_secret_that_stays_is_taken_and_a_whole_one_put_in_its_place_by_renaming_is_never_half() {
+    let app = spawn_app(&Setup {
+        template: "{}",
+        config: "callers: [{ name: c, bearer: { token_file: secret.txt } }]\nreload: { interval: 100ms }\n\
+                 limits: { failed_attempts: 1000000 }",
+        files: &[("secret.txt", "a-token-of-some-length"), ("next.txt", "another-token-of-some-length")],
+        ..Setup::default()
+    });
+    let ask = |token: &str| {
+        let header = format!("Bearer {token}");
+        send(app.api, &post("/issue/p", &[("Authorization", &header)], SESSION)).status
+    };
+    app.folder.write("secret.txt", "a-token-of");
+    wait_until(|| ask("a-token-of-some-length") == 401);
+    assert_eq!(ask("a-token-of"), 200);
+    fs::rename(app.folder.path().join("next.txt"), app.folder.path().join("secret.txt")).unwrap();
+    wait_until(|| ask("another-token-of-some-length") == 200);
+    assert_eq!(ask("a-token-of"), 401);
 }
 
 #[test]

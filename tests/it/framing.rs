@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::time::{Duration, Instant};
 
 use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app};
 
@@ -96,10 +97,9 @@ fn a_head_that_comes_too_slowly_ends_in_time() {
     let app = spawn_app(&Setup { config: "limits: { request: 1s }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest);
-    let rest = String::from_utf8_lossy(&rest);
-    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
+    let start = Instant::now();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -225,27 +225,61 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
         trick("a bare LF after a header", "X-A: a\nContent-Length: 15\r\n", session, &[&[200], &[400]]),
         trick("a bare LF and two lengths", "X-A: a\nContent-Length: 99\r\nContent-Length: 15\r\n", session, REFUSED),
         trick("a bare LF and both framings", "Content-Length: 15\nTransfer-Encoding: chunked\r\n", &hidden, REFUSED),
-        trick("a body behind an Expect", "Expect: 100-continue\r\nContent-Length: 54\r\n", &hidden, &[&[100, 400], &[400]]),
+        trick(
+            "a body behind an Expect",
+            "Expect: 100-continue\r\nContent-Length: 54\r\n",
+            &hidden,
+            &[&[100, 400], &[400]],
+        ),
         // No length is a length of 0 (section 6.3), and what follows is the next request: it says so itself.
         trick("no length", "", HIDDEN, &[&[400, 404]]),
         trick("an honest length", "Content-Length: 15\r\n", HIDDEN, &[&[400, 400], &[400]]),
         trick("an honest body of chunks", te, &whole, &[&[200]]),
-        trick("a trailer that looks like a request", te, &format!("f\r\n{session}\r\n0\r\n{HIDDEN}"), &[&[200], &[400]]),
+        trick(
+            "a trailer that looks like a request",
+            te,
+            &format!("f\r\n{session}\r\n0\r\n{HIDDEN}"),
+            &[&[200], &[400]],
+        ),
         trick("a chunk extension", te, &format!("f;a=\"b\"\r\n{session}\r\n0\r\n\r\n"), &[&[200], &[400]]),
     ];
     tricks[7].bytes = b"POST /hydrate/p HTTP/1.1\r\nContent-Length: 15\r\n\r\n{\"subject\":\"u\"}".to_vec();
-    for length in ["+15", "-15", "0x0f", "15, 15", "15 15", "15,", "\"15\"", "1e1", "99999999999999999999999", "", "15;"] {
+    for length in
+        ["+15", "-15", "0x0f", "15, 15", "15 15", "15,", "\"15\"", "1e1", "99999999999999999999999", "", "15;"]
+    {
         tricks.push(trick("a length of another form", &format!("Content-Length: {length}\r\n"), &hidden, REFUSED));
     }
     for coding in [
-        "xchunked", "chunked, identity", "identity, chunked", "chunked, chunked", "gzip, chunked", "chunked;a", "identity",
-        "\x0bchunked", "\"chunked\"", "chunked,", ",chunked", "",
+        "xchunked",
+        "chunked, identity",
+        "identity, chunked",
+        "chunked, chunked",
+        "gzip, chunked",
+        "chunked;a",
+        "identity",
+        "\x0bchunked",
+        "\"chunked\"",
+        "chunked,",
+        ",chunked",
+        "",
     ] {
         tricks.push(trick("another coding", &format!("Transfer-Encoding: {coding}\r\n"), &whole, REFUSED));
     }
-    for size in ["g\r\n", "0x0f\r\n", "+f\r\n", "-f\r\n", "\r\n", ";\r\n", "f\n", "f\r", "f;a\n", "f;\0\r\n",
-        "ffffffffffffffff1\r\n", "fffffffffffffffffffffffffffffffff\r\n", "f f\r\n"]
-    {
+    for size in [
+        "g\r\n",
+        "0x0f\r\n",
+        "+f\r\n",
+        "-f\r\n",
+        "\r\n",
+        ";\r\n",
+        "f\n",
+        "f\r",
+        "f;a\n",
+        "f;\0\r\n",
+        "ffffffffffffffff1\r\n",
+        "fffffffffffffffffffffffffffffffff\r\n",
+        "f f\r\n",
+    ] {
         tricks.push(trick("another chunk size", te, &chunked(size, "\r\n0\r\n\r\n"), REFUSED));
     }
     for end in ["0\r\n\r\n", "\n0\r\n\r\n", "xx0\r\n\r\n", "\r\n0\n\n", "\r\nx\r\n"] {
@@ -266,7 +300,8 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
         ("an empty line before", "\r\nPOST /hydrate/p HTTP/1.1", &[&[200], &[400]]),
     ];
     for (name, line, readings) in lines {
-        let bytes = format!("{line}\r\nHost: x\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{session}").into_bytes();
+        let bytes =
+            format!("{line}\r\nHost: x\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{session}").into_bytes();
         tricks.push(Trick { name, bytes, readings });
     }
     let others: [(&'static str, &str, &'static [&'static [u16]]); 5] = [
