@@ -37,6 +37,7 @@ macro_rules! error_codes {
 
 error_codes! {
     CallerConcurrency = "caller.concurrency", "The caller has as many requests in flight as its limits allow.";
+    CallerConnections = "caller.connections", "More connections come from this address than limits.connections_per_peer allows.";
     CallerForbidden = "caller.forbidden", "The caller may not ask for this profile.";
     CallerRate = "caller.rate", "The caller asks more often than its limits.rate allows.";
     CallerSlowed = "caller.slowed", "Too many requests with wrong credentials came from this address.";
@@ -51,6 +52,9 @@ error_codes! {
     KeyBusy = "keys.busy", "Too many signatures of slow keys are waited for.";
     KeySetInvalid = "keys.invalid", "The JWK Set cannot be used.";
     KeySigningFailed = "keys.signing_failed", "A key refused to sign.";
+    KeySourceTimeout = "keys.source_timeout", "A key set from the network took longer than limits.key_fetch.";
+    KeySourceTooLarge = "keys.source_too_large", "A key set from the network is larger than limits.key_set.";
+    KeySourceUnavailable = "keys.source_unavailable", "A source on the network gave no answer that counts.";
     KeyUnavailable = "keys.unavailable", "No key of the profile may sign at this time.";
     ProfileUnknown = "profile.unknown", "There is no profile of that name.";
     RequestBodyIncomplete = "request.body_incomplete", "The body ended before its announced length, or could not be read.";

@@ -2,9 +2,12 @@
 //!
 //! Listeners are bound before anything is served, so that port 0 works and a port that is taken stops the start.
 
+mod descriptors;
 mod listen;
+mod server;
 mod upkeep;
 
+pub use descriptors::make_room;
 pub use upkeep::Upkeep;
 pub(crate) use upkeep::lacking;
 
@@ -12,19 +15,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_server::{Server, ServerHandle};
+use actix_web::App;
 use actix_web::http::KeepAlive;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
 use crate::config::{AuditTarget, Config};
 use crate::edge::{
-    Admission, Callers, Concerns, Edge, EdgeLimits, Readiness, Serving, SigningPool, Stage, admin_routes, api_routes,
-    observe, on_connect,
+    Admission, Callers, Concerns, Edge, EdgeLimits, Gate, Readiness, Serving, SigningPool, Stage, admin_routes, answer,
+    api_routes, observe,
 };
 use crate::mint::{Mint, TokenCache};
 use crate::reload::Generation;
@@ -34,12 +37,22 @@ use crate::tls::LiveTls;
 use listen::listen;
 #[cfg(unix)]
 use listen::listen_unix;
+use server::{Listening, listen_tcp, listen_tls};
+use upkeep::Hangup;
 
 /// How long the audit log and traces each may take to bring out what is waiting, once no request is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Connections above the bound that are open long enough to be told so; further ones wait to be accepted. An eighth of
 /// the bound comes on top.
 const TURNED_AWAY: usize = 16;
+
+/// Connections that the admin listener has open at once; further ones wait.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// Connections that are open at once where `most` are served: those, and the ones that are told that there is no room.
+const fn accepted(most: usize) -> usize {
+    most.saturating_add(most / 8 + TURNED_AWAY)
+}
 
 /// A service that is bound and not yet serving.
 pub struct Application {
@@ -119,39 +132,40 @@ impl Application {
             Duration::ZERO => KeepAlive::Disabled,
             duration => KeepAlive::Timeout(duration),
         };
-        let shutdown_seconds = config.serve.shutdown_timeout.as_secs().max(1);
         let most = config.limits.connections;
+        let gate = Arc::new(Gate::api(edge.clone(), most, config.limits.connections_per_peer));
+        let mut server = Server::build()
+            .workers(workers)
+            .max_concurrent_connections(accepted(most).div_ceil(workers))
+            .shutdown_timeout(config.serve.shutdown_timeout.as_secs().max(1))
+            .disable_signals();
+        let listening = Listening { gate, keep_alive, stopping: server.graceful_shutdown_signal() };
         let api_edge = edge.clone();
-        let mut server =
-            HttpServer::new(move || App::new().app_data(api_edge.clone()).wrap(from_fn(observe)).configure(api_routes))
-                .workers(workers)
-                .max_connections(most.saturating_add(most / 8 + TURNED_AWAY).div_ceil(workers))
-                .on_connect(on_connect(edge.clone(), most))
-                .keep_alive(keep_alive)
-                .client_request_timeout(config.limits.request)
-                .tls_handshake_timeout(config.limits.request)
-                .shutdown_timeout(shutdown_seconds)
-                .disable_signals();
+        let app = move || App::new().app_data(api_edge.clone()).wrap(from_fn(observe)).configure(api_routes);
         if let Some((api, _)) = api {
             server = match &bound.tls {
-                Some(tls) => server.listen_rustls_0_23(api, tls.server_config(clock)?)?,
-                None => server.listen(api)?,
+                Some(tls) => listen_tls(server, api, tls.server_config(clock)?, listening.clone(), app.clone())?,
+                None => listen_tcp(server, api, listening.clone(), app.clone())?,
             };
         }
         #[cfg(unix)]
         if let Some(unix) = unix {
-            server = server.listen_uds(unix)?;
+            server = server::listen_unix(server, unix, listening, app)?;
         }
         let api = server.run();
-        let admin_edge = edge.clone();
-        let admin = HttpServer::new(move || App::new().app_data(admin_edge.clone()).configure(admin_routes))
+        let server = Server::build()
             .workers(1)
-            .max_connections(64)
-            .client_request_timeout(config.limits.request)
+            .max_concurrent_connections(ADMIN_CONNECTIONS)
             .shutdown_timeout(1)
-            .disable_signals()
-            .listen(admin)?
-            .run();
+            .disable_signals();
+        let listening = Listening {
+            gate: Arc::new(Gate::admin(edge.clone())),
+            keep_alive: KeepAlive::default(),
+            stopping: server.graceful_shutdown_signal(),
+        };
+        let admin_edge = edge.clone();
+        let app = move || App::new().app_data(admin_edge.clone()).wrap(from_fn(answer)).configure(admin_routes);
+        let admin = listen_tcp(server, admin, listening, app)?.run();
         let shutdown_delay = config.serve.shutdown_delay;
         Ok(Self {
             api,
@@ -181,7 +195,10 @@ impl Application {
     /// # Errors
     /// Where a listener fails by itself.
     pub async fn run_with(self, upkeep: Upkeep, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let keeping = actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.bound.clone()));
+        // Before it is told that the service serves, so that who then sends the signal finds it listened to.
+        let hangup = Hangup::new();
+        let keeping =
+            actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.bound.clone(), hangup));
         let result = self.run(stop).await;
         keeping.abort();
         result
@@ -288,19 +305,25 @@ async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHan
     let _ = server.await;
 }
 
-/// Completes when the process is told to stop: SIGTERM or SIGINT.
-pub async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+/// Completes when the process is told to stop: SIGTERM or SIGINT. From the call on, which needs a runtime, neither ends
+/// the process by itself.
+#[cfg(unix)]
+pub fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match signals {
             (Ok(mut terminate), Ok(mut interrupt)) => {
                 tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             }
             _ => std::future::pending().await,
         }
     }
-    #[cfg(not(unix))]
+}
+
+/// Completes when the process is told to stop.
+#[cfg(not(unix))]
+pub async fn stop_signal() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -10,7 +10,6 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{Bound, count_skipped, serving};
-use crate::code::ErrorCode;
 use crate::config::{Config, Serve};
 use crate::edge::{Concern, Edge};
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
@@ -51,14 +50,13 @@ impl Upkeep {
         Self { reloader, remote }
     }
 
-    /// Goes on until it is dropped.
-    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, bound: Bound) {
+    /// Goes on until it is dropped; looks at once when `hangup` comes.
+    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, bound: Bound, mut hangup: Hangup) {
         let reloader = Arc::new(Mutex::new(self.reloader));
         let started = config.clone();
         let (remote, change) = (Arc::clone(&self.remote), Notify::new());
         let mut keeper = Keeper { reloader, remote: self.remote, edge: edge.clone(), started, config, bound };
         let files = async {
-            let mut hangup = Hangup::new();
             loop {
                 keeper.rotate().await;
                 keeper.look().await;
@@ -95,6 +93,9 @@ fn report(edge: &Edge, remote: &RemoteSets) {
     let names = distinct_names(statuses.iter().map(|status| &status.source));
     let readings = names.into_iter().zip(&statuses).map(|(name, status)| (name, status.age, status.fault.is_some()));
     edge.metrics.key_sources(readings);
+    for failure in remote.take_failures() {
+        edge.metrics.key_source_failed(failure.source().to_string(), failure.code());
+    }
     for SourceStatus { fault, .. } in statuses {
         faults.extend(fault.map(|fault| fault.to_string()));
     }
@@ -178,6 +179,7 @@ impl Keeper {
             live.replace(Arc::clone(tls));
         }
         self.edge.tokens.resize(generation.config.limits.token_cache as u64);
+        self.remote.bound(generation.config.limits.key_fetch, generation.config.limits.key_set);
         let before = self.edge.live.load_full();
         let serving = serving(generation, &self.bound, Some(&before), &self.edge.metrics);
         self.edge.live.store(Arc::new(serving));
@@ -271,7 +273,7 @@ impl Keeper {
 
 /// The fault that a source is, which has given no set yet.
 pub(crate) fn lacking(error: &SourceError) -> BuildFault {
-    BuildFault::new(ErrorCode::KeySetInvalid, error.source().to_string(), error.message())
+    BuildFault::new(error.code(), error.source().to_string(), error.message())
 }
 
 /// Rotates one file, unless another process has done so since it was read.
@@ -305,6 +307,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         (started.audit != now.audit, "audit"),
         (started.traces != now.traces, "traces"),
         (old.connections != new.connections, "limits.connections"),
+        (old.connections_per_peer != new.connections_per_peer, "limits.connections_per_peer"),
         (old.keep_alive != new.keep_alive, "limits.keep_alive"),
     ]
     .into_iter()
@@ -312,14 +315,14 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     .collect()
 }
 
-/// SIGHUP, where there is such a thing.
-struct Hangup {
+/// SIGHUP, where there is such a thing. From the moment that this is made it ends the process no more.
+pub(super) struct Hangup {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
 impl Hangup {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         #[cfg(unix)]
         {
             let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());

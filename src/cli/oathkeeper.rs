@@ -64,7 +64,7 @@ impl Source {
         }
         let mut fetched = Ok(Vec::new());
         let _ = serve::run(async {
-            fetched = demo::fetch(&demo::client()?, url, LARGEST_RULES).await.map_err(|error| format!("{error:#}"));
+            fetched = demo::fetch(&demo::client(url)?, url, LARGEST_RULES).await.map_err(|error| format!("{error:#}"));
             Ok(())
         });
         let bytes = fetched?;

@@ -11,7 +11,7 @@ use tracing::{Level, info, warn};
 
 use super::output::{self, Failure};
 use super::{Global, demo, oathkeeper};
-use crate::app::{Application, Upkeep, lacking, stop_signal};
+use crate::app::{Application, Upkeep, lacking, make_room, stop_signal};
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Fault, Loaded, LogFormat, LogLevel, Place, load_callers};
 use crate::mint::{BuildError, BuildFault, FaultPointer, Mint};
@@ -29,7 +29,7 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
     let Loaded { config, .. } = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
     let cannot = |error: BuildError| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()));
-    let remote = Arc::new(source.remote_sets()?);
+    let remote = Arc::new(source.remote_sets(&config));
     require(&remote, &config).map_err(|faults| cannot(BuildError { faults }))?;
     let mut reloader = Reloader::new(Box::new(move |files| source.read(files)), Arc::clone(&remote));
     let generation = match reloader.look(SystemClock.now()) {
@@ -39,7 +39,7 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
             return Err(anyhow::anyhow!("expected the configuration to stand still during the start").into());
         }
     };
-    for note in &generation.notes {
+    for note in generation.notes.iter().chain(&make_room(&generation.config)) {
         warn!("{note}");
     }
     let profiles = generation.mint.profiles().count();
@@ -86,7 +86,7 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
                 Ok(callers) => notes.extend(callers.warnings),
                 Err(error) => faults.extend(error.faults().iter().map(|found| config_fault(&file, found))),
             }
-            let remote = source.remote_sets()?;
+            let remote = source.remote_sets(&config);
             let lacking = require(&remote, &config).err().unwrap_or_default();
             match reload::load(&config, &remote, SystemClock.now()) {
                 Ok((mint, more)) => {
@@ -175,7 +175,7 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
         }
     };
     run(async move {
-        let client = demo::client()?;
+        let client = demo::client(&url)?;
         let response = client
             .get(&url)
             .timeout(Duration::from_secs(2))
@@ -259,8 +259,9 @@ impl Source {
     }
 
     /// Holds key sets on the network, with the credentials that the environment has for them.
-    fn remote_sets(&self) -> anyhow::Result<RemoteSets> {
-        RemoteSets::new(&self.environment, RefreshPolicy::default()).map_err(anyhow::Error::msg)
+    fn remote_sets(&self, config: &Config) -> RemoteSets {
+        let (timeout, bytes) = (config.limits.key_fetch, config.limits.key_set);
+        RemoteSets::new(&self.environment, RefreshPolicy { timeout, bytes, ..RefreshPolicy::default() })
     }
 
     /// How a command fails for these faults.

@@ -26,7 +26,7 @@ pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
     let jwks = if args.jwks.starts_with("http://") || args.jwks.starts_with("https://") {
         let mut fetched = Vec::new();
         super::serve::run(async {
-            fetched = demo::fetch(&demo::client()?, &args.jwks, LARGEST_SET).await?;
+            fetched = demo::fetch(&demo::client(&args.jwks)?, &args.jwks, LARGEST_SET).await?;
             Ok(())
         })?;
         fetched

@@ -173,6 +173,8 @@ pub struct Limits {
     pub request: Duration,
     /// Connections of the api listener that are served at once, over all workers.
     pub connections: usize,
+    /// Of one address; as many as `connections` where one address may have all of them.
+    pub connections_per_peer: usize,
     /// Bytes of tokens, and of what they were made from, that are kept; zero keeps none.
     pub token_cache: usize,
     /// Requests for tokens that are worked on at once.
@@ -183,6 +185,10 @@ pub struct Limits {
     pub failed_delay: Duration,
     /// How long an idle connection stays open; zero closes after each answer.
     pub keep_alive: Duration,
+    /// Bytes of a key set from the network.
+    pub key_set: usize,
+    /// How long such a set may take to come.
+    pub key_fetch: Duration,
 }
 
 /// One kind of token.

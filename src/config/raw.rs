@@ -385,6 +385,15 @@ pub(super) static LIMITS: Section = section(&[
         &["1024"],
     ),
     field(
+        "connections_per_peer",
+        "Connections per peer",
+        "Connections of one address at once; requests on further ones are answered 429. A gateway is one address: give it \
+         as many as it opens. IPv6 hosts count as their /64; a Unix socket is not counted.",
+        Kind::Count { least: 1, most: 1_000_000 },
+        Presence::DefaultInWords("`connections`, which is no bound of its own"),
+        &["256"],
+    ),
+    field(
         "in_flight",
         "In flight",
         "Requests for tokens that are worked on at once, over all workers; further ones are answered 503 at once.",
@@ -417,6 +426,22 @@ pub(super) static LIMITS: Section = section(&[
         Kind::Size { least: 0, most: 64 * 1024 * MIB },
         Presence::Default("32MiB"),
         &["32MiB", "0"],
+    ),
+    field(
+        "key_set",
+        "Key set",
+        "Bytes of a key set from the network; a larger one is not taken, and the last good one stays in use.",
+        Kind::Size { least: KIB, most: 64 * MIB },
+        Presence::Default("1MiB"),
+        &["1MiB"],
+    ),
+    field(
+        "key_fetch",
+        "Key fetch",
+        "How long a key set from the network may take to come, to its last byte.",
+        Kind::Duration { least_in_ms: 10 },
+        Presence::Default("10s"),
+        &["10s", "2s"],
     ),
     field(
         "keep_alive",

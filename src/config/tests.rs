@@ -63,11 +63,14 @@ fn the_least_configuration_has_every_default() {
         header: 64 << 10,
         request: Duration::from_secs(5),
         connections: 1024,
+        connections_per_peer: 1024,
         token_cache: 32 << 20,
         in_flight: 1024,
         failed_attempts: 20,
         failed_delay: Duration::from_millis(250),
         keep_alive: Duration::from_secs(120),
+        key_set: 1 << 20,
+        key_fetch: Duration::from_secs(10),
     };
     assert_eq!(config.limits, limits);
     assert_eq!(config.templates, Path::new("/etc/claimsmith/templates"));

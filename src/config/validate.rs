@@ -217,6 +217,10 @@ fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
     let failed_attempts = limits.value("failed_attempts", faults, count);
     let failed_delay = limits.value("failed_delay", faults, duration);
     let keep_alive = limits.value("keep_alive", faults, duration);
+    let per_peer = limits.given("connections_per_peer").map(|_| limits.value("connections_per_peer", faults, count));
+    let key_set = limits.value("key_set", faults, size);
+    let key_fetch = limits.value("key_fetch", faults, duration);
+    let connections = usize::try_from(connections?).ok()?;
     Some(Limits {
         body: body?,
         depth: usize::try_from(depth?).ok()?,
@@ -224,12 +228,18 @@ fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits> {
         template_work: template_work?,
         header: header?,
         request: request?,
-        connections: usize::try_from(connections?).ok()?,
+        connections,
+        connections_per_peer: match optional(per_peer)? {
+            Some(count) => usize::try_from(count).ok()?,
+            None => connections,
+        },
         token_cache: token_cache?,
         in_flight: usize::try_from(in_flight?).ok()?,
         failed_attempts: u32::try_from(failed_attempts?).ok()?,
         failed_delay: failed_delay?,
         keep_alive: keep_alive?,
+        key_set: key_set?,
+        key_fetch: key_fetch?,
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Attempts {
 
 /// Where attempts come from, as far as one who moves between addresses is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Peer {
+pub(super) enum Peer {
     /// An IPv4 address, or the /64 that an IPv6 host moves in.
     Address(IpAddr),
     /// The Unix socket.
@@ -65,7 +65,8 @@ impl Level {
 }
 
 impl Peer {
-    fn of(address: Option<IpAddr>) -> Self {
+    /// The peer at `address`, `None` for a Unix socket.
+    pub(super) fn of(address: Option<IpAddr>) -> Self {
         match address.map(|address| address.to_canonical()) {
             None => Peer::Local,
             Some(IpAddr::V6(address)) => {

@@ -16,14 +16,16 @@ mod openapi;
 mod problem;
 mod readings;
 mod signing;
+mod stream;
 mod told;
 
 pub use admission::Admission;
 pub use caller::Callers;
 pub use concerns::{Concern, Concerns};
-pub use connection::on_connect;
+pub use connection::{Connection, Gate, answer};
 pub use openapi::document as openapi_document;
 pub use signing::SigningPool;
+pub use stream::Stream;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -48,6 +50,7 @@ use crate::mint::{Mint, TokenCache};
 use crate::telemetry::{Answered, Audit, HYDRATE_ROUTE, ISSUE_ROUTE, Metrics, RequestSpan, TokenFacts, Traces};
 use crate::time::Clock;
 use crate::tls::ClientAuthority;
+use connection::Answering;
 use problem::Problem;
 
 /// What requests are answered from. It is swapped as a whole, so that a request that took it once sees one generation to
@@ -294,7 +297,8 @@ pub async fn observe(
     let header_bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
     let most = edge.live.load().limits.header;
-    let mut response = if let Some(problem) = connection::refuse_excess(request.request()) {
+    let answering = Answering::begin(request.request());
+    let mut response = if let Some(problem) = answering.refuse_excess() {
         let refusal = refuse(request.request(), problem);
         request.into_response(refusal)
     } else if header_bytes > most {

@@ -48,6 +48,7 @@ impl Problem {
             }
             // Short, because Oathkeeper obeys it without a bound while its user waits.
             ErrorCode::CallerConcurrency
+            | ErrorCode::CallerConnections
             | ErrorCode::CallerRate
             | ErrorCode::KeyBusy
             | ErrorCode::KeyUnavailable
@@ -58,7 +59,7 @@ impl Problem {
             _ => {}
         }
         // Room is made for others, and a guess costs a connection.
-        if matches!(self.code, ErrorCode::CallerSlowed | ErrorCode::ServiceConnections) {
+        if matches!(self.code, ErrorCode::CallerConnections | ErrorCode::CallerSlowed | ErrorCode::ServiceConnections) {
             response.force_close();
         }
         if let Some(allow) = self.allow {
@@ -71,7 +72,7 @@ impl Problem {
 /// Permanent faults are 4xx, because a gateway repeats 5xx; only what may pass by itself is 503.
 pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
     match code {
-        ErrorCode::CallerConcurrency | ErrorCode::CallerRate => {
+        ErrorCode::CallerConcurrency | ErrorCode::CallerConnections | ErrorCode::CallerRate => {
             (StatusCode::TOO_MANY_REQUESTS, "The caller asks for too much")
         }
         ErrorCode::CallerForbidden => (StatusCode::FORBIDDEN, "The caller may not ask for this profile"),
@@ -119,6 +120,9 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         | ErrorCode::Internal
         | ErrorCode::KeySetInvalid
         | ErrorCode::KeySigningFailed
+        | ErrorCode::KeySourceTimeout
+        | ErrorCode::KeySourceTooLarge
+        | ErrorCode::KeySourceUnavailable
         | ErrorCode::TemplateRecordedCase
         | ErrorCode::TlsInvalid => (StatusCode::INTERNAL_SERVER_ERROR, "claimsmith failed"),
     }

@@ -1,7 +1,7 @@
 //! One question to one source.
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::schedule::Freshness;
 use super::{RefreshPolicy, RemoteSource, Scheme};
+use crate::code::ErrorCode;
 
 /// An answer.
 pub(super) enum Fetched {
@@ -45,36 +46,66 @@ pub(super) struct Version {
 
 /// No answer that counts. The message says what was expected and found, and quotes nothing of an answer.
 pub(super) struct Failure {
+    pub(super) code: ErrorCode,
     pub(super) message: String,
     pub(super) retry_after: Option<Duration>,
 }
 
 impl Failure {
     pub(super) fn of(message: impl Into<String>) -> Self {
-        Self { message: message.into(), retry_after: None }
+        Self::coded(ErrorCode::KeySourceUnavailable, message)
+    }
+
+    pub(super) fn coded(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after: None }
     }
 }
 
-/// Asks.
-pub(super) struct Fetcher {
-    http: reqwest::Client,
+/// What every question needs.
+#[derive(Default)]
+pub(super) struct Clients {
+    /// Speaks TLS by the system's root certificates. Made once it is needed, since a service whose keys are files, or
+    /// come over plain HTTP, may run where there are none.
+    https: OnceLock<reqwest::Client>,
+    http: OnceLock<reqwest::Client>,
     environment: Vec<(String, String)>,
-    policy: RefreshPolicy,
 }
 
-impl Fetcher {
-    pub(super) fn new(environment: &[(String, String)], policy: RefreshPolicy) -> Result<Self, String> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(policy.timeout)
-            .user_agent(concat!("claimsmith/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| "expected a working HTTP client, found that none can be made; are there root certificates?")?;
+impl Clients {
+    pub(super) fn new(environment: &[(String, String)]) -> Self {
         let is_theirs = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
         let environment = environment.iter().filter(|(name, _)| is_theirs(name)).cloned().collect();
-        Ok(Self { http, environment, policy })
+        Self { environment, ..Self::default() }
     }
 
+    fn for_url(&self, url: &str) -> Result<&reqwest::Client, Failure> {
+        let is_plain = url.starts_with("http://");
+        let slot = if is_plain { &self.http } else { &self.https };
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("claimsmith/", env!("CARGO_PKG_VERSION")));
+        if is_plain {
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|_| {
+            Failure::of(
+                "expected root certificates of the system, found none that can be used; name them in SSL_CERT_FILE",
+            )
+        })?;
+        Ok(slot.get_or_init(|| client))
+    }
+}
+
+/// Asks within bounds.
+pub(super) struct Fetcher<'c> {
+    pub(super) clients: &'c Clients,
+    pub(super) policy: RefreshPolicy,
+}
+
+impl Fetcher<'_> {
     /// Asks `source`, which is known in the state of `known`. Takes as long as the policy allows, and no longer.
     pub(super) async fn fetch(&self, source: &RemoteSource, known: Option<&Version>) -> Result<Fetched, Failure> {
         let answer = async {
@@ -87,15 +118,18 @@ impl Fetcher {
     }
 
     fn too_slow(&self) -> Failure {
-        Failure::of(format!("expected the whole answer within {:?}, found none by then", self.policy.timeout))
+        let message = format!("expected the whole answer within {:?}, found none by then", self.policy.timeout);
+        Failure::coded(ErrorCode::KeySourceTimeout, message)
     }
 
     fn too_large(&self) -> Failure {
-        Failure::of(format!("expected at most {} bytes, found more", self.policy.bytes))
+        let message = format!("expected at most {} bytes, found more", self.policy.bytes);
+        Failure::coded(ErrorCode::KeySourceTooLarge, message)
     }
 
     async fn over_http(&self, url: &str, known: Option<&Version>) -> Result<Fetched, Failure> {
-        let mut request = self.http.get(url).header(header::ACCEPT, "application/jwk-set+json, application/json");
+        let mut request =
+            self.clients.for_url(url)?.get(url).header(header::ACCEPT, "application/jwk-set+json, application/json");
         if let Some(etag) = known.and_then(|known| known.etag.as_ref()) {
             request = request.header(header::IF_NONE_MATCH, etag);
         } else if let Some(time) = known.and_then(|known| known.last_modified.as_ref()) {
@@ -115,7 +149,7 @@ impl Fetcher {
                 let retry_after = text(&headers, &header::RETRY_AFTER)
                     .and_then(|seconds| seconds.trim().parse().ok())
                     .map(Duration::from_secs);
-                return Err(Failure { message: format!("expected 200, found {status}"), retry_after });
+                return Err(Failure { retry_after, ..Failure::of(format!("expected 200, found {status}")) });
             }
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(16 << 10));
@@ -176,7 +210,8 @@ impl Fetcher {
         let retry = RetryConfig { max_retries: 0, retry_timeout: self.policy.timeout, ..RetryConfig::default() };
         let client = ClientOptions::new().with_timeout(self.policy.timeout).with_connect_timeout(self.policy.timeout);
         let settings = |prefix: &'static str| {
-            self.environment
+            self.clients
+                .environment
                 .iter()
                 .filter(move |(name, _)| name.starts_with(prefix))
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use crate::code::ErrorCode;
 use crate::keys::KeySet;
-use fetch::{Failure, Fetched, Fetcher, Version};
+use fetch::{Clients, Failure, Fetched, Fetcher, Version};
 
 /// Where a JWK Set on the network is. Neither `Debug` nor `Display` show a query, which may be the signature of a URL.
 ///
@@ -158,6 +159,7 @@ impl Default for RefreshPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
     source: RemoteSource,
+    code: ErrorCode,
     message: String,
 }
 
@@ -165,6 +167,11 @@ impl SourceError {
     /// The source.
     pub fn source(&self) -> &RemoteSource {
         &self.source
+    }
+
+    /// What kind of failure it is.
+    pub fn code(&self) -> ErrorCode {
+        self.code
     }
 
     /// What was expected and what was found.
@@ -194,8 +201,10 @@ pub struct SourceStatus {
 
 /// The last good sets of the sources that are wanted.
 pub struct RemoteSets {
-    fetcher: Fetcher,
-    policy: RefreshPolicy,
+    clients: Clients,
+    policy: Mutex<RefreshPolicy>,
+    /// What failed since somebody asked, by code.
+    failures: Mutex<Vec<SourceError>>,
     held: Mutex<BTreeMap<RemoteSource, Held>>,
 }
 
@@ -217,11 +226,24 @@ struct Good {
 impl RemoteSets {
     /// Sets from nowhere yet. Of `environment`, object stores take their own variables (`AWS_…`, `GOOGLE_…`, `AZURE_…`);
     /// others do not count.
-    ///
-    /// # Errors
-    /// Where no HTTP client can be made, in words.
-    pub fn new(environment: &[(String, String)], policy: RefreshPolicy) -> Result<Self, String> {
-        Ok(Self { fetcher: Fetcher::new(environment, policy)?, policy, held: Mutex::default() })
+    pub fn new(environment: &[(String, String)], policy: RefreshPolicy) -> Self {
+        let clients = Clients::new(environment);
+        Self { clients, policy: Mutex::new(policy), failures: Mutex::default(), held: Mutex::default() }
+    }
+
+    /// From now on an answer may take this long, and have this many bytes.
+    pub fn bound(&self, timeout: Duration, bytes: usize) {
+        let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        (policy.timeout, policy.bytes) = (timeout, bytes);
+    }
+
+    fn policy(&self) -> RefreshPolicy {
+        *self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every failure since this was called last.
+    pub fn take_failures(&self) -> Vec<SourceError> {
+        std::mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// From now on `wanted` are held, and no others: asks those that have not given a good set yet and are due.
@@ -276,13 +298,19 @@ impl RemoteSets {
 
     /// Asks `sources` all at once, and takes in what they answer; whether the bytes of any changed.
     async fn ask(&self, sources: Vec<RemoteSource>, now: Instant, chance: &dyn Fn() -> f64) -> bool {
+        let policy = self.policy();
+        let fetcher = Fetcher { clients: &self.clients, policy };
+        let fetcher = &fetcher;
         let fetches = sources.into_iter().map(async |source| {
             let known = self.held().get(&source).and_then(|held| held.good.as_ref()).map(|good| good.version.clone());
-            let answer = self.fetcher.fetch(&source, known.as_ref()).await;
+            let answer = fetcher.fetch(&source, known.as_ref()).await;
             let answer = answer.and_then(|fetched| match &fetched {
                 Fetched::New { bytes, .. } => match KeySet::parse(bytes) {
                     Ok(_) => Ok(fetched),
-                    Err(error) => Err(Failure::of(format!("expected a JWK Set that can be used, found: {error}"))),
+                    Err(error) => {
+                        let message = format!("expected a JWK Set that can be used, found: {error}");
+                        Err(Failure::coded(ErrorCode::KeySetInvalid, message))
+                    }
                 },
                 Fetched::Unchanged { .. } => Ok(fetched),
             });
@@ -290,8 +318,12 @@ impl RemoteSets {
         });
         let mut has_changed = false;
         for (source, answer) in futures_util::future::join_all(fetches).await {
-            if let Some(held) = self.held().get_mut(&source) {
-                has_changed |= held.take(&source, answer, now, &self.policy, chance());
+            let mut sources = self.held();
+            let Some(held) = sources.get_mut(&source) else { continue };
+            has_changed |= held.take(&source, answer, now, &policy, chance());
+            // A source that fails is asked seldom, so this stays short even where nobody asks for it.
+            if let Some(fault) = held.fault() {
+                self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
             }
         }
         has_changed
@@ -345,8 +377,9 @@ impl Held {
             }
             Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
-                self.fault = Some(SourceError { source: source.clone(), message: failure.message });
-                (schedule::after_failure(self.failures, failure.retry_after, policy, chance), false)
+                let Failure { code, message, retry_after } = failure;
+                self.fault = Some(SourceError { source: source.clone(), code, message });
+                (schedule::after_failure(self.failures, retry_after, policy, chance), false)
             }
         };
         self.due = Some(now + wait);

@@ -43,6 +43,7 @@ pub struct Metrics {
     keys_skipped: Family<KeySetLabel, Gauge>,
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
+    source_failures: Family<SourceFailureLabels, Counter>,
     generation_time: Gauge,
     audit: AuditCounts,
     traces: TraceCounts,
@@ -53,7 +54,37 @@ pub struct Metrics {
     in_flight: Gauge,
     connections: Gauge,
     unused_connections: Counter,
+    cut: Family<CutLabel, Counter>,
     certificate_end: Gauge,
+}
+
+/// Why a connection was closed although its client may have wanted to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// Its client did not take an answer within `limits.request`.
+    Answer,
+    /// Its TLS handshake failed, or was not done within `limits.request`.
+    Handshake,
+    /// What came is no HTTP, or HTTP that can be read in two ways.
+    Malformed,
+    /// Its address has as many as it may, and those that are told so besides.
+    Peer,
+    /// No whole request head came within `limits.request`.
+    Request,
+}
+
+impl Cut {
+    const ALL: &[Cut] = &[Cut::Answer, Cut::Handshake, Cut::Malformed, Cut::Peer, Cut::Request];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Cut::Answer => "answer",
+            Cut::Handshake => "handshake",
+            Cut::Malformed => "malformed",
+            Cut::Peer => "peer",
+            Cut::Request => "request",
+        }
+    }
 }
 
 /// The counters of one caller, at hand so that a request looks nothing up.
@@ -95,6 +126,9 @@ struct IssuedLabels {
 struct CodeLabel(ErrorCode);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct CutLabel(Cut);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ResultLabel(&'static str);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +142,12 @@ pub(super) struct KeySetLabel(pub(super) String);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct SourceLabel(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SourceFailureLabels {
+    source: String,
+    code: ErrorCode,
+}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -197,6 +237,12 @@ impl Metrics {
             "1 while a key source on the network fails, and its last good set is used",
             source_failing.clone(),
         );
+        let source_failures = Family::default();
+        registry.register(
+            "key_source_failures",
+            "Questions to a key source on the network that gave no good set, by error code",
+            source_failures.clone(),
+        );
         let generation_time = Gauge::default();
         registry.register_with_unit(
             "generation_taken_timestamp",
@@ -223,6 +269,15 @@ impl Metrics {
             "Connections of the api listener that ended before a whole request head came",
             unused_connections.clone(),
         );
+        let cut = Family::<CutLabel, Counter>::default();
+        registry.register(
+            "connections_cut",
+            "Connections of the api listener that were closed for what their client did or did not do",
+            cut.clone(),
+        );
+        for reason in Cut::ALL {
+            drop(cut.get_or_create(&CutLabel(*reason)));
+        }
         let certificate_end = Gauge::default();
         registry.register_with_unit(
             "certificate_end_timestamp",
@@ -252,6 +307,7 @@ impl Metrics {
             keys_skipped,
             source_ages,
             source_failing,
+            source_failures,
             generation_time,
             audit,
             traces,
@@ -261,6 +317,7 @@ impl Metrics {
             in_flight,
             connections,
             unused_connections,
+            cut,
             certificate_end,
         }
     }
@@ -280,6 +337,11 @@ impl Metrics {
     /// A connection ended without a request.
     pub fn unused_connection(&self) {
         self.unused_connections.inc();
+    }
+
+    /// A connection was closed for what its client did, or did not do.
+    pub fn cut(&self, reason: Cut) {
+        self.cut.get_or_create(&CutLabel(reason)).inc();
     }
 
     /// When the certificate of the api listener ends.
@@ -401,6 +463,11 @@ impl Metrics {
         }
     }
 
+    /// A key source was asked, and gave no good set.
+    pub fn key_source_failed(&self, source: String, code: ErrorCode) {
+        self.source_failures.get_or_create_owned(&SourceFailureLabels { source, code }).inc();
+    }
+
     /// All metrics in the OpenMetrics text format, with these readings.
     pub fn text(&self, readings: &Readings) -> String {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
@@ -469,6 +536,12 @@ impl EncodeLabelSet for IssuedLabels {
     }
 }
 
+impl EncodeLabelSet for CutLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("reason", self.0.as_str())].encode(encoder)
+    }
+}
+
 impl EncodeLabelSet for ResultLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("result", self.0)].encode(encoder)
@@ -490,6 +563,12 @@ impl EncodeLabelSet for KeySetLabel {
 impl EncodeLabelSet for SourceLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("source", self.0.as_str())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for SourceFailureLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("source", self.source.as_str()), ("code", self.code.as_str())].encode(encoder)
     }
 }
 

@@ -10,7 +10,7 @@ mod readings;
 mod traces;
 
 pub use audit::{Audit, AuditCounts, Issued};
-pub use metrics::{CallerCounters, HYDRATE_ROUTE, ISSUE_ROUTE, METRICS_CONTENT_TYPE, Metrics};
+pub use metrics::{CallerCounters, Cut, HYDRATE_ROUTE, ISSUE_ROUTE, METRICS_CONTENT_TYPE, Metrics};
 pub use readings::{KeyReading, ProfileReading, Readings};
 pub use traces::{Answered, RequestSpan, TokenFacts, TraceCounts, Traces};
 

@@ -6,8 +6,12 @@ mod admin;
 mod cache;
 mod callers;
 mod cli;
+#[cfg(unix)]
+mod connections;
 mod depth;
 mod discovery;
+#[cfg(unix)]
+mod faults;
 mod framing;
 mod go_corpus;
 mod hydrate;

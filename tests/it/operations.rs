@@ -21,6 +21,7 @@ fn every_metric() -> String {
     metrics.caller("c").count(true);
     metrics.taken(Timestamp::from_seconds(0));
     metrics.keys_skipped([("k", 1)].into_iter());
+    metrics.key_source_failed("s".to_owned(), ErrorCode::KeySourceTimeout);
     metrics.key_sources([("s".to_owned(), Some(Duration::ZERO), true)].into_iter());
     let keys = KeyReading { set: "k".to_owned(), active: 1, pending: 1, retired: 1, published: 1 };
     let profile = ProfileReading {

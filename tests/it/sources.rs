@@ -99,6 +99,20 @@ fn set(kid: &str) -> String {
     keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned()
 }
 
+/// A set that has the key called `kid` twice.
+pub(crate) fn twice(kid: &str) -> String {
+    let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
+    one["keys"].as_array_mut().unwrap().push(other["keys"][0].clone());
+    one.to_string()
+}
+
+/// A set whose key called `kid` has the private half of one key and the public half of another.
+pub(crate) fn mixed(kid: &str) -> String {
+    let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
+    one["keys"][0]["d"] = other["keys"][0]["d"].clone();
+    one.to_string()
+}
+
 fn response(status: &str, headers: &str, body: &str) -> Answer {
     let text =
         format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len());
@@ -124,7 +138,7 @@ fn kid_of(sets: &RemoteSets, source: &RemoteSource) -> Option<String> {
 
 /// Sets that hold the good one called `first` of `server` since `now`.
 async fn held(server: &Server, now: Instant) -> RemoteSets {
-    let sets = RemoteSets::new(&[], policy()).unwrap();
+    let sets = RemoteSets::new(&[], policy());
     server.will(good("first"));
     sets.require(&BTreeSet::from([server.source()]), now).await.unwrap();
     sets
@@ -150,6 +164,8 @@ fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
         (response("200 OK", "", ""), "expected a JWK Set in JSON"),
         (response("200 OK", "", r#"{"keys":[]}"#), "private key that can sign"),
         (public_alone, "private key that can sign"),
+        (response("200 OK", "", &twice("again")), "expected a JWK Set that can be used, found: "),
+        (response("200 OK", "", &mixed("again")), "expected a JWK Set that can be used, found: "),
         (Answer::Bytes(truncated.into_bytes()), "expected a whole answer"),
         (huge, "expected at most 65536 bytes"),
         (response("302 Found", "Location: https://elsewhere.example/canary\r\n", ""), "redirects are not followed"),
@@ -263,7 +279,7 @@ fn a_port_where_nobody_listens_is_said_to_be_one() {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let sets = RemoteSets::new(&environment, policy()).unwrap();
+    let sets = RemoteSets::new(&environment, policy());
     let faults = block(sets.require(&BTreeSet::from([source, store]), Instant::now())).unwrap_err();
     for fault in faults.iter().map(ToString::to_string) {
         assert!(fault.contains("connection refused") && !fault.contains("canary"), "{fault}");
@@ -292,7 +308,7 @@ fn the_stores_of_google_and_azure_are_read_through_their_own_settings() {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let sets = RemoteSets::new(&environment, policy()).unwrap();
+    let sets = RemoteSets::new(&environment, policy());
     for (url, path) in [("gs://bucket/a/b.json", "/bucket/a"), ("azblob://bucket/a/b.json", "/bucket/a/b.json")] {
         let source = RemoteSource::parse(url).unwrap();
         block(sets.require(&BTreeSet::from([source.clone()]), Instant::now())).unwrap();
@@ -336,6 +352,52 @@ fn a_service_starts_with_a_remote_set_and_keeps_it_when_the_source_turns_bad() {
     service.signal("HUP");
     wait_until(|| kid().as_deref() == Some("next"));
     wait_until(|| ready() == "{\"status\":\"ok\"}");
+}
+
+#[test]
+fn what_a_source_may_cost_is_configured_and_each_excess_is_counted_by_its_code() {
+    let server = Server::start();
+    server.will(good("remote"));
+    let folder = Folder::new();
+    folder.write("templates/p/claims.hbs", "{}");
+    folder.write(
+        "claimsmith.yaml",
+        &format!(
+            "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nlimits: {{ key_set: 4KiB, key_fetch: 300ms }}\n\
+             profiles: {{ p: {{ issuer: i, jwks: 'http://{}/k' }} }}\n",
+            server.address
+        ),
+    );
+    let service = Service::start(folder);
+    let metrics = || send(service.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let huge = format!("{}{}", set("huge"), " ".repeat(5000));
+    for (answer, code) in [
+        (Answer::Silence, "keys.source_timeout"),
+        (response("200 OK", "", &huge), "keys.source_too_large"),
+        (response("500 Internal Server Error", "", ""), "keys.source_unavailable"),
+        (response("200 OK", "", "<html>"), "keys.invalid"),
+    ] {
+        server.will(answer);
+        service.signal("HUP");
+        let line = format!(
+            "claimsmith_key_source_failures_total{{source=\"http://{}/k\",code=\"{code}\"}} 1\n",
+            server.address
+        );
+        wait_until(|| metrics().contains(&line));
+        let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#));
+        assert_eq!(answer.status, 200, "the last good set stays: {}", answer.text());
+    }
+    // The bounds of a start are those of the configuration too.
+    server.will(response("200 OK", "", &huge));
+    let output = crate::support::claimsmith(service.folder.path(), &["check", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["faults"][0]["code"], "keys.source_too_large", "{report}");
+    server.will(good("next"));
+    service.signal("HUP");
+    wait_until(|| {
+        send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
+            == "{\"status\":\"ok\"}"
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -122,7 +122,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     folder.write("claimsmith.yaml", &text);
     let clock = TestClock(Arc::new(AtomicI64::new(NOW)));
     let base = folder.path().to_path_buf();
-    let remote = Arc::new(RemoteSets::new(&[], RefreshPolicy::default()).unwrap());
+    let remote = Arc::new(RemoteSets::new(&[], RefreshPolicy::default()));
     let read_config = move |files: &mut Files| {
         let text = files.read_text(&base.join("claimsmith.yaml")).unwrap_or_default();
         Config::parse(&text, &base, &environment).map_err(|error| {
@@ -212,28 +212,56 @@ pub(crate) struct Service {
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) folder: Folder,
+    /// What it has logged so far.
+    pub(crate) log: Arc<Mutex<String>>,
 }
 
 impl Service {
     /// Starts `claimsmith serve` in `folder` and reads its addresses from its log.
-    #[expect(clippy::zombie_processes, reason = "the drop of Service waits for it")]
     pub(crate) fn start(folder: Folder) -> Self {
-        let mut child = command(folder.path()).arg("serve").stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
+        let command = command(folder.path());
+        Self::run(folder, command)
+    }
+
+    /// As [`Service::start`], after the shell has done `first` to the process, such as `ulimit -n 64`.
+    pub(crate) fn start_after(folder: Folder, first: &str) -> Self {
+        let command = command_after(folder.path(), first);
+        Self::run(folder, command)
+    }
+
+    /// As [`Service::start`], by `command`.
+    #[expect(clippy::zombie_processes, reason = "the drop of Service waits for it")]
+    pub(crate) fn run(folder: Folder, mut command: Command) -> Self {
+        let mut child = command.arg("serve").stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
         loop {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended before it served");
+            let mut line = String::new();
+            assert_ne!(
+                lines.read_line(&mut line).unwrap(),
+                0,
+                "the service ended before it served:\n{}",
+                log.lock().unwrap()
+            );
+            log.lock().unwrap().push_str(&line);
             let event: Value = serde_json::from_str(&line).unwrap();
             if event["message"] == "serving" {
                 let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
                 let (api, admin) = (address("api"), address("admin"));
+                let further = Arc::clone(&log);
                 std::thread::spawn(move || {
-                    let _ = log.read_to_end(&mut Vec::new());
+                    for line in lines.lines().map_while(Result::ok) {
+                        further.lock().unwrap().push_str(&format!("{line}\n"));
+                    }
                 });
-                return Self { child, api, admin, folder };
+                return Self { child, api, admin, folder, log };
             }
         }
+    }
+
+    /// Whether it has logged `text`.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.log.lock().unwrap().contains(text)
     }
 
     /// Sends it a signal, such as `TERM`.
@@ -364,6 +392,20 @@ pub(crate) fn command(folder: &Path) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// As [`command`], after the shell has done `first` to the process.
+pub(crate) fn command_after(folder: &Path, first: &str) -> Command {
+    let binary = command(folder);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first} && exec \"$0\" \"$@\"")]).arg(binary.get_program()).current_dir(folder);
+    for (name, value) in binary.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

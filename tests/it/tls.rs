@@ -121,6 +121,18 @@ fn spawn(server: &Pair, client_ca: &str, tls: &str, config: &str) -> TestApp {
     })
 }
 
+/// The certificate and the key of a service, in PEM.
+pub(crate) fn server_pair() -> (String, String) {
+    let pair = Authority::new("root").server();
+    (pair.certificate, pair.key)
+}
+
+/// Whether a client that trusts anybody gets a token over TLS.
+pub(crate) fn is_served(api: SocketAddr) -> bool {
+    let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
+    wait(async { ask(&client, api, "p", None).await }).is_some_and(|(status, _)| status == 200)
+}
+
 fn metric(app: &TestApp, line: &str) -> bool {
     app.get_admin("/metrics").text().lines().any(|found| found == line)
 }
@@ -312,6 +324,8 @@ fn a_handshake_that_does_not_come_ends_in_time() {
     let app = spawn(&Authority::new("root").server(), "", "", "limits: { request: 1s }");
     let mut silent = connect(app.api);
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+    wait_until(|| metric(&app, r#"claimsmith_connections_cut_total{reason="handshake"} 1"#));
+    assert!(metric(&app, "claimsmith_connections_unused_total 1"));
 }
 
 #[test]

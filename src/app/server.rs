@@ -1,0 +1,172 @@
+//! HTTP over each kind of socket. actix-web's own server has no place between a socket and HTTP; here that place is an
+//! [`edge::Stream`](Stream), and what ends a connection is counted.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Request};
+use actix_server::{GracefulShutdownSignal, ServerBuilder};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service, map_config};
+use actix_tls::accept::rustls_0_23::Acceptor;
+use actix_tls::accept::rustls_0_23::reexports::ServerConfig;
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Service as _, ServiceResponse};
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::edge::{Gate, Stream};
+use crate::telemetry::Cut;
+use crate::tls::ClientChain;
+
+/// How long a client that is refused before its body was read may go on sending it.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// What the sockets of one listener have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Listening {
+    pub(super) gate: Arc<Gate>,
+    /// How long an idle connection stays open.
+    pub(super) keep_alive: KeepAlive,
+    /// Comes when idle connections have to go.
+    pub(super) stopping: GracefulShutdownSignal,
+}
+
+/// Serves `app` on `socket`.
+pub(super) fn listen_tcp<A, I, S, B>(
+    server: ServerBuilder,
+    socket: TcpListener,
+    listening: Listening,
+    app: A,
+) -> io::Result<ServerBuilder>
+where
+    A: Fn() -> I + Clone + Send + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    B: MessageBody + 'static,
+{
+    server.listen("tcp", socket, move || {
+        let gate = Arc::clone(&listening.gate);
+        fn_service(move |io: TcpStream| {
+            let address = io.peer_addr().ok();
+            let connection = gate.enter(address.map(|address| address.ip()));
+            let stream = connection.map(|connection| (Stream::new(io, connection), address));
+            async { stream.ok_or_else(turned_away) }
+        })
+        .and_then(http(&listening, &app))
+    })
+}
+
+/// Serves `app` on `socket` over TLS as `tls` says.
+pub(super) fn listen_tls<A, I, S, B>(
+    server: ServerBuilder,
+    socket: TcpListener,
+    mut tls: ServerConfig,
+    listening: Listening,
+    app: A,
+) -> io::Result<ServerBuilder>
+where
+    A: Fn() -> I + Clone + Send + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    B: MessageBody + 'static,
+{
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let acceptor = Acceptor::new(tls);
+    server.listen("tls", socket, move || {
+        let (gate, acceptor) = (Arc::clone(&listening.gate), acceptor.clone());
+        fn_factory(move || {
+            let (gate, acceptor) = (Arc::clone(&gate), ServiceFactory::<TcpStream>::new_service(&acceptor, ()));
+            async move {
+                let acceptor = Rc::new(acceptor.await?);
+                Ok::<_, ()>(fn_service(move |io: TcpStream| {
+                    let (gate, acceptor) = (Arc::clone(&gate), Rc::clone(&acceptor));
+                    async move {
+                        let address = io.peer_addr().ok();
+                        let connection = gate.enter(address.map(|address| address.ip())).ok_or_else(turned_away)?;
+                        // Handshakes are bounded as connections are, and not by a number of their own, which those that
+                        // nobody goes on with would use up.
+                        let handshake = tokio::time::timeout(gate.patience(), acceptor.call(io)).await;
+                        let Ok(Ok(io)) = handshake else {
+                            gate.cut(Cut::Handshake);
+                            return Err(turned_away());
+                        };
+                        let connection = connection.secured(ClientChain::of(io.get_ref().1));
+                        Ok((Stream::new(io, connection), address))
+                    }
+                }))
+            }
+        })
+        .and_then(http(&listening, &app))
+    })
+}
+
+/// Serves `app` on `socket`.
+#[cfg(unix)]
+pub(super) fn listen_unix<A, I, S, B>(
+    server: ServerBuilder,
+    socket: std::os::unix::net::UnixListener,
+    listening: Listening,
+    app: A,
+) -> io::Result<ServerBuilder>
+where
+    A: Fn() -> I + Clone + Send + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    B: MessageBody + 'static,
+{
+    server.listen_uds("unix", socket, move || {
+        let gate = Arc::clone(&listening.gate);
+        fn_service(move |io: actix_web::rt::net::UnixStream| {
+            let stream = gate.enter(None).map(|connection| (Stream::new(io, connection), None));
+            async { stream.ok_or_else(turned_away) }
+        })
+        .and_then(http(&listening, &app))
+    })
+}
+
+/// A connection that came to nothing; what became of it is counted already.
+fn turned_away() -> DispatchError {
+    DispatchError::DisconnectTimeout
+}
+
+/// `app` over HTTP/1 on streams whatever they are made of.
+fn http<IO, A, I, S, B>(
+    listening: &Listening,
+    app: &A,
+) -> impl ServiceFactory<(Stream<IO>, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
++ use<IO, A, I, S, B>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+    A: Fn() -> I,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    B: MessageBody + 'static,
+{
+    let (gate, stopping) = (Arc::clone(&listening.gate), listening.stopping.clone());
+    let app = app().into_factory().map_err(|error: actix_web::Error| error.error_response());
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(listening.keep_alive)
+        // The stream sees to that, for the first head and for all others.
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(PARTING)
+        .on_connect_ext(|stream: &Stream<IO>, extensions| drop(extensions.insert(Rc::clone(stream.connection()))))
+        .h1(map_config(app, |()| AppConfig::default()))
+        .map_err(move |error| {
+            if matches!(error, DispatchError::Parse(_)) {
+                gate.cut(Cut::Malformed);
+            }
+            error
+        })
+}

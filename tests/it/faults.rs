@@ -1,0 +1,416 @@
+//! What surrounds the service fails: disks, files, descriptors, clocks, the process itself. What was good stays in use,
+//! and it is said what is wrong.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use claimsmith::keys::{self, KeySet, SignatureAlg};
+use claimsmith::time::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Folder, NOW, Service, Setup, TestApp, claimsmith, command, command_after, connect, post, send, spawn_app, stderr,
+    stdout, wait_until,
+};
+
+const SESSION: &[u8] = br#"{"subject":"u"}"#;
+const READY: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+const JWKS: &[u8] = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+/// As good as a full disk, for root too: no byte of any file can be written.
+const FULL: &str = "trap '' XFSZ && ulimit -f 0";
+
+/// A folder that can be served, with further lines of configuration.
+fn folder(config: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    folder.write("templates/p/claims.hbs", "{\"v\": 1}");
+    let text = "serve: { api: { port: 0 }, admin: { port: 0 }, workers: 1 }\nprofiles: { p: { issuer: i, jwks: keys.json } }\n";
+    folder.write("claimsmith.yaml", &format!("{text}{config}\n"));
+    folder
+}
+
+/// The claims of a new token, verified against the published keys.
+fn claims(service: &Service) -> Value {
+    let answer = send(service.api, &post("/issue/p", &[], SESSION)).json();
+    let token = keys::verify(answer["token"].as_str().unwrap(), &send(service.api, JWKS).body).unwrap();
+    serde_json::from_str(token.claims()).unwrap()
+}
+
+fn has_metric(app: &TestApp, line: &str) -> bool {
+    app.get_admin("/metrics").text().lines().any(|found| found == line)
+}
+
+fn files_in(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_full_disk_stops_a_rotation_by_hand_and_leaves_the_keys_as_they_were() {
+    let folder = folder("");
+    let path = folder.path().join("keys.json");
+    let before = fs::read(&path).unwrap();
+    let rotate = |command: &mut std::process::Command| command.args(["keys", "rotate", "keys.json"]).output().unwrap();
+    let refused = rotate(&mut command_after(folder.path(), FULL));
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("File too large"), "{}", stderr(&refused));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let names = files_in(folder.path());
+    assert!(names.iter().all(|name| name == ".keys.json.lock" || !name.starts_with('.')), "half a file: {names:?}");
+    let done = rotate(&mut command(folder.path()));
+    assert!(done.status.success(), "{}", stderr(&done));
+}
+
+#[test]
+fn a_full_disk_stops_no_token_and_readiness_says_that_keys_cannot_be_rotated() {
+    let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");
+    let before = fs::read(folder.path().join("keys.json")).unwrap();
+    let service = Service::start_after(folder, FULL);
+    wait_until(|| send(service.admin, READY).text().contains("\"rotation\":{\"since\""));
+    let ready = send(service.admin, READY);
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("File too large"), "{}", ready.text());
+    assert_eq!(claims(&service)["v"], 1);
+    assert_eq!(fs::read(service.folder.path().join("keys.json")).unwrap(), before);
+    assert!(service.has_logged("a key file cannot be rotated"));
+}
+
+#[test]
+fn an_audit_log_on_a_full_disk_is_told_and_tokens_go_on() {
+    let app = spawn_app(&Setup {
+        config: "audit: { to: 'file:///dev/full' }\nreload: { interval: 100ms }",
+        ..Setup::default()
+    });
+    for _ in 0..3 {
+        assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+    }
+    wait_until(|| has_metric(&app, "claimsmith_audit_lines_lost_total 3"));
+    wait_until(|| app.get_admin("/health/ready").text().contains("\"audit\":{\"since\""));
+    assert!(has_metric(&app, "claimsmith_audit_lines_total 0"));
+    assert_eq!(app.get_admin("/health/ready").status, 200);
+}
+
+#[test]
+fn a_reader_of_the_audit_log_that_stops_reading_holds_up_no_request() {
+    let folder = folder("audit: { to: stdout }");
+    let mut command = command(folder.path());
+    // The pipe is full after about two hundred lines, and nobody reads it.
+    let service = Service::run(folder, {
+        command.stdout(Stdio::piped());
+        command
+    });
+    for index in 0..500 {
+        let session = format!("{{\"subject\":\"u{index}\"}}");
+        assert_eq!(send(service.api, &post("/issue/p", &[], session.as_bytes())).status, 200);
+    }
+}
+
+#[test]
+fn a_collector_of_traces_that_is_down_or_silent_holds_up_no_request() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (address, is_refused) in [(nobody, true), (silent.local_addr().unwrap(), false)] {
+        let config = format!("traces: {{ endpoint: 'http://{address}/v1/traces' }}");
+        let folder = folder(&config);
+        let service = Service::start(folder);
+        for _ in 0..50 {
+            let start = Instant::now();
+            assert_eq!(send(service.api, &post("/issue/p", &[], SESSION)).status, 200);
+            assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        }
+        let metrics = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        if is_refused {
+            wait_until(|| send(service.admin, metrics).text().contains("claimsmith_trace_spans_lost_total 50\n"));
+        }
+    }
+}
+
+/// What happens to a file under a service.
+#[derive(Clone, Copy, Debug)]
+enum Blow {
+    Deleted,
+    Emptied,
+    Halved,
+    /// A folder in its place: unreadable for everybody, root too.
+    Unreadable,
+}
+
+impl Blow {
+    fn strike(self, path: &Path, good: &[u8]) {
+        match self {
+            Blow::Deleted => fs::remove_file(path).unwrap(),
+            Blow::Emptied => fs::write(path, "").unwrap(),
+            Blow::Halved => fs::write(path, &good[..good.len() / 2]).unwrap(),
+            Blow::Unreadable => {
+                let _ = fs::remove_file(path);
+                fs::create_dir(path).unwrap();
+            }
+        }
+    }
+}
+
+/// Strikes each of `files` in each way; each time what was served goes on being served, as `is_served` finds out.
+fn strike_each(app: &TestApp, files: &[(&str, &[Blow])], is_served: impl Fn() -> bool) {
+    let mut refused = 0;
+    for (name, blows) in files {
+        let path = app.folder.path().join(name);
+        let good = fs::read(&path).unwrap();
+        for blow in *blows {
+            blow.strike(&path, &good);
+            refused += 1;
+            let line = format!("claimsmith_reloads_total{{result=\"refused\"}} {refused}");
+            wait_until(|| has_metric(app, &line));
+            assert!(is_served(), "{name} {blow:?}");
+            let ready = app.get_admin("/health/ready");
+            let file = name.rsplit('/').next().unwrap();
+            assert!(ready.text().contains(file) && ready.status == 200, "{name} {blow:?}: {}", ready.text());
+            assert!(has_metric(app, "claimsmith_reload_refused 1"), "{name} {blow:?}");
+        }
+        let _ = fs::remove_dir(&path);
+        fs::write(&path, &good).unwrap();
+        wait_until(|| has_metric(app, "claimsmith_reload_refused 0"));
+        assert!(is_served(), "{name}");
+    }
+    assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
+    assert!(has_metric(app, "claimsmith_generation 1"), "nothing else was ever served");
+}
+
+const ALL: &[Blow] = &[Blow::Deleted, Blow::Emptied, Blow::Halved, Blow::Unreadable];
+
+#[test]
+fn whatever_happens_to_a_file_what_was_good_is_served_and_readiness_names_it() {
+    let app = spawn_app(&Setup {
+        template: "{\"session\": {{Extra}}}",
+        config: "callers: [{ name: c, bearer: { token_file: secret.txt } }]\nreload: { interval: 100ms }",
+        files: &[("secret.txt", "a-token-of-some-length")],
+        ..Setup::default()
+    });
+    let right = [("Authorization", "Bearer a-token-of-some-length")];
+    // Half a secret is a secret: only what is no secret at all can be told from one.
+    let secret = &[Blow::Deleted, Blow::Emptied, Blow::Unreadable];
+    let files =
+        [("keys.json", ALL), ("templates/p/claims.hbs", ALL), ("claimsmith.yaml", ALL), ("secret.txt", &secret[..])];
+    strike_each(&app, &files, || send(app.api, &post("/issue/p", &right, SESSION)).status == 200);
+}
+
+#[test]
+fn half_a_secret_that_stays_is_taken_and_a_whole_one_put_in_its_place_by_renaming_is_never_half() {
+    let app = spawn_app(&Setup {
+        template: "{}",
+        config: "callers: [{ name: c, bearer: { token_file: secret.txt } }]\nreload: { interval: 100ms }\n\
+                 limits: { failed_attempts: 1000000 }",
+        files: &[("secret.txt", "a-token-of-some-length"), ("next.txt", "another-token-of-some-length")],
+        ..Setup::default()
+    });
+    let ask = |token: &str| {
+        let header = format!("Bearer {token}");
+        send(app.api, &post("/issue/p", &[("Authorization", &header)], SESSION)).status
+    };
+    app.folder.write("secret.txt", "a-token-of");
+    wait_until(|| ask("a-token-of-some-length") == 401);
+    assert_eq!(ask("a-token-of"), 200);
+    fs::rename(app.folder.path().join("next.txt"), app.folder.path().join("secret.txt")).unwrap();
+    wait_until(|| ask("another-token-of-some-length") == 200);
+    assert_eq!(ask("a-token-of"), 401);
+}
+
+#[test]
+fn whatever_happens_to_a_certificate_connections_are_made_with_the_last_good_one() {
+    let (certificate, key) = crate::tls::server_pair();
+    let app = spawn_app(&Setup {
+        template: "{}",
+        config: "serve: { api: { tls: { cert_file: tls.crt, key_file: tls.key } } }\nreload: { interval: 100ms }",
+        files: &[("tls.crt", &certificate), ("tls.key", &key)],
+        ..Setup::default()
+    });
+    strike_each(&app, &[("tls.crt", ALL), ("tls.key", ALL)], || crate::tls::is_served(app.api));
+}
+
+#[test]
+fn a_set_with_one_name_twice_or_with_halves_of_two_keys_is_not_taken_over() {
+    let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
+    for set in [crate::sources::twice("key-2"), crate::sources::mixed("key-2")] {
+        app.folder.write("keys.json", &set);
+        wait_until(|| app.get_admin("/health/ready").text().contains("keys.json"));
+        assert_eq!(app.token(r#"{"subject":"u"}"#).kid().as_str(), "key-1");
+        app.folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+        wait_until(|| app.get_admin("/health/ready").json() == json!({"status": "ok"}));
+    }
+}
+
+/// Seconds of processor time that a process has taken.
+fn processor_time(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    // utime and stime, in hundredths on every Linux that Rust runs on.
+    (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) as f64 / 100.0
+}
+
+#[test]
+fn a_service_without_descriptors_neither_spins_nor_dies_and_takes_up_what_changed_meanwhile() {
+    let folder = folder("limits: { request: 60s }\nreload: { interval: 100ms }");
+    let mut service = Service::start_after(folder, "ulimit -n 64");
+    assert!(service.has_logged("limits.connections: expected at least"), "{}", service.log.lock().unwrap());
+    assert_eq!(claims(&service)["v"], 1);
+    let held: Vec<TcpStream> = (0..100).map(|_| connect(service.api)).collect();
+    wait_until(|| service.has_logged("Error accepting connection: "));
+    service.folder.write("templates/p/claims.hbs", "{\"v\": 2}");
+    wait_until(|| service.has_logged("a change is refused"));
+    assert!(service.has_logged("os error 24"), "{}", service.log.lock().unwrap());
+    let (before, start) = (processor_time(service.child.id()), Instant::now());
+    std::thread::sleep(Duration::from_secs(1));
+    let share = (processor_time(service.child.id()) - before) / start.elapsed().as_secs_f64();
+    assert!(share < 0.5, "it takes {share} of a core while it can do nothing");
+    assert!(service.child.try_wait().unwrap().is_none(), "it lives");
+    drop(held);
+    wait_until(|| claims(&service)["v"] == 2);
+    wait_until(|| send(service.admin, READY).text() == "{\"status\":\"ok\"}");
+}
+
+#[test]
+fn a_service_takes_the_descriptors_that_it_may_need() {
+    let service = Service::start_after(folder(""), "ulimit -Sn 256");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", service.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(words[0] > 1024 || words[0] == words[1], "{line}");
+    assert_eq!(words[0] < 1344, service.has_logged("limits.connections: expected at least"), "{line}");
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_to_and_fro_leaves_every_token_with_its_key() {
+    let app = spawn_app(&Setup {
+        template: "{}",
+        profile: "    ttl: 10m",
+        config: "rotation: { every: 24h, lead: 2h }\nreload: { interval: 100ms }",
+        ..Setup::default()
+    });
+    let file = app.folder.path().join("keys.json");
+    let count = || KeySet::parse(&fs::read(&file).unwrap()).unwrap().signing_keys().count();
+    wait_until(|| count() == 2);
+    wait_until(|| app.get("/.well-known/jwks.json").json()["keys"].as_array().unwrap().len() == 2);
+    let session = r#"{"subject":"u"}"#;
+    for now in [NOW, NOW + 3600, NOW, NOW - 3600, NOW, NOW + 7199, NOW + 3599, NOW + 7200, NOW + 3600, NOW + 7200] {
+        app.clock.set(now);
+        // `token` verifies it against what is published at that time.
+        let token = app.token(session);
+        let claims: Value = serde_json::from_str(token.claims()).unwrap();
+        let issued = claims["iat"].as_i64().unwrap();
+        assert!(issued <= now && claims["nbf"].as_i64().unwrap() <= now, "from the future at {}: {claims}", now - NOW);
+        assert!(claims["exp"].as_i64().unwrap() > now, "ended at {}: {claims}", now - NOW);
+        assert_eq!(token.kid().as_str() == "key-1", now < NOW + 7200, "the key of its time signs at {}", now - NOW);
+        assert_eq!(count(), 2, "no further rotation is due");
+    }
+    assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
+}
+
+#[test]
+fn a_clock_that_jumps_holds_back_no_caller() {
+    let app = spawn_app(&Setup {
+        template: "{}",
+        config: "callers: [{ name: c, bearer: { token_file: t }, limits: { rate: 1/h, burst: 3 } }]\n\
+                 limits: { failed_attempts: 2, failed_delay: 1ms }",
+        files: &[("t", "a-token-of-some-length")],
+        ..Setup::default()
+    });
+    let ask = |token: &str| {
+        let header = format!("Bearer {token}");
+        let answer = send(app.api, &post("/issue/p", &[("Authorization", &header)], SESSION));
+        (answer.status, answer.json()["type"].as_str().unwrap_or_default().to_owned())
+    };
+    let right = || ask("a-token-of-some-length");
+    for _ in 0..3 {
+        ask("wrong");
+    }
+    assert_eq!(ask("wrong").1, "caller.slowed");
+    app.clock.set(NOW - 3600);
+    assert_eq!(right().0, 200, "right credentials are never slowed");
+    assert_eq!(ask("wrong").1, "caller.slowed", "a step back forgives nothing");
+    app.clock.set(NOW - 3600 + 60);
+    assert_eq!(ask("wrong").1, "caller.unauthenticated", "and is over a minute later");
+    // The rate of a caller runs by a clock that nobody sets.
+    app.clock.set(NOW + 3600);
+    assert_eq!([right().0, right().0], [200, 200]);
+    assert_eq!(right().1, "caller.rate");
+    app.clock.set(NOW + 8 * 3600);
+    assert_eq!(right().1, "caller.rate");
+}
+
+/// SIGKILL at moments that lie all over a start with a rotation, and close behind the moment when it begins to write.
+#[test]
+fn a_service_that_is_killed_at_any_moment_leaves_keys_that_the_next_one_serves() {
+    let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");
+    let path = folder.path().join("keys.json");
+    let base = fs::read(&path).unwrap();
+    let run = || command(folder.path()).arg("serve").stderr(Stdio::null()).spawn().unwrap();
+    let has_rotated = || KeySet::parse(&fs::read(&path).unwrap()).unwrap().signing_keys().count() == 2;
+    let lock = folder.path().join(".keys.json.lock");
+    let start = Instant::now();
+    let mut first = run();
+    wait_until(has_rotated);
+    let typical = start.elapsed();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let (mut random, mut after) = (0x2545_f491_4f6c_dd1d_u64, 0);
+    for round in 0..16 {
+        fs::write(&path, &base).unwrap();
+        fs::remove_file(&lock).unwrap();
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let mut child = run();
+        let chance = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        if round % 4 == 0 {
+            std::thread::sleep(typical.mul_f64(chance));
+        } else {
+            while !lock.exists() {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_millis(8).mul_f64(chance));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let set = KeySet::parse(&fs::read(&path).unwrap()).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert!(set.signer(SystemClock.now(), None).is_ok() && set.skipped().is_empty(), "round {round}");
+        after += usize::from(has_rotated());
+        if !lock.exists() {
+            fs::write(&lock, "").unwrap();
+        }
+    }
+    assert!((1..16).contains(&after), "{after} of 16 kills came after the rotation: they show nothing");
+    let service = Service::start(folder);
+    assert_eq!(claims(&service)["v"], 1);
+    let names = files_in(service.folder.path());
+    assert!(names.len() < 8, "what kills left behind piles up: {names:?}");
+}
+
+#[test]
+fn without_root_certificates_everything_works_that_needs_no_https() {
+    let bare = |folder: &Folder| {
+        let mut command = command(folder.path());
+        command.env("SSL_CERT_FILE", "/nowhere/roots.pem").env("SSL_CERT_DIR", "/nowhere");
+        command
+    };
+    let output = bare(&folder("")).args(["demo", "--once"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let files = folder("traces: { endpoint: 'http://127.0.0.1:9/v1/traces' }");
+    let command = bare(&files);
+    let service = Service::run(files, command);
+    assert_eq!(claims(&service)["v"], 1);
+    let url = format!("http://{}/health/ready", service.admin);
+    let health = bare(&service.folder).args(["health", "--url", &url]).output().unwrap();
+    assert_eq!(stdout(&health), "ready\n", "{}", stderr(&health));
+
+    let remote = folder("");
+    let config = fs::read_to_string(remote.path().join("claimsmith.yaml")).unwrap();
+    remote.write("claimsmith.yaml", &config.replace("keys.json", "'https://127.0.0.1:9/keys.json'"));
+    let output = bare(&remote).arg("serve").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("expected root certificates of the system"), "{}", stderr(&output));
+    assert!(!claimsmith(remote.path(), &["check"]).status.success());
+}
