@@ -370,7 +370,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "request",
         "Request",
-        "How long a request may take, from its first byte to the answer.",
+        "How long a request may take, from its first byte to the answer, and how long a client may take for a TLS handshake \
+         and for reading its answer.",
         Kind::Duration { least_in_ms: 10 },
         Presence::Default("5s"),
         &["5s", "500ms"],
