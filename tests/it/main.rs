@@ -8,6 +8,7 @@ mod callers;
 mod cli;
 mod depth;
 mod discovery;
+mod documents;
 mod framing;
 mod go_corpus;
 mod hydrate;
