@@ -14,6 +14,7 @@ const DOCUMENTED: &str = "127.0.0.1:4477";
 /// `serve` goes into the background, on free ports, and its address into a file; everything else is the binary.
 const CLAIMSMITH: &str = r#"#!/bin/sh
 if [ "${1:-}" != serve ]; then exec "@BINARY@" "$@"; fi
+: > "@FOLDER@/serve.log"
 CLAIMSMITH_SERVE_API_PORT=0 CLAIMSMITH_SERVE_ADMIN_PORT=0 CLAIMSMITH_LOG_FORMAT=json \
     "@BINARY@" "$@" > /dev/null 2> "@FOLDER@/serve.log" &
 echo $! >> "@FOLDER@/serve.pids"
