@@ -13,7 +13,7 @@ PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz demo setup deploy-test release \
-	reproducible sbom
+	reproducible sbom newcomer
 
 test: rust-tests interop
 
@@ -88,19 +88,32 @@ release:
 reproducible:
 	tests/deploy/reproducible.sh
 
+# How long somebody new takes: from a clone to the first token, from an Oathkeeper configuration to the same claims.
+newcomer:
+	sh tests/newcomer.sh start
+	cargo build --release
+	BINARY=target/release/claimsmith sh tests/newcomer.sh migrate
+
 # What the binary is made of, in target/claimsmith.cdx.json. What only builds need is in it too, because OpenSSL comes by
-# that way; of what only tests need, cargo-cyclonedx lists proptest all the same.
+# that way. cargo-cyclonedx also lists what only tests switch on; cargo tree knows better.
+TARGET := x86_64-unknown-linux-gnu
 sbom: $(TOOLS)/cargo-cyclonedx
+	sh tests/interop/need.sh jq jq
 	mkdir -p target
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --describe binaries \
-		--target x86_64-unknown-linux-gnu
-	sed 's#file://$(CURDIR)#file:///claimsmith#g' claimsmith_bin.cdx.json > target/claimsmith.cdx.json
+		--target $(TARGET)
+	cargo tree --locked --target $(TARGET) --edges normal,build --prefix none --format '{p}' | \
+		sed 's/^\([^ ]*\) v\([^ ]*\).*/\1@\2/' > target/claimsmith.crates
+	sed 's#file://$(CURDIR)#file:///claimsmith#g' claimsmith_bin.cdx.json | \
+		jq --rawfile kept target/claimsmith.crates --from-file deploy/sbom.jq > target/claimsmith.cdx.json
 	rm -f claimsmith_bin.cdx.json claimsmith-bench_bin.cdx.json
 
 demo:
 	cargo run --release -- demo
 
 setup: $(TOOLS)/nextest $(TOOLS)/venv/installed tests/interop/node_modules/installed
+	sh tests/interop/need.sh curl curl
+	sh tests/interop/need.sh jq jq
 
 $(TOOLS)/nextest:
 	mkdir -p $(TOOLS)

@@ -195,6 +195,9 @@ pub(super) struct Source {
     file: PathBuf,
     /// Whether somebody names the file, so that it has to be there.
     is_named: bool,
+    /// Whether there need not be a file: nobody names one, there is none, and the environment has the profiles. That is
+    /// decided once, so that a file which vanishes takes no caller with it.
+    is_dispensable: bool,
     environment: Vec<(String, String)>,
     oathkeeper: Option<oathkeeper::Source>,
 }
@@ -203,9 +206,13 @@ impl Source {
     /// What `global` and the environment say.
     pub(super) fn of(global: &Global, oathkeeper: Option<&Path>) -> Self {
         let named = global.config.clone().or_else(|| std::env::var_os("CLAIMSMITH_CONFIG").map(PathBuf::from));
+        let is_named = named.is_some();
+        let file = named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let has_profiles = std::env::var_os("CLAIMSMITH_PROFILES").is_some();
         Self {
-            is_named: named.is_some(),
-            file: named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE)),
+            is_named,
+            is_dispensable: has_profiles && !is_named && !file.exists(),
+            file,
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
@@ -229,17 +236,19 @@ impl Source {
     /// Every fault.
     pub(super) fn read(&self, files: &mut Files) -> Result<Loaded, Vec<BuildFault>> {
         let file = self.file.display().to_string();
-        let text = match self.oathkeeper {
-            Some(_) if !self.is_named => String::new(),
-            _ => files.read_text(&self.file).map_err(|error| {
+        let is_wanted = self.oathkeeper.is_none() || self.is_named;
+        let text = match if is_wanted { files.read_text(&self.file) } else { Ok(String::new()) } {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => String::new(),
+            Err(error) => {
                 let advice = if error.kind() == io::ErrorKind::NotFound {
                     "; write one, or name it with --config or CLAIMSMITH_CONFIG"
                 } else {
                     ""
                 };
                 let message = format!("expected a readable configuration, found: {error}{advice}");
-                vec![BuildFault::new(ErrorCode::ConfigInvalid, &file, message)]
-            })?,
+                return Err(vec![BuildFault::new(ErrorCode::ConfigInvalid, &file, message)]);
+            }
         };
         let base_dir = self.file.parent().unwrap_or(Path::new(""));
         let faults_of = |error: ConfigError| -> Vec<BuildFault> {

@@ -80,7 +80,7 @@ pub(super) static ROOT: Section = section(&[
     field(
         "profiles",
         "Profiles",
-        "The kinds of token, by name; the name stands in the path, as in POST /hydrate/{profile}. At least one.",
+        "The kinds of token, by name; the name stands in the path, as in `POST /hydrate/{profile}`. At least one.",
         Kind::Named(&PROFILE),
         Presence::Required,
         &["{ id_token: { issuer: \"https://id.example.org/\", jwks: file://keys/id_token.jwks.json } }"],
@@ -115,7 +115,7 @@ pub(super) static ROOT: Section = section(&[
     field(
         "audit",
         "Audit log",
-        "A line for each token that is issued. Without it there is none.",
+        "A line for each token that is issued. Without it there is none. See docs/operations.md.",
         Kind::Section(&AUDIT),
         Presence::Optional,
         &["{ to: stdout }"],
@@ -123,7 +123,7 @@ pub(super) static ROOT: Section = section(&[
     field(
         "traces",
         "Traces",
-        "Spans for each request, sent as OpenTelemetry's OTLP. Without it there are none.",
+        "Spans for each request, sent as OpenTelemetry's OTLP. Without it there are none. See docs/operations.md.",
         Kind::Section(&TRACES),
         Presence::Optional,
         &["{ endpoint: \"http://127.0.0.1:4318/v1/traces\" }"],
@@ -131,8 +131,8 @@ pub(super) static ROOT: Section = section(&[
     field(
         "public_url",
         "Public URL",
-        "The URL under which verifiers reach the api listener; discovery documents point there. Without it, a \
-         profile whose issuer is a URL points there.",
+        "The URL under which verifiers reach the api listener; discovery documents point there. Without it, the \
+         address of the api listener, where that is a single one.",
         Kind::Text(HTTP_URL),
         Presence::Optional,
         &["https://tokens.example.org"],
@@ -172,7 +172,8 @@ pub(super) static API: Section = section(&[
     field(
         "host",
         "Host",
-        "The address to listen on. One that is not loopback needs callers, or allow_unauthenticated.",
+        "The address to listen on. One that is not loopback needs callers, required client certificates, or \
+         allow_unauthenticated.",
         Kind::Host,
         Presence::Default("127.0.0.1"),
         &["127.0.0.1", "localhost", "\"::1\""],
@@ -240,9 +241,9 @@ pub(super) static TLS: Section = section(&[
     field(
         "client_auth",
         "Client certificates",
-        "Whether callers are asked for a certificate. required lets nobody else connect, not even for public keys.",
+        "Whether callers are asked for a certificate. `required` lets nobody else connect, not even for public keys.",
         Kind::Choice(&["none", "optional", "required"]),
-        Presence::DefaultInWords("required with client_ca_file, none without"),
+        Presence::DefaultInWords("`required` with `client_ca_file`, `none` without"),
         &["optional", "required"],
     ),
 ]);
@@ -259,7 +260,7 @@ pub(super) static UNIX: Section = section(&[
     field(
         "mode",
         "Mode",
-        "Who may connect, as file permissions.",
+        "Who may connect, as file permissions: three octal digits in quotes.",
         Kind::Text(FILE_MODE),
         Presence::Default("\"660\""),
         &["\"666\""],
@@ -306,8 +307,8 @@ pub(super) static ROTATION: Section = section(&[
     field(
         "lead",
         "Lead",
-        "How long a key is published before it signs: longer than jwks_max_age, so that no verifier meets a key that it \
-         does not have.",
+        "How long a key is published before it signs: longer than `jwks_max_age`, so that no verifier meets a key \
+         that it does not have.",
         Kind::Duration { least_in_ms: 1000 },
         Presence::Default("1h"),
         &["1h", "24h"],
@@ -315,9 +316,9 @@ pub(super) static ROTATION: Section = section(&[
     field(
         "retire",
         "Retire",
-        "How long an ended key stays in the file, at least the longest ttl of the profiles that sign with it.",
+        "How long an ended key stays in the file, at least the longest `ttl` of the profiles that sign with it.",
         Kind::Duration { least_in_ms: 1000 },
-        Presence::DefaultInWords("the longest ttl of the profiles"),
+        Presence::DefaultInWords("the longest `ttl` of the profiles"),
         &["24h"],
     ),
 ]);
@@ -459,7 +460,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "issuer",
         "Issuer",
-        "The claim iss.",
+        "The claim `iss`.",
         Kind::Text(NOT_EMPTY),
         Presence::Required,
         &["https://id.example.org/"],
@@ -492,7 +493,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "audience",
         "Audience",
-        "The claim aud. Without it, the template may set aud.",
+        "The claim `aud`. Without it, the template may set `aud`.",
         Kind::Texts,
         Presence::Optional,
         &["[orders, billing]", "orders"],
@@ -500,7 +501,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "template",
         "Template",
-        "The claims template: templates/<name>/claims.hbs, or claims.gotmpl for a Go template as Oathkeeper has it.",
+        "The claims template: `templates/<name>/claims.hbs`, or `claims.gotmpl` for a Go template as Oathkeeper has \
+         it.",
         Kind::Text(PROFILE_NAME),
         Presence::DefaultInWords("the profile's name"),
         &["session"],
@@ -533,7 +535,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "subject",
         "Subject",
-        "Where the claim sub comes from: Subject, or a path below Extra.",
+        "Where the claim `sub` comes from: `Subject`, or a path below `Extra`.",
         Kind::Text(SUBJECT_PATH),
         Presence::Default("Subject"),
         &["Extra.identity.id"],
@@ -549,8 +551,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "registered_claims",
         "Registered claims",
-        "What happens to iss, sub, exp and the like that a Go template sets: no token is made, or claimsmith's own \
-         value stands in the token, as with Oathkeeper.",
+        "What happens to `iss`, `sub`, `exp` and the like that a Go template sets: no token is made, or claimsmith's \
+         own value stands in the token, as with Oathkeeper.",
         Kind::Choice(&["refuse", "override"]),
         Presence::Default("refuse"),
         &["override"],
@@ -558,8 +560,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "validate",
         "Validate",
-        "When claims are held against claims.schema.json beside the template: with its recorded cases at every start, or \
-         before every signature too.",
+        "When claims are held against `claims.schema.json` beside the template: with its recorded cases at every \
+         start, or before every signature too.",
         Kind::Choice(&["recorded", "always"]),
         Presence::Default("recorded"),
         &["always"],
@@ -619,7 +621,7 @@ pub(super) static CALLER: Section = Section {
         field(
             "basic",
             "HTTP Basic",
-            "This caller sends a user name and a password.",
+            "This caller sends a user name and a password. Exactly one of this, `bearer` and `tls`.",
             Kind::Section(&BASIC),
             Presence::Optional,
             &["{ username: oathkeeper, password_file: /run/secrets/oathkeeper }"],
@@ -635,8 +637,8 @@ pub(super) static CALLER: Section = Section {
         field(
             "tls",
             "Client certificate",
-            "This caller shows a certificate that serve.api.tls.client_ca_file vouches for. Its Authorization header \
-             is then not looked at, since it may be the end user's.",
+            "This caller shows a certificate that `serve.api.tls.client_ca_file` vouches for. Its `Authorization` \
+             header is then not looked at, since it may be the end user's.",
             Kind::Section(&CERTIFICATE),
             Presence::Optional,
             &["{ spiffe: \"spiffe://example.org/ns/auth/sa/oathkeeper\" }"],
@@ -675,7 +677,7 @@ pub(super) static CERTIFICATE: Section = Section {
         field(
             "spiffe",
             "SPIFFE ID",
-            "The only URI among the certificate's alternative names.",
+            "The only URI among the certificate's alternative names. Exactly one of the three.",
             Kind::Text(SPIFFE_ID),
             Presence::Optional,
             &["\"spiffe://example.org/ns/auth/sa/oathkeeper\""],
@@ -705,7 +707,7 @@ pub(super) static CALLER_LIMITS: Section = section(&[
     field(
         "rate",
         "Rate",
-        "Requests of this caller in the long run, for each second, minute or hour.",
+        "Requests of this caller in the long run, for each second, minute or hour: `100/s`, `600/m`.",
         Kind::Text(RATE),
         Presence::Optional,
         &["100/s", "600/m"],
@@ -713,7 +715,7 @@ pub(super) static CALLER_LIMITS: Section = section(&[
     field(
         "burst",
         "Burst",
-        "Requests that may come at once before the rate holds them back.",
+        "Requests that may come at once before the rate holds them back. Only beside `rate`.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::DefaultInWords("the requests of one second, at least one"),
         &["200"],
@@ -734,7 +736,7 @@ pub(super) static BASIC: Section = Section {
         field(
             "password_files",
             "Password files",
-            "Several files as of password_file, each of whose passwords is taken: the new one and the old one while \
+            "Several files as of `password_file`, each of whose passwords is taken: the new one and the old one while \
              the secret changes.",
             Kind::Texts,
             Presence::Optional,
@@ -743,7 +745,7 @@ pub(super) static BASIC: Section = Section {
         field(
             "password",
             "Password",
-            "The password itself. Only in the environment.",
+            "The password itself. Only in the environment. Exactly one of the four.",
             Kind::Text(NOT_EMPTY),
             Presence::EnvironmentOnly,
             &[],
@@ -774,7 +776,7 @@ pub(super) static BEARER: Section = Section {
         field(
             "token_files",
             "Token files",
-            "Several files as of token_file, each of whose tokens is taken: the new one and the old one while the \
+            "Several files as of `token_file`, each of whose tokens is taken: the new one and the old one while the \
              secret changes.",
             Kind::Texts,
             Presence::Optional,
@@ -783,7 +785,7 @@ pub(super) static BEARER: Section = Section {
         field(
             "token",
             "Token",
-            "The token itself. Only in the environment.",
+            "The token itself. Only in the environment. Exactly one of the four.",
             Kind::Text(NOT_EMPTY),
             Presence::EnvironmentOnly,
             &[],
@@ -824,8 +826,8 @@ pub(super) static AUDIT: Section = section(&[
     field(
         "to",
         "To",
-        "Where lines go: stdout, or a file. After file:// a path stays relative to the configuration file unless it starts \
-         with a slash.",
+        "Where lines go: `stdout`, or a file. After `file://` a path stays relative to the configuration file unless \
+         it starts with a slash.",
         Kind::Text(AUDIT_TARGET),
         Presence::Required,
         &["stdout", "file:///var/log/claimsmith/audit.jsonl"],
@@ -833,7 +835,7 @@ pub(super) static AUDIT: Section = section(&[
     field(
         "subject",
         "Subject",
-        "What a line says of the token's sub: its SHA-256, sub itself, or nothing.",
+        "What a line says of the token's `sub`: its SHA-256, `sub` itself, or nothing.",
         Kind::Choice(&["hash", "plain", "none"]),
         Presence::Default("hash"),
         &["none"],
@@ -844,7 +846,7 @@ pub(super) static TRACES: Section = section(&[
     field(
         "endpoint",
         "Endpoint",
-        "The URL that takes OTLP over HTTP as JSON, whole.",
+        "The URL that takes OTLP over HTTP as JSON, whole, such as `http://127.0.0.1:4318/v1/traces`.",
         Kind::Text(HTTP_URL),
         Presence::Required,
         &["http://127.0.0.1:4318/v1/traces"],
@@ -852,7 +854,7 @@ pub(super) static TRACES: Section = section(&[
     field(
         "sample_ratio",
         "Sample ratio",
-        "Which part of the traces that begin here is recorded. A request with a traceparent does as that says.",
+        "Which part of the traces that begin here is recorded. A request with a `traceparent` does as that says.",
         Kind::Ratio,
         Presence::Default("1"),
         &["0.01", "0"],

@@ -4,10 +4,13 @@ use proptest::prelude::*;
 
 use super::document::{self, Node, Quoting, Value};
 use super::fault::Faults;
-use super::field::{Field, Kind, Presence, Section};
+use super::field::{Field, Kind, Presence, Section, size_text};
 use super::raw::ROOT;
 use super::*;
 use crate::secret::Secret;
+
+#[path = "../../tests/section.rs"]
+mod section;
 
 const MINIMAL: &str = "profiles:\n  id_token:\n    issuer: https://id.example.org/\n    jwks: file://keys/a.json\n";
 
@@ -769,9 +772,37 @@ fn count_properties(schema: &serde_json::Value) -> usize {
             .sum::<usize>()
 }
 
+/// What a value must be, for a table.
+fn kind_in_words(kind: Kind) -> String {
+    match kind {
+        Kind::Bool => "boolean".to_owned(),
+        Kind::Choice(words) => format!("`{}`", words.join("`, `")),
+        Kind::Count { least, most } => format!("{least} to {most}"),
+        Kind::Duration { .. } => "duration".to_owned(),
+        Kind::Host | Kind::Path | Kind::Text(_) => "text".to_owned(),
+        Kind::Many(_) => "list".to_owned(),
+        Kind::Named(_) | Kind::Section(_) => "mapping".to_owned(),
+        Kind::Port => "port".to_owned(),
+        Kind::Ratio => "0 to 1".to_owned(),
+        Kind::Size { least, most } => format!("size, {} to {}", size_text(least), size_text(most)),
+        Kind::Texts => "list of text, or text".to_owned(),
+    }
+}
+
+/// `docs/keys.md` as a link beside it.
+fn linked(meaning: &str) -> String {
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '-';
+    let mut parts = meaning.split("docs/");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, rest| match rest.split_once(".md") {
+        Some((name, rest)) if name.chars().all(is_name) => format!("{text}[{name}.md]({name}.md){rest}"),
+        _ => format!("{text}docs/{rest}"),
+    })
+}
+
 #[test]
-fn the_reference_lists_every_key_and_its_variable() {
-    let reference = include_str!("../../docs/configuration.md");
+fn the_reference_is_generated_from_the_table_of_keys() {
+    let mut table = "| Key | Type | Default | Meaning | Variable |\n| --- | --- | --- | --- | --- |\n".to_owned();
     each_field(&ROOT, &[], &mut |path, field| {
         let (key, variable) =
             path.iter().fold((String::new(), "CLAIMSMITH".to_owned()), |(key, variable), step| match *step {
@@ -780,14 +811,18 @@ fn the_reference_lists_every_key_and_its_variable() {
                 step if key.is_empty() => (step.to_owned(), format!("{variable}_{}", step.to_uppercase())),
                 step => (format!("{key}.{step}"), format!("{variable}_{}", step.to_uppercase())),
             });
-        let line = reference.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
-        let Some(line) = line else { panic!("`{key}` is missing") };
-        let is_whole = matches!(field.kind, Kind::Section(_)) && field.name != "placement";
-        assert!(is_whole || line.contains(&format!("`{variable}`")), "{line}\nlacks `{variable}`");
-        if let Presence::Default(text) = field.presence {
-            assert!(line.contains(&format!("`{text}`")), "{line}\nlacks `{text}`");
-        }
+        let default = match field.presence {
+            Presence::Default(text) => format!("`{text}`"),
+            Presence::DefaultInWords(words) => words.to_owned(),
+            Presence::Required => "required".to_owned(),
+            Presence::Optional | Presence::EnvironmentOnly => String::new(),
+        };
+        let is_whole = matches!(field.kind, Kind::Section(_)) && field.presence == Presence::Optional;
+        let variable = if is_whole { String::new() } else { format!("`{variable}`") };
+        let (kind, meaning) = (kind_in_words(field.kind), linked(field.meaning));
+        table.push_str(&format!("| `{key}` | {kind} | {default} | {meaning} | {variable} |\n"));
     });
+    section::hold("docs/configuration.md", "every-key", &table);
 }
 
 #[test]

@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d "${TMPDIR:-/tmp}/claimsmith-release.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
 chmod 0755 "$work"
 
 CARGO_HOME=$work/cargo cargo fetch --locked --quiet
@@ -24,7 +25,7 @@ build() {
     if [ "$(id -u)" = 0 ]; then
         chown -R nobody: "$work"
         # shellcheck disable=SC2016
-        unshare --mount sh -euc 'mount --bind "$1" "$2"; shift 2
+        unshare --mount --net sh -euc 'mount --bind "$1" "$2"; shift 2
             exec setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs "$@"' sh "$sysroot" "$work/rust" "$@"
     else
         rm -rf "$work/rust"

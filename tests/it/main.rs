@@ -10,6 +10,7 @@ mod cli;
 mod connections;
 mod depth;
 mod discovery;
+mod documents;
 #[cfg(unix)]
 mod faults;
 mod framing;

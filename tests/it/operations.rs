@@ -36,7 +36,7 @@ fn every_metric() -> String {
 }
 
 /// The name of each metric as Prometheus calls it, with its type and its labels.
-fn served() -> BTreeMap<String, (String, BTreeSet<String>)> {
+pub(crate) fn served() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let text = every_metric();
     let mut served = BTreeMap::new();
     for block in text.split("# TYPE ").skip(1) {
@@ -57,7 +57,7 @@ fn read(path: &str) -> String {
 }
 
 /// The metrics of ours that a text names, without the suffixes of histograms.
-fn named(text: &str) -> BTreeSet<String> {
+pub(crate) fn named(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("claimsmith_"));
     let without_suffix = |word: &str| {

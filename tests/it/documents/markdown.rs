@@ -1,0 +1,167 @@
+//! The documents of the repository, as far as a test has to understand Markdown.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A document and what is in it.
+pub(super) struct Document {
+    /// Below the repository, such as `docs/keys.md`.
+    pub(super) path: String,
+    pub(super) blocks: Vec<Block>,
+    /// Everything outside of fenced blocks, line by line; what is in a block is an empty line.
+    pub(super) prose: String,
+}
+
+/// A fenced block, without the indentation of its fence.
+pub(super) struct Block {
+    pub(super) line: usize,
+    pub(super) language: String,
+    pub(super) text: String,
+}
+
+impl Block {
+    /// The first line that says something.
+    pub(super) fn begins(&self) -> &str {
+        self.text.lines().next().unwrap_or_default()
+    }
+}
+
+/// Every document that a reader of the repository may open.
+pub(super) fn documents() -> Vec<Document> {
+    let root = repository();
+    let mut paths = Vec::new();
+    for name in ["README.md", "CHANGELOG.md"] {
+        paths.push(root.join(name));
+    }
+    for folder in ["docs", "keys", "templates", "deploy"] {
+        collect(&root.join(folder), &mut paths);
+    }
+    paths.sort();
+    let documents: Vec<_> = paths.iter().map(|path| read(path)).collect();
+    assert!(documents.len() > 12, "{} documents", documents.len());
+    documents
+}
+
+pub(super) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+fn read(path: &Path) -> Document {
+    let text = fs::read_to_string(path).unwrap();
+    let path = path.strip_prefix(repository()).unwrap().to_str().unwrap().to_owned();
+    let mut document = Document { path, blocks: Vec::new(), prose: String::new() };
+    let mut open: Option<(usize, Block)> = None;
+    for (index, line) in text.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        match (&mut open, line.trim_start().strip_prefix("```")) {
+            (None, Some(language)) => {
+                let block = Block { line: index + 1, language: language.to_owned(), text: String::new() };
+                open = Some((indent, block));
+            }
+            (Some(_), Some("")) => document.blocks.extend(open.take().map(|(_, block)| block)),
+            (Some((indent, block)), _) => {
+                block.text.push_str(line.get(*indent..).unwrap_or_default());
+                block.text.push('\n');
+            }
+            (None, None) => document.prose.push_str(line),
+        }
+        document.prose.push('\n');
+    }
+    assert!(open.is_none(), "{}: a block does not end", document.path);
+    document
+}
+
+impl Document {
+    /// Every text in backticks, with its line.
+    pub(super) fn code_spans(&self) -> Vec<(usize, &str)> {
+        let mut spans = Vec::new();
+        for (index, line) in self.prose.lines().enumerate() {
+            let mut rest = line;
+            while let Some(begin) = rest.find('`') {
+                let ticks = rest[begin..].len() - rest[begin..].trim_start_matches('`').len();
+                let inside = &rest[begin + ticks..];
+                let Some(end) = inside.find(&"`".repeat(ticks)) else { break };
+                spans.push((index + 1, inside[..end].trim()));
+                rest = &inside[end + ticks..];
+            }
+        }
+        spans
+    }
+
+    /// The target of every link, with its line.
+    pub(super) fn links(&self) -> Vec<(usize, &str)> {
+        let mut links = Vec::new();
+        for (index, line) in self.prose.lines().enumerate() {
+            for rest in line.split("](").skip(1) {
+                links.push((index + 1, rest.split(')').next().unwrap()));
+            }
+        }
+        links
+    }
+
+    /// What a link may name after `#`: the headings, as GitHub turns them into anchors.
+    pub(super) fn anchors(&self) -> Vec<String> {
+        let mut plain: Vec<String> = Vec::new();
+        let mut anchors = Vec::new();
+        let headings = self.prose.lines().filter(|line| line.starts_with('#'));
+        for heading in headings.map(|line| line.trim_start_matches('#').trim()) {
+            let keeps = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+            let anchor: String = heading.to_lowercase().chars().filter(|c| keeps(*c)).collect();
+            let anchor = anchor.replace(' ', "-");
+            let count = plain.iter().filter(|known| **known == anchor).count();
+            anchors.push(if count == 0 { anchor.clone() } else { format!("{anchor}-{count}") });
+            plain.push(anchor);
+        }
+        anchors
+    }
+}
+
+/// The words of a line of shell, as far as documents use it: quotes, and a comment at the end.
+pub(super) fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let (mut word, mut quote) = (None::<String>, None::<char>);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => break,
+            (None, _) if c.is_whitespace() => words.extend(word.take()),
+            (None, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// Each simple command of a script: its words.
+pub(super) fn commands(script: &str) -> Vec<Vec<String>> {
+    let mut commands = Vec::new();
+    for line in script.replace("\\\n", " ").lines() {
+        let mut command = Vec::new();
+        for word in words(line) {
+            if matches!(word.as_str(), "&&" | "||" | "|" | ";" | ">" | "<" | "2>") {
+                commands.push(std::mem::take(&mut command));
+            } else {
+                command.push(word);
+            }
+        }
+        commands.push(command);
+    }
+    commands.retain(|command| !command.is_empty());
+    commands
+}

@@ -1,0 +1,212 @@
+//! Outputs and files of others that the documents show, made again.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use claimsmith::keys::SignatureAlg;
+use regex::Regex;
+use serde_json::Value;
+
+use super::markdown::repository;
+use super::scratch::Scratch;
+use super::{names, yaml};
+use crate::support::{Folder, Service, claimsmith, command, post, send, stderr, stdout, wait_until};
+
+/// What the README has one do first.
+const GENERATE: &str = "claimsmith keys generate --alg RS256 --out keys/id_token.jwks.json";
+
+/// Texts as they stay the same from run to run: times and ids are told by their kind.
+fn masked(text: &str) -> String {
+    let time = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap();
+    let text = time.replace_all(text, "TIME");
+    let id = Regex::new(r"[0-9a-f]{8}-(…|[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})").unwrap();
+    id.replace_all(&text, "ID").into_owned()
+}
+
+/// Holds shown JSON against real JSON: a text with `…` says how the real one begins.
+#[track_caller]
+fn assert_alike(shown: &str, real: &str) {
+    let value = |text: &str| -> Value { serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")) };
+    let (left, right) = (value(shown), value(real));
+    let order = |text: &str| {
+        Regex::new(r#""(\w+)":"#).unwrap().find_iter(text).map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(shown), order(real), "{shown}\nis shown, but there is\n{real}");
+    assert!(is_alike(&left, &right), "{shown}\nis shown, but there is\n{real}");
+}
+
+fn is_alike(shown: &Value, real: &Value) -> bool {
+    match (shown, real) {
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(name, value)| right.get(name).is_some_and(|r| is_alike(value, r)))
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_alike(left, right))
+        }
+        (Value::String(left), Value::String(right)) => {
+            masked(left) == masked(right) || left.split_once('…').is_some_and(|(begin, _)| right.starts_with(begin))
+        }
+        _ => shown == real,
+    }
+}
+
+/// A folder with shipped templates, a key, and a configuration with one profile of each template.
+fn folder(templates: &[&str], profiles: &str, more: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    for name in templates {
+        let text = fs::read_to_string(repository().join("templates").join(name).join("claims.hbs")).unwrap();
+        folder.write(&format!("templates/{name}/claims.hbs"), &text);
+    }
+    folder.write("claimsmith.yaml", &configuration(profiles, more));
+    folder
+}
+
+fn configuration(profiles: &str, more: &str) -> String {
+    format!(
+        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nreload: {{ interval: 100ms }}\nprofiles:\n{profiles}{more}"
+    )
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    send(address, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).text()
+}
+
+/// What readiness says once it says more than `ok`.
+fn concern(service: &Service) -> String {
+    let mut said = String::new();
+    wait_until(|| {
+        said = get(service.admin, "/health/ready");
+        said.contains("since")
+    });
+    said
+}
+
+pub(super) fn problem(shown: &str) {
+    let service = Service::start(folder(&["identity"], "  identity: { issuer: i, jwks: keys.json }\n", ""));
+    let session = r#"{"subject":"zoe","extra":{"identity":{"id":"7"}}}"#;
+    assert_alike(shown, &send(service.api, &post("/hydrate/identity", &[], session.as_bytes())).text());
+}
+
+pub(super) fn refused_template(shown: &str) {
+    let profile = |template: &str| format!("  id_token: {{ issuer: i, jwks: keys.json, template: {template} }}\n");
+    let service = Service::start(folder(&["identity", "session"], &profile("session"), ""));
+    service.folder.write("claimsmith.yaml", &configuration(&profile("sesion"), ""));
+    assert_alike(shown, &concern(&service));
+}
+
+pub(super) fn refused_keys(shown: &str) {
+    let service = Service::start(folder(&["session"], "  session: { issuer: i, jwks: keys.json }\n", ""));
+    service.folder.write("keys.json", "no set");
+    assert_alike(shown, &concern(&service));
+}
+
+pub(super) fn log_line(shown: &str) {
+    let scratch = Scratch::new();
+    let made = scratch.run(&format!("{GENERATE}\nclaimsmith serve"), ".", &[]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let read = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap();
+    let api = read("serve.api").trim().parse().unwrap();
+    send(api, &post("/hydrate/identity", &[], br#"{"subject":"zoe","extra":{"identity":{"id":"7"}}}"#));
+    let refused = || read("serve.log").lines().find(|line| line.contains("\"request refused\"")).map(str::to_owned);
+    wait_until(|| refused().is_some());
+    assert_alike(shown, &refused().unwrap());
+}
+
+pub(super) fn lost_lines(shown: &str) {
+    let profile = "  session: { issuer: i, jwks: keys.json }\n";
+    let folder = folder(&["session"], profile, "audit: { to: 'file://log/audit.jsonl' }\n");
+    folder.write("log/audit.jsonl", "");
+    let service = Service::start(folder);
+    let (log, gone) = (service.folder.path().join("log"), service.folder.path().join("gone"));
+    let issue = || send(service.api, &post("/hydrate/session", &[], br#"{"subject":"zoe","extra":{}}"#));
+    fs::rename(&log, gone).unwrap();
+    assert_eq!(issue().status, 200);
+    wait_until(|| get(service.admin, "/metrics").contains("claimsmith_audit_lines_lost_total 1\n"));
+    fs::create_dir(&log).unwrap();
+    issue();
+    let audit = log.join("audit.jsonl");
+    wait_until(|| fs::read_to_string(&audit).is_ok_and(|text| text.contains("token_issued")));
+    let text = fs::read_to_string(audit).unwrap();
+    let told = text.lines().find(|line| line.contains("lines_lost")).unwrap();
+    assert_alike(shown, &told.replace("\"count\":1}", "\"count\":17}"));
+}
+
+pub(super) fn configuration_faults(shown: &str) {
+    let folder = folder(&["session"], "  id_token:\n    isuer: i\n    issuer: i\n    jwks: k\n", "");
+    let text = "profiles:\n  id_token:\n    isuer: i\n    issuer: i\n    jwks: keys.json\n";
+    folder.write("claimsmith.yaml", text);
+    let output = command(folder.path()).arg("serve").env("CLAIMSMITH_SERVE_API_PORT", "http").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains(shown.trim()), "{shown}\nis shown, but there is\n{}", stderr(&output));
+}
+
+pub(super) fn list_of_keys(shown: &str) {
+    let scratch = Scratch::new();
+    let (line, listed) = shown.split_once('\n').unwrap();
+    let line = line.strip_prefix("$ ").unwrap();
+    let made = format!("{GENERATE}\nclaimsmith keys rotate keys/id_token.jwks.json");
+    assert!(scratch.run(&made, ".", &[]).status.success());
+    let real = stdout(&scratch.run(line, ".", &[]));
+    let even = |text: &str| {
+        let lines = masked(text);
+        lines.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(even(listed), even(&real), "{shown}\nis shown, but there is\n{real}");
+}
+
+pub(super) fn recorded_case(shown: &str) {
+    let scratch = Scratch::new();
+    let case = scratch.path().join("templates/identity/kratos.claims.json");
+    let text = fs::read_to_string(&case).unwrap();
+    assert!(text.contains("aal1"));
+    fs::write(case, text.replace("aal1", "aal2")).unwrap();
+    assert!(scratch.run(GENERATE, ".", &[]).status.success());
+    let told = stderr(&claimsmith(scratch.path(), &["check"]));
+    assert!(told.contains(shown.trim()), "{shown}\nis shown, but there is\n{told}");
+}
+
+/// The schema beside a template: it takes claims that fit and refuses others.
+pub(super) fn schema_of_claims(shown: &str) {
+    let folder = folder(&[], "  p: { issuer: i, jwks: keys.json }\n", "");
+    folder.write("templates/p/claims.hbs", "{\"email\": {{Extra.email}}, \"roles\": {{Extra.roles}}}");
+    folder.write("templates/p/claims.schema.json", shown);
+    for (email, expected) in [("zoe@example.org", 0), ("zoe", 1)] {
+        let extra = format!("{{\"email\":\"{email}\",\"roles\":[\"a\"]}}");
+        folder.write("templates/p/one.session.json", &format!("{{\"subject\":\"zoe\",\"extra\":{extra}}}"));
+        folder.write("templates/p/one.claims.json", &extra);
+        let output = claimsmith(folder.path(), &["check"]);
+        assert_eq!(output.status.code(), Some(expected), "{email}: {}", stderr(&output));
+    }
+}
+
+/// A container of Kubernetes: its command line is ours, and what it mounts is there.
+pub(super) fn container(value: &Value) {
+    let container = &value["containers"][0];
+    let arguments: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let wrong: Vec<_> = names::unreadable(&format!("claimsmith {}", arguments.join(" "))).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    for mount in container["volumeMounts"].as_array().unwrap() {
+        let volumes = value["volumes"].as_array().unwrap();
+        assert!(volumes.iter().any(|volume| volume["name"] == mount["name"]), "{value}");
+        assert_eq!(mount.get("subPath"), None, "{value}");
+    }
+}
+
+/// An overlay of `deploy/kubernetes`: the images and the ConfigMap that it changes are there.
+pub(super) fn overlay(value: &Value) {
+    let folder = repository().join("deploy/kubernetes");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let (base, deployment, rotate) = (read("kustomization.yaml"), read("deployment.yaml"), read("rotate.yaml"));
+    for image in value["images"].as_array().unwrap() {
+        let name = image["name"].as_str().unwrap();
+        assert!([&base, &deployment, &rotate].iter().any(|text| text.contains(name)), "{name}");
+    }
+    let base = yaml::parse(&base).unwrap();
+    for map in value["configMapGenerator"].as_array().unwrap() {
+        let maps = base["configMapGenerator"].as_array().unwrap();
+        assert!(maps.iter().any(|known| known["name"] == map["name"]), "{map}");
+    }
+}

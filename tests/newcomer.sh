@@ -1,0 +1,121 @@
+#!/bin/sh
+# newcomer.sh start [FOLDER]: times the way of somebody new, from a clone of this repository to the first verified token,
+# by the first command of the README. FOLDER, a new one, keeps the clone.
+# newcomer.sh migrate: times the way from an Oathkeeper configuration (tests/fixtures/oathkeeper) to the same claims, served
+# as it is and imported. BINARY names the claimsmith to use.
+# Each command that somebody would type is counted and shown.
+set -eu
+repository=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/claimsmith-newcomer.XXXXXX")
+service=
+leave() {
+    if [ -n "$service" ]; then kill "$service" 2>/dev/null || true; fi
+    rm -rf "$work"
+}
+trap leave EXIT
+trap 'exit 1' INT TERM
+
+# Seconds by the clock, and those that processors worked, which do not grow where a machine is shared.
+begin() {
+    times > "$work/times"
+    began=$(date +%s.%N)
+}
+since() {
+    ended=$(date +%s.%N)
+    times >> "$work/times"
+    awk -v clock="$(echo "$began $ended" | awk '{ print $2 - $1 }')" '
+        function seconds(text,  part) { split(text, part, "[ms]"); return part[1] * 60 + part[2] }
+        { worked[NR] = seconds($1) + seconds($2) }
+        END { printf "%.1fs (%.1fs of CPU)", clock, worked[3] + worked[4] - worked[1] - worked[2] }' "$work/times"
+}
+commands=0
+# Runs a line of shell as it would be typed.
+type_in() {
+    commands=$((commands + 1))
+    echo "\$ $1" >&2
+    eval "$1"
+}
+
+start() {
+    begin
+    folder=${1:-$work/claimsmith}
+    type_in "git clone --quiet $repository $folder"
+    type_in "cd $folder"
+    first=$(awk '/^```sh$/ { shown = 1; next } /^```/ && shown { exit } shown' README.md)
+    type_in "$first --once" > "$work/demo"
+    grep '^== 3. Verified against' "$work/demo"
+    since > "$work/whole"
+    begin
+    "${CARGO_TARGET_DIR:-target}/release/claimsmith" demo --once > "$work/demo"
+    grep -q '^== 3. Verified against' "$work/demo"
+    since > "$work/demo"
+    echo "from a clone to the first verified token: $commands commands, $(cat "$work/whole"); of that $(cat "$work/demo")" \
+        "without clone and build"
+}
+
+claimsmith() {
+    if [ "$1" = serve ]; then
+        shift
+        serve "$@"
+    else
+        "$BINARY" "$@"
+    fi
+}
+
+# Serves with the given arguments; the address is then in $api.
+serve() {
+    : > "$work/log"
+    CLAIMSMITH_SERVE_API_PORT=0 CLAIMSMITH_SERVE_ADMIN_PORT=0 CLAIMSMITH_LOG_FORMAT=json \
+        "$BINARY" serve "$@" 2> "$work/log" &
+    service=$!
+    until api=$(grep '"message":"serving"' "$work/log" | sed -n 's/.*"api":"\([^"]*\)".*/\1/p') && [ -n "$api" ]; do
+        kill -0 "$service" || { cat "$work/log" >&2; exit 1; }
+        sleep 0.02
+    done
+}
+
+# Asks for tokens of the profiles and holds their claims against those that Oathkeeper makes.
+compare() {
+    for profile in shop-account orders; do
+        type_in "curl -sf http://$api/hydrate/$profile -d @session.json > answer.json"
+        jq -r '.header.Authorization[0] | ltrimstr("Bearer ")' answer.json > token
+        "$BINARY" verify - --jwks "http://$api/.well-known/jwks.json" --json < token > verified.json
+        jq -S '.claims | del(.exp, .iat, .jti, .nbf)' verified.json > claims.json
+        jq -S . $profile.claims.json | diff - claims.json
+    done
+    kill "$service"
+    wait "$service" || true
+    service=
+}
+
+migrate() {
+    BINARY=${BINARY:?migrate: BINARY must name a claimsmith}
+    case $BINARY in /*) ;; *) BINARY=$PWD/$BINARY ;; esac
+    mkdir "$work/oathkeeper"
+    cp "$repository"/tests/fixtures/oathkeeper/* "$work/oathkeeper"
+    cd "$work/oathkeeper"
+    # Who comes from Oathkeeper has a key already.
+    claimsmith keys generate --alg RS256 --out id_token.jwks.json > "$work/out"
+
+    begin
+    type_in "claimsmith check --oathkeeper oathkeeper.yml"
+    type_in "claimsmith serve --oathkeeper oathkeeper.yml"
+    compare
+    since > "$work/whole"
+    echo "from an Oathkeeper configuration, as it is, to the same claims: $commands commands, $(cat "$work/whole")"
+
+    begin
+    commands=0
+    type_in "claimsmith import oathkeeper oathkeeper.yml --out claimsmith"
+    type_in "claimsmith check --config claimsmith/claimsmith.yaml"
+    type_in "claimsmith serve --config claimsmith/claimsmith.yaml"
+    compare
+    since > "$work/whole"
+    echo "from an Oathkeeper configuration, imported, to the same claims: $commands commands, $(cat "$work/whole")"
+}
+
+case ${1:-} in
+    start) start "${2:-}" ;;
+    migrate) migrate ;;
+    *) echo "usage: newcomer.sh start [FOLDER] | migrate" >&2; exit 2 ;;
+esac
