@@ -10,6 +10,7 @@ use super::GoTemplate;
 use super::ast::{Branch, Command, Node, Operand, Pipeline, Term};
 use super::outline::Outline;
 use crate::claims::RegisteredClaim;
+use crate::templates::{ClaimTemplate, CompileOptions, Missing, Syntax, TemplateText};
 use form::{Form, Reason, argument, at_value, call, canonical, in_string, path, quoted};
 use registered::without_registered;
 
@@ -43,6 +44,24 @@ pub enum RemarkKind {
     /// Something that has no counterpart, and why.
     Unconvertible,
 }
+
+impl Conversion {
+    /// The Handlebars form, compiled for a profile with `missing: as_null` under the name `name`. Where it is refused, there
+    /// is none, and a remark says why.
+    pub fn compile(&mut self, name: &str) -> Option<ClaimTemplate> {
+        let text = self.handlebars.clone()?;
+        let text = TemplateText { name: name.to_owned(), text };
+        let options = CompileOptions { missing: Missing::AsNull, audience_configured: false };
+        ClaimTemplate::compile(Syntax::Handlebars, &text, &[], options)
+            .map_err(|error| {
+                let message = format!("its form in Handlebars is refused: {error}");
+                self.remarks.push(Remark { line: 1, kind: RemarkKind::Unconvertible, message });
+                self.handlebars = None;
+            })
+            .ok()
+    }
+}
+
 type Converted<T> = Result<T, (usize, Reason)>;
 
 /// Fields of a URL that travel with the session.
