@@ -541,6 +541,22 @@ mod tests {
     }
 
     #[test]
+    fn blocks_beside_a_registered_claim_stay() {
+        becomes(
+            r#"{"a": 1, {{ if .Extra.b }}"b": 2,{{ end }} "sub": "{{ .Subject }}"}"#,
+            r#"{"a": 1, {{#if Extra.b}}"b": 2,{{/if}} }"#,
+        );
+        becomes(
+            r#"{"sub": "{{ .Subject }}"{{ if .Extra.b }}, "b": 2{{ end }}, "c": 3}"#,
+            r#"{ {{#if Extra.b}}, "b": 2{{/if}}, "c": 3}"#,
+        );
+        becomes(
+            r#"{"iat": {{ if .Extra.b }}1{{ else }}2{{ end }}{{ if .Extra.c }}, "c": 3{{ end }}}"#,
+            r#"{ {{#if Extra.c}}, "c": 3{{/if}}}"#,
+        );
+    }
+
+    #[test]
     fn what_has_no_counterpart_is_named_with_its_line() {
         for (go, reason) in [
             ("{\"a\":\n \"{{ .MatchContext.URL.String }}\"}", "a method of the URL"),
