@@ -234,7 +234,13 @@ impl TrialFault {
             SessionError::WrongType { path, .. } => members_at(path, text).first().copied(),
             SessionError::MissingMember { .. } => None,
         };
-        let fault = Self::new(error.code(), TrialPart::Session, error.to_string());
+        let mut message = error.to_string();
+        if let SessionError::Json(error) = error {
+            // The place is told apart, and in characters.
+            let place = format!(" (line {}, column {})", error.line(), error.column());
+            message.truncate(message.strip_suffix(&place).unwrap_or(&message).len());
+        }
+        let fault = Self::new(error.code(), TrialPart::Session, message);
         fault.at(&Place::of(TRIAL_TEMPLATE, text, offset.unwrap_or_default()))
     }
 }

@@ -77,6 +77,7 @@ class Editor {
     if (lines === this.lines) return;
     this.lines = lines;
     const numbers = Array.from({ length: lines }, (_, index) => index + 1).join('\n');
+    this.box.querySelector('.gutter').style.width = `${String(lines).length + 4}ch`;
     this.numbers.replaceChildren(numbers, ...this.numbers.querySelectorAll('b'));
   }
 
@@ -89,7 +90,7 @@ class Editor {
   line(number, column) {
     const text = this.text.split('\n')[number - 1] ?? '';
     const before = Array.from(text).slice(0, Math.max(0, column - 1)).join('').length;
-    return { text, before, length: (/^(?:\{\{.*?\}\}+|[\w@.$-]+|\S)/u.exec(text.slice(before)) ?? [''])[0].length };
+    return { text, before, length: (/^(?:\{\{.*?\}\}+|"(?:[^"\\]|\\.)*"|[\w@.$-]+|\S)/u.exec(text.slice(before)) ?? [''])[0].length };
   }
 
   /** Marks `faults` in the text and lists them below it. */
@@ -242,10 +243,14 @@ async function evaluate() {
   asking?.abort();
   asking = new AbortController();
   at('result').setAttribute('aria-busy', 'true');
+  let found = null;
   try {
     const answer = await ask('evaluate', asked(), asking.signal);
     // Whatever was typed since then has been asked too.
-    if (turn === turns) show(answer);
+    if (turn === turns) {
+      found = answer;
+      show(answer);
+    }
   } catch (error) {
     if (turn === turns) {
       setOld(true);
@@ -253,6 +258,7 @@ async function evaluate() {
     }
   }
   if (turn === turns) at('result').setAttribute('aria-busy', 'false');
+  return found;
 }
 
 function setOld(isOld) {
@@ -281,7 +287,7 @@ function show({ claims: found, overridden, token, faults, settings }) {
   if (all.length > 0) {
     status(`${said}: ${[...new Set(all.map(whereabouts))].join('; ')}.`, 'bad');
   } else {
-    status('No fault. Claims and token are those of the texts beside.', 'good');
+    status('No faults. Claims and token are up to date.', 'good');
   }
 }
 
@@ -292,31 +298,50 @@ function whereabouts(fault) {
 }
 
 function showToken(token) {
-  const facts = at('facts');
-  if (!token) {
-    facts.replaceChildren();
-    at('token-header').textContent = 'no token';
-    at('token-claims').textContent = 'no token';
-    return;
-  }
+  at('no-token').hidden = token !== null;
+  at('token').hidden = token === null;
+  if (!token) return;
   const [head, all] = [JSON.parse(token.header), JSON.parse(token.claims)];
   const time = (seconds) => new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
   const size = token.bytes > LARGE_HEADER ? ': many servers refuse a header of that size' : '';
   const lines = [
-    ['Signed with', `${head.alg}, key ${head.kid}`],
+    ['Would be signed by', `key ${head.kid}, ${head.alg}`],
     ['Issued', time(all.iat)],
     ['Expires', `${time(all.exp)} (after ${all.exp - all.iat} s)`],
-    ['Size', `${token.bytes} bytes with its signature${size}`],
+    ['Size', `${token.bytes} bytes once signed${size}`],
   ];
-  facts.replaceChildren(...lines.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', value)]));
+  at('facts').replaceChildren(...lines.flatMap(([name, value]) => [make('dt', '', name), make('dd', '', value)]));
   showJson(at('token-header'), token.header);
   showJson(at('token-claims'), token.claims);
+}
+
+/** The claims in a form in which order and spelling of numbers do not count. */
+function canonical(text) {
+  const sorted = (value) => {
+    if (Array.isArray(value)) return value.map(sorted);
+    if (value === null || typeof value !== 'object') return value;
+    return Object.keys(value).sort().map((name) => [name, sorted(value[name])]);
+  };
+  return text === null ? null : JSON.stringify(sorted(JSON.parse(text)));
+}
+
+/** Says whether both forms of a template make the same claims of the session beside them. */
+function compare(before, after) {
+  const [old, now] = [canonical(before), canonical(after)];
+  if (old === now) {
+    return old === null ? 'Both forms refuse this session.' : 'Both forms make the same claims of this session.';
+  }
+  if (old === null) return 'The Go template refuses this session, this one does not.';
+  if (now === null) return 'The Go template makes claims of this session, this one does not.';
+  return 'The claims of this session are others now: look at both.';
 }
 
 async function convert() {
   const text = editors.template.text;
   let answer;
+  let before;
   try {
+    before = await ask('evaluate', asked());
     answer = await ask('convert', { template: text });
   } catch (error) {
     status(`No answer of the service: ${error.message}`, 'bad');
@@ -346,15 +371,17 @@ async function convert() {
     editors.template.put(handlebars);
     setSyntax('handlebars');
     at('missing').value = 'as_null';
-    at('conversion-result').textContent =
-      'The template is Handlebars now, for missing values as_null. Compare the claims with those from before.';
+    at('conversion-result').textContent = 'The template is Handlebars now, for missing values as_null.';
   } else if (faults.length > 0) {
     at('conversion-result').textContent = 'Not converted: the Go template itself has faults.';
   } else {
     at('conversion-result').textContent = 'Not converted: something in it has no counterpart in Handlebars.';
   }
   at('conversion-title').focus();
-  await evaluate();
+  const after = await evaluate();
+  if (handlebars !== null && after) {
+    at('conversion-result').append(` ${compare(before.claims, after.claims)}`);
+  }
 }
 
 function unconvert() {
