@@ -11,7 +11,9 @@ use crate::code::ErrorCode;
 use crate::json::{JsonError, ReadLimits, Reader};
 use crate::session::{Selection, Session, SessionError};
 use crate::templates::go::{Conversion, GoTemplate};
-use crate::templates::{ClaimTemplate, CompileOptions, Partial, Place, Syntax, TemplateFault, TemplateText};
+use crate::templates::{
+    ClaimTemplate, CompileError, CompileOptions, Partial, Place, Syntax, TemplateFault, TemplateText,
+};
 use crate::time::Timestamp;
 
 /// The texts that the templates of a generation were made of.
@@ -161,8 +163,8 @@ impl Trial<'_> {
         check_size(self.template).map_err(|fault| vec![fault])?;
         let text = TemplateText { name: TRIAL_TEMPLATE.to_owned(), text: self.template.to_owned() };
         let options = CompileOptions { missing: self.spec.missing, audience_configured: self.spec.audience.is_some() };
-        let mut template = ClaimTemplate::compile(self.syntax, &text, self.partials, options)
-            .map_err(|error| error.faults().iter().map(TrialFault::from).collect::<Vec<_>>())?;
+        let mut template =
+            ClaimTemplate::compile(self.syntax, &text, self.partials, options).map_err(|error| told(&error))?;
         self.spec.reads().for_each(|path| template.select(path));
         Ok(template)
     }
@@ -185,11 +187,14 @@ impl Trial<'_> {
 /// What is wrong with the Go template itself.
 pub fn try_conversion(text: &str) -> Result<Conversion, Vec<TrialFault>> {
     check_size(text).map_err(|fault| vec![fault])?;
-    let template = GoTemplate::parse(TRIAL_TEMPLATE, text)
-        .map_err(|error| error.faults().iter().map(TrialFault::from).collect::<Vec<_>>())?;
+    let template = GoTemplate::parse(TRIAL_TEMPLATE, text).map_err(|error| told(&error))?;
     let mut conversion = template.to_handlebars();
     conversion.compile(TRIAL_TEMPLATE);
     Ok(conversion)
+}
+
+fn told(error: &CompileError) -> Vec<TrialFault> {
+    error.faults().iter().map(TrialFault::from).collect()
 }
 
 fn check_size(template: &str) -> Result<(), TrialFault> {

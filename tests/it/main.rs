@@ -17,6 +17,7 @@ mod mutations;
 mod oathkeeper;
 mod operations;
 mod overload;
+mod playground;
 mod problems;
 mod redaction;
 mod reload;

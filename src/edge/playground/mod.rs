@@ -17,7 +17,7 @@ use std::time::Duration;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -37,6 +37,10 @@ pub struct Playground {
 
 /// A trial's body holds more than the session, whose quotes are escaped in it.
 const BESIDE_THE_SESSION: usize = 256 * 1024;
+
+/// Bytes of a trial's stack, of which only those count that are used. Templates of files are their operator's; these come
+/// from whoever asks, and a stack that overflows would take the service down.
+const STACK: usize = 64 << 20;
 
 impl Playground {
     /// The playground of an admin listener that is configured with `host`.
@@ -102,8 +106,7 @@ pub(crate) async fn convert(request: HttpRequest, edge: Data<Edge>, payload: Pay
     apart(&request, &edge, serving, payload, trial).await
 }
 
-/// Reads the body and answers with what `trial` makes of it, on a thread for work that blocks, within the deadline of a
-/// request.
+/// Reads the body and answers with what `trial` makes of it, on a thread of its own, within the deadline of a request.
 async fn apart(
     request: &HttpRequest,
     edge: &Edge,
@@ -117,15 +120,18 @@ async fn apart(
         visitor::demand_json(request.headers())?;
         let most = serving.limits.body.saturating_mul(2).saturating_add(BESIDE_THE_SESSION);
         let body = pin!(body::read(request.headers(), payload, most)).await?;
-        let internal = |_| Problem::new(ErrorCode::Internal, "");
-        let permit =
-            Arc::clone(&playground.room).acquire_owned().await.map_err(|_| Problem::new(ErrorCode::Internal, ""))?;
+        let internal = || Problem::new(ErrorCode::Internal, "");
+        let permit = Arc::clone(&playground.room).acquire_owned().await.map_err(|_| internal())?;
+        let (done, answer) = oneshot::channel();
         // Whoever asked may have gone before it ends; the room is taken until then all the same.
         let work = move || {
             let _permit = permit;
-            trial(&serving, &body)
+            let _ = done.send(trial(&serving, &body));
         };
-        tokio::task::spawn_blocking(work).await.map_err(internal)?
+        let thread = std::thread::Builder::new().name("playground".to_owned()).stack_size(STACK);
+        thread.spawn(work).map_err(|_| internal())?;
+        // A fault of claimsmith ends the thread, and nothing is sent then.
+        answer.await.map_err(|_| internal())?
     };
     match tokio::time::timeout(deadline, answer).await {
         Ok(Ok(text)) => json(text),
