@@ -1,4 +1,5 @@
-# `make test` sets up what the tests need in folders of its own and passes them all; `make bench` measures,
+# `make test` sets up what the tests need in folders of its own and passes them all, but for those of the playground in a
+# browser, which `make page-test` passes; `make bench` measures,
 # `make soak` shows that it lasts, `make fuzz` looks for what no test thought of. `make deploy-test` tries what deploy/
 # ships; `make release` builds it.
 
@@ -12,7 +13,7 @@ TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions fuzz demo setup deploy-test release \
+.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions fuzz demo setup page-test deploy-test release \
 	reproducible sbom
 
 test: rust-tests interop
@@ -27,6 +28,10 @@ interop: setup
 	$(PYTHON) tests/interop/keys.py
 	$(PYTHON) tests/interop/s3.py
 	$(PYTHON) tests/interop/reload.py
+
+page-test: tests/playground/node_modules/installed
+	cargo build
+	cd tests/playground && node --test
 
 # The tables of docs/performance.md, some minutes; the same in half a minute, to see that the benchmark itself works.
 bench: bench-build
@@ -136,4 +141,10 @@ $(TOOLS)/venv/installed: tests/interop/requirements.txt
 tests/interop/node_modules/installed: tests/interop/package-lock.json
 	sh tests/interop/need.sh npm nodejs npm
 	cd tests/interop && npm ci --silent --no-audit --no-fund
+	touch $@
+
+tests/playground/node_modules/installed: tests/playground/package-lock.json
+	sh tests/interop/need.sh npm nodejs npm
+	sh tests/interop/need.sh chromium chromium
+	cd tests/playground && npm ci --silent --no-audit --no-fund
 	touch $@
