@@ -15,9 +15,7 @@ mod trial;
 pub use build::{BuildError, BuildFault, FaultPointer, GenerationParts, TemplateFiles};
 pub use cache::{Origin, TokenCache, TokenKey};
 pub use schema::{ClaimsSchema, SchemaError};
-pub use trial::{
-    TRIAL_TEMPLATE_BYTES, TemplateSources, Trial, TrialFault, TrialPart, Tried, UnsignedToken, try_conversion,
-};
+pub use trial::{TemplateSources, Trial, TrialFault, TrialPart, Tried, UnsignedToken, try_conversion};
 
 use std::collections::BTreeMap;
 use std::fmt;

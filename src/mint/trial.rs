@@ -95,7 +95,7 @@ pub enum TrialPart {
 }
 
 /// The largest template that can be tried. Those of files may be larger; these come from whoever asks.
-pub const TRIAL_TEMPLATE_BYTES: usize = 64 * 1024;
+const TEMPLATE_BYTES: usize = 64 * 1024;
 
 /// What faults call the template that is tried.
 const TRIAL_TEMPLATE: &str = "template";
@@ -198,10 +198,10 @@ fn told(error: &CompileError) -> Vec<TrialFault> {
 }
 
 fn check_size(template: &str) -> Result<(), TrialFault> {
-    if template.len() <= TRIAL_TEMPLATE_BYTES {
+    if template.len() <= TEMPLATE_BYTES {
         return Ok(());
     }
-    let message = format!("expected a template of at most {TRIAL_TEMPLATE_BYTES} bytes here, found a larger one");
+    let message = format!("expected a template of at most {TEMPLATE_BYTES} bytes here, found a larger one");
     Err(TrialFault::new(ErrorCode::TemplateLimit, TrialPart::Template, message))
 }
 

@@ -360,17 +360,18 @@ fn profiles_come_with_their_templates_settings_and_recorded_cases() {
     let told = get(&app, "/playground/profiles").json();
     assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(told["partials"], json!(["mail"]));
-    let expected = json!([{"name": "p", "template_name": "p", "template": "{\"a\": 1}", "syntax": "handlebars",
-        "issuer": "https://issuer.example/", "ttl": "1h30m", "audience": ["orders"], "missing": "as_null",
-        "registered_claims": "refuse", "alg": "ES256", "kid": "key-1",
-        "samples": [{"name": "one", "session": "{\"subject\": \"one\"}"}], "samples_left_out": 0}]);
+    let expected = json!([{"name": "p", "template": "p", "issuer": "https://issuer.example/", "ttl": "1h30m",
+        "audience": ["orders"], "missing": "as_null", "alg": "ES256", "kid": "key-1"}]);
     assert_eq!(told["profiles"], expected);
+    let expected = json!({"p": {"syntax": "handlebars", "text": "{\"a\": 1}", "left_out": 0,
+        "samples": [{"name": "one", "session": "{\"subject\": \"one\"}"}]}});
+    assert_eq!(told["templates"], expected);
 
     app.folder.write("templates/p/claims.hbs", "{ \"a\": 1 }");
-    app.folder.write("templates/p/large.session.json", &format!("{{\"subject\": \"{}\"}}", "x".repeat(1 << 20)));
+    app.folder.write("templates/p/large.session.json", &format!("{{\"subject\": \"{}\"}}", "x".repeat(4 << 20)));
     app.folder.write("templates/p/large.claims.json", "{\"a\": 1}");
-    let changed = || get(&app, "/playground/profiles").json()["profiles"][0].clone();
-    wait_until(|| changed()["template"] == "{ \"a\": 1 }" && changed()["samples_left_out"] == 1);
+    let changed = || get(&app, "/playground/profiles").json()["templates"]["p"].clone();
+    wait_until(|| changed()["text"] == "{ \"a\": 1 }" && changed()["left_out"] == 1);
     assert_eq!(changed()["samples"].as_array().unwrap().len(), 1);
 }
 

@@ -1,46 +1,46 @@
 //! What the playground's page is told, as JSON. Claims travel as text in it, so that no browser rounds their numbers.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
 
 use super::super::Serving;
 use super::asked::Misfit;
-use crate::claims::RegisteredInTemplate;
 use crate::json::{Json, ReadLimits};
-use crate::mint::{Profile, TRIAL_TEMPLATE_BYTES, TemplateFiles, TrialFault, TrialPart, Tried};
+use crate::mint::{Profile, TemplateFiles, TrialFault, TrialPart, Tried};
 use crate::templates::go::{Conversion, RemarkKind};
 use crate::templates::{Missing, RecordedCase, Syntax};
 use crate::time::{Timestamp, Ttl};
 
-/// Recorded cases of one template that are offered as samples, and the bytes that they may have together.
+/// Recorded cases of one template that are offered as samples, and the bytes that all samples may have together.
 const SAMPLES: usize = 100;
-const SAMPLE_BYTES: usize = 1 << 20;
+const SAMPLE_BYTES: usize = 4 << 20;
 
-/// Every profile with its settings, its template and the sessions recorded beside that.
+/// Every profile with its settings, and every template of theirs with the sessions recorded beside it.
 pub(super) fn profiles(serving: &Serving, now: Timestamp) -> String {
-    let profiles: Vec<Value> = serving.mint.profiles().map(|profile| of_profile(serving, profile, now)).collect();
+    let profiles: Vec<Value> = serving.mint.profiles().map(|profile| of_profile(profile, now)).collect();
+    let sources = serving.sources.as_deref();
+    let names: BTreeSet<&str> = serving.mint.profiles().map(|profile| profile.spec().template.as_str()).collect();
+    let files = names.into_iter().filter_map(|name| Some((name, sources?.templates.get(name)?)));
+    let mut room = SAMPLE_BYTES;
+    let templates: Map<String, Value> =
+        files.map(|(name, files)| (name.to_owned(), of_template(files, &mut room))).collect();
+    let partials = sources.map(|sources| sources.partials.iter().map(|partial| partial.name.as_str()).collect());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "profiles": profiles,
-        "partials": serving.sources.iter().flat_map(|sources| &sources.partials).map(|partial| &partial.name)
-            .collect::<Vec<_>>(),
-        "limits": {"template": TRIAL_TEMPLATE_BYTES, "session": serving.limits.body},
+        "templates": templates,
+        "partials": partials.unwrap_or_else(Vec::<&str>::new),
     })
     .to_string()
 }
 
-fn of_profile(serving: &Serving, profile: &Profile, now: Timestamp) -> Value {
+fn of_profile(profile: &Profile, now: Timestamp) -> Value {
     let spec = profile.spec();
-    let files = serving.sources.as_ref().and_then(|sources| sources.templates.get(&spec.template));
-    let (samples, left_out) = files.map(samples).unwrap_or_default();
     let signer = profile.keys().signer(now, spec.alg).ok();
     json!({
         "name": spec.name,
-        "template_name": spec.template,
-        "template": files.map(|files| files.text.text.as_str()).unwrap_or_default(),
-        "syntax": match files.map(|files| files.syntax).unwrap_or_default() {
-            Syntax::Go => "go",
-            Syntax::Handlebars => "handlebars",
-        },
+        "template": spec.template,
         "issuer": spec.issuer,
         "ttl": go_duration(spec.ttl),
         "audience": spec.audience.as_ref().map(|audience| audience.names()).unwrap_or_default(),
@@ -49,30 +49,32 @@ fn of_profile(serving: &Serving, profile: &Profile, now: Timestamp) -> Value {
             Missing::Error => "error",
             Missing::Omit => "omit",
         },
-        "registered_claims": match spec.registered_claims {
-            RegisteredInTemplate::Override => "override",
-            RegisteredInTemplate::Refuse => "refuse",
-        },
         "alg": signer.map(|key| key.alg().as_str()),
         "kid": signer.map(|key| key.kid().as_str()),
-        "samples": samples,
-        "samples_left_out": left_out,
     })
 }
 
-/// The recorded sessions that are offered, and how many are not.
-fn samples(files: &TemplateFiles) -> (Vec<Value>, usize) {
-    let mut bytes = 0;
+/// A template with as many of its recorded sessions as there is `room` for, and how many are left out.
+fn of_template(files: &TemplateFiles, room: &mut usize) -> Value {
     let mut samples = Vec::new();
     for case in &files.cases {
-        let Ok(session) = std::str::from_utf8(&case.session) else { continue };
-        if samples.len() < SAMPLES && bytes + session.len() <= SAMPLE_BYTES {
-            bytes += session.len();
+        if let Ok(session) = std::str::from_utf8(&case.session)
+            && samples.len() < SAMPLES
+            && session.len() <= *room
+        {
+            *room -= session.len();
             samples.push(json!({"name": sample_name(case), "session": session}));
         }
     }
-    let left_out = files.cases.len() - samples.len();
-    (samples, left_out)
+    json!({
+        "syntax": match files.syntax {
+            Syntax::Go => "go",
+            Syntax::Handlebars => "handlebars",
+        },
+        "text": files.text.text,
+        "left_out": files.cases.len() - samples.len(),
+        "samples": samples,
+    })
 }
 
 /// `kratos` of `templates/session/kratos.session.json`.

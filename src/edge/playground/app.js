@@ -183,6 +183,7 @@ function showJson(element, text) {
 
 const editors = Object.fromEntries(PARTS.map((part) => [part, new Editor(part)]));
 let profiles = [];
+let templates = {};
 let profile = null;
 let timer = 0;
 let turns = 0;
@@ -419,15 +420,15 @@ function copyOldWay(text) {
 
 function choose(name) {
   profile = profiles.find((one) => one.name === name);
-  setSyntax(profile.syntax);
-  editors.template.load(profile.template);
+  const { syntax: language, text, samples, left_out: left } = templates[profile.template];
+  setSyntax(language);
+  editors.template.load(text);
   for (const id of ['missing', 'issuer', 'ttl']) at(id).value = profile[id];
   at('audience').value = profile.audience.join(', ');
   at('at').value = '';
   const sample = at('sample');
-  sample.replaceChildren(...profile.samples.map(({ name: label }, index) => new Option(label, String(index))));
-  if (profile.samples.length === 0) sample.append(new Option('none: a made-up session', ''));
-  const left = profile.samples_left_out;
+  sample.replaceChildren(...samples.map(({ name: label }, index) => new Option(label, String(index))));
+  if (samples.length === 0) sample.append(new Option('none: a made-up session', ''));
   at('samples-note').hidden = left === 0;
   at('samples-note').textContent = `${left} more recorded case(s) are too large or too many to be listed.`;
   chooseSample();
@@ -435,7 +436,7 @@ function choose(name) {
 }
 
 function chooseSample() {
-  editors.session.load(profile.samples[Number(at('sample').value)]?.session ?? SAMPLE);
+  editors.session.load(templates[profile.template].samples[Number(at('sample').value)]?.session ?? SAMPLE);
 }
 
 /** Whether what was typed may be replaced. */
@@ -506,7 +507,7 @@ async function start() {
     status(`No answer of the service: ${error.message}`, 'bad');
     return;
   }
-  profiles = told.profiles;
+  ({ profiles, templates } = told);
   at('version').textContent = told.version;
   at('profile').replaceChildren(...profiles.map(({ name }) => new Option(name, name)));
   choose(profiles[0].name);

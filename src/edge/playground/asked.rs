@@ -3,7 +3,7 @@
 use crate::claims::{Audience, RegisteredInTemplate};
 use crate::code::ErrorCode;
 use crate::json::{Json, Object, ReadLimits};
-use crate::mint::{Mint, ProfileSpec, Trial};
+use crate::mint::{Mint, Profile, ProfileSpec, Trial};
 use crate::templates::{Missing, Partial, Syntax};
 use crate::time::{Timestamp, Ttl, parse_duration};
 
@@ -11,12 +11,14 @@ use super::super::EdgeLimits;
 use super::super::problem::Problem;
 
 /// A template, a session and settings to try.
-pub(super) struct Asked {
-    /// The profile's settings, with those that were asked for in their place.
-    pub(super) spec: ProfileSpec,
+pub(super) struct Asked<'m> {
+    pub(super) profile: &'m Profile,
+    /// When, if not now.
     pub(super) at: Option<Timestamp>,
     /// Settings that cannot be; what the profile says stands in their place.
     pub(super) misfits: Vec<Misfit>,
+    /// The profile's settings, with those that were asked for in their place.
+    spec: ProfileSpec,
     syntax: Syntax,
     template: String,
     session: String,
@@ -35,12 +37,12 @@ pub(super) struct Conversion {
 
 const TRIAL: [&str; 9] = ["profile", "syntax", "template", "session", "missing", "issuer", "ttl", "audience", "at"];
 
-impl Asked {
+impl<'m> Asked<'m> {
     /// Takes `body` apart; `mint` has the profiles. A setting that is not named is the profile's.
     ///
     /// # Errors
     /// `request.malformed` for another form, `profile.unknown`.
-    pub(super) fn parse(body: &[u8], mint: &Mint) -> Result<Self, Problem> {
+    pub(super) fn parse(body: &[u8], mint: &'m Mint) -> Result<Self, Problem> {
         let body = Body::parse(body, &TRIAL)?;
         let Some(profile) = mint.profile(body.text("profile")?) else {
             let detail = "expected the name of a configured profile in `profile`, found another";
@@ -88,7 +90,7 @@ impl Asked {
             misfit("at", "expected a time as RFC 3339 writes it, such as 2026-01-16T09:12:33Z");
         }
         let (template, session) = (body.text("template")?.to_owned(), body.text("session")?.to_owned());
-        Ok(Self { spec, at: at.flatten(), misfits, syntax, template, session })
+        Ok(Self { profile, at: at.flatten(), misfits, spec, syntax, template, session })
     }
 
     /// The trial, with `partials` and within `limits`.

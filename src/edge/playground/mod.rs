@@ -31,10 +31,14 @@ use asked::{Asked, Conversion};
 pub struct Playground {
     /// The host that the admin listener is configured with.
     host: Host,
+    /// Lets a few bodies be read at a time, so that they never take much memory.
+    bodies: Semaphore,
     /// Lets one trial in at a time, so that the playground never takes more than one core.
     room: Arc<Semaphore>,
 }
 
+/// Bodies that are in memory at a time.
+const BODIES: usize = 4;
 /// A trial's body holds more than the session, whose quotes are escaped in it.
 const BESIDE_THE_SESSION: usize = 256 * 1024;
 
@@ -45,7 +49,7 @@ const STACK: usize = 64 << 20;
 impl Playground {
     /// The playground of an admin listener that is configured with `host`.
     pub fn new(host: Host) -> Self {
-        Self { host, room: Arc::new(Semaphore::new(1)) }
+        Self { host, bodies: Semaphore::new(BODIES), room: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -85,12 +89,10 @@ pub(crate) async fn evaluate(request: HttpRequest, edge: Data<Edge>, payload: Pa
     let (serving, now) = (edge.live.load_full(), edge.clock.now());
     let trial = move |serving: &Serving, body: &Bytes| {
         let asked = Asked::parse(body, &serving.mint)?;
-        let Some(profile) = serving.mint.profile(&asked.spec.name) else {
-            return Err(Problem::new(ErrorCode::Internal, ""));
-        };
         let partials = serving.sources.as_deref().map_or(&[][..], |sources| &sources.partials);
         let trial = asked.trial(partials, &serving.limits);
-        let tried = serving.mint.try_out(profile, &trial, asked.at.unwrap_or(now), || Uuid::new_v4().to_string());
+        let at = asked.at.unwrap_or(now);
+        let tried = serving.mint.try_out(asked.profile, &trial, at, || Uuid::new_v4().to_string());
         Ok(answer::tried(&tried, &asked.misfits))
     };
     apart(&request, &edge, serving, payload, trial).await
@@ -118,9 +120,10 @@ async fn apart(
     let answer = async {
         let Some(playground) = &edge.playground else { return Err(Problem::new(ErrorCode::Internal, "")) };
         visitor::demand_json(request.headers())?;
+        let internal = || Problem::new(ErrorCode::Internal, "");
+        let _turn = playground.bodies.acquire().await.map_err(|_| internal())?;
         let most = serving.limits.body.saturating_mul(2).saturating_add(BESIDE_THE_SESSION);
         let body = pin!(body::read(request.headers(), payload, most)).await?;
-        let internal = || Problem::new(ErrorCode::Internal, "");
         let permit = Arc::clone(&playground.room).acquire_owned().await.map_err(|_| internal())?;
         let (done, answer) = oneshot::channel();
         // Whoever asked may have gone before it ends; the room is taken until then all the same.
