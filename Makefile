@@ -1,7 +1,6 @@
-# `make test` sets up what the tests need in folders of its own and passes them all, but for those of the playground in a
-# browser, which `make page-test` passes; `make bench` measures,
-# `make soak` shows that it lasts, `make fuzz` looks for what no test thought of. `make deploy-test` tries what deploy/
-# ships; `make release` builds it.
+# `make test` sets up what the tests need in folders of its own and passes them all; `make page-test` tries the playground
+# in a browser. `make bench` measures, `make soak` shows that it lasts, `make fuzz` looks for what no test thought of.
+# `make deploy-test` tries what deploy/ ships; `make release` builds it.
 
 NEXTEST_VERSION := 0.9.128
 CARGO_FUZZ_VERSION := 0.13.2

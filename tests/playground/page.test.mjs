@@ -141,6 +141,17 @@ test('a fault of the session is marked in the session', async () => {
   await assertQuiet();
 });
 
+test('a template may call the partials that are named', async () => {
+  assert.equal(await text('#partials'), 'Partials: {{> roles}}');
+  await type('template', '{"roles": {{> roles}}}');
+  await status('good');
+  assert.deepEqual(await json('#claims'), { roles: ['editor'] });
+  await type('session', '{"subject": "zoe", "extra": {}}');
+  await status('bad');
+  assert.match(await text('#template-faults li'), /roles\.hbs:1:\d+.*template\.missing_value/);
+  assert.equal(await page.locator('#template-editor .marks mark').count(), 0);
+});
+
 test('settings that cannot be are marked', async () => {
   await page.locator('#ttl').fill('soon');
   await status('bad');

@@ -23,6 +23,7 @@ profiles:
   two: { issuer: "https://id.example.org/", jwks: keys.json, registered_claims: override }
 `,
   'templates/one/claims.hbs': '{\n  "mail": {{Extra.mail}}\n}\n',
+  'templates/_partials/roles.hbs': '{{Extra.roles}}',
   'templates/one/zoe.session.json': JSON.stringify(SESSION, null, 2),
   'templates/one/zoe.claims.json': '{"mail": "zoe@example.org"}',
   'templates/two/claims.gotmpl': `{

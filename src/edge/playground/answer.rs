@@ -25,12 +25,12 @@ pub(super) fn profiles(serving: &Serving, now: Timestamp) -> String {
     let mut room = SAMPLE_BYTES;
     let templates: Map<String, Value> =
         files.map(|(name, files)| (name.to_owned(), of_template(files, &mut room))).collect();
-    let partials = sources.map(|sources| sources.partials.iter().map(|partial| partial.name.as_str()).collect());
+    let partials = sources.iter().flat_map(|sources| &sources.partials).map(|partial| partial.name.as_str());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "profiles": profiles,
         "templates": templates,
-        "partials": partials.unwrap_or_else(Vec::<&str>::new),
+        "partials": partials.collect::<Vec<_>>(),
     })
     .to_string()
 }

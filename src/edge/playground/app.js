@@ -509,6 +509,8 @@ async function start() {
   }
   ({ profiles, templates } = told);
   at('version').textContent = told.version;
+  at('partials').hidden = told.partials.length === 0;
+  at('partials').textContent = `Partials: ${told.partials.map((name) => `{{> ${name}}}`).join(' ')}`;
   at('profile').replaceChildren(...profiles.map(({ name }) => new Option(name, name)));
   choose(profiles[0].name);
   listen();
