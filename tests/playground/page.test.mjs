@@ -133,7 +133,7 @@ test('a fault of the session is marked in the session', async () => {
   assert.equal(await page.locator('#session-editor .marks mark').textContent(), '}');
   assert.equal(await page.locator('#template-editor .marks mark').count(), 0);
   await type('session', '{"subject": "zoe", "extra": {"mail": "m", "expires_at": "2020-01-01T00:00:00Z"}}');
-  assert.match(await text('#token-faults li'), /session\.expired/);
+  assert.match(await text('#token-faults li'), /session\.expired\s+What to do: set Time/);
   assert.deepEqual(await json('#claims'), { mail: 'm' });
   await page.locator('#at').fill('2019-12-31T23:59:00Z');
   await status('good');

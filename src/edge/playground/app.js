@@ -7,6 +7,8 @@ const REGISTERED = new Set(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']);
 const PARTS = ['template', 'session'];
 const SETTINGS = ['missing', 'issuer', 'ttl', 'audience', 'at'];
 const LARGE_HEADER = 8000;
+// What helps on this page alone.
+const HELP = { 'session.expired': 'set Time to a moment before the end of the session.' };
 const SAMPLE = `{
   "subject": "4c1d7a52-93c6-4f0e-8a55-0b9d3f6e2c71",
   "extra": {
@@ -270,7 +272,7 @@ function setOld(isOld) {
 function show({ claims: found, overridden, token, faults, settings }) {
   const of = (part) => faults.filter((fault) => fault.part === part);
   PARTS.forEach((part) => editors[part].show(of(part)));
-  at('token-faults').replaceChildren(...of('token').map((fault) => listed(fault)));
+  at('token-faults').replaceChildren(...of('token').map((fault) => listed({ ...fault, help: fault.help ?? HELP[fault.code] })));
   at('settings-faults').replaceChildren(...settings.map((fault) => listed(fault)));
   for (const id of SETTINGS) {
     at(id).setAttribute('aria-invalid', String(settings.some((fault) => fault.setting === id)));
