@@ -1,6 +1,6 @@
-# `make test` sets up what the tests need in folders of its own and passes them all; `make bench` measures,
-# `make soak` shows that it lasts, `make fuzz` looks for what no test thought of. `make deploy-test` tries what deploy/
-# ships; `make release` builds it.
+# `make test` sets up what the tests need in folders of its own and passes them all; `make page-test` tries the playground
+# in a browser. `make bench` measures, `make soak` shows that it lasts, `make fuzz` looks for what no test thought of.
+# `make deploy-test` tries what deploy/ ships; `make release` builds it.
 
 NEXTEST_VERSION := 0.9.128
 CARGO_FUZZ_VERSION := 0.13.2
@@ -12,8 +12,8 @@ TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz demo setup deploy-test release \
-	reproducible sbom newcomer
+.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz demo setup page-test \
+	deploy-test release reproducible sbom newcomer
 
 test: rust-tests interop
 
@@ -27,6 +27,10 @@ interop: setup
 	$(PYTHON) tests/interop/keys.py
 	$(PYTHON) tests/interop/s3.py
 	$(PYTHON) tests/interop/reload.py
+
+page-test: tests/playground/node_modules/installed
+	cargo build
+	cd tests/playground && node --test
 
 # The tables of docs/performance.md, some minutes; the same in half a minute, to see that the benchmark itself works.
 bench: bench-build
@@ -155,4 +159,10 @@ $(TOOLS)/venv/installed: tests/interop/requirements.txt
 tests/interop/node_modules/installed: tests/interop/package-lock.json
 	sh tests/interop/need.sh npm nodejs npm
 	cd tests/interop && npm ci --silent --no-audit --no-fund
+	touch $@
+
+tests/playground/node_modules/installed: tests/playground/package-lock.json
+	sh tests/interop/need.sh npm nodejs npm
+	sh tests/interop/need.sh chromium chromium
+	cd tests/playground && npm ci --silent --no-audit --no-fund
 	touch $@

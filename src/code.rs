@@ -60,7 +60,10 @@ error_codes! {
     RequestBodyIncomplete = "request.body_incomplete", "The body ended before its announced length, or could not be read.";
     RequestBodyTooLarge = "request.body_too_large", "The body is larger than limits.body.";
     RequestHeadersTooLarge = "request.headers_too_large", "The request headers are larger than limits.header.";
+    RequestMalformed = "request.malformed", "The body is not what the path takes.";
+    RequestMediaType = "request.media_type", "The body is of another media type than the path takes.";
     RequestMethod = "request.method", "The path exists, but not with this method.";
+    RequestOrigin = "request.origin", "The request comes from another site, or names a host that could be anybody's.";
     RequestPath = "request.path", "Nothing stands at this path.";
     RequestTimeout = "request.timeout", "The request took longer than limits.request.";
     ServiceConnections = "service.connections", "More connections are open than limits.connections allows.";

@@ -26,8 +26,8 @@ use tracing::{info, warn};
 
 use crate::config::{AuditTarget, Config};
 use crate::edge::{
-    Admission, Callers, Concerns, Edge, EdgeLimits, Gate, Readiness, Serving, SigningPool, Stage, admin_routes, answer,
-    api_routes, observe,
+    Admission, Callers, Concerns, Edge, EdgeLimits, Gate, Playground, Readiness, Serving, SigningPool, Stage,
+    admin_routes, answer, api_routes, observe, playground_routes,
 };
 use crate::mint::{Mint, TokenCache};
 use crate::reload::Generation;
@@ -125,6 +125,7 @@ impl Application {
             admission: Admission::new(workers),
             readiness: Readiness::default(),
             concerns: Concerns::default(),
+            playground: config.serve.playground.then(|| Playground::new(config.serve.admin.host.clone())),
             overridden: Mutex::default(),
         });
 
@@ -164,7 +165,11 @@ impl Application {
             stopping: server.graceful_shutdown_signal(),
         };
         let admin_edge = edge.clone();
-        let app = move || App::new().app_data(admin_edge.clone()).wrap(from_fn(answer)).configure(admin_routes);
+        let has_playground = config.serve.playground;
+        let app = move || {
+            let app = App::new().app_data(admin_edge.clone()).wrap(from_fn(answer)).configure(admin_routes);
+            if has_playground { app.configure(playground_routes) } else { app }
+        };
         let admin = listen_tcp(server, admin, listening, app)?.run();
         let shutdown_delay = config.serve.shutdown_delay;
         Ok(Self {
@@ -220,6 +225,9 @@ impl Application {
         let socket = self.config.serve.unix.as_ref().map(|socket| format!("unix:{}", socket.path.display()));
         let listens = address.into_iter().chain(socket).collect::<Vec<_>>().join(" ");
         info!(api = %listens, admin = %self.admin_address, tls = self.bound.tls.is_some(), "serving");
+        if self.edge.playground.is_some() {
+            info!(url = %format_args!("http://{}/playground", self.admin_address), "playground");
+        }
 
         tokio::select! {
             () = stop => {}
@@ -275,7 +283,7 @@ fn count_skipped(metrics: &Metrics, mint: &Mint) {
 
 /// What requests are answered from, of `generation`, where it comes after `before`.
 fn serving(generation: Generation, bound: &Bound, before: Option<&Serving>, metrics: &Metrics) -> Serving {
-    let Generation { mint, config, callers, tls, .. } = generation;
+    let Generation { mint, config, callers, tls, sources, .. } = generation;
     if let Some(tls) = &tls {
         metrics.certificate_ends(tls.ends().seconds());
     }
@@ -283,6 +291,7 @@ fn serving(generation: Generation, bound: &Bound, before: Option<&Serving>, metr
     let address = bound.api_address.filter(|address| !address.ip().is_unspecified());
     Serving {
         mint,
+        sources,
         callers: Callers::new(&callers, before.map(|serving| &serving.callers), metrics),
         client_authority: tls.and_then(|tls| tls.authority().cloned()),
         limits: EdgeLimits {

@@ -17,6 +17,11 @@ impl Audience {
         (!names.is_empty() && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
     }
 
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
     pub(super) fn to_json(&self) -> Json<'static> {
         Json::Array(self.0.iter().map(|name| Json::String(name.clone().into())).collect())
     }

@@ -46,7 +46,8 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() },
     );
     let (mint, _) = Mint::build(&parts, SystemClock.now()).context("the demo's own generation")?;
-    let generation = Generation { mint: Arc::new(mint), config, callers: Vec::new(), tls: None, notes: Vec::new() };
+    let (callers, notes) = (Vec::new(), Vec::new());
+    let generation = Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes };
     crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
 
     run(async move {

@@ -108,6 +108,8 @@ pub struct Serve {
     pub unix: Option<UnixSocket>,
     /// Health, version and metrics.
     pub admin: Listener,
+    /// Whether `admin` has the playground.
+    pub playground: bool,
     /// Whether everyone may ask for tokens on a listener that is not loopback.
     pub allow_unauthenticated: bool,
     /// How long requests in flight may take to finish once the service stops.

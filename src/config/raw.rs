@@ -141,7 +141,14 @@ pub(super) static ROOT: Section = section(&[
 
 pub(super) static SERVE: Section = section(&[
     field("api", "API listener", "Issuing, key sets and discovery.", Kind::Section(&API), Presence::Optional, &[]),
-    field("admin", "Admin listener", "Health, version and metrics.", Kind::Section(&ADMIN), Presence::Optional, &[]),
+    field(
+        "admin",
+        "Admin listener",
+        "Health, version, metrics, playground.",
+        Kind::Section(&ADMIN),
+        Presence::Optional,
+        &[],
+    ),
     field(
         "shutdown_timeout",
         "Shutdown timeout",
@@ -283,6 +290,15 @@ pub(super) static ADMIN: Section = section(&[
         Kind::Port,
         Presence::Default("4478"),
         &["4478", "0"],
+    ),
+    field(
+        "playground",
+        "Playground",
+        "Serves a page at /playground that tries claims templates on sessions. Whoever reaches the listener may use it, and \
+         sees the templates and their recorded cases.",
+        Kind::Bool,
+        Presence::Default("false"),
+        &["true"],
     ),
 ]);
 

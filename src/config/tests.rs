@@ -363,6 +363,18 @@ fn two_listeners_need_two_ports() {
 }
 
 #[test]
+fn the_playground_is_off_unless_asked_for_and_warned_of_where_others_reach_it() {
+    assert!(!accepted(MINIMAL, &[]).serve.playground);
+    let on = format!("serve: {{ admin: {{ playground: true }} }}\n{MINIMAL}");
+    let loaded = parse(&on, &[]).unwrap();
+    assert_eq!((loaded.config.serve.playground, loaded.warnings.len()), (true, 0));
+    let open = parse(&on, &[("CLAIMSMITH_SERVE_ADMIN_HOST", "0.0.0.0")]).unwrap();
+    assert!(open.warnings[0].starts_with("serve.admin.playground: everyone who reaches 0.0.0.0:4478"));
+    let off = [("CLAIMSMITH_SERVE_ADMIN_HOST", "0.0.0.0"), ("CLAIMSMITH_SERVE_ADMIN_PLAYGROUND", "false")];
+    assert_eq!(parse(&on, &off).unwrap().warnings, [""; 0]);
+}
+
+#[test]
 fn callers_have_exactly_one_credential() {
     let one = |caller: &str| faults(&format!("{MINIMAL}callers: [{caller}]\n"), &[]).join("\n");
     assert!(one("{ name: a }").contains("callers[0]: expected exactly one of basic, bearer, tls, found none of them"));

@@ -91,6 +91,7 @@ fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, faults: &mut
     let names_address = ["host", "port", "tls"].iter().any(|key| api_mapping.given(key).is_some());
     let has_api_address = unix.is_none() || names_address;
     let admin = listener(&admin_mapping, faults);
+    let playground = admin_mapping.value("playground", faults, boolean);
     if let (Some(api), Some(admin), true) = (&api, &admin, has_api_address) {
         refuse_one_port_for_both(api, admin, &api_mapping, &admin_mapping, faults);
     }
@@ -112,6 +113,7 @@ fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, faults: &mut
         tls: tls?,
         unix: unix?,
         admin: admin?,
+        playground: playground?,
         allow_unauthenticated: allow_unauthenticated?,
         shutdown_timeout: shutdown_timeout?,
         shutdown_delay: shutdown_delay?,
@@ -494,6 +496,14 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "jwks: private keys come from {source} in the clear, and whoever is on the way can put others in their \
              place; name an https URL"
+        ));
+    }
+    let admin = &config.serve.admin;
+    if config.serve.playground && !admin.host.is_loopback() {
+        warnings.push(format!(
+            "serve.admin.playground: everyone who reaches {}:{} sees the templates and their recorded cases, and may \
+             spend this machine's time on templates of their own",
+            admin.host, admin.port
         ));
     }
     if let Some(rotation) = &config.rotation

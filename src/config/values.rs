@@ -23,7 +23,8 @@ enum HostForm {
 pub(super) struct HeaderName(String);
 
 /// First segments of paths of the api and admin listeners, which no profile may be called.
-const RESERVED: [&str; 7] = ["health", "hydrate", "issue", "metrics", "openapi.json", "version", ".well-known"];
+const RESERVED: [&str; 8] =
+    ["health", "hydrate", "issue", "metrics", "openapi.json", "playground", "version", ".well-known"];
 
 /// Headers that belong to the connection or the message: a token in one of them would break the request it is for.
 const REFUSED_HEADERS: [&str; 14] = [

@@ -1,7 +1,7 @@
 //! The wire. Adapters translate between HTTP and [`Mint::issue`](crate::mint::Mint::issue) and decide nothing.
 //!
-//! The whole API on one screen is [`api_routes`]; the admin listener is [`admin_routes`]. Every answer leaves through
-//! [`observe`], which names the request, bounds it in time and header size, counts it, and logs a refusal once.
+//! The whole API on one screen is [`api_routes`]; the admin listener is [`admin_routes`], with [`playground_routes`] where
+//! that is asked for. Every answer of the API leaves through [`observe`], which names the request, bounds it in time and header size, counts it, and logs a refusal once.
 
 mod admin;
 mod admission;
@@ -13,6 +13,7 @@ mod connection;
 mod discovery;
 mod hydrate;
 mod openapi;
+mod playground;
 mod problem;
 mod readings;
 mod signing;
@@ -24,6 +25,7 @@ pub use caller::Callers;
 pub use concerns::{Concern, Concerns};
 pub use connection::{Connection, Gate, answer};
 pub use openapi::document as openapi_document;
+pub use playground::Playground;
 pub use signing::SigningPool;
 pub use stream::Stream;
 
@@ -37,7 +39,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{ConnectionType, Method};
-use actix_web::middleware::Next;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Route, Scope, guard, web};
 use arc_swap::ArcSwap;
 use tracing::{debug, warn};
@@ -46,7 +48,7 @@ use uuid::Uuid;
 use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::json::ReadLimits;
-use crate::mint::{Mint, TokenCache};
+use crate::mint::{Mint, TemplateSources, TokenCache};
 use crate::telemetry::{Answered, Audit, HYDRATE_ROUTE, ISSUE_ROUTE, Metrics, RequestSpan, TokenFacts, Traces};
 use crate::time::Clock;
 use crate::tls::ClientAuthority;
@@ -59,6 +61,8 @@ use problem::Problem;
 pub struct Serving {
     /// The keys, templates and profiles.
     pub mint: Arc<Mint>,
+    /// What its templates were made of, where there is a playground.
+    pub sources: Option<Arc<TemplateSources>>,
     /// Who may ask for tokens.
     pub callers: Callers,
     /// Who vouches for the certificates of callers.
@@ -94,6 +98,8 @@ pub struct Edge {
     pub readiness: Readiness,
     /// What is wrong although requests are answered.
     pub concerns: Concerns,
+    /// What the playground shares, where there is one.
+    pub playground: Option<Playground>,
     /// The profiles whose templates were seen to set registered claims.
     pub overridden: Mutex<BTreeSet<String>>,
 }
@@ -217,6 +223,25 @@ pub fn admin_routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/version").route(reading().to(admin::version)).default_service(only_reading()))
         .service(web::resource("/metrics").route(reading().to(admin::metrics)).default_service(only_reading()))
         .default_service(web::to(nothing_here));
+}
+
+/// What the admin listener has besides where there is a playground.
+pub fn playground_routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("/playground")
+            .wrap(from_fn(playground::receive))
+            .service(web::resource("").route(reading().to(playground::page)).default_service(only_reading()))
+            .service(web::resource("/app.js").route(reading().to(playground::script)).default_service(only_reading()))
+            .service(web::resource("/style.css").route(reading().to(playground::style)).default_service(only_reading()))
+            .service(
+                web::resource("/profiles").route(reading().to(playground::profiles)).default_service(only_reading()),
+            )
+            .service(
+                web::resource("/evaluate").route(web::post().to(playground::evaluate)).default_service(only("POST")),
+            )
+            .service(web::resource("/convert").route(web::post().to(playground::convert)).default_service(only("POST")))
+            .default_service(web::to(nothing_here)),
+    );
 }
 
 /// `POST {prefix}/{profile}`. A scope, because the router matches what stands in braces by a regular expression, which

@@ -92,7 +92,10 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::RequestHeadersTooLarge => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request headers are too large")
         }
+        ErrorCode::RequestMalformed => (StatusCode::BAD_REQUEST, "The body is not what this path takes"),
+        ErrorCode::RequestMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another media type"),
         ErrorCode::RequestMethod => (StatusCode::METHOD_NOT_ALLOWED, "The path does not have this method"),
+        ErrorCode::RequestOrigin => (StatusCode::FORBIDDEN, "The request may not come from there"),
         ErrorCode::RequestPath => (StatusCode::NOT_FOUND, "Nothing is here"),
         ErrorCode::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "The request took too long"),
         ErrorCode::ServiceConnections | ErrorCode::ServiceOverloaded => {

@@ -85,6 +85,20 @@ impl SigningKey {
     }
 }
 
+impl SigningKey {
+    /// The header of every token that it signs, as JSON text.
+    pub fn header(&self) -> String {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.header).unwrap_or_default();
+        String::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// How many bytes the token with the payload `claims` has, without signing it.
+    pub fn token_length(&self, claims: &str) -> usize {
+        let encoded = |bytes: usize| (bytes * 4).div_ceil(3);
+        self.header.len() + encoded(claims.len()) + encoded(self.signer.signature_len()) + "..".len()
+    }
+}
+
 /// What a token says, after its signature was found right.
 #[derive(Clone)]
 pub struct VerifiedToken {
@@ -288,6 +302,8 @@ mod tests {
             let set = KeySet::parse(generated.to_set().as_bytes()).unwrap();
             let key = set.signer(Timestamp::from_seconds(0), Some(alg)).unwrap();
             let token = key.sign(r#"{"sub":"zoe"}"#).unwrap();
+            assert_eq!(key.token_length(r#"{"sub":"zoe"}"#), token.as_str().len(), "{alg}");
+            assert_eq!(key.header(), format!(r#"{{"alg":"{alg}","kid":"k1","typ":"JWT"}}"#));
             let verified = verify(token.as_str(), generated.to_set().as_bytes()).unwrap();
             assert_eq!((verified.alg(), verified.kid().as_str(), verified.claims()), (alg, "k1", r#"{"sub":"zoe"}"#));
 

@@ -10,10 +10,12 @@
 mod build;
 mod cache;
 mod schema;
+mod trial;
 
 pub use build::{BuildError, BuildFault, FaultPointer, GenerationParts, TemplateFiles};
 pub use cache::{Origin, TokenCache, TokenKey};
 pub use schema::{ClaimsSchema, SchemaError};
+pub use trial::{TemplateSources, Trial, TrialFault, TrialPart, Tried, UnsignedToken, try_conversion};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -306,8 +308,17 @@ impl Mint {
         terms: Terms<'_>,
         jwt_id: impl FnOnce() -> String,
     ) -> Result<Draft, IssueError> {
+        let claims = self.claims(profile, session, terms.lifetime.issued_at)?;
+        Ok(Self::completed(profile, terms, claims, jwt_id))
+    }
+
+    fn completed(
+        profile: &Profile,
+        terms: Terms<'_>,
+        (private, overridden): (PrivateClaims, Vec<RegisteredClaim>),
+        jwt_id: impl FnOnce() -> String,
+    ) -> Draft {
         let Terms { signer, subject, lifetime } = terms;
-        let (private, overridden) = self.claims(profile, session, lifetime.issued_at)?;
         let jti = jwt_id();
         let claims = ClaimsSet::new(
             &private,
@@ -320,7 +331,7 @@ impl Mint {
                 jwt_id: &jti,
             },
         );
-        Ok(Draft { signer: Arc::clone(signer), claims, lifetime, jti, overridden })
+        Draft { signer: Arc::clone(signer), claims, lifetime, jti, overridden }
     }
 
     /// What the profile's template says of `session`, and the registered claims that it set and that were taken out.

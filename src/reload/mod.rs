@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::code::ErrorCode;
 use crate::config::{Config, KnownCaller, Loaded, load_callers};
-use crate::mint::{BuildError, BuildFault, GenerationParts, Mint};
+use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateSources};
 use crate::sources::{RemoteSets, RemoteSource};
 use crate::time::Timestamp;
 use crate::tls::Tls;
@@ -35,6 +35,8 @@ pub struct Generation {
     pub callers: Vec<KnownCaller>,
     /// The certificate of the api listener.
     pub tls: Option<Arc<Tls>>,
+    /// What the templates were made of, where somebody wants to try others.
+    pub sources: Option<Arc<TemplateSources>>,
     /// What is questionable or was taken for granted.
     pub notes: Vec<String>,
 }
@@ -165,6 +167,8 @@ impl Parts {
         let Self { config, parts, callers, tls, mut notes, faults } = self;
         let (mint, more) = read::build(&config, &parts, faults, previous, now)?;
         notes.extend(more);
-        Ok(Generation { mint: Arc::new(mint), config, callers, tls: tls.map(Arc::new), notes })
+        let GenerationParts { templates, partials, .. } = parts;
+        let sources = config.serve.playground.then(|| Arc::new(TemplateSources { templates, partials }));
+        Ok(Generation { mint: Arc::new(mint), config, callers, tls: tls.map(Arc::new), sources, notes })
     }
 }

@@ -164,6 +164,11 @@ impl RenderError {
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }
+
+    /// What was expected and what was found, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
 }
 
 impl fmt::Display for RenderError {

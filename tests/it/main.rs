@@ -22,6 +22,7 @@ mod mutations;
 mod oathkeeper;
 mod operations;
 mod overload;
+mod playground;
 mod problems;
 mod proofs;
 mod redaction;

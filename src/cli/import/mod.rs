@@ -12,7 +12,7 @@ use super::output::{self, Failure};
 use crate::config::{KeySource, OathkeeperConfig, OathkeeperProfile};
 use crate::json::{Json, write_string};
 use crate::reload::Files;
-use crate::templates::go::{GoTemplate, Remark, RemarkKind};
+use crate::templates::go::{Conversion, GoTemplate, Remark};
 use crate::templates::{ClaimTemplate, CompileOptions, Missing, Syntax, TemplateText};
 use proof::Proof;
 
@@ -77,8 +77,9 @@ fn import(profile: &OathkeeperProfile) -> Result<Imported<'_>, String> {
         None => ("no claims", "{}"),
     };
     let go = GoTemplate::parse(name, text).map_err(|error| error.to_string())?;
-    let conversion = go.to_handlebars();
-    let mut remarks = conversion.remarks;
+    let mut conversion = go.to_handlebars();
+    let template = conversion.compile(profile.name.as_str());
+    let Conversion { handlebars, mut remarks } = conversion;
     // Lines of the report are those of the file where the template stands in one.
     let claims = profile.claims.as_ref();
     let offset = claims.and_then(|claims| claims.line).map_or(0, |line| line.saturating_sub(1));
@@ -86,20 +87,10 @@ fn import(profile: &OathkeeperProfile) -> Result<Imported<'_>, String> {
     for remark in &mut remarks {
         remark.line = offset + if is_block { remark.line } else { 1 };
     }
-    let original = compile(Syntax::Go, name, text)?;
-    let handlebars = conversion.handlebars.and_then(|handlebars| {
-        match compile(Syntax::Handlebars, profile.name.as_str(), &handlebars) {
-            Ok(template) => Some((template, handlebars)),
-            Err(message) => {
-                let message = format!("its form in Handlebars is refused: {message}");
-                remarks.push(Remark { line: offset + 1, kind: RemarkKind::Unconvertible, message });
-                None
-            }
-        }
-    });
+    let original = compile_go(name, text)?;
     let profile_name = profile.name.as_str();
     let paths = go.session_paths();
-    Ok(match handlebars {
+    Ok(match template.zip(handlebars) {
         Some((template, handlebars)) => {
             let proof = Proof::of(&original, &template, &paths, profile_name);
             let text = format!("{}\n", handlebars.trim_end());
@@ -112,10 +103,10 @@ fn import(profile: &OathkeeperProfile) -> Result<Imported<'_>, String> {
     })
 }
 
-fn compile(syntax: Syntax, name: &str, text: &str) -> Result<ClaimTemplate, String> {
+fn compile_go(name: &str, text: &str) -> Result<ClaimTemplate, String> {
     let template = TemplateText { name: name.to_owned(), text: text.to_owned() };
     let options = CompileOptions { missing: Missing::AsNull, audience_configured: false };
-    ClaimTemplate::compile(syntax, &template, &[], options).map_err(|error| error.to_string())
+    ClaimTemplate::compile(Syntax::Go, &template, &[], options).map_err(|error| error.to_string())
 }
 
 /// Writes the folder; what is there already stays as it is.

@@ -38,6 +38,9 @@ use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::session::Selection;
 
+/// The most faults that are shown.
+const FAULTS: usize = 100;
+
 /// A Go template that was read without faults.
 #[derive(Debug)]
 pub struct GoTemplate {
@@ -51,7 +54,7 @@ impl GoTemplate {
     /// Reads the template `text`; `name` is what errors call it.
     ///
     /// # Errors
-    /// Every fault that can be seen without a session: what Go's parser refuses ([`ErrorCode::TemplateSyntax`]),
+    /// Every fault that can be seen without a session, the first hundred of them: what Go's parser refuses ([`ErrorCode::TemplateSyntax`]),
     /// functions that do not exist ([`ErrorCode::TemplateHelper`]), and functions that are refused by name
     /// ([`ErrorCode::TemplateRefused`]).
     pub fn parse(name: &str, text: &str) -> Result<Self, CompileError> {
@@ -61,7 +64,7 @@ impl GoTemplate {
                 Ok(Self { name: name.to_owned(), text: text.to_owned(), tree, reads })
             }
             Err(faults) => {
-                let mut faults = faults.into_iter().map(|fault| {
+                let mut faults = faults.into_iter().take(FAULTS).map(|fault| {
                     let described = TemplateFault::new(fault.code, name, text, fault.at, fault.message);
                     match fault.help {
                         Some(help) => described.help(help),

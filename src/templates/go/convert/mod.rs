@@ -10,6 +10,7 @@ use super::GoTemplate;
 use super::ast::{Branch, Command, Node, Operand, Pipeline, Term};
 use super::outline::Outline;
 use crate::claims::RegisteredClaim;
+use crate::templates::{ClaimTemplate, CompileOptions, Missing, Syntax, TemplateText};
 use form::{Form, Reason, argument, at_value, call, canonical, in_string, path, quoted};
 use registered::without_registered;
 
@@ -43,10 +44,34 @@ pub enum RemarkKind {
     /// Something that has no counterpart, and why.
     Unconvertible,
 }
+
+impl Conversion {
+    /// The Handlebars form, compiled for a profile with `missing: as_null` under the name `name`. Where it is refused, there
+    /// is none, and a remark says why.
+    pub fn compile(&mut self, name: &str) -> Option<ClaimTemplate> {
+        let text = self.handlebars.clone()?;
+        let text = TemplateText { name: name.to_owned(), text };
+        let options = CompileOptions { missing: Missing::AsNull, audience_configured: false };
+        ClaimTemplate::compile(Syntax::Handlebars, &text, &[], options)
+            .map_err(|error| {
+                let message = format!("its form in Handlebars is refused: {error}");
+                self.remarks.push(Remark { line: 1, kind: RemarkKind::Unconvertible, message });
+                self.handlebars = None;
+            })
+            .ok()
+    }
+}
+
 type Converted<T> = Result<T, (usize, Reason)>;
 
 /// Fields of a URL that travel with the session.
 const URL_FIELDS: [&str; 8] = ["Scheme", "Opaque", "Host", "Path", "RawPath", "RawQuery", "Fragment", "RawFragment"];
+
+/// As many blocks as Handlebars lets stand inside each other.
+const MOST_VARIABLES: usize = 48;
+
+/// As many parentheses as Handlebars lets stand inside each other.
+const MOST_COMMANDS: usize = 24;
 
 struct Converter<'g> {
     template: &'g GoTemplate,
@@ -55,6 +80,8 @@ struct Converter<'g> {
     remarks: Vec<Remark>,
     /// Whether the dot is something else than the session.
     is_inside: bool,
+    /// How many variables are declared where it stands, each of which becomes a block around what follows.
+    variables: usize,
 }
 
 impl GoTemplate {
@@ -66,6 +93,7 @@ impl GoTemplate {
             outline: Outline::default(),
             remarks: Vec::new(),
             is_inside: false,
+            variables: 0,
         };
         let converted = match self.tree.defined.is_empty() {
             true => converter.nodes(&self.tree.root),
@@ -195,9 +223,17 @@ impl Converter<'_> {
                 if pipeline.is_assignment {
                     return Err((pipeline.at, "a variable that changes has no counterpart".to_owned()));
                 }
+                if self.variables >= MOST_VARIABLES {
+                    return Err((
+                        pipeline.at,
+                        format!("more than {MOST_VARIABLES} variables at once have no counterpart"),
+                    ));
+                }
                 let value = self.argument(pipeline)?;
                 self.tag(&format!("{{{{#let {}={value}}}}}", variable(name)));
+                self.variables += 1;
                 self.nodes(&nodes[index + 1..])?;
+                self.variables -= 1;
                 self.out.push_str("{{/let}}");
                 return Ok(());
             }
@@ -370,6 +406,9 @@ impl Converter<'_> {
     }
 
     fn pipeline(&self, pipeline: &Pipeline) -> Converted<Form> {
+        if pipeline.commands.len() > MOST_COMMANDS {
+            return Err((pipeline.at, format!("more than {MOST_COMMANDS} functions in a row have no counterpart")));
+        }
         let mut last: Option<Form> = None;
         for command in &pipeline.commands {
             last = Some(self.command(command, last)?);
@@ -522,6 +561,22 @@ mod tests {
     }
 
     #[test]
+    fn blocks_beside_a_registered_claim_stay() {
+        becomes(
+            r#"{"a": 1, {{ if .Extra.b }}"b": 2,{{ end }} "sub": "{{ .Subject }}"}"#,
+            r#"{"a": 1, {{#if Extra.b}}"b": 2,{{/if}} }"#,
+        );
+        becomes(
+            r#"{"sub": "{{ .Subject }}"{{ if .Extra.b }}, "b": 2{{ end }}, "c": 3}"#,
+            r#"{ {{#if Extra.b}}, "b": 2{{/if}}, "c": 3}"#,
+        );
+        becomes(
+            r#"{"iat": {{ if .Extra.b }}1{{ else }}2{{ end }}{{ if .Extra.c }}, "c": 3{{ end }}}"#,
+            r#"{ {{#if Extra.c}}, "c": 3{{/if}}}"#,
+        );
+    }
+
+    #[test]
     fn what_has_no_counterpart_is_named_with_its_line() {
         for (go, reason) in [
             ("{\"a\":\n \"{{ .MatchContext.URL.String }}\"}", "a method of the URL"),
@@ -533,6 +588,17 @@ mod tests {
             assert_eq!(conversion.handlebars, None, "{go}");
             let last = conversion.remarks.iter().find(|remark| remark.kind == RemarkKind::Unconvertible).unwrap();
             assert!(last.line == 2 && last.message.contains(reason), "{last:?}");
+        }
+    }
+
+    #[test]
+    fn templates_without_end_are_no_stack_without_end() {
+        let variables = "{{ $a := 1 }}".repeat(10_000) + "{}";
+        let functions = format!("{{\"a\": {{{{ .Extra.a {}}}}}}}", "| lower ".repeat(10_000));
+        for (text, reason) in [(variables, "more than 48 variables"), (functions, "more than 24 functions")] {
+            let conversion = GoTemplate::parse("t", &text).unwrap().to_handlebars();
+            assert!(conversion.handlebars.is_none());
+            assert!(conversion.remarks.iter().any(|remark| remark.message.contains(reason)), "{reason}");
         }
     }
 
