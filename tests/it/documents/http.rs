@@ -19,7 +19,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("keys.source_timeout", "at the start, in a check, in a metric"),
     ("keys.source_too_large", "at the start, in a check, in a metric"),
     ("keys.source_unavailable", "at the start, in a check, in a metric"),
+    ("request.malformed", "at the playground of the admin listener"),
+    ("request.media_type", "at the playground of the admin listener"),
     ("request.method", "at a path of the document, with a method that it does not have"),
+    ("request.origin", "at the playground of the admin listener"),
     ("template.recorded_case", "at the start, in a check"),
     ("tls.invalid", "at the start, in a check"),
 ];
