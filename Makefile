@@ -1,6 +1,5 @@
-# `make test` sets up what the tests need in folders of its own and passes them all; `make page-test` tries the playground
-# in a browser. `make bench` measures, `make soak` shows that it lasts, `make fuzz` looks for what no test thought of.
-# `make deploy-test` tries what deploy/ ships; `make release` builds it.
+# `make test` sets up what the tests need in folders of its own and passes them all. `make bench` measures, `make soak`
+# shows that it lasts, `make fuzz` looks for what no test thought of. `make release` builds what deploy/ ships.
 
 NEXTEST_VERSION := 0.9.128
 CARGO_FUZZ_VERSION := 0.13.2
@@ -15,7 +14,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz demo setup page-test \
 	deploy-test release reproducible sbom newcomer
 
-test: rust-tests interop
+test: rust-tests interop page-test deploy-test
 
 rust-tests: setup
 	cargo build
@@ -70,6 +69,7 @@ fuzz: $(TOOLS)/cargo-fuzz
 			-dict=tests/fuzz/dictionaries/$$target.dict -verbosity=0; \
 	done
 
+# What deploy/ ships, tried as far as that goes without a container engine and a cluster.
 deploy-test: $(TOOLS)/deploy/installed $(TOOLS)/cargo-cyclonedx
 	cargo build
 	sh tests/deploy/rules.sh
@@ -122,19 +122,19 @@ setup: $(TOOLS)/nextest $(TOOLS)/venv/installed tests/interop/node_modules/insta
 $(TOOLS)/nextest:
 	mkdir -p $(TOOLS)
 	cargo nextest --version >/dev/null 2>&1 || \
-		cargo install --locked --root $(TOOLS) --version $(NEXTEST_VERSION) cargo-nextest
+		cargo install --locked --debug --root $(TOOLS) --version $(NEXTEST_VERSION) cargo-nextest
 	touch $@
 
 $(TOOLS)/cargo-fuzz:
 	mkdir -p $(TOOLS)
 	cargo fuzz --version >/dev/null 2>&1 || \
-		cargo install --locked --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+		cargo install --locked --debug --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
 	touch $@
 
 $(TOOLS)/cargo-cyclonedx:
 	mkdir -p $(TOOLS)
 	cargo cyclonedx --version >/dev/null 2>&1 || \
-		cargo install --locked --root $(TOOLS) --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
+		cargo install --locked --debug --root $(TOOLS) --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
 	touch $@
 
 $(TOOLS)/deploy/installed: tests/deploy/requirements.txt
