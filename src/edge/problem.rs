@@ -132,6 +132,7 @@ pub(crate) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
 }
 
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "tests of two modules need it, and neither should lend it to the other")]
 #[path = "../../tests/section.rs"]
 mod section;
 

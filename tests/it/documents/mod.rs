@@ -66,8 +66,11 @@ const PRINTED: &[(&str, &str, &str)] = &[
     ("docs/templates.md", "claimsmith render", "4C1D7A52-93C6"),
 ];
 
+/// A document, what stands in one of its blocks, and what holds it.
+type Held<Of> = (&'static str, &'static str, fn(&Of));
+
 /// YAML that is no configuration of ours: document, what stands in the block, what it is held to.
-const FOREIGN: &[(&str, &str, fn(&Value))] = &[
+const FOREIGN: &[Held<Value>] = &[
     ("README.md", "api:", oathkeeper_mutators),
     ("README.md", "- handler: hydrator", oathkeeper_rule),
     ("deploy/kubernetes/README.md", "kind: Kustomization", shown::overlay),
@@ -79,7 +82,7 @@ const FOREIGN: &[(&str, &str, fn(&Value))] = &[
 ];
 
 /// Outputs and data: document, what stands in the block, how it is made again.
-const SHOWN: &[(&str, &str, fn(&str))] = &[
+const SHOWN: &[Held<str>] = &[
     ("docs/configuration.md", "cannot be used", shown::configuration_faults),
     ("docs/http.md", "template.missing_value", shown::problem),
     ("docs/keys.md", "keys list", shown::list_of_keys),

@@ -66,6 +66,12 @@ fn every_command_in_the_prose_exists() {
     let helpers: BTreeSet<String> =
         helper_reference().map(|helper| format!("{} {}", helper.name, helper.arguments)).collect();
     let (makefile, manifest) = (read("Makefile"), read("Cargo.toml"));
+    let readme = read("README.md");
+    let table: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    for name in names.iter().filter(|name| *name != "help") {
+        let is_its = |row: &&str| row.contains(&format!("`{name}`")) || row.contains(&format!("`{name} "));
+        assert!(table.iter().any(is_its), "README.md has no row for `{name}`");
+    }
     let wrong = judged(&documents(), |span| {
         let words = words(span.split(['|', '>']).next().unwrap());
         let (first, second) = (words.first()?.as_str(), words.get(1)?.as_str());
