@@ -440,7 +440,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "token_cache",
         "Token cache",
-        "Bytes of signed tokens, and of what they were made from, that are kept to be given out again; 0 keeps none.",
+        "Bytes of signed tokens, of what they were made from, and for a quarter of what was read of their sessions, that are \
+         kept to answer again; 0 keeps none.",
         Kind::Size { least: 0, most: 64 * 1024 * MIB },
         Presence::Default("32MiB"),
         &["32MiB", "0"],
