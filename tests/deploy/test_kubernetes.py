@@ -232,7 +232,8 @@ def test_the_overlay_of_the_manual_takes_the_place_of_what_it_names(tmp_path):
 def materialise(objects, folder):
     """Lays the projected volume of the service out, as a kubelet would, with secrets of its own."""
     maps = {found["metadata"]["name"]: found["data"] for found in of_kind(objects, "ConfigMap")}
-    for source in of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]:
+    projected = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["volumes"][0]["projected"]
+    for source in projected["sources"]:
         if "configMap" in source:
             data = maps[source["configMap"]["name"]]
             for item in source["configMap"].get("items") or [{"key": key, "path": key} for key in data]:
@@ -247,6 +248,9 @@ def materialise(objects, folder):
                     make_key(path)
                 else:
                     path.write_text("a-password-for-this-test-alone\n")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(projected["defaultMode"])
     return folder / "claimsmith.yaml"
 
 
