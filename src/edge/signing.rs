@@ -49,6 +49,12 @@ struct Job {
     done: oneshot::Sender<Result<IssuedToken, IssueError>>,
 }
 
+/// What became of a draft for a slow key.
+enum Placed {
+    Signed(Result<IssuedToken, IssueError>),
+    Waits(oneshot::Receiver<Result<IssuedToken, IssueError>>),
+}
+
 impl SigningPool {
     /// Signs `draft`.
     ///
@@ -60,22 +66,29 @@ impl SigningPool {
     }
 
     async fn sign_apart(&self, draft: Draft) -> Result<Result<IssuedToken, IssueError>, Problem> {
-        let (done, signed) = oneshot::channel();
+        match self.place(draft)? {
+            Placed::Signed(signed) => Ok(signed),
+            Placed::Waits(signed) => signed.await.map_err(|_| Problem::new(ErrorCode::Internal, "")),
+        }
+    }
+
+    fn place(&self, draft: Draft) -> Result<Placed, Problem> {
         let queue = self.queue.get_or_init(start);
         let mut jobs = match queue.jobs.try_lock() {
             Ok(jobs) => jobs,
             Err(TryLockError::Poisoned(error)) => error.into_inner(),
             // Who holds the lock may be an idle thread that gets no time to give it back.
-            Err(TryLockError::WouldBlock) => return Ok(timed(draft)),
+            Err(TryLockError::WouldBlock) => return Ok(Placed::Signed(timed(draft))),
         };
         if jobs.waiting.len() >= QUEUE {
             let detail = format!("expected fewer than {QUEUE} signatures of slow keys to wait, found as many");
             return Err(Problem::new(ErrorCode::KeyBusy, detail));
         }
+        let (done, signed) = oneshot::channel();
         jobs.waiting.push_back((Instant::now(), Job { draft, done }));
         drop(jobs);
         queue.changed.notify_all();
-        signed.await.map_err(|_| Problem::new(ErrorCode::Internal, ""))
+        Ok(Placed::Waits(signed))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app};
+use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app, statuses_to_the_end};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 
@@ -317,7 +317,7 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
 
     let mut refused = 0;
     for Trick { name, bytes, readings } in tricks {
-        let found = one_sided(&app, &bytes);
+        let found = statuses_to_the_end(app.api, &bytes);
         let shown = String::from_utf8_lossy(&bytes).into_owned();
         assert!(readings.contains(&found.as_slice()), "{name}: {found:?}, expected one of {readings:?}\n{shown:?}");
         refused += usize::from(readings.len() == 1 && found == [400]);
@@ -330,15 +330,4 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
     };
     let malformed = count("claimsmith_connections_cut_total{reason=\"malformed\"}");
     assert!(malformed + 20 > refused && malformed > 30, "{malformed} of {refused} are told");
-}
-
-/// Sends `bytes` and waits for the service to end the connection, or to have no more to say; the statuses of all answers.
-fn one_sided(app: &TestApp, bytes: &[u8]) -> Vec<u16> {
-    let mut stream = connect(app.api);
-    let _ = stream.write_all(bytes);
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answers = Vec::new();
-    let _ = stream.read_to_end(&mut answers);
-    let text = String::from_utf8_lossy(&answers);
-    text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..at + 12].parse().unwrap()).collect()
 }

@@ -1,7 +1,9 @@
 //! Who may import whom: the table in src/lib.rs, held by reading the source.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::files_below;
 
 /// Each module and its layer; a module imports from its own layer's row below, never from above.
 const LAYERS: &[(&str, u8)] = &[
@@ -48,17 +50,6 @@ const SEALED: &[(&str, &[&str])] = &[
     ("tracing", &["edge", "telemetry", "app", "cli"]),
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// The code of a file without its comments and its tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
@@ -83,8 +74,7 @@ fn layer(module: &str) -> Option<u8> {
 #[test]
 fn modules_import_from_lower_layers_alone() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&source, &mut files);
+    let files = files_below(&source, "rs");
     let mut broken = Vec::new();
     for file in files {
         let relative = file.strip_prefix(&source).unwrap();

@@ -2,24 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::files_below;
 
 /// The documents whose tables name tests.
 const DOCUMENTS: [&str; 2] = ["docs/threat-model.md", "docs/reliability.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 /// The module of a file below the root of its crate: `json::skip` for `json/skip.rs`, `json` for `json/mod.rs`.
@@ -53,9 +44,7 @@ fn tests() -> BTreeSet<String> {
     let integration = fs::read_to_string(root().join("tests/it/main.rs")).unwrap();
     for folder in ["src", "tests/it"] {
         let folder = root().join(folder);
-        let mut files = Vec::new();
-        rust_files(&folder, &mut files);
-        for file in files {
+        for file in files_below(&folder, "rs") {
             let module = module(file.strip_prefix(&folder).unwrap());
             // A file that no module names is not compiled.
             if folder.ends_with("src") || integration.contains(&format!("mod {module};")) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -351,6 +351,17 @@ pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     read_answer(&mut stream, !bytes.starts_with(b"HEAD"))
 }
 
+/// Sends `bytes` and no more, and returns the statuses of all answers until the connection ends.
+pub(crate) fn statuses_to_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
+    let mut stream = connect(address);
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answers = Vec::new();
+    let _ = stream.read_to_end(&mut answers);
+    let text = String::from_utf8_lossy(&answers);
+    text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..at + 12].parse().unwrap()).collect()
+}
+
 /// Reads one answer, leaving what follows it.
 pub(crate) fn read_answer(stream: &mut TcpStream, has_body: bool) -> Answer {
     let mut head = Vec::new();
@@ -416,6 +427,20 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Every file below `folder` that ends in `extension`.
+pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path, extension));
+        } else if path.extension().is_some_and(|other| other == extension) {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// The recorded sessions, where they stand beside the repository.

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Service, Setup, TestApp, claimsmith, connect, post, send, spawn_app, stderr, wait_until};
+use crate::support::{
+    Folder, Service, Setup, TestApp, claimsmith, post, send, spawn_app, statuses_to_the_end, stderr, wait_until,
+};
 
 const ONE: &str = "Bearer the-token-of-the-one-caller";
 const ALL: &str = "Bearer the-token-of-the-other-caller";
@@ -224,17 +225,6 @@ fn a_key_that_is_taken_away_leaves_no_token_in_the_cache_even_under_its_own_name
     assert_eq!(keys::verify(&token(), &set).unwrap().kid(), &KeyId::new("key-1"));
 }
 
-/// Sends `bytes`, and a request behind them, and returns the statuses of all answers until the connection ends.
-fn statuses(app: &TestApp, bytes: &[u8]) -> Vec<u16> {
-    let mut stream = connect(app.api);
-    let _ = stream.write_all(bytes);
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut answers = Vec::new();
-    let _ = stream.read_to_end(&mut answers);
-    let text = String::from_utf8_lossy(&answers);
-    text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..at + 12].parse().unwrap()).collect()
-}
-
 #[test]
 fn a_request_that_two_readers_could_end_at_different_places_is_refused() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
@@ -266,7 +256,8 @@ fn a_request_that_two_readers_could_end_at_different_places_is_refused() {
         (format!("Host: y\r\n{length}\r\n{body}"), "two hosts"),
     ];
     for (rest, name) in cases {
-        let found = statuses(&app, format!("POST /issue/p HTTP/1.1\r\nHost: x\r\n{rest}{smuggled}").as_bytes());
+        let found =
+            statuses_to_the_end(app.api, format!("POST /issue/p HTTP/1.1\r\nHost: x\r\n{rest}{smuggled}").as_bytes());
         assert_eq!(found, [400], "{name}");
     }
 }

@@ -1,7 +1,9 @@
 //! The documents of the repository, as far as a test has to understand Markdown.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::files_below;
 
 /// A document and what is in it.
 pub(super) struct Document {
@@ -34,7 +36,7 @@ pub(super) fn documents() -> Vec<Document> {
         paths.push(root.join(name));
     }
     for folder in ["docs", "keys", "templates", "deploy"] {
-        collect(&root.join(folder), &mut paths);
+        paths.extend(files_below(&root.join(folder), "md"));
     }
     paths.sort();
     let documents: Vec<_> = paths.iter().map(|path| read(path)).collect();
@@ -44,17 +46,6 @@ pub(super) fn documents() -> Vec<Document> {
 
 pub(super) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            found.push(path);
-        }
-    }
 }
 
 fn read(path: &Path) -> Document {
