@@ -61,9 +61,9 @@ bench-build:
 # What a run finds and learns stays in tests/fuzz/artifacts and tests/fuzz/corpus, which are not kept in the repository.
 fuzz: $(TOOLS)/cargo-fuzz
 	set -e; for target in $(FUZZ_TARGETS); do \
-		case $$target in jwk_set) longest=8192;; *) longest=1024;; esac; \
+		case $$target in jwk_set) longest=8192; features=keys;; *) longest=1024; features=;; esac; \
 		mkdir -p tests/fuzz/corpus/$$target; \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --features "$$features" $$target \
 			tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=$$longest -timeout=10 -print_final_stats=1 \
 			-dict=tests/fuzz/dictionaries/$$target.dict -verbosity=0; \

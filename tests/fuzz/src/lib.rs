@@ -13,6 +13,7 @@ pub mod code;
 #[allow(dead_code)]
 #[path = "../../../src/json/mod.rs"]
 pub mod json;
+#[cfg(feature = "keys")]
 #[allow(dead_code, unused_imports)]
 #[path = "../../../src/keys/mod.rs"]
 pub mod keys;
