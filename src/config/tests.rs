@@ -232,7 +232,7 @@ fn a_profile_may_not_be_called_like_a_path() {
     assert_fault(
         "profiles: { hydrate: { issuer: a, jwks: b } }",
         &[],
-        "profiles.hydrate: expected a name that no path of the service has, found a reserved one (line 1, column 13)",
+        "profiles.hydrate: expected a name that no path of the service has, nor the folder of partials, found that one (line 1, column 13)",
     );
 }
 

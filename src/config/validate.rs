@@ -322,7 +322,12 @@ fn profiles(
         let path = joined(&path, &entry.key);
         let name = ProfileName::parse(&entry.key);
         if ProfileName::is_reserved(&entry.key) {
-            faults.add(path.clone(), "a name that no path of the service has", "a reserved one", &entry.place);
+            faults.add(
+                path.clone(),
+                "a name that no path of the service has, nor the folder of partials",
+                "that one",
+                &entry.place,
+            );
         } else if name.is_none() {
             faults.add(path.clone(), raw::PROFILE_NAME.expected, "another one", &entry.place);
         }

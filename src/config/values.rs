@@ -22,9 +22,10 @@ enum HostForm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HeaderName(String);
 
-/// First segments of paths of the api and admin listeners, which no profile may be called.
-const RESERVED: [&str; 8] =
-    ["health", "hydrate", "issue", "metrics", "openapi.json", "playground", "version", ".well-known"];
+/// What no profile may be called: the first segments of paths of the api and admin listeners, and the folder of partials,
+/// which stands where the profile's template would.
+const RESERVED: [&str; 9] =
+    ["_partials", "health", "hydrate", "issue", "metrics", "openapi.json", "playground", "version", ".well-known"];
 
 /// Headers that belong to the connection or the message: a token in one of them would break the request it is for.
 const REFUSED_HEADERS: [&str; 14] = [
@@ -46,12 +47,12 @@ const REFUSED_HEADERS: [&str; 14] = [
 
 impl ProfileName {
     /// Takes `text` as a profile's name: up to 128 letters, digits, `_`, `-` and `.`, the first a letter, digit or `_`,
-    /// and none of the words that paths start with.
+    /// and none of the reserved words.
     pub fn parse(text: &str) -> Option<Self> {
         (is_name(text) && !Self::is_reserved(text)).then(|| Self(text.to_owned()))
     }
 
-    /// Whether paths start with this word.
+    /// Whether it is a word that paths start with, or the folder of partials.
     pub fn is_reserved(text: &str) -> bool {
         RESERVED.contains(&text)
     }
@@ -192,7 +193,9 @@ mod tests {
         for right in ["id_token", "_x", "a.b-c", "0", "Hydrate", "rule-1"] {
             assert!(ProfileName::parse(right).is_some(), "{right}");
         }
-        for wrong in ["", ".well-known", "-a", "a/b", "a b", "hydrate", "openapi.json", "é", &"a".repeat(129)] {
+        for wrong in
+            ["", ".well-known", "-a", "a/b", "a b", "hydrate", "_partials", "openapi.json", "é", &"a".repeat(129)]
+        {
             assert!(ProfileName::parse(wrong).is_none(), "{wrong}");
         }
     }
