@@ -15,8 +15,12 @@ const BACKLOG: i32 = 4096;
 /// Binds the address that the key `key` names.
 pub(super) fn listen(listener: &Listener, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let host = listener.host.text();
-    let socket = TcpListener::bind((host.as_str(), listener.port))
-        .with_context(|| format!("{key}: expected {host}:{} to be free to listen on", listener.port))?;
+    let socket = TcpListener::bind((host.as_str(), listener.port)).with_context(|| {
+        format!(
+            "{key}: expected {host}:{} to be free to listen on; stop what listens there, or choose another port",
+            listener.port
+        )
+    })?;
     socket.set_nonblocking(true)?;
     // The standard library's 128 are few where a gateway opens a connection for each of its own: what finds no room
     // tries again after a second, which is all the time that Oathkeeper gives.

@@ -36,7 +36,8 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
         io::stdin().read_to_end(&mut bytes).context("the session on standard input")?;
         bytes
     } else {
-        fs::read(&args.session).with_context(|| format!("the session {}", args.session.display()))?
+        fs::read(&args.session)
+            .with_context(|| format!("expected a session that can be read in {}", args.session.display()))?
     };
     let attempt = Attempt {
         syntax: args.syntax.into(),

@@ -66,7 +66,7 @@ fn require(remote: &RemoteSets, config: &Config) -> Result<(), Vec<BuildFault>> 
 }
 
 /// Runs `future` on the runtime that the HTTP server needs.
-pub(super) fn run<F: Future<Output = anyhow::Result<()>>>(future: F) -> Result<(), Failure> {
+pub(super) fn run<T>(future: impl Future<Output = anyhow::Result<T>>) -> Result<T, Failure> {
     Ok(actix_web::rt::System::new().block_on(future)?)
 }
 
@@ -174,7 +174,7 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
             format!("http://{host}:{}/health/ready", admin.port)
         }
     };
-    run(async move {
+    let body = run(async move {
         let client = demo::client(&url)?;
         let response = client
             .get(&url)
@@ -185,9 +185,21 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
         let status = response.status();
         let body = response.text().await.unwrap_or_default();
         anyhow::ensure!(status.is_success(), "expected 200 from {url}, found {status}: {}", body.trim());
-        Ok(())
+        Ok(body)
     })?;
+    concerns(&body).iter().for_each(|concern| output::note(concern));
     if global.json { output::line("{\"ready\":true}") } else { output::line("ready") }
+}
+
+/// What a readiness document says is wrong although the service is ready.
+fn concerns(document: &str) -> Vec<String> {
+    let document: serde_json::Map<String, serde_json::Value> = serde_json::from_str(document).unwrap_or_default();
+    let told = |(name, concern): (&String, &serde_json::Value)| {
+        let since = concern["since"].as_str()?;
+        let faults = concern["faults"].as_array()?.iter().filter_map(serde_json::Value::as_str);
+        Some(faults.map(|fault| format!("{name}, since {since}: {fault}")).collect::<Vec<_>>())
+    };
+    document.iter().filter_map(told).flatten().collect()
 }
 
 /// Where the configuration comes from: a file, the environment over it, and the profiles of an Oathkeeper configuration.

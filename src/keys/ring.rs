@@ -45,8 +45,13 @@ impl fmt::Display for SkippedKey {
 pub enum KeySetError {
     /// Two keys of different material have the same name.
     DuplicateKid(KeyId),
-    /// No key of it can sign; why not, key by key.
-    NoSigningKey(Vec<SkippedKey>),
+    /// No key of it can sign.
+    NoSigningKey {
+        /// Why not, key by key.
+        skipped: Vec<SkippedKey>,
+        /// How many are in order and public.
+        public: usize,
+    },
     /// The bytes are no JWK Set.
     NotASet(String),
 }
@@ -57,10 +62,12 @@ impl fmt::Display for KeySetError {
             KeySetError::DuplicateKid(kid) => {
                 write!(f, "expected different keys to have different kids, found two keys called \"{kid}\": rename one")
             }
-            KeySetError::NoSigningKey(skipped) => {
-                f.write_str(
-                    "expected a private key that can sign, found none; make one with `claimsmith keys generate`",
-                )?;
+            KeySetError::NoSigningKey { skipped, public } => {
+                let found = match public {
+                    0 => "none",
+                    _ => "public keys, which sign nothing: this may be the published half of another file",
+                };
+                write!(f, "expected a private key that can sign, found {found}; make one: claimsmith keys generate")?;
                 skipped.iter().try_for_each(|key| write!(f, "\n  {key}"))
             }
             KeySetError::NotASet(message) => f.write_str(message),
@@ -163,6 +170,10 @@ impl KeySet {
                 "expected a JWK Set, an object with the member `keys`, an array, found {found}"
             ))
         };
+        if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
+            let found = "PEM: `claimsmith keys add SET --from FILE` takes its key into a set";
+            return Err(not_a_set(found));
+        }
         let document = Json::parse(bytes, ReadLimits { depth: 16 })
             .map_err(|error| KeySetError::NotASet(format!("expected a JWK Set in JSON: {error}")))?;
         let keys = match document.member("keys") {
@@ -188,7 +199,7 @@ impl KeySet {
             return Err(KeySetError::DuplicateKid(kid));
         }
         if set.signing.is_empty() {
-            return Err(KeySetError::NoSigningKey(set.skipped));
+            return Err(KeySetError::NoSigningKey { skipped: set.skipped, public: set.public.len() });
         }
         Ok(set)
     }
@@ -435,6 +446,9 @@ mod tests {
     fn a_set_that_cannot_be_used_says_what_was_expected() {
         let refused = |text: &str| KeySet::parse(text.as_bytes()).unwrap_err().to_string();
         assert!(refused("{\"kty\":\"EC\"}").contains("a single JWK"));
+        assert!(
+            refused("\n-----BEGIN PRIVATE KEY-----\n").contains("found PEM: `claimsmith keys add SET --from FILE`")
+        );
         assert!(refused("[]").contains("found an array"));
         assert!(refused("{\"keys\":{}}").contains("`keys` to be an object"));
         assert!(refused("{\"keys\":[]}").contains("keys generate"));
@@ -443,7 +457,8 @@ mod tests {
         let two = member(SignatureAlg::Es256, "same");
         assert_eq!(parse(&[one.clone(), two]).unwrap_err(), KeySetError::DuplicateKid(KeyId::new("same")));
         assert!(parse(&[one.clone(), public_of(&one, "same")]).is_ok());
-        assert!(matches!(parse(&[public_of(&one, "same")]), Err(KeySetError::NoSigningKey(_))));
+        assert!(matches!(parse(&[public_of(&one, "same")]), Err(KeySetError::NoSigningKey { public: 1, .. })));
+        assert!(parse(&[public_of(&one, "same")]).unwrap_err().to_string().contains("found public keys"));
     }
 
     #[test]

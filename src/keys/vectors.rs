@@ -35,7 +35,7 @@ fn with_signing_key<T>(set: &str, test: impl FnOnce(&SigningKey) -> T) -> T {
 /// Why nothing in `set` signs, member by member.
 fn skipped(set: &str) -> Vec<String> {
     match KeySet::parse(set.as_bytes()).unwrap_err() {
-        KeySetError::NoSigningKey(skipped) => skipped.iter().map(ToString::to_string).collect(),
+        KeySetError::NoSigningKey { skipped, .. } => skipped.iter().map(ToString::to_string).collect(),
         error => panic!("{error}"),
     }
 }

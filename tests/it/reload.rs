@@ -1,11 +1,14 @@
 //! Files change under a running service: it takes over what is good, keeps what it has where that is bad, and says so.
 
 use std::fs;
+use std::path::Path;
 
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
 
-use crate::support::{Folder, NOW, Service, Setup, TestApp, post, send, spawn_app, wait_until};
+use crate::support::{
+    Folder, NOW, Service, Setup, TestApp, claimsmith, post, send, spawn_app, stderr, stdout, wait_until,
+};
 
 const SESSION: &str = r#"{"subject":"u","extra":{"a":1}}"#;
 const FAST: &str = "reload: { interval: 100ms }";
@@ -42,6 +45,10 @@ fn a_bad_template_changes_nothing_and_readiness_says_what_is_wrong_with_it() {
     assert_eq!(ready.status, 200);
     let fault = ready.json()["reload"]["faults"][0].as_str().unwrap().to_owned();
     assert!(fault.contains("claims.hbs:1:"), "{fault}");
+    let asked = claimsmith(Path::new("."), &["health", "--url", &format!("http://{}/health/ready", app.admin)]);
+    assert_eq!((asked.status.code(), stdout(&asked).as_str()), (Some(0), "ready\n"));
+    let told = stderr(&asked);
+    assert!(told.starts_with("reload, since ") && told.contains("claims.hbs:1:"), "{told}");
     assert!(has_metric(&app, r#"claimsmith_reloads_total{result="refused"} 1"#), "it is tried once");
 
     app.folder.write("templates/p/claims.hbs", "{\"version\": 1}");

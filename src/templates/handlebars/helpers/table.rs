@@ -48,13 +48,16 @@ pub(in crate::templates::handlebars) fn suggest(wrong: &str) -> Option<&'static 
     )
 }
 
-/// Whether one letter makes the difference.
+/// Whether one letter makes the difference, or two that changed places.
 pub(in crate::templates::handlebars) fn is_near(left: &str, right: &str) -> bool {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let start = left.iter().zip(&right).take_while(|(left, right)| left == right).count();
     let end =
         left[start..].iter().rev().zip(right[start..].iter().rev()).take_while(|(left, right)| left == right).count();
-    left.len() - start - end <= 1 && right.len() - start - end <= 1
+    match (&left[start..left.len() - end], &right[start..right.len() - end]) {
+        ([one, other], [first, second]) => one == second && other == first,
+        (left, right) => left.len() <= 1 && right.len() <= 1,
+    }
 }
 
 const ANY: usize = usize::MAX;
@@ -254,4 +257,19 @@ helpers! {
         r#"{"internal": {{regexMatch Extra.email "@(corp\\.)?example\\.com$"}}}"#
         r#"{"email": "a@corp.example.com"}"# =>
         r#"{"internal":true}"#
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_letter_or_two_that_changed_places_are_near() {
+        for near in ["unix", "unx", "uunix", "unit", "unxi", "nuix"] {
+            assert!(is_near("unix", near), "{near}");
+        }
+        for far in ["", "uinxx", "un", "xinu", "unixes"] {
+            assert!(!is_near("unix", far), "{far}");
+        }
+    }
 }
