@@ -364,7 +364,7 @@ fn end_span(
     let request = response.request();
     let serving = edge.live.load();
     let profile = match route {
-        "/hydrate/{profile}" | "/issue/{profile}" => asked_profile(request.path()),
+        HYDRATE_ROUTE | ISSUE_ROUTE => asked_profile(request.path()),
         _ => request.match_info().get("profile"),
     };
     let profile = profile.filter(|name| serving.mint.profile(name).is_some());

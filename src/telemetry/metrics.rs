@@ -487,9 +487,9 @@ struct UsualAnswer {
     duration: Histogram,
 }
 
-/// The label of the routes that give out tokens.
+/// The label of what Oathkeeper's hydrator calls.
 pub const HYDRATE_ROUTE: &str = "/hydrate/{profile}";
-/// The same.
+/// The label of what gives the token alone.
 pub const ISSUE_ROUTE: &str = "/issue/{profile}";
 
 const USUAL_ROUTES: [&str; 2] = [HYDRATE_ROUTE, ISSUE_ROUTE];

@@ -15,6 +15,7 @@ mod fields;
 mod floats;
 mod funcs;
 mod lex;
+mod names;
 mod numbers;
 mod outline;
 mod parse;
