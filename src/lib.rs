@@ -1,24 +1,33 @@
 //! claimsmith: an authenticated session comes in over HTTP, a signed JWT goes out.
 //!
-//! # The map
-//! One immutable [`mint::Mint`] holds one proven generation of keys, templates and profiles. A request takes the
-//! current mint once, calls [`mint::Mint::issue`], which is pure, and answers. Adapters translate; they decide nothing.
+//! # The path of a request
+//! 1. [`edge`] (`http/exchange.rs`): names the request, checks its head against the limits, calls the endpoint of its route.
+//! 2. [`service`]: [`Issuer::admit`](service::Issuer::admit) authenticates the client and takes a slot.
+//! 3. [`session`]: the body is read for the profile in the path, which gives a [`mint::IssueRequest`].
+//! 4. [`service`]: [`Issuer::issue`](service::Issuer::issue) looks the token up in its cache. If it is not there:
+//! 5. [`mint`]: [`templates`] render the claims, [`claims`] completes them, [`keys`] signs them.
+//! 6. [`edge`]: places the token in the response; [`Recorder::finish`](service::Recorder::finish) records the request.
 //!
-//! The path of one request: [`edge`] (route, bounds, caller) → [`session`] (the body as a typed view) →
-//! [`mint`] (issue) → [`templates`] (render over the session) → [`claims`] (add the registered claims, cap the
-//! lifetime) → [`keys`] (sign) → [`edge`] (place the token, answer).
+//! One immutable [`mint::Mint`] holds one validated generation of keys, templates and profiles. A request takes the
+//! current generation once. [`Issuer`](service::Issuer) is the only way to a token; adapters translate a protocol and
+//! decide nothing.
 //!
-//! Modules in layer order; each imports only from the layers before it, and `tests/it/layers.rs` holds them to it:
+//! # Modules
+//! A module imports from lower layers only; `tests/it/layers.rs` checks that.
 //!
-//! | Layer | Modules | Knows |
+//! | Layer | Modules | Contents |
 //! | --- | --- | --- |
-//! | 0 | [`code`], [`json`], [`secret`], [`session`], [`time`] | data |
-//! | 1 | [`claims`] | what a token says |
-//! | 2 | [`templates`], [`keys`] | handlebars; josekit, openssl |
-//! | 3 | [`mint`] | how a token is made |
-//! | 4 | [`config`], [`reload`], [`sources`], [`tls`] | files; the network |
-//! | 5 | [`edge`], [`telemetry`] | HTTP, metrics, logs |
-//! | 6 | [`app`], [`cli`] | everything |
+//! | 0 | [`code`], [`json`], [`secret`], [`time`] | error codes and data |
+//! | 1 | [`session`] | sessions, and what of them is read |
+//! | 2 | [`claims`] | the claims of a token, and its lifetime |
+//! | 3 | [`keys`], [`templates`] | josekit, openssl, aws-lc-rs; handlebars and Go templates |
+//! | 4 | [`mint`], [`sources`], [`tls`] | one generation; the network; certificates |
+//! | 5 | [`config`] | the configuration |
+//! | 6 | [`reload`], [`telemetry`] | files to generations; metrics, logs, traces |
+//! | 7 | [`service`] | admission, cache, signing queue, record |
+//! | 8 | [`edge`] | protocol adapters |
+//! | 9 | [`app`] | listeners and background tasks |
+//! | 10 | [`cli`] | commands |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -33,6 +42,7 @@ pub mod keys;
 pub mod mint;
 pub mod reload;
 pub mod secret;
+pub mod service;
 pub mod session;
 pub mod sources;
 pub mod telemetry;

@@ -1,6 +1,6 @@
-//! Composition: from a configuration to its listeners, and an orderly way down.
+//! Composition: from a configuration to its listeners, and a graceful shutdown.
 //!
-//! Listeners are bound before anything is served, so that port 0 works and a port that is taken stops the start.
+//! Listeners are bound before anything is served, so that port 0 works and a port in use stops the startup.
 
 mod descriptors;
 mod listen;
@@ -12,7 +12,7 @@ pub use upkeep::Upkeep;
 pub(crate) use upkeep::lacking;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::{Server, ServerHandle};
@@ -21,16 +21,19 @@ use actix_web::http::KeepAlive;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use tracing::{info, warn};
+use uuid::Uuid;
 
+use crate::claims::JwtId;
 use crate::config::{AuditTarget, Config};
-use crate::edge::{
-    Admission, Callers, Concerns, Edge, EdgeLimits, Gate, Playground, Readiness, Serving, SigningPool, Stage,
-    admin_routes, answer, api_routes, observe, playground_routes,
+use crate::edge::http::{
+    ConnectionGate, Edge, Playground, admin_routes, api_routes, playground_routes, route_metrics, track_admin_request,
 };
-use crate::mint::{Mint, TokenCache};
+use crate::mint::Mint;
 use crate::reload::Generation;
+use crate::service::{
+    Callers, DegradedConditions, Issuer, IssuerParts, Readiness, Recorder, ServedGeneration, ServiceLimits, Stage,
+};
 use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
 use crate::tls::LiveTls;
@@ -40,18 +43,18 @@ use listen::listen_unix;
 use server::{Listening, listen_tcp, listen_tls};
 use upkeep::Hangup;
 
-/// How long the audit log and traces each may take to bring out what is waiting, once no request is left.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-/// Connections above the bound that are open long enough to be told so; further ones wait to be accepted. An eighth of
-/// the bound comes on top.
-const TURNED_AWAY: usize = 16;
+/// The time that the audit log and traces each have to write what is queued, once no request is left.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections above the limit that are accepted for an error response; further ones wait to be accepted. An eighth of the
+/// limit is added.
+const REJECTION_HEADROOM: usize = 16;
 
-/// Connections that the admin listener has open at once; further ones wait.
+/// Connections that are open at once on the admin listener; further ones wait.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// Connections that are open at once where `most` are served: those, and the ones that are told that there is no room.
+/// Returns the connections that are open at once if `most` are served, with those that get an error response.
 const fn accepted(most: usize) -> usize {
-    most.saturating_add(most / 8 + TURNED_AWAY)
+    most.saturating_add(most / 8 + REJECTION_HEADROOM)
 }
 
 /// A service that is bound and not yet serving.
@@ -63,17 +66,17 @@ pub struct Application {
     edge: Data<Edge>,
     config: Config,
     shutdown_delay: Duration,
-    /// The file of the Unix socket, which goes with the service.
+    /// The file of the Unix socket, which is removed with the service.
     #[cfg(unix)]
     socket_file: Option<listen::SocketFile>,
 }
 
-/// How the api listener was opened, which no reload changes.
+/// The API listener as it was opened, which no reload changes.
 #[derive(Clone, Debug)]
 struct Bound {
-    /// `None` where a Unix socket stands alone.
+    /// `None` if there is only a Unix socket.
     api_address: Option<SocketAddr>,
-    /// What handshakes are made from, where there are any.
+    /// The certificate for TLS handshakes.
     tls: Option<Arc<LiveTls>>,
 }
 
@@ -81,7 +84,7 @@ impl Application {
     /// Binds every listener that the configuration of `generation` names.
     ///
     /// # Errors
-    /// Where an address or a socket cannot be bound.
+    /// An address or a socket cannot be bound.
     pub fn bind(generation: Generation, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let config = generation.config.clone();
         let api = match config.serve.has_api_address {
@@ -114,19 +117,20 @@ impl Application {
                 Traces::start(traces, metrics.trace_counts()).map_err(|error| anyhow::anyhow!("traces: {error}"))?,
             ),
         };
-        let edge = Data::new(Edge {
-            live: ArcSwap::from_pointee(serving(generation, &bound, None, &metrics)),
-            metrics,
-            audit,
-            traces,
-            tokens: TokenCache::new(config.limits.token_cache as u64),
-            signing: SigningPool::default(),
+        let issuer = Issuer::new(IssuerParts {
+            generation: served(generation, &bound, None, &metrics),
+            recorder: Recorder::new(Arc::clone(&metrics), audit, traces),
+            cache_bytes: config.limits.token_cache as u64,
+            workers,
             clock: Arc::clone(&clock),
-            admission: Admission::new(workers),
+            jwt_id: || JwtId::new(Uuid::new_v4()),
+        });
+        let edge = Data::new(Edge {
+            issuer,
             readiness: Readiness::default(),
-            concerns: Concerns::default(),
+            conditions: DegradedConditions::default(),
             playground: config.serve.playground.then(|| Playground::new(config.serve.admin.host.clone())),
-            overridden: Mutex::default(),
+            routes: route_metrics(&metrics),
         });
 
         let keep_alive = match config.limits.keep_alive {
@@ -134,7 +138,7 @@ impl Application {
             duration => KeepAlive::Timeout(duration),
         };
         let most = config.limits.connections;
-        let gate = Arc::new(Gate::api(edge.clone(), most, config.limits.connections_per_peer));
+        let gate = Arc::new(ConnectionGate::api(edge.clone(), most, config.limits.connections_per_peer));
         let mut server = Server::build()
             .workers(workers)
             .max_concurrent_connections(accepted(most).div_ceil(workers))
@@ -142,7 +146,7 @@ impl Application {
             .disable_signals();
         let listening = Listening { gate, keep_alive, stopping: server.graceful_shutdown_signal() };
         let api_edge = edge.clone();
-        let app = move || App::new().app_data(api_edge.clone()).wrap(from_fn(observe)).configure(api_routes);
+        let app = move || App::new().app_data(api_edge.clone()).configure(api_routes);
         if let Some((api, _)) = api {
             server = match &bound.tls {
                 Some(tls) => listen_tls(server, api, tls.server_config(clock)?, listening.clone(), app.clone())?,
@@ -160,14 +164,15 @@ impl Application {
             .shutdown_timeout(1)
             .disable_signals();
         let listening = Listening {
-            gate: Arc::new(Gate::admin(edge.clone())),
+            gate: Arc::new(ConnectionGate::admin(edge.clone())),
             keep_alive: KeepAlive::default(),
             stopping: server.graceful_shutdown_signal(),
         };
         let admin_edge = edge.clone();
         let has_playground = config.serve.playground;
         let app = move || {
-            let app = App::new().app_data(admin_edge.clone()).wrap(from_fn(answer)).configure(admin_routes);
+            let app =
+                App::new().app_data(admin_edge.clone()).wrap(from_fn(track_admin_request)).configure(admin_routes);
             if has_playground { app.configure(playground_routes) } else { app }
         };
         let admin = listen_tcp(server, admin, listening, app)?.run();
@@ -185,12 +190,12 @@ impl Application {
         })
     }
 
-    /// Where the api listener is bound; `None` where it is a Unix socket alone.
+    /// Returns the address of the API listener; `None` if there is only a Unix socket.
     pub fn api_address(&self) -> Option<SocketAddr> {
         self.bound.api_address
     }
 
-    /// Where the admin listener is bound.
+    /// Returns the address of the admin listener.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
     }
@@ -200,7 +205,7 @@ impl Application {
     /// # Errors
     /// Where a listener fails by itself.
     pub async fn run_with(self, upkeep: Upkeep, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        // Before it is told that the service serves, so that who then sends the signal finds it listened to.
+        // Before the log says that the service is ready, because a SIGHUP before this point would end the process.
         let hangup = Hangup::new();
         let keeping =
             actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.bound.clone(), hangup));
@@ -220,7 +225,7 @@ impl Application {
         let mut api = actix_web::rt::spawn(self.api);
         let admin = actix_web::rt::spawn(self.admin);
         self.edge.readiness.advance(Stage::Ready);
-        self.edge.metrics.set_ready(true);
+        self.edge.issuer.recorder().metrics().set_ready(true);
         let address = self.bound.api_address.map(|address| address.to_string());
         let socket = self.config.serve.unix.as_ref().map(|socket| format!("unix:{}", socket.path.display()));
         let listens = address.into_iter().chain(socket).collect::<Vec<_>>().join(" ");
@@ -237,7 +242,7 @@ impl Application {
             }
         }
         self.edge.readiness.advance(Stage::Stopping);
-        self.edge.metrics.set_ready(false);
+        self.edge.issuer.recorder().metrics().set_ready(false);
         info!("stopping: no new connections, requests in flight are finished");
         tokio::time::sleep(self.shutdown_delay).await;
         stop_server(&api_handle, api).await;
@@ -245,7 +250,6 @@ impl Application {
         drop(self.socket_file);
         stop_server(&admin_handle, admin).await;
         let edge = self.edge;
-        // The threads of the audit log and of traces have had their last.
         tokio::task::spawn_blocking(move || close(&edge)).await?;
         info!("stopped");
         Ok(())
@@ -253,11 +257,12 @@ impl Application {
 }
 
 fn close(edge: &Edge) {
-    if let Some(audit) = &edge.audit {
-        audit.close(LAST_WORDS);
+    let recorder = edge.issuer.recorder();
+    if let Some(audit) = recorder.audit() {
+        audit.close(FLUSH_TIMEOUT);
     }
-    if let Some(traces) = &edge.traces {
-        traces.close(LAST_WORDS);
+    if let Some(traces) = recorder.traces() {
+        traces.close(FLUSH_TIMEOUT);
     }
 }
 
@@ -270,31 +275,36 @@ fn target(to: &AuditTarget) -> String {
 
 fn metrics_of(mint: &Mint, now: Timestamp) -> Metrics {
     let metrics = Metrics::new();
-    metrics.taken(now);
+    metrics.generation_since(now);
     count_skipped(&metrics, mint);
     metrics
 }
 
-/// Tells how many members of each key set are passed over.
+/// Sets the gauge of skipped members of each key set.
 fn count_skipped(metrics: &Metrics, mint: &Mint) {
     metrics
         .keys_skipped(mint.profiles().map(|profile| (profile.spec().key_set.as_str(), profile.keys().skipped().len())));
 }
 
-/// What requests are answered from, of `generation`, where it comes after `before`.
-fn serving(generation: Generation, bound: &Bound, before: Option<&Serving>, metrics: &Metrics) -> Serving {
+/// Returns `generation` in the form that requests are answered from; callers keep their state from `before`.
+fn served(
+    generation: Generation,
+    bound: &Bound,
+    before: Option<&ServedGeneration>,
+    metrics: &Metrics,
+) -> ServedGeneration {
     let Generation { mint, config, callers, tls, sources, .. } = generation;
     if let Some(tls) = &tls {
         metrics.certificate_ends(tls.ends().seconds());
     }
     let scheme = if bound.tls.is_some() { "https" } else { "http" };
     let address = bound.api_address.filter(|address| !address.ip().is_unspecified());
-    Serving {
+    ServedGeneration {
         mint,
         sources,
-        callers: Callers::new(&callers, before.map(|serving| &serving.callers), metrics),
+        callers: Callers::new(&callers, before.map(|before| &before.callers), metrics),
         client_authority: tls.and_then(|tls| tls.authority().cloned()),
-        limits: EdgeLimits {
+        limits: ServiceLimits {
             body: config.limits.body,
             depth: config.limits.depth,
             header: config.limits.header,
@@ -310,12 +320,11 @@ fn serving(generation: Generation, bound: &Bound, before: Option<&Serving>, metr
 
 async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHandle<std::io::Result<()>>) {
     handle.stop(true).await;
-    // It was told to end; how it did no longer changes anything.
+    // The result no longer matters, because the server was stopped on purpose.
     let _ = server.await;
 }
 
-/// Completes when the process is told to stop: SIGTERM or SIGINT. From the call on, which needs a runtime, neither ends
-/// the process by itself.
+/// Completes on SIGTERM or SIGINT. From the call on, which needs a runtime, neither signal ends the process by itself.
 #[cfg(unix)]
 pub fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -330,7 +339,7 @@ pub fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-/// Completes when the process is told to stop.
+/// Completes when the process is interrupted.
 #[cfg(not(unix))]
 pub async fn stop_signal() {
     if tokio::signal::ctrl_c().await.is_err() {

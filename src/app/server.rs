@@ -1,5 +1,5 @@
-//! HTTP over each kind of socket. actix-web's own server has no place between a socket and HTTP; here that place is an
-//! [`edge::Stream`](Stream), and what ends a connection is counted.
+//! HTTP over each kind of socket. actix-web's own server has no hook between a socket and HTTP; here the hook is a
+//! [`TimeoutStream`], and the reasons for closed connections are counted.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,20 +18,20 @@ use actix_web::dev::{AppConfig, Service as _, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::edge::{Gate, Stream};
-use crate::telemetry::Cut;
+use crate::edge::http::{ConnectionGate, TimeoutStream};
+use crate::telemetry::CloseReason;
 use crate::tls::ClientChain;
 
-/// How long a client that is refused before its body was read may go on sending it.
-const PARTING: Duration = Duration::from_secs(1);
+/// How long a client that was refused before its body was read can continue to send it.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the sockets of one listener have in common.
+/// The settings that the sockets of one listener share.
 #[derive(Clone, Debug)]
 pub(super) struct Listening {
-    pub(super) gate: Arc<Gate>,
+    pub(super) gate: Arc<ConnectionGate>,
     /// How long an idle connection stays open.
     pub(super) keep_alive: KeepAlive,
-    /// Comes when idle connections have to go.
+    /// Signals that idle connections must close.
     pub(super) stopping: GracefulShutdownSignal,
 }
 
@@ -54,8 +54,8 @@ where
         fn_service(move |io: TcpStream| {
             let address = io.peer_addr().ok();
             let connection = gate.enter(address.map(|address| address.ip()));
-            let stream = connection.map(|connection| (Stream::new(io, connection), address));
-            async { stream.ok_or_else(turned_away) }
+            let stream = connection.map(|connection| (TimeoutStream::new(io, connection), address));
+            async { stream.ok_or_else(rejected) }
         })
         .and_then(http(&listening, &app))
     })
@@ -88,16 +88,16 @@ where
                     let (gate, acceptor) = (Arc::clone(&gate), Rc::clone(&acceptor));
                     async move {
                         let address = io.peer_addr().ok();
-                        let connection = gate.enter(address.map(|address| address.ip())).ok_or_else(turned_away)?;
-                        // Handshakes are bounded as connections are, and not by a number of their own, which those that
-                        // nobody goes on with would use up.
-                        let handshake = tokio::time::timeout(gate.patience(), acceptor.call(io)).await;
+                        let connection = gate.enter(address.map(|address| address.ip())).ok_or_else(rejected)?;
+                        // Handshakes count as connections. A limit of their own could be exhausted by handshakes that
+                        // no client continues.
+                        let handshake = tokio::time::timeout(gate.client_timeout(), acceptor.call(io)).await;
                         let Ok(Ok(io)) = handshake else {
-                            gate.cut(Cut::Handshake);
-                            return Err(turned_away());
+                            gate.count_closed(CloseReason::Handshake);
+                            return Err(rejected());
                         };
                         let connection = connection.secured(ClientChain::of(io.get_ref().1));
-                        Ok((Stream::new(io, connection), address))
+                        Ok((TimeoutStream::new(io, connection), address))
                     }
                 }))
             }
@@ -124,24 +124,29 @@ where
     server.listen_uds("unix", socket, move || {
         let gate = Arc::clone(&listening.gate);
         fn_service(move |io: actix_web::rt::net::UnixStream| {
-            let stream = gate.enter(None).map(|connection| (Stream::new(io, connection), None));
-            async { stream.ok_or_else(turned_away) }
+            let stream = gate.enter(None).map(|connection| (TimeoutStream::new(io, connection), None));
+            async { stream.ok_or_else(rejected) }
         })
         .and_then(http(&listening, &app))
     })
 }
 
-/// A connection that came to nothing; what became of it is counted already.
-fn turned_away() -> DispatchError {
+/// The error of a connection that was closed and counted already.
+fn rejected() -> DispatchError {
     DispatchError::DisconnectTimeout
 }
 
-/// `app` over HTTP/1 on streams whatever they are made of.
+/// Serves `app` over HTTP/1 on any kind of stream.
 fn http<IO, A, I, S, B>(
     listening: &Listening,
     app: &A,
-) -> impl ServiceFactory<(Stream<IO>, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
-+ use<IO, A, I, S, B>
+) -> impl ServiceFactory<
+    (TimeoutStream<IO>, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> + use<IO, A, I, S, B>
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Fn() -> I,
@@ -158,14 +163,16 @@ where
             async move { stopping.notified().await }
         })
         .keep_alive(listening.keep_alive)
-        // The stream sees to that, for the first head and for all others.
+        // The stream does that, for the first head and for all others.
         .client_request_timeout(Duration::ZERO)
-        .client_disconnect_timeout(PARTING)
-        .on_connect_ext(|stream: &Stream<IO>, extensions| drop(extensions.insert(Rc::clone(stream.connection()))))
+        .client_disconnect_timeout(LINGER_TIMEOUT)
+        .on_connect_ext(|stream: &TimeoutStream<IO>, extensions| {
+            drop(extensions.insert(Rc::clone(stream.connection())))
+        })
         .h1(map_config(app, |()| AppConfig::default()))
         .map_err(move |error| {
             if matches!(error, DispatchError::Parse(_)) {
-                gate.cut(Cut::Malformed);
+                gate.count_closed(CloseReason::Malformed);
             }
             error
         })

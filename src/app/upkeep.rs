@@ -9,12 +9,13 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{Bound, count_skipped, serving};
+use super::{Bound, count_skipped, served};
 use crate::config::{Config, Serve};
-use crate::edge::{Concern, Edge};
+use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, Profile};
 use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file, longest_ttl};
+use crate::service::DegradedCondition;
 use crate::sources::{RemoteSets, SourceError, SourceStatus, distinct_names};
 use crate::telemetry::Audit;
 use crate::time::Timestamp;
@@ -92,18 +93,18 @@ fn report(edge: &Edge, remote: &RemoteSets) {
     let statuses = remote.status(Instant::now());
     let names = distinct_names(statuses.iter().map(|status| &status.source));
     let readings = names.into_iter().zip(&statuses).map(|(name, status)| (name, status.age, status.fault.is_some()));
-    edge.metrics.key_sources(readings);
+    edge.issuer.recorder().metrics().key_sources(readings);
     for failure in remote.take_failures() {
-        edge.metrics.key_source_failed(failure.source().to_string(), failure.code());
+        edge.issuer.recorder().metrics().key_source_failed(failure.source().to_string(), failure.code());
     }
     for SourceStatus { fault, .. } in statuses {
         faults.extend(fault.map(|fault| fault.to_string()));
     }
     if faults.is_empty() {
-        if edge.concerns.clear(Concern::KeySources) {
+        if edge.conditions.clear(DegradedCondition::KeySources) {
             info!("all key sources answer again");
         }
-    } else if edge.concerns.raise(Concern::KeySources, faults.clone(), edge.clock.now()) {
+    } else if edge.conditions.raise(DegradedCondition::KeySources, faults.clone(), edge.issuer.now()) {
         faults.iter().for_each(|fault| warn!(fault, "a key source fails, its last good set stays"));
     }
 }
@@ -118,7 +119,7 @@ impl Keeper {
     /// Takes over what has changed, once it stands still.
     async fn look(&mut self) {
         loop {
-            let (reloader, now) = (Arc::clone(&self.reloader), self.edge.clock.now());
+            let (reloader, now) = (Arc::clone(&self.reloader), self.edge.issuer.now());
             let look = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).look(now);
             let Ok(look) = tokio::task::spawn_blocking(look).await else {
                 error!("a look for changes broke off; this is a fault of claimsmith");
@@ -131,8 +132,8 @@ impl Keeper {
                     continue;
                 }
                 Look::Restored => {
-                    self.edge.concerns.clear(Concern::Reload);
-                    self.edge.metrics.reload_restored();
+                    self.edge.conditions.clear(DegradedCondition::Reload);
+                    self.edge.issuer.recorder().metrics().reload_restored();
                     info!("files are again as they are served");
                 }
                 Look::Lacking(mut wanted) => {
@@ -159,9 +160,9 @@ impl Keeper {
             warn!(code = %fault.code, part = %fault.part, fault = %fault.message,
                 "a change is refused, the last good generation stays");
         }
-        self.edge.metrics.reload_refused();
+        self.edge.issuer.recorder().metrics().reload_refused();
         let faults = faults.iter().map(ToString::to_string).collect();
-        self.edge.concerns.raise(Concern::Reload, faults, self.edge.clock.now());
+        self.edge.conditions.raise(DegradedCondition::Reload, faults, self.edge.issuer.now());
     }
 
     fn replace(&mut self, generation: Generation) {
@@ -174,38 +175,39 @@ impl Keeper {
         }
         let profiles = generation.mint.profiles().count();
         self.config = generation.config.clone();
-        count_skipped(&self.edge.metrics, &generation.mint);
+        count_skipped(&self.edge.issuer.recorder().metrics(), &generation.mint);
         if let (Some(live), Some(tls)) = (&self.bound.tls, &generation.tls) {
             live.replace(Arc::clone(tls));
         }
-        self.edge.tokens.resize(generation.config.limits.token_cache as u64);
+        let cache_bytes = generation.config.limits.token_cache as u64;
         self.remote.bound(generation.config.limits.key_fetch, generation.config.limits.key_set);
-        let before = self.edge.live.load_full();
-        let serving = serving(generation, &self.bound, Some(&before), &self.edge.metrics);
-        self.edge.live.store(Arc::new(serving));
-        self.edge.concerns.clear(Concern::Reload);
-        self.edge.metrics.reloaded(self.edge.clock.now());
+        let issuer = &self.edge.issuer;
+        let before = issuer.current();
+        let next = served(generation, &self.bound, Some(&before), issuer.recorder().metrics());
+        issuer.replace(next, cache_bytes);
+        self.edge.conditions.clear(DegradedCondition::Reload);
+        self.edge.issuer.recorder().metrics().reloaded(self.edge.issuer.now());
         info!(profiles, "reloaded");
     }
 
     /// Tells of profiles that cannot sign at this time, and of an audit log that cannot be written.
     fn tell_of_lasting_faults(&self) {
-        let (live, now) = (self.edge.live.load(), self.edge.clock.now());
+        let (generation, now) = (self.edge.issuer.current(), self.edge.issuer.now());
         let cannot_sign = |profile: &Profile| {
             let error = profile.keys().signer(now, profile.spec().alg).err()?;
             Some(format!("profile {}: {error}", profile.spec().name))
         };
-        let faults: Vec<String> = live.mint.profiles().filter_map(cannot_sign).collect();
+        let faults: Vec<String> = generation.mint.profiles().filter_map(cannot_sign).collect();
         if faults.is_empty() {
-            if self.edge.concerns.clear(Concern::SigningKeys) {
+            if self.edge.conditions.clear(DegradedCondition::SigningKeys) {
                 info!("every profile has a key that signs again");
             }
-        } else if self.edge.concerns.raise(Concern::SigningKeys, faults.clone(), now) {
+        } else if self.edge.conditions.raise(DegradedCondition::SigningKeys, faults.clone(), now) {
             faults.iter().for_each(|fault| warn!(fault, "a profile issues no tokens"));
         }
-        match self.edge.audit.as_ref().and_then(Audit::fault) {
-            Some(fault) => drop(self.edge.concerns.raise(Concern::Audit, vec![fault], now)),
-            None => drop(self.edge.concerns.clear(Concern::Audit)),
+        match self.edge.issuer.recorder().audit().and_then(Audit::fault) {
+            Some(fault) => drop(self.edge.conditions.raise(DegradedCondition::Audit, vec![fault], now)),
+            None => drop(self.edge.conditions.clear(DegradedCondition::Audit)),
         }
     }
 
@@ -214,7 +216,7 @@ impl Keeper {
         if self.config.rotation.is_none() {
             return;
         }
-        let now = self.edge.clock.now();
+        let now = self.edge.issuer.now();
         let due = self.due(now);
         let mut faults = Vec::new();
         let mut count = 0;
@@ -236,11 +238,11 @@ impl Keeper {
             }
         }
         if faults.is_empty() {
-            self.edge.metrics.rotated(count);
-            self.edge.concerns.clear(Concern::Rotation);
+            self.edge.issuer.recorder().metrics().rotated(count);
+            self.edge.conditions.clear(DegradedCondition::Rotation);
         } else {
-            self.edge.metrics.rotation_refused();
-            if self.edge.concerns.raise(Concern::Rotation, faults.clone(), now) {
+            self.edge.issuer.recorder().metrics().rotation_refused();
+            if self.edge.conditions.raise(DegradedCondition::Rotation, faults.clone(), now) {
                 faults.iter().for_each(|fault| warn!(fault, "a key file cannot be rotated"));
             }
         }
@@ -251,12 +253,12 @@ impl Keeper {
     fn due(&self, now: Timestamp) -> Vec<(PathBuf, SignatureAlg)> {
         let mut due = Vec::new();
         let Some(rotation) = &self.config.rotation else { return due };
-        let live = self.edge.live.load();
+        let generation = self.edge.issuer.current();
         for path in self.config.key_files() {
             let policy = self.config.longest_ttl(path).and_then(|ttl| self.config.rotation_of(rotation, ttl).ok());
             let Some(policy) = policy else { continue };
             let name = path.display().to_string();
-            for profile in live.mint.profiles().filter(|profile| profile.spec().key_set == name) {
+            for profile in generation.mint.profiles().filter(|profile| profile.spec().key_set == name) {
                 let keys = profile.keys();
                 let newest = || keys.signing_keys().filter(|key| key.state(now) != KeyState::Pending).last();
                 let signer = keys.signer(now, profile.spec().alg).ok().map(Arc::as_ref).or_else(newest);

@@ -1,11 +1,15 @@
-//! Claims: what a template may say ([`PrivateClaims`]) and what is signed ([`ClaimsSet`]).
+//! Claims: what a template can set ([`PrivateClaims`]) and what is signed ([`ClaimsSet`]).
 //!
-//! The registered claims (RFC 7519 section 4.1) are claimsmith's own. A template that sets one is refused, unless the
-//! profile says that such claims are overridden, as Oathkeeper does it; the one exception is `aud`, which a template may
-//! set where the profile configures none.
+//! claimsmith sets the registered claims (RFC 7519 section 4.1) itself. A template that sets one is rejected, unless the
+//! profile overrides such claims, as Oathkeeper does. The exception is `aud`, which a template can set if the profile
+//! configures none.
 
+mod grant;
+mod jwt_id;
 mod policy;
 
+pub use grant::{Actor, Grant, Scope};
+pub use jwt_id::JwtId;
 pub use policy::{Audience, Lifetime, LifetimeError, SessionExpiry, lifetime};
 
 use std::fmt;
@@ -99,7 +103,12 @@ pub enum ClaimsError {
         /// The kind of thing it is.
         found: &'static str,
     },
-    /// The template sets a claim that is not its own.
+    /// The template sets a claim that the grant of this request decides.
+    Granted {
+        /// `scope` or `act`.
+        claim: &'static str,
+    },
+    /// The template sets a claim that claimsmith sets itself.
     Registered(RegisteredClaim),
 }
 
@@ -110,7 +119,7 @@ impl ClaimsError {
             ClaimsError::AudienceType { .. } | ClaimsError::NotJson(_) => ErrorCode::ClaimsInvalid,
             ClaimsError::DuplicateMember => ErrorCode::ClaimsDuplicateMember,
             ClaimsError::NotAnObject { .. } => ErrorCode::ClaimsNotAnObject,
-            ClaimsError::Registered(_) => ErrorCode::ClaimsRegistered,
+            ClaimsError::Granted { .. } | ClaimsError::Registered(_) => ErrorCode::ClaimsRegistered,
         }
     }
 }
@@ -127,6 +136,9 @@ impl fmt::Display for ClaimsError {
             ClaimsError::NotJson(error) => write!(f, "the rendered claims are not JSON: {error}"),
             ClaimsError::NotAnObject { found } => {
                 write!(f, "expected the rendered claims to be one JSON object, found {found}")
+            }
+            ClaimsError::Granted { claim } => {
+                write!(f, "the template sets the claim `{claim}`, which the grant of this request decides: remove it")
             }
             ClaimsError::Registered(RegisteredClaim::Audience) => write!(
                 f,
@@ -228,9 +240,22 @@ impl PrivateClaims {
         Json::parse(self.text.as_bytes(), READ_LIMITS).map_or(Json::Null, Json::into_owned)
     }
 
-    /// The claims as compact JSON text.
+    /// Returns the claims as compact JSON text.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Checks that the template sets no claim that `grant` decides.
+    ///
+    /// # Errors
+    /// [`ClaimsError::Granted`].
+    pub fn check_grant(&self, grant: &Grant) -> Result<(), ClaimsError> {
+        let granted = [("scope", grant.scope.is_some()), ("act", grant.actor.is_some())];
+        let is_set_twice = |claim: &str| self.to_json().member(claim).is_some();
+        match granted.into_iter().find(|(claim, is_granted)| *is_granted && is_set_twice(claim)) {
+            Some((claim, _)) => Err(ClaimsError::Granted { claim }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -250,56 +275,66 @@ impl fmt::Debug for PrivateClaims {
     }
 }
 
-/// Everything a token says, complete: the only thing that is signed.
+/// The complete claims of a token: the only thing that is signed.
 pub struct ClaimsSet {
     text: String,
 }
 
-/// The registered claims of one token.
+/// The claims of one token that claimsmith adds to those of the template.
 #[derive(Clone, Copy)]
 pub struct Registered<'a> {
     /// `iss`
     pub issuer: &'a str,
     /// `sub`
     pub subject: &'a str,
-    /// `aud`, where the profile configures one
+    /// `aud`, if the profile or the grant has one
     pub audience: Option<&'a Audience>,
     /// `iat` and `nbf`
     pub issued_at: Timestamp,
     /// `exp`
     pub expires_at: Timestamp,
     /// `jti`
-    pub jwt_id: &'a str,
+    pub jwt_id: JwtId,
+    /// `scope` (RFC 8693 section 4.2), if one was granted
+    pub scope: Option<&'a Scope>,
+    /// `act` (RFC 8693 section 4.1), if someone acts for the subject
+    pub actor: Option<&'a Actor>,
 }
 
 impl ClaimsSet {
-    /// The template's claims, then the registered ones.
+    /// Combines the claims of a template with the registered ones.
     pub fn new(private: &PrivateClaims, registered: &Registered<'_>) -> Self {
-        let mut text =
-            String::with_capacity(private.text.len() + registered.issuer.len() + registered.subject.len() + 256);
+        let Registered { issuer, subject, audience, issued_at, expires_at, jwt_id, scope, actor } = *registered;
+        let mut text = String::with_capacity(private.text.len() + issuer.len() + subject.len() + 256);
         text.push_str(private.text.strip_suffix('}').unwrap_or("{"));
-        let mut claim = |claim: RegisteredClaim, write: &dyn Fn(&mut String)| {
+        let mut claim = |name: &str, write: &dyn Fn(&mut String)| {
             if !text.ends_with('{') {
                 text.push(',');
             }
-            text.extend(["\"", claim.name(), "\":"]);
+            text.extend(["\"", name, "\":"]);
             write(&mut text);
         };
         let time = |time: Timestamp| move |out: &mut String| out.push_str(&time.seconds().to_string());
-        claim(RegisteredClaim::Issuer, &|out| json::write_string(registered.issuer, out));
-        claim(RegisteredClaim::Subject, &|out| json::write_string(registered.subject, out));
-        if let Some(audience) = registered.audience {
-            claim(RegisteredClaim::Audience, &|out| audience.to_json().write(out));
+        claim(RegisteredClaim::Issuer.name(), &|out| json::write_string(issuer, out));
+        claim(RegisteredClaim::Subject.name(), &|out| json::write_string(subject, out));
+        if let Some(audience) = audience {
+            claim(RegisteredClaim::Audience.name(), &|out| audience.to_json().write(out));
         }
-        claim(RegisteredClaim::IssuedAt, &time(registered.issued_at));
-        claim(RegisteredClaim::NotBefore, &time(registered.issued_at));
-        claim(RegisteredClaim::ExpirationTime, &time(registered.expires_at));
-        claim(RegisteredClaim::JwtId, &|out| json::write_string(registered.jwt_id, out));
+        claim(RegisteredClaim::IssuedAt.name(), &time(issued_at));
+        claim(RegisteredClaim::NotBefore.name(), &time(issued_at));
+        claim(RegisteredClaim::ExpirationTime.name(), &time(expires_at));
+        claim(RegisteredClaim::JwtId.name(), &|out| jwt_id.write_json(out));
+        if let Some(scope) = scope {
+            claim("scope", &|out| json::write_string(scope.as_str(), out));
+        }
+        if let Some(actor) = actor {
+            claim("act", &|out| actor.write_json(out));
+        }
         text.push('}');
         Self { text }
     }
 
-    /// The JSON text that becomes the payload of the token.
+    /// Returns the JSON text that becomes the payload of the token.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -393,13 +428,41 @@ mod tests {
                 audience: Some(&audience()),
                 issued_at: Timestamp::from_seconds(100),
                 expires_at: Timestamp::from_seconds(160),
-                jwt_id: "j",
+                jwt_id: JwtId::new(uuid::Uuid::nil()),
+                scope: None,
+                actor: None,
             },
         );
         assert_eq!(
             set.as_str(),
-            r#"{"name":"zoe","n":1.0,"iss":"http://i/","sub":"u","aud":["orders"],"iat":100,"nbf":100,"exp":160,"jti":"j"}"#
+            r#"{"name":"zoe","n":1.0,"iss":"http://i/","sub":"u","aud":["orders"],"iat":100,"nbf":100,"exp":160,"jti":"00000000-0000-0000-0000-000000000000"}"#
         );
+    }
+
+    #[test]
+    fn granted_claims_are_added_and_cannot_be_set_by_the_template() {
+        let grant = Grant { scope: Scope::parse("read write"), actor: Actor::new("job", None), ..Grant::default() };
+        let private = PrivateClaims::parse(r#"{"n":{"scope":1,"act":2}}"#, None).unwrap();
+        assert_eq!(private.check_grant(&grant), Ok(()), "members of other objects are not claims");
+        let set = ClaimsSet::new(
+            &private,
+            &Registered {
+                issuer: "i",
+                subject: "u",
+                audience: None,
+                issued_at: Timestamp::from_seconds(1),
+                expires_at: Timestamp::from_seconds(2),
+                jwt_id: JwtId::new(uuid::Uuid::nil()),
+                scope: grant.scope.as_ref(),
+                actor: grant.actor.as_ref(),
+            },
+        );
+        assert!(set.as_str().ends_with(r#","scope":"read write","act":{"sub":"job"}}"#), "{}", set.as_str());
+        for claim in ["scope", "act"] {
+            let private = PrivateClaims::parse(&format!("{{\"{claim}\":1}}"), None).unwrap();
+            assert_eq!(private.check_grant(&Grant::default()), Ok(()), "{claim}");
+            assert_eq!(private.check_grant(&grant), Err(ClaimsError::Granted { claim }));
+        }
     }
 
     proptest! {

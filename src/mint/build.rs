@@ -5,43 +5,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
-use super::{ClaimsSchema, Mint, Profile, ProfileSpec, ProvenSet, Validate};
+use super::identity::ProfileIdentity;
+use super::parts::{GenerationParts, TemplateFiles};
+use super::profile::{Profile, ProfileSpec, Validate};
+use super::schema::ClaimsSchema;
+use super::{Mint, ProvenSet};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
 use crate::keys::KeySet;
-use crate::templates::{
-    ClaimTemplate, CompileOptions, Partial, RecordedCase, RenderLimits, Syntax, TemplateFault, TemplateText,
-};
+use crate::templates::{ClaimTemplate, CompileOptions, TemplateFault};
 use crate::time::{Timestamp, Ttl};
-
-/// Everything a generation is made of, as it was read.
-#[derive(Default)]
-pub struct GenerationParts {
-    /// The profiles.
-    pub profiles: Vec<ProfileSpec>,
-    /// The JWK Sets, by the name that profiles call them.
-    pub key_sets: BTreeMap<String, Zeroizing<Vec<u8>>>,
-    /// The templates, by name.
-    pub templates: BTreeMap<String, TemplateFiles>,
-    /// The partials of all templates.
-    pub partials: Vec<Partial>,
-    /// What one rendering may cost.
-    pub limits: RenderLimits,
-}
-
-/// A template and what was recorded beside it.
-pub struct TemplateFiles {
-    /// Its language.
-    pub syntax: Syntax,
-    /// Its text.
-    pub text: TemplateText,
-    /// The JSON Schema of its claims.
-    pub schema: Option<TemplateText>,
-    /// Its recorded cases.
-    pub cases: Vec<RecordedCase>,
-}
 
 /// One reason why a generation cannot be used.
 #[derive(Clone, Debug)]
@@ -180,7 +154,7 @@ impl Mint {
             let longest = longest_ttl.entry(spec.key_set.clone()).or_insert(spec.ttl);
             *longest = spec.ttl.max(*longest);
             let part = format!("profile {}", spec.name);
-            let identity = parts.templates.get(&spec.template).map(|files| identity(files, parts, spec));
+            let identity = parts.templates.get(&spec.template).map(|files| ProfileIdentity::new(spec, files, parts));
             let known = previous.and_then(|mint| mint.profiles.get(&spec.name));
             let template = match parts.templates.get(&spec.template) {
                 Some(_) if let Some(known) = known.filter(|known| Some(known.identity) == identity) => {
@@ -311,21 +285,3 @@ fn prove_template(
 }
 
 type ProvenTemplate = (Arc<ClaimTemplate>, Option<Arc<ClaimsSchema>>);
-
-/// A digest of everything that a profile's claims are made from, and of what its template was proven with.
-fn identity(files: &TemplateFiles, parts: &GenerationParts, spec: &ProfileSpec) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    let mut add = |bytes: &[u8]| {
-        digest.update(bytes.len().to_le_bytes());
-        digest.update(bytes);
-    };
-    // What `Debug` shows of a profile and of limits is all that they are.
-    add(format!("{spec:?} {:?} {:?}", files.syntax, parts.limits).as_bytes());
-    let partials =
-        parts.partials.iter().flat_map(|partial| [&partial.name, &partial.source.name, &partial.source.text]);
-    let schema = files.schema.iter().flat_map(|schema| [&schema.name, &schema.text]);
-    let texts = [&files.text.name, &files.text.text].into_iter().chain(schema).chain(partials);
-    texts.for_each(|text| add(text.as_bytes()));
-    files.cases.iter().for_each(|case| case.parts().into_iter().for_each(&mut add));
-    digest.finalize().into()
-}

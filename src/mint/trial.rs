@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Draft, IssueError, Mint, Profile, ProfileSpec, TemplateFiles};
-use crate::claims::{ClaimsSet, PrivateClaims, RegisteredClaim};
+use super::identity::ProfileIdentity;
+use super::parts::TemplateFiles;
+use super::profile::{Profile, ProfileSpec};
+use super::request::IssueRequest;
+use super::token::{Draft, IssueError};
+use super::{Mint, complete};
+use crate::claims::{ClaimsSet, JwtId, PrivateClaims, RegisteredClaim};
 use crate::code::ErrorCode;
 use crate::json::{JsonError, ReadLimits, Reader};
-use crate::session::{Selection, Session, SessionError};
+use crate::session::{Session, SessionError};
 use crate::templates::go::{Conversion, GoTemplate};
 use crate::templates::{
     ClaimTemplate, CompileError, CompileOptions, Partial, Place, Syntax, TemplateFault, TemplateText,
@@ -107,7 +112,7 @@ impl Mint {
         profile: &Profile,
         trial: &Trial<'_>,
         now: Timestamp,
-        jwt_id: impl FnOnce() -> String,
+        jwt_id: impl FnOnce() -> JwtId,
     ) -> Tried {
         let mut tried = Tried::default();
         let tried_profile = match trial.compile() {
@@ -117,38 +122,43 @@ impl Mint {
                 template: Arc::new(template),
                 schema: None,
                 recorded_schema: None,
-                identity: [0; 32],
+                identity: ProfileIdentity::of_trial(),
             }),
             Err(faults) => {
                 tried.faults = faults;
                 None
             }
         };
-        let selection = tried_profile.as_ref().map_or(Selection::everything(), Profile::selection);
-        let session = match trial.read_session(selection) {
-            Ok(session) => session,
+        let Some(tried_profile) = &tried_profile else {
+            // The template cannot be read, but the session can still be checked.
+            if let Err(fault) = trial.check_session() {
+                tried.faults.push(fault);
+            }
+            return tried;
+        };
+        let request = match trial.read_session(tried_profile) {
+            Ok(request) => request,
             Err(fault) => {
                 tried.faults.push(fault);
                 return tried;
             }
         };
-        let Some(tried_profile) = &tried_profile else { return tried };
-        let (claims, overridden) = match self.claims(tried_profile, &session, now) {
-            Ok(claims) => claims,
+        let rendered = match self.render(&request, now) {
+            Ok(rendered) => rendered,
             Err(error) => {
                 tried.faults.push(TrialFault::of_issue(&error));
                 return tried;
             }
         };
-        tried.claims = Some(claims.clone());
-        tried.overridden.clone_from(&overridden);
-        // As a reload would, which holds the claims of recorded cases against it.
-        if let Some(Err(error)) = profile.recorded_schema.as_ref().map(|schema| schema.check(&claims)) {
+        tried.claims = Some(rendered.claims.clone());
+        tried.overridden.clone_from(&rendered.overridden);
+        // A reload does the same for the claims of recorded cases.
+        if let Some(Err(error)) = profile.recorded_schema.as_ref().map(|schema| schema.check(&rendered.claims)) {
             tried.faults.push(TrialFault::of_issue(&IssueError::Schema(error)));
         }
-        match self.terms(tried_profile, &session, now) {
-            Ok(terms) => {
-                let Draft { signer, claims, .. } = Self::completed(tried_profile, terms, (claims, overridden), jwt_id);
+        match self.token_params(&request, now) {
+            Ok(params) => {
+                let Draft { signer, claims, .. } = complete(&request, params, rendered, jwt_id());
                 let (header, bytes) = (signer.header(), signer.token_length(claims.as_str()));
                 tried.token = Some(UnsignedToken { header, claims, bytes });
             }
@@ -169,14 +179,27 @@ impl Trial<'_> {
         Ok(template)
     }
 
-    fn read_session<'s>(&'s self, selection: &'s Selection) -> Result<Session<'s>, TrialFault> {
-        if self.session.len() > self.session_bytes {
-            let message =
-                format!("expected a session of at most {} bytes (limits.body), found a larger one", self.session_bytes);
-            return Err(TrialFault::new(ErrorCode::RequestBodyTooLarge, TrialPart::Session, message));
-        }
-        Session::parse_for(self.session.as_bytes(), self.read_limits, selection)
+    fn read_session<'s>(&'s self, profile: &'s Profile) -> Result<IssueRequest<'s>, TrialFault> {
+        self.check_size()?;
+        IssueRequest::posted(profile, self.session.as_bytes(), self.read_limits)
+            .map(|(request, _)| request)
             .map_err(|error| TrialFault::of_session(&error, self.session))
+    }
+
+    fn check_session(&self) -> Result<(), TrialFault> {
+        self.check_size()?;
+        Session::parse(self.session.as_bytes(), self.read_limits)
+            .map(drop)
+            .map_err(|error| TrialFault::of_session(&error, self.session))
+    }
+
+    fn check_size(&self) -> Result<(), TrialFault> {
+        if self.session.len() <= self.session_bytes {
+            return Ok(());
+        }
+        let message =
+            format!("expected a session of at most {} bytes (limits.body), found a larger one", self.session_bytes);
+        Err(TrialFault::new(ErrorCode::RequestBodyTooLarge, TrialPart::Session, message))
     }
 }
 

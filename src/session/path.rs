@@ -11,19 +11,19 @@ pub struct SessionPath {
 }
 
 impl SessionPath {
-    /// `Subject`
+    /// Returns the path `Subject`.
     pub fn subject() -> Self {
         Self { segments: vec!["Subject".to_owned()] }
     }
 
-    /// `Extra.active`, where Kratos says whether a session is.
+    /// Returns `Extra.active`, the member of a Kratos session that is `false` once it is revoked.
     pub fn active() -> &'static Self {
         static ACTIVE: LazyLock<SessionPath> =
             LazyLock::new(|| SessionPath { segments: vec!["Extra".to_owned(), "active".to_owned()] });
         &ACTIVE
     }
 
-    /// Reads `Subject` or `Extra.a.b`; `None` for anything else.
+    /// Parses `Subject` or `Extra.a.b`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let is_member = |name: &str| !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control());
         let is_path = match text.strip_prefix("Extra.") {
@@ -33,12 +33,12 @@ impl SessionPath {
         is_path.then(|| Self { segments: text.split('.').map(str::to_owned).collect() })
     }
 
-    /// Whether this is `Subject`.
+    /// Returns `true` for `Subject`.
     pub fn is_subject(&self) -> bool {
         self.segments.len() == 1
     }
 
-    /// The members below `Extra`; none for `Subject`.
+    /// Returns the member names below `Extra`; none for `Subject`.
     pub fn members(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().skip(1).map(String::as_str)
     }

@@ -1,9 +1,25 @@
-//! One look at a session's bytes: what its parts must look like, and what stands where its reader looks.
+//! One pass over the bytes of a session: checks the shape of its parts and notes the selected places.
 
-use super::{Found, Part, Selected, Selection, SessionError};
+use super::{Part, Selected, Selection, SessionError};
 use crate::json::{Json, Reader};
 
-/// Whether Go's decoder would take `name` for `member`: it folds case, and two letters outside ASCII fold into it.
+/// The members of a session that have a meaning here.
+pub(super) const MEMBERS: [&str; 4] = ["subject", "extra", "header", "match_context"];
+
+/// The value at a selected place.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'b> {
+    pub(super) text: &'b str,
+    /// Its offset. Offsets of one session are comparable, even if its parts are separate texts.
+    pub(super) start: usize,
+    /// The depth of nested arrays and objects in it.
+    pub(super) depth: usize,
+    /// Whether it has white space only inside strings.
+    pub(super) is_compact: bool,
+}
+
+/// Returns `true` if Go's decoder would accept `name` for `member`. Go folds case, and two letters outside ASCII fold
+/// into it.
 pub(super) fn is_member(name: &str, member: &str) -> bool {
     // Those two letters are the longer ones in UTF-8.
     if name.len() == member.len() {
@@ -17,13 +33,22 @@ pub(super) fn is_member(name: &str, member: &str) -> bool {
     name.len() > member.len() && !name.is_ascii() && folded.eq(member.chars())
 }
 
-/// The part that the member of the session called `member` is, and the shape it must have; none for the subject.
-pub(super) fn part_of(member: &str) -> Option<(Part, Shape)> {
+/// Returns the part that `member`, one of [`MEMBERS`], is; `None` for the subject.
+pub(super) fn part_of(member: &str) -> Option<Part> {
     match member {
-        "extra" => Some((Part::Extra, Shape::Object("extra"))),
-        "header" => Some((Part::Header, Shape::Headers("header"))),
-        "match_context" => Some((Part::MatchContext, Shape::MatchContext)),
+        "extra" => Some(Part::Extra),
+        "header" => Some(Part::Header),
+        "match_context" => Some(Part::MatchContext),
         _ => None,
+    }
+}
+
+/// Returns the shape that `part` must have.
+pub(super) fn shape_of(part: Part) -> Shape {
+    match part {
+        Part::Extra => Shape::Object("extra"),
+        Part::Header => Shape::Headers("header"),
+        Part::MatchContext => Shape::MatchContext,
     }
 }
 
@@ -34,13 +59,13 @@ pub(super) fn expect_string<'b>(reader: &mut Reader<'b>) -> Result<Json<'b>, Ses
     }
 }
 
-/// What a part of a session must look like, and what errors call it.
+/// The shape that a part of a session must have, with the name that errors use.
 #[derive(Clone, Copy)]
 pub(super) enum Shape {
     Anything,
-    /// Go's `http.Header`: each value is an array of strings; a nil one is written as null.
+    /// Go's `http.Header`: each value is an array of strings; Go writes a nil one as null.
     Headers(&'static str),
-    /// A value of such headers, which errors call by the headers' name.
+    /// A value of such headers; errors use the name of the headers.
     HeaderValues(&'static str),
     MatchContext,
     Object(&'static str),
@@ -51,7 +76,7 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// What it is called, what it must be, and the first bytes that it may have.
+    /// Returns its name in errors, the expected type, and the first bytes that are allowed.
     fn expectation(self) -> Option<(&'static str, &'static str, &'static [u8])> {
         match self {
             Shape::Anything => None,
@@ -60,12 +85,12 @@ impl Shape {
             Shape::MatchContext => Some(("match_context", "an object or null", b"{n")),
             Shape::Groups => Some(("match_context.regexp_capture_groups", "an array of strings", b"[n")),
             Shape::Method => Some(("match_context.method", "a string", b"\"n")),
-            // A text is what Ory's documentation shows.
+            // Ory's documentation shows a string.
             Shape::Url => Some(("match_context.url", "an object or null", b"{n\"")),
         }
     }
 
-    /// What arrays of strings are called where they hold something else.
+    /// Returns what errors call an array that should hold only strings and does not.
     fn wrong_elements(self) -> &'static str {
         if matches!(self, Shape::Groups) { "an array" } else { "an array of other things" }
     }
@@ -82,15 +107,26 @@ impl Shape {
     }
 }
 
-/// Passes over a session and notes what stands where its reader looks.
+/// The pass over one session.
 pub(super) struct Scan<'b> {
-    pub(super) selection: &'b Selection,
+    selection: &'b Selection,
     pub(super) found: Vec<Option<Found<'b>>>,
+    /// The length of the texts that were read before the present one.
+    offset: usize,
 }
 
 impl<'b> Scan<'b> {
-    /// Passes a value of `shape` inside `depth` objects, which stands at `selected`. Returns how deep it is.
-    pub(super) fn pass(
+    pub(super) fn new(selection: &'b Selection) -> Self {
+        Self { selection, found: vec![None; selection.len()], offset: 0 }
+    }
+
+    /// Ends the text that was read so far; a further one can follow.
+    pub(super) fn append_text(&mut self, text: &str) {
+        self.offset += text.len();
+    }
+
+    /// Reads a value of `shape` inside `depth` objects, which is at `selected`. Returns its depth.
+    pub(super) fn read(
         &mut self,
         reader: &mut Reader<'b>,
         depth: usize,
@@ -109,7 +145,7 @@ impl<'b> Scan<'b> {
         let deep = match (first, shape) {
             (Some(b'{'), _) if is_watched => reader.skip_members(depth, |reader, name| {
                 let member = selected.and_then(|selected| self.selection.find(selected, name));
-                self.pass(reader, depth + 1, shape.of_member(name), member)
+                self.read(reader, depth + 1, shape.of_member(name), member)
             })?,
             (Some(b'['), Shape::Groups | Shape::HeaderValues(_)) => {
                 reader.skip_elements(depth, |reader| match (reader.peek(), shape.expectation()) {
@@ -126,7 +162,8 @@ impl<'b> Scan<'b> {
             && let Some(place) = self.found.get_mut(selected.index())
         {
             let is_compact = reader.spaces() == spaces;
-            *place = Some(Found { text: reader.text_since(start), start, depth: deep, is_compact });
+            *place =
+                Some(Found { text: reader.text_since(start), start: self.offset + start, depth: deep, is_compact });
         }
         Ok(deep)
     }

@@ -1,9 +1,9 @@
-//! Which members of a session somebody reads, so that the rest stays text.
+//! The members of a session that a template and its profile read; everything else stays text.
 
 use std::sync::LazyLock;
 
-/// A tree of member names below `extra`, `header` and `match_context`: what a compiled template and its profile read of
-/// a session. Everything else is passed over when a session is read.
+/// A tree of member names below `extra`, `header` and `match_context` that a compiled template and its profile read.
+/// Everything else is checked and skipped when a session is read.
 #[derive(Clone, Debug)]
 pub struct Selection {
     nodes: Vec<Node>,
@@ -14,8 +14,9 @@ struct Node {
     name: String,
     parent: Option<Selected>,
     children: Vec<Selected>,
-    /// What a template does with all of it.
+    /// Whether a template reads all of it.
     is_read: bool,
+    /// Whether a template writes all of it unchanged.
     is_copied: bool,
     /// Whether a template reads it, or something below it.
     decides: bool,
@@ -37,9 +38,9 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 3] = [Part::Extra, Part::Header, Part::MatchContext];
+    pub(super) const ALL: [Part; 3] = [Part::Extra, Part::Header, Part::MatchContext];
 
-    /// Its place in every selection.
+    /// Returns its place, the same in every selection.
     pub fn selected(self) -> Selected {
         Selected(self as usize)
     }
@@ -52,14 +53,14 @@ impl Selected {
 }
 
 impl Default for Selection {
-    /// Nothing but where the parts stand.
+    /// Selects nothing below the three parts.
     fn default() -> Self {
         Self { nodes: vec![Node::default(); Part::ALL.len()] }
     }
 }
 
 impl Selection {
-    /// The whole session.
+    /// Returns the selection of the whole session.
     pub fn everything() -> &'static Self {
         static EVERYTHING: LazyLock<Selection> = LazyLock::new(|| {
             let mut selection = Selection::default();
@@ -69,7 +70,7 @@ impl Selection {
         &EVERYTHING
     }
 
-    /// The member `name` of `parent`, which is added where it is new.
+    /// Returns the place of the member `name` of `parent`, and adds it if it is new.
     pub fn member(&mut self, parent: Selected, name: &str) -> Selected {
         if let Some(known) = self.find(parent, name) {
             return known;
@@ -80,7 +81,7 @@ impl Selection {
         new
     }
 
-    /// A template looks at what stands here; of an object, the members count that are selected themselves.
+    /// Marks a place whose value a template tests. Of an object, only members that are selected themselves count.
     pub fn look_at(&mut self, selected: Selected) {
         let mut next = Some(selected);
         while let Some(Selected(index)) = next {
@@ -89,13 +90,13 @@ impl Selection {
         }
     }
 
-    /// A template reads all that stands here.
+    /// Marks a place whose whole value a template reads.
     pub fn read(&mut self, selected: Selected) {
         self.look_at(selected);
         self.nodes[selected.0].is_read = true;
     }
 
-    /// A template writes all that stands here, as it stands.
+    /// Marks a place whose whole value a template writes unchanged.
     pub fn copy(&mut self, selected: Selected) {
         self.look_at(selected);
         self.nodes[selected.0].is_copied = true;
@@ -109,7 +110,7 @@ impl Selection {
         self.nodes.len()
     }
 
-    /// The selected members of `parent` that a template reads, or reads something of, with their names.
+    /// Returns the selected members of `parent` that a template reads, whole or in part, with their names.
     pub(super) fn deciding(&self, parent: Selected) -> impl Iterator<Item = (&str, Selected)> {
         let children = self.nodes[parent.0].children.iter().copied();
         children.filter(|child| self.nodes[child.0].decides).map(|child| (self.nodes[child.0].name.as_str(), child))
@@ -127,7 +128,7 @@ impl Selection {
         self.nodes[selected.0].is_copied
     }
 
-    /// Whether a template takes all that stands here, whatever else it looks at below it.
+    /// Returns `true` if a template uses the whole value, whatever else it reads below it.
     pub(super) fn takes_whole(&self, selected: Selected) -> bool {
         self.is_read(selected) || self.is_copied(selected)
     }

@@ -1,8 +1,8 @@
 //! The audit log: a line of JSON for each token that is issued, never the token itself.
 //!
-//! Lines go through a bounded queue to a thread of their own, so that no request waits for a disk or a pipe. What finds
-//! no room there, or cannot be written, is lost: counted, logged, told by readiness, and by a line of its own once lines
-//! can be written again.
+//! Lines go through a bounded queue to a dedicated thread, so that no request waits for a disk or a pipe. If the queue is
+//! full or a write fails, lines are dropped and counted; the log, readiness and, once lines can be written again, the
+//! audit log itself report the loss.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -40,14 +40,14 @@ pub struct AuditCounts {
     pub lost: Counter,
 }
 
-/// A token that was issued, as its line tells it.
+/// The fields of an audit line.
 #[derive(Clone, Copy, Debug)]
 pub struct Issued<'t> {
-    /// When.
+    /// The time of the request.
     pub at: Timestamp,
-    /// The request, as in its log lines.
+    /// The identifier of the request, as in the log.
     pub request_id: &'t str,
-    /// Who asked; `None` where callers are not told apart.
+    /// The caller; `None` without configured callers.
     pub caller: Option<&'t str>,
     /// The profile.
     pub profile: &'t str,
@@ -126,12 +126,12 @@ impl Audit {
         Ok(Self { queue, subject, state })
     }
 
-    /// Whether lines say anything of the subject.
-    pub fn tells_subject(&self) -> bool {
+    /// Returns `true` if lines contain the subject or its hash.
+    pub fn records_subject(&self) -> bool {
         self.subject != AuditSubject::None
     }
 
-    /// Tells of a token. Does not wait.
+    /// Records a token. Never blocks.
     pub fn issued(&self, token: &Issued<'_>) {
         if self.queue.push(line(token, self.subject)) {
             return;

@@ -1,24 +1,24 @@
-//! What is counted and measured. Every metric name and label stands here or in `readings`; `docs/operations.md` explains
-//! each, and a test holds it to what is served.
-//!
-//! Labels come from closed sets: routes, profile names, names of callers, algorithms, error codes, key sets as the
-//! configuration calls them, without the queries of URLs.
+//! Metrics. Every name is here or in `gauges`; `docs/operations.md` explains each, and a test compares it with what is
+//! served.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::readings::{ReadMetrics, Readings};
-use super::{AuditCounts, TraceCounts};
+use super::audit::AuditCounts;
+use super::gauges::{Gauges, ScrapedMetrics};
+use super::labels::{
+    BuildLabels, CallerLabels, CloseLabel, CloseReason, CodeLabel, IssuedLabels, KeySetLabel, RequestLabels,
+    ResultLabel, RouteLabel, SourceFailureLabels, SourceLabel,
+};
+use super::traces::TraceCounts;
 use crate::code::ErrorCode;
-use crate::mint::Origin;
 use crate::time::Timestamp;
 
 /// The metrics of one running service.
@@ -27,8 +27,6 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabel, Histogram>,
-    /// The usual answers, which are not looked for among the others.
-    usual: [UsualAnswer; USUAL_ROUTES.len()],
     issued: Family<IssuedLabels, Counter>,
     failures: Family<CodeLabel, Counter>,
     lookups: [Counter; 2],
@@ -47,47 +45,18 @@ pub struct Metrics {
     generation_time: Gauge,
     audit: AuditCounts,
     traces: TraceCounts,
-    read: ReadMetrics,
-    /// Held while gauges are replaced and while they are written out, so that no answer has half of them.
+    scraped: ScrapedMetrics,
+    /// Held while gauges are replaced and while they are encoded, so that no scrape sees half of them.
     scrape: Mutex<()>,
     callers: Family<CallerLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
     unused_connections: Counter,
-    cut: Family<CutLabel, Counter>,
+    closed: Family<CloseLabel, Counter>,
     certificate_end: Gauge,
 }
 
-/// Why a connection was closed although its client may have wanted to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cut {
-    /// Its client did not take an answer within `limits.request`.
-    Answer,
-    /// Its TLS handshake failed, or was not done within `limits.request`.
-    Handshake,
-    /// What came is no HTTP, or HTTP that can be read in two ways.
-    Malformed,
-    /// Its address has as many as it may, and those that are told so besides.
-    Peer,
-    /// No whole request head came within `limits.request`.
-    Request,
-}
-
-impl Cut {
-    const ALL: &[Cut] = &[Cut::Answer, Cut::Handshake, Cut::Malformed, Cut::Peer, Cut::Request];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Cut::Answer => "answer",
-            Cut::Handshake => "handshake",
-            Cut::Malformed => "malformed",
-            Cut::Peer => "peer",
-            Cut::Request => "request",
-        }
-    }
-}
-
-/// The counters of one caller, at hand so that a request looks nothing up.
+/// The counters of one caller, kept at hand so that a request needs no lookup.
 #[derive(Clone, Debug)]
 pub struct CallerCounters {
     issued: Counter,
@@ -105,50 +74,6 @@ impl CallerCounters {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct RequestLabels {
-    route: &'static str,
-    status: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct RouteLabel {
-    route: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct IssuedLabels {
-    profile: String,
-    alg: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct CodeLabel(ErrorCode);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct CutLabel(Cut);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct ResultLabel(&'static str);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct CallerLabels {
-    caller: String,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct KeySetLabel(pub(super) String);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct SourceLabel(String);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct SourceFailureLabels {
-    source: String,
-    code: ErrorCode,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -156,7 +81,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics at zero. Every error code has its series from the start, so that a rate over it is never absent.
+    /// Returns metrics at zero. Every error code has its series from the start, so that a rate over it is never absent.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("claimsmith");
         let requests = Family::<RequestLabels, Counter>::default();
@@ -168,11 +93,6 @@ impl Metrics {
             Unit::Seconds,
             durations.clone(),
         );
-        let usual = USUAL_ROUTES.map(|route| UsualAnswer {
-            route,
-            count: requests.get_or_create_owned(&RequestLabels { route, status: USUAL_STATUS }),
-            duration: durations.get_or_create_owned(&RouteLabel { route }),
-        });
         let issued = Family::default();
         registry.register("tokens_issued", "Tokens signed", issued.clone());
         let failures = Family::<CodeLabel, Counter>::default();
@@ -255,8 +175,8 @@ impl Metrics {
         registry.register("audit_lines_lost", "Lines of the audit log that were lost", audit.lost.clone());
         registry.register("trace_spans", "Spans that the collector took", traces.exported.clone());
         registry.register("trace_spans_lost", "Spans that were lost", traces.lost.clone());
-        let read = ReadMetrics::default();
-        read.register(&mut registry);
+        let scraped = ScrapedMetrics::default();
+        scraped.register(&mut registry);
         let callers = Family::default();
         registry.register("caller_requests", "Requests of each caller, by what became of them", callers.clone());
         let in_flight = Gauge::default();
@@ -269,14 +189,14 @@ impl Metrics {
             "Connections of the api listener that ended before a whole request head came",
             unused_connections.clone(),
         );
-        let cut = Family::<CutLabel, Counter>::default();
+        let closed = Family::<CloseLabel, Counter>::default();
         registry.register(
             "connections_cut",
             "Connections of the api listener that were closed for what their client did or did not do",
-            cut.clone(),
+            closed.clone(),
         );
-        for reason in Cut::ALL {
-            drop(cut.get_or_create(&CutLabel(*reason)));
+        for reason in CloseReason::ALL {
+            drop(closed.get_or_create(&CloseLabel(*reason)));
         }
         let certificate_end = Gauge::default();
         registry.register_with_unit(
@@ -292,7 +212,6 @@ impl Metrics {
             registry,
             requests,
             durations,
-            usual,
             issued,
             failures,
             lookups,
@@ -311,53 +230,64 @@ impl Metrics {
             generation_time,
             audit,
             traces,
-            read,
+            scraped,
             scrape: Mutex::default(),
             callers,
             in_flight,
             connections,
             unused_connections,
-            cut,
+            closed,
             certificate_end,
         }
     }
 
-    /// The counters of `caller`, which then have their series.
+    /// Returns the counters of `caller`, which then have their series.
     pub fn caller(&self, caller: &str) -> CallerCounters {
         let counter = |result| self.callers.get_or_create(&CallerLabels { caller: caller.to_owned(), result }).clone();
         CallerCounters { issued: counter(ISSUED), refused: counter(REFUSED) }
     }
 
-    /// How much is going on at this moment.
+    /// Sets the current load.
     pub fn load(&self, requests: usize, connections: usize) {
         self.in_flight.set(i64::try_from(requests).unwrap_or(i64::MAX));
         self.connections.set(i64::try_from(connections).unwrap_or(i64::MAX));
     }
 
-    /// A connection ended without a request.
+    /// Counts a connection that ended without a request.
     pub fn unused_connection(&self) {
         self.unused_connections.inc();
     }
 
-    /// A connection was closed for what its client did, or did not do.
-    pub fn cut(&self, reason: Cut) {
-        self.cut.get_or_create(&CutLabel(reason)).inc();
+    /// Counts a connection that was closed for what its client did, or did not do.
+    pub fn connection_closed(&self, reason: CloseReason) {
+        self.closed.get_or_create(&CloseLabel(reason)).inc();
     }
 
-    /// When the certificate of the api listener ends.
+    /// Sets the expiry of the API listener certificate.
     pub fn certificate_ends(&self, seconds: i64) {
         self.certificate_end.set(seconds);
     }
 
-    /// Counts one answered request.
-    pub fn request(&self, route: &'static str, status: u16, seconds: f64) {
+    /// Returns the handle of a route. `is_usual` keeps the counters of its successful responses at hand, which then have
+    /// their series from the start.
+    pub fn route(&self, label: &'static str, span: &'static str, is_usual: bool) -> RouteMetrics {
+        let usual = is_usual.then(|| UsualResponse {
+            count: self.requests.get_or_create_owned(&RequestLabels { route: label, status: USUAL_STATUS }),
+            duration: self.durations.get_or_create_owned(&RouteLabel { route: label }),
+        });
+        RouteMetrics { label, span, usual }
+    }
+
+    /// Counts one response on `route`.
+    pub fn request(&self, route: &RouteMetrics, status: u16, seconds: f64) {
         if status == USUAL_STATUS
-            && let Some(usual) = self.usual.iter().find(|usual| usual.route == route)
+            && let Some(usual) = &route.usual
         {
             usual.count.inc();
             usual.duration.observe(seconds);
             return;
         }
+        let route = route.label;
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
         self.durations.get_or_create(&RouteLabel { route }).observe(seconds);
     }
@@ -367,16 +297,16 @@ impl Metrics {
         self.issued.get_or_create(&IssuedLabels { profile: profile.to_owned(), alg }).inc();
     }
 
-    /// Counts one request that a token signed before could have answered.
-    pub fn looked_up(&self, origin: Origin) {
+    /// Counts one lookup in the token cache.
+    pub fn cache_lookup(&self, lookup: CacheLookup) {
         let [hits, misses] = &self.lookups;
-        match origin {
-            Origin::Cached => hits.inc(),
-            Origin::Signed => misses.inc(),
+        match lookup {
+            CacheLookup::Hit => hits.inc(),
+            CacheLookup::Miss => misses.inc(),
         };
     }
 
-    /// Tells what the token cache holds.
+    /// Sets the size of the token cache.
     pub fn token_cache(&self, tokens: usize, bytes: u64) {
         self.cached_tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
         self.cached_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -387,58 +317,58 @@ impl Metrics {
         self.failures.get_or_create(&CodeLabel(code)).inc();
     }
 
-    /// Tells whether readiness answers 200.
+    /// Sets whether readiness returns 200.
     pub fn set_ready(&self, is_ready: bool) {
         self.ready.set(i64::from(is_ready));
     }
 
-    /// Where the audit log counts.
+    /// Returns the counters of the audit log.
     pub fn audit_counts(&self) -> AuditCounts {
         self.audit.clone()
     }
 
-    /// Where traces are counted.
+    /// Returns the counters of traces.
     pub fn trace_counts(&self) -> TraceCounts {
         self.traces.clone()
     }
 
-    /// The generation that is served was taken over at `now`.
-    pub fn taken(&self, now: Timestamp) {
+    /// Sets the time since which the current generation is served.
+    pub fn generation_since(&self, now: Timestamp) {
         self.generation_time.set(now.seconds());
     }
 
-    /// A new generation is served since `now`.
+    /// Counts a reload; the new generation is served since `now`.
     pub fn reloaded(&self, now: Timestamp) {
-        self.taken(now);
+        self.generation_since(now);
         self.generation.inc();
         self.reloads.get_or_create(&ResultLabel(REPLACED)).inc();
         self.reload_refused.set(0);
     }
 
-    /// A change was refused.
+    /// Counts a rejected change.
     pub fn reload_refused(&self) {
         self.reloads.get_or_create(&ResultLabel(REFUSED)).inc();
         self.reload_refused.set(1);
     }
 
-    /// What was refused is gone.
+    /// Resets the gauge of a rejected change.
     pub fn reload_restored(&self) {
         self.reload_refused.set(0);
     }
 
-    /// Key files were rotated, or needed not to be.
+    /// Counts rotated key files, and resets the gauge of a failed rotation.
     pub fn rotated(&self, count: u64) {
         self.rotations.get_or_create(&ResultLabel(ROTATED)).inc_by(count);
         self.rotation_refused.set(0);
     }
 
-    /// A key file could not be rotated.
+    /// Counts a failed rotation.
     pub fn rotation_refused(&self) {
         self.rotations.get_or_create(&ResultLabel(REFUSED)).inc();
         self.rotation_refused.set(1);
     }
 
-    /// How many members of the key sets, by name, are passed over; those of earlier sets are forgotten.
+    /// Sets how many members of each key set are skipped, and removes earlier key sets.
     pub fn keys_skipped<'s>(&self, sets: impl Iterator<Item = (&'s str, usize)>) {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.keys_skipped.clear();
@@ -448,8 +378,7 @@ impl Metrics {
         }
     }
 
-    /// How each key source is doing, by name: how long ago it last gave a good set, and whether it fails. Those of
-    /// earlier are forgotten.
+    /// Sets the age of each key source's last good set and whether the source is failing, and removes earlier sources.
     pub fn key_sources(&self, sources: impl Iterator<Item = (String, Option<Duration>, bool)>) {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.source_ages.clear();
@@ -463,15 +392,15 @@ impl Metrics {
         }
     }
 
-    /// A key source was asked, and gave no good set.
+    /// Counts a failed refresh of a key source.
     pub fn key_source_failed(&self, source: String, code: ErrorCode) {
         self.source_failures.get_or_create_owned(&SourceFailureLabels { source, code }).inc();
     }
 
-    /// All metrics in the OpenMetrics text format, with these readings.
-    pub fn text(&self, readings: &Readings) -> String {
+    /// Returns all metrics in the OpenMetrics text format, with these gauges.
+    pub fn text(&self, gauges: &Gauges) -> String {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read.set(readings);
+        self.scraped.set(gauges);
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -479,20 +408,42 @@ impl Metrics {
     }
 }
 
-/// A token that was given out on one route.
+/// Whether the token cache had the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheLookup {
+    /// It had.
+    Hit,
+    /// It had not.
+    Miss,
+}
+
+/// The metrics of one route.
 #[derive(Debug)]
-struct UsualAnswer {
-    route: &'static str,
+pub struct RouteMetrics {
+    label: &'static str,
+    span: &'static str,
+    usual: Option<UsualResponse>,
+}
+
+impl RouteMetrics {
+    /// Returns the value of the label `route`.
+    pub fn label(&self) -> &'static str {
+        self.label
+    }
+
+    /// Returns the name of the route's spans.
+    pub fn span(&self) -> &'static str {
+        self.span
+    }
+}
+
+/// The counters of a route's successful responses.
+#[derive(Debug)]
+struct UsualResponse {
     count: Counter,
     duration: Histogram,
 }
 
-/// The label of what Oathkeeper's hydrator calls.
-pub const HYDRATE_ROUTE: &str = "/hydrate/{profile}";
-/// The label of what gives the token alone.
-pub const ISSUE_ROUTE: &str = "/issue/{profile}";
-
-const USUAL_ROUTES: [&str; 2] = [HYDRATE_ROUTE, ISSUE_ROUTE];
 const USUAL_STATUS: u16 = 200;
 
 /// The content type of [`Metrics::text`].
@@ -505,75 +456,6 @@ const ISSUED: &str = "issued";
 const REFUSED: &str = "refused";
 const ROTATED: &str = "rotated";
 
-/// From a cached answer to one that is about to time out.
+/// From a cached response to one that is about to time out.
 const DURATION_BUCKETS: [f64; 13] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct BuildLabels;
-
-impl EncodeLabelSet for BuildLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("version", env!("CARGO_PKG_VERSION"))].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for RequestLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("route", self.route.to_owned()), ("status", self.status.to_string())].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for RouteLabel {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("route", self.route)].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for IssuedLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("profile", self.profile.as_str()), ("alg", self.alg)].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for CutLabel {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("reason", self.0.as_str())].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for ResultLabel {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("result", self.0)].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for CallerLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("caller", self.caller.as_str()), ("result", self.result)].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for KeySetLabel {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("set", self.0.as_str())].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for SourceLabel {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("source", self.0.as_str())].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for SourceFailureLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("source", self.source.as_str()), ("code", self.code.as_str())].encode(encoder)
-    }
-}
-
-impl EncodeLabelSet for CodeLabel {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("code", self.0.as_str())].encode(encoder)
-    }
-}

@@ -1,17 +1,19 @@
-//! What claimsmith tells its operator: log lines, metrics, an audit log of issued tokens, traces.
+//! Telemetry: log lines, metrics, an audit log of issued tokens, traces.
 //!
-//! Nothing of a session, a token or a key is ever a label or a field, but for the subject in an audit log that is told
-//! to name it. Log lines of other crates are let through from `warn` on, since some of them quote header values below.
+//! No label or field contains a value of a session, a token or a key, except the subject in an audit log that is
+//! configured to record it. Other crates log from `warn` on only, because some of them quote header values below that.
 
 mod audit;
+mod gauges;
+mod labels;
 mod metrics;
 mod queue;
-mod readings;
 mod traces;
 
 pub use audit::{Audit, AuditCounts, Issued};
-pub use metrics::{CallerCounters, Cut, HYDRATE_ROUTE, ISSUE_ROUTE, METRICS_CONTENT_TYPE, Metrics};
-pub use readings::{KeyReading, ProfileReading, Readings};
+pub use gauges::{Gauges, KeySetGauges, ProfileGauges};
+pub use labels::CloseReason;
+pub use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, Metrics, RouteMetrics};
 pub use traces::{Answered, RequestSpan, TokenFacts, TraceCounts, Traces};
 
 use std::io::IsTerminal as _;
@@ -21,7 +23,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// A JSON object a line.
@@ -30,7 +32,7 @@ pub enum LogFormat {
     Text,
 }
 
-/// Sends log lines of `level` and above to `writer`; where that is standard error, use [`init_logging`].
+/// Returns a subscriber that writes log lines of `level` and above to `writer`. Use [`init_logging`] for standard error.
 pub fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
@@ -46,13 +48,13 @@ where
     tracing_subscriber::registry().with(layer.with_filter(targets))
 }
 
-/// Sends log lines to standard error for the whole process, and panics with them: by their place alone, since the
-/// message of a panic may quote the text it tripped over. A second call changes nothing.
+/// Writes log lines of the whole process to standard error. Panics are logged with their location only, because the
+/// message of a panic can quote what it failed on. A second call does nothing.
 pub fn init_logging(level: Level, format: LogFormat) {
     if tracing::subscriber::set_global_default(subscriber(level, format, std::io::stderr)).is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-            error!(%place, "panic; this is a fault of claimsmith");
+            error!(%place, "panic; this is a bug in claimsmith");
         }));
     }
 }

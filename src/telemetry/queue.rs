@@ -1,4 +1,4 @@
-//! A bounded queue in front of a thread: who puts something in never waits, and is told when there is no room.
+//! A bounded queue in front of a thread: `push` never blocks, and returns `false` if the queue is full or closed.
 
 use std::fmt;
 use std::io;
@@ -48,15 +48,15 @@ impl<T: Send + 'static> Queue<T> {
         Ok(Self { sender, is_closed, ended: Mutex::new(ended) })
     }
 
-    /// Puts `item` in, or tells that there is no room, or no thread any more.
+    /// Adds `item`. Returns `false` if the queue is full or closed.
     pub(super) fn push(&self, item: T) -> bool {
         !self.is_closed.load(Ordering::Relaxed) && self.sender.try_send(Some(item)).is_ok()
     }
 
-    /// Takes no more, and waits for the thread to work off the rest, at most for `within`; whether it did.
+    /// Closes the queue and waits at most `within` for the thread to process the rest. Returns `true` if it did.
     pub(super) fn close(&self, within: Duration) -> bool {
         self.is_closed.store(true, Ordering::Release);
-        // Where there is no room, the thread has something to do, and looks at the flag afterwards.
+        // If the queue is full, the thread is busy and checks the flag afterwards.
         let _ = self.sender.try_send(None);
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         matches!(ended.recv_timeout(within), Err(RecvTimeoutError::Disconnected))

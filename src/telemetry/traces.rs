@@ -1,8 +1,7 @@
 //! Traces: a span for each request, sent as OTLP over HTTP, continuing the `traceparent` that came (W3C Trace Context).
 //!
-//! Of the headers that came, only `traceparent` is read: `tracestate` and baggage hold what others wrote. Spans go
-//! through a bounded queue to a thread of their own; what finds no room there, or is not taken by the collector, is lost
-//! and counted.
+//! Of the request headers, only `traceparent` is read, because `tracestate` and baggage can hold anything. Spans go
+//! through a bounded queue to a dedicated thread. Spans that the queue or the collector rejects are lost and counted.
 
 use std::fmt;
 use std::time::Duration;
@@ -42,33 +41,36 @@ pub struct TraceCounts {
     pub lost: Counter,
 }
 
-/// A request that is recorded.
+/// The span of one request.
+#[derive(Debug)]
 pub struct RequestSpan(Span);
 
-/// How a request was answered, as its span tells it.
+/// The attributes of a request's span.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered<'t> {
     /// The request, as in its log lines.
     pub request_id: &'t str,
-    /// The method of a known route, else nothing.
+    /// The method, if it is one of the standard ones.
     pub method: &'t str,
     /// The route, a label from a closed set.
     pub route: &'static str,
+    /// The name of the span.
+    pub name: &'static str,
     /// The status.
     pub status: u16,
-    /// The profile that it names, if there is such a one.
+    /// The configured profile that it names.
     pub profile: Option<&'t str>,
-    /// Why it was refused.
+    /// The error code, if it was refused.
     pub refused: Option<ErrorCode>,
     /// The token that it got.
-    pub token: Option<&'t TokenFacts>,
+    pub token: Option<TokenFacts<'t>>,
 }
 
-/// What a span says of a token.
-#[derive(Clone, Debug)]
-pub struct TokenFacts {
+/// The attributes of a token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenFacts<'t> {
     /// The key that signed.
-    pub kid: String,
+    pub kid: &'t str,
     /// The algorithm that signed.
     pub alg: &'static str,
     /// Whether it was signed for an earlier request.
@@ -114,7 +116,7 @@ impl Traces {
         Ok(Self { provider, tracer })
     }
 
-    /// Begins the span of a request that came with this `traceparent`; `None` where it is not recorded.
+    /// Starts the span of a request with this `traceparent`; `None` if it is not recorded.
     pub fn request(&self, traceparent: Option<&str>) -> Option<RequestSpan> {
         let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Traceparent(traceparent));
         let span =
@@ -131,14 +133,10 @@ impl Traces {
 }
 
 impl RequestSpan {
-    /// Ends the span with what it tells.
+    /// Ends the span with its attributes.
     pub fn end(mut self, answered: &Answered<'_>) {
-        let Answered { request_id, method, route, status, profile, refused, token } = *answered;
-        self.0.update_name(match route {
-            "/hydrate/{profile}" => "hydrate",
-            "/issue/{profile}" => "issue",
-            other => other,
-        });
+        let Answered { request_id, method, route, name, status, profile, refused, token } = *answered;
+        self.0.update_name(name);
         let outcome = match (refused, token) {
             (Some(_), _) => "refused",
             (None, Some(_)) => "issued",
@@ -156,15 +154,15 @@ impl RequestSpan {
         }
         if let Some(TokenFacts { kid, alg, cached }) = token {
             self.0.set_attributes([
-                KeyValue::new("claimsmith.kid", kid.clone()),
-                KeyValue::new("claimsmith.alg", *alg),
-                KeyValue::new("claimsmith.cached", *cached),
+                KeyValue::new("claimsmith.kid", kid.to_owned()),
+                KeyValue::new("claimsmith.alg", alg),
+                KeyValue::new("claimsmith.cached", cached),
             ]);
         }
         if let Some(code) = refused {
             self.0.set_attribute(KeyValue::new("error.type", code.as_str()));
         }
-        // The faults of a client are none of a server, say the semantic conventions.
+        // The semantic conventions set an error status only for failures of the server.
         if status >= 500 {
             self.0.set_status(Status::error(""));
         }

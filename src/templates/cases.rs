@@ -39,11 +39,6 @@ impl fmt::Display for CaseFault {
 }
 
 impl RecordedCase {
-    /// All that it says.
-    pub(crate) fn parts(&self) -> [&[u8]; 3] {
-        [self.name.as_bytes(), &self.session, &self.claims]
-    }
-
     /// Renders the case's session and compares the claims, numbers exactly; registered claims of the template stand for
     /// what `registered` says. Returns the claims.
     ///

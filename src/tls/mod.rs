@@ -6,7 +6,7 @@
 
 mod names;
 
-pub use names::{CertificateName, HolderNames};
+pub use names::{CertificateIdentity, CertificateName};
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,33 +38,33 @@ pub struct ClientAuthority {
     is_required: bool,
 }
 
-/// The certificates that a client showed in its handshake, its own first.
+/// The certificates that a client presented in its handshake, its own first.
 #[derive(Clone, Debug)]
 pub struct ClientChain(Vec<CertificateDer<'static>>);
 
 impl ClientChain {
-    /// What the client of `connection` showed, if it did.
+    /// Returns the certificates that the client of `connection` presented.
     pub fn of(connection: &ServerConnection) -> Option<Self> {
         connection.peer_certificates().map(|chain| Self(chain.to_vec()))
     }
 }
 
 impl ClientAuthority {
-    /// Whether both have the same roots.
+    /// Returns `true` if both have the same roots.
     pub fn is_same(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
 
-    /// Whether nobody connects without a certificate.
+    /// Returns `true` if clients must present a certificate.
     pub fn is_required(&self) -> bool {
         self.is_required
     }
 
-    /// The names in the first certificate of `chain`, where these roots vouch for it at `now`.
-    pub fn names(&self, chain: &ClientChain, now: Timestamp) -> Option<HolderNames> {
+    /// Returns the identity in the first certificate of `chain`, if these roots trust it at `now`.
+    pub fn identity(&self, chain: &ClientChain, now: Timestamp) -> Option<CertificateIdentity> {
         let (first, rest) = chain.0.split_first()?;
         self.verifier.verify_client_cert(first, rest, unix_time(now)?).ok()?;
-        HolderNames::parse(first)
+        CertificateIdentity::parse(first)
     }
 }
 

@@ -46,18 +46,18 @@ impl CertificateName {
     }
 }
 
-/// What a certificate that was vouched for calls its holder.
+/// The names in a trusted client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HolderNames {
+pub struct CertificateIdentity {
     subject: String,
     uris: Vec<String>,
     dns: Vec<String>,
-    /// The last second of the certificate.
+    /// The last second in which the certificate is valid.
     ends: Timestamp,
 }
 
-impl HolderNames {
-    /// The names in `certificate`; `None` where it is none.
+impl CertificateIdentity {
+    /// Parses `certificate`; `None` if it is not one.
     pub(super) fn parse(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = Certificate::from_der(certificate).ok()?;
         let certificate = certificate.tbs_certificate();
@@ -78,13 +78,13 @@ impl HolderNames {
         Some(names)
     }
 
-    /// Whether the certificate is still good for its time at `now`.
-    pub fn last_until(&self, now: Timestamp) -> bool {
-        now <= self.ends
+    /// Returns `true` if the certificate is no longer valid at `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now > self.ends
     }
 
-    /// Whether the holder is called `name`. A certificate with several URIs is no SPIFFE identity.
-    pub fn include(&self, name: &CertificateName) -> bool {
+    /// Returns `true` if `name` is in the certificate. A certificate with several URIs is not a SPIFFE identity.
+    pub fn has_name(&self, name: &CertificateName) -> bool {
         match name {
             CertificateName::Subject(subject) => self.subject == *subject,
             CertificateName::Spiffe(id) => self.uris == [id.as_str()],
@@ -105,9 +105,9 @@ mod tests {
         params
     }
 
-    fn names_of(params: &CertificateParams) -> HolderNames {
+    fn names_of(params: &CertificateParams) -> CertificateIdentity {
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        HolderNames::parse(certificate.der()).unwrap()
+        CertificateIdentity::parse(certificate.der()).unwrap()
     }
 
     fn uri(text: &str) -> SanType {
@@ -120,7 +120,7 @@ mod tests {
         params.distinguished_name.push(DnType::OrganizationName, "Example");
         params.subject_alt_names.push(uri("spiffe://example.org/ns/auth/sa/oathkeeper"));
         let names = names_of(&params);
-        let is = |name: Option<CertificateName>| names.include(&name.unwrap());
+        let is = |name: Option<CertificateName>| names.has_name(&name.unwrap());
         assert!(is(CertificateName::subject("O=Example,CN=oathkeeper\\, O=Evil")), "{names:?}");
         assert!(is(CertificateName::spiffe("spiffe://example.org/ns/auth/sa/oathkeeper")));
         assert!(is(CertificateName::dns("oathkeeper.AUTH.svc")));
@@ -136,7 +136,7 @@ mod tests {
         let mut params = params(&[], "x");
         params.subject_alt_names = vec![uri("spiffe://example.org/a"), uri("spiffe://example.org/b")];
         let names = names_of(&params);
-        assert!(!names.include(&CertificateName::spiffe("spiffe://example.org/a").unwrap()));
+        assert!(!names.has_name(&CertificateName::spiffe("spiffe://example.org/a").unwrap()));
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use claimsmith::claims::JwtId;
 use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg};
-use claimsmith::mint::{GenerationParts, Mint, Profile, ProfileSpec, TemplateFiles, TokenCache, TokenKey};
+use claimsmith::mint::{GenerationParts, IssueRequest, Mint, ProfileSpec, TemplateFiles};
 use claimsmith::reload::profile_specs;
-use claimsmith::session::Session;
+use claimsmith::service::TokenCache;
 use claimsmith::templates::{Syntax, TemplateText};
 use claimsmith::time::Timestamp;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Twelve digits that differ with every request: in `match_context.header`, where real traffic carries cookies.
 pub(crate) const REQUEST_DIGITS: &str = "700000000001";
@@ -94,13 +96,16 @@ pub(crate) fn template_text(name: &str) -> &'static str {
     }
 }
 
-/// A cache that has the token of `session` and what was read of it.
-pub(crate) fn cache_of(mint: &Mint, profile: &Profile, session: &Session<'_>) -> TokenCache {
+/// The identifier of every token.
+pub(crate) const JWT_ID: JwtId = JwtId::new(Uuid::from_u128(0x4000_8000_0000_0000_0000));
+
+/// A cache that has the token of `request` and what was read of its session.
+pub(crate) fn cache_of(mint: &Mint, request: &IssueRequest<'_>) -> TokenCache {
     let tokens = TokenCache::new(1 << 20);
-    let terms = mint.terms(profile, session, NOW).expect("the session gets a token");
-    let key = TokenKey::new(profile, session, &terms).expect("the profile caches");
-    let make = async { mint.issue(profile, session, NOW, || "00000000-0000-4000-8000-000000000000".to_owned()) };
-    tokens.find_or(&key, NOW, make).now_or_never().expect("nobody else makes it").expect("it is made");
-    tokens.keep_extra(profile, session);
+    let params = mint.token_params(request, NOW).expect("the session gets a token");
+    let key = request.cache_key(&params).expect("the profile caches");
+    let make = async { mint.draft(request, params, || JWT_ID)?.sign() };
+    tokens.find_or_make(&key, NOW, make).now_or_never().expect("nobody else makes it").expect("it is made");
+    tokens.keep_extra(request);
     tokens
 }

@@ -5,16 +5,15 @@
 use std::hint::black_box;
 
 use claimsmith::json::ReadLimits;
-use claimsmith::mint::{Mint, TokenCache, TokenKey};
+use claimsmith::mint::Mint;
+use claimsmith::service::TokenCache;
 
-use crate::fixture::{self, NOW};
+use crate::fixture::{self, JWT_ID, NOW};
 
 /// A key that is the same in every run; it signs nothing but this.
 const KEY: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"instructions",
     "x":"EAg4xBjKG3r6LDYTvNMUh40cuLeOU0kvAmVmlaGYdV4","y":"L0_hwkvO3Rnzr15SKbjNmuYm5KpcVqAmXKy_ctLgChs",
     "d":"9XAccEYxJIloKgzWV5zTbSLMamzJ3lR4AhXRdBNIwUw"}]}"#;
-
-const JWT_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Does `case` `count` times: `hit` reads a session of 2 KiB, finds its token of `templates/session` and ES256 in the cache
 /// and places it; `miss` reads it, finds nothing, renders and completes the claims. The signature is left out: it takes other
@@ -29,22 +28,22 @@ pub(crate) fn repeat(case: &str, count: u32) {
     let nothing = TokenCache::new(1 << 20);
     let read = |tokens| {
         let body = black_box(body.as_bytes());
-        TokenCache::read(tokens, profile, body, ReadLimits::default()).unwrap()
+        TokenCache::read_posted(tokens, profile, body, ReadLimits::default()).unwrap()
     };
-    let tokens = fixture::cache_of(&mint, profile, &read(&nothing));
+    let tokens = fixture::cache_of(&mint, &read(&nothing).0);
     let hit = || {
-        let session = read(&tokens);
-        let terms = mint.terms(profile, &session, NOW).unwrap();
-        let key = TokenKey::new(profile, &session, &terms).unwrap();
+        let (request, document) = read(&tokens);
+        let params = mint.token_params(&request, NOW).unwrap();
+        let key = request.cache_key(&params).unwrap();
         let token = tokens.find(&key, NOW).unwrap();
-        session.with_header("Authorization", &["Bearer", " ", token.jws.as_str()])
+        document.with_header("Authorization", &["Bearer", " ", token.jws.as_str()])
     };
     let miss = || {
-        let session = read(&nothing);
-        let terms = mint.terms(profile, &session, NOW).unwrap();
-        let key = TokenKey::new(profile, &session, &terms).unwrap();
+        let (request, _) = read(&nothing);
+        let params = mint.token_params(&request, NOW).unwrap();
+        let key = request.cache_key(&params).unwrap();
         assert!(nothing.find(&key, NOW).is_none());
-        mint.draft(profile, &session, terms, || JWT_ID.to_owned()).unwrap()
+        mint.draft(&request, params, || JWT_ID).unwrap()
     };
     for _ in 0..count {
         match case {

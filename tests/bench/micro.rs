@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use claimsmith::json::ReadLimits;
 use claimsmith::keys::{KeySet, SignatureAlg};
-use claimsmith::mint::{Mint, TokenKey};
+use claimsmith::mint::{IssueRequest, Mint};
 use claimsmith::session::Session;
 use claimsmith::templates::{ClaimTemplate, CompileOptions, RenderInput, RenderLimits};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fixture::NOW;
+use fixture::{JWT_ID, NOW};
 
 const SIZES: [usize; 2] = [2048, 8192];
 
@@ -68,17 +68,20 @@ fn issue(criterion: &mut Criterion) {
         for bytes in SIZES {
             let body = fixture::session(bytes);
             let limits = ReadLimits::default();
-            let read = || Session::parse_for(black_box(body.as_bytes()), limits, profile.selection()).unwrap();
+            let read = || IssueRequest::posted(profile, black_box(body.as_bytes()), limits).unwrap().0;
             group.bench_function(format!("{template}/{bytes}"), |bencher| {
-                let jwt_id = || "00000000-0000-4000-8000-000000000000".to_owned();
-                bencher.iter(|| mint.issue(profile, &read(), NOW, jwt_id).unwrap());
+                bencher.iter(|| {
+                    let request = read();
+                    let params = mint.token_params(&request, NOW).unwrap();
+                    mint.draft(&request, params, || JWT_ID).unwrap().sign().unwrap()
+                });
             });
-            let tokens = fixture::cache_of(&mint, profile, &read());
+            let tokens = fixture::cache_of(&mint, &read());
             group.bench_function(format!("{template}/{bytes}, from the cache"), |bencher| {
                 bencher.iter(|| {
-                    let session = tokens.read(profile, black_box(body.as_bytes()), limits).unwrap();
-                    let terms = mint.terms(profile, &session, NOW).unwrap();
-                    let key = TokenKey::new(profile, &session, &terms).unwrap();
+                    let (request, _) = tokens.read_posted(profile, black_box(body.as_bytes()), limits).unwrap();
+                    let params = mint.token_params(&request, NOW).unwrap();
+                    let key = request.cache_key(&params).unwrap();
                     tokens.find(&key, NOW).unwrap()
                 });
             });

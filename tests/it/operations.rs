@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use claimsmith::code::ErrorCode;
-use claimsmith::telemetry::{KeyReading, Metrics, ProfileReading, Readings};
+use claimsmith::telemetry::{Gauges, KeySetGauges, Metrics, ProfileGauges};
 use claimsmith::time::Timestamp;
 use serde_json::Value;
 
@@ -15,16 +15,16 @@ use crate::support::{Setup, spawn_app};
 /// Everything that can be counted or measured, once.
 fn every_metric() -> String {
     let metrics = Metrics::new();
-    metrics.request("none", 200, 0.1);
+    metrics.request(&metrics.route("none", "none", false), 200, 0.1);
     metrics.issued("p", "ES256");
     metrics.failure(ErrorCode::Internal);
     metrics.caller("c").count(true);
-    metrics.taken(Timestamp::from_seconds(0));
+    metrics.generation_since(Timestamp::from_seconds(0));
     metrics.keys_skipped([("k", 1)].into_iter());
     metrics.key_source_failed("s".to_owned(), ErrorCode::KeySourceTimeout);
     metrics.key_sources([("s".to_owned(), Some(Duration::ZERO), true)].into_iter());
-    let keys = KeyReading { set: "k".to_owned(), active: 1, pending: 1, retired: 1, published: 1 };
-    let profile = ProfileReading {
+    let keys = KeySetGauges { set: "k".to_owned(), active: 1, pending: 1, retired: 1, published: 1 };
+    let profile = ProfileGauges {
         profile: "p".to_owned(),
         can_sign: true,
         key_age: Some(1),
@@ -32,7 +32,7 @@ fn every_metric() -> String {
         signing_end: Some(1),
         publication_end: Some(1),
     };
-    metrics.text(&Readings { templates: 1, profiles: vec![profile], key_sets: vec![keys] })
+    metrics.text(&Gauges { templates: 1, profiles: vec![profile], key_sets: vec![keys] })
 }
 
 /// The name of each metric as Prometheus calls it, with its type and its labels.

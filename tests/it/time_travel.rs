@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use claimsmith::claims::JwtId;
 use claimsmith::config::Config;
 use claimsmith::json::ReadLimits;
 use claimsmith::keys::{self, KeyId, KeySet, RotationPolicy, SignatureAlg};
-use claimsmith::mint::{GenerationParts, Mint, TemplateFiles};
+use claimsmith::mint::{GenerationParts, IssueRequest, Mint, TemplateFiles};
 use claimsmith::reload;
-use claimsmith::session::Session;
 use claimsmith::templates::{Syntax, TemplateText};
 use claimsmith::time::{Timestamp, Ttl};
+use uuid::Uuid;
 
 use crate::support::NOW;
 
@@ -141,14 +142,16 @@ impl World {
             let profile = version.mint.profile("p").unwrap();
             version.mint.published(profile, self.clock(replica, time)).iter().map(|key| key.to_json()).collect()
         };
-        let session = Session::parse(br#"{"subject":"u"}"#, ReadLimits::default()).unwrap();
         let mut outcome = Outcome { rotations: history.len() - 1, ..Outcome::default() };
         for time in self.moments(&history) {
             for replica in 0..self.replicas {
                 let mint = &seen(replica, time).mint;
                 let now = self.clock(replica, time);
                 let profile = mint.profile("p").unwrap();
-                let token = mint.issue(profile, &session, now, || "id".to_owned()).unwrap();
+                let (request, _) = IssueRequest::posted(profile, br#"{"subject":"u"}"#, ReadLimits::default()).unwrap();
+                let params = mint.token_params(&request, now).unwrap();
+                let draft = mint.draft(&request, params, || JwtId::new(Uuid::nil())).unwrap();
+                let token = draft.sign().unwrap();
                 outcome.tokens += 1;
                 outcome.signers.insert(token.kid.as_str().to_owned());
                 // The public half that verifies it; whether verifiers have this very one is the question.

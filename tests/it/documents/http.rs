@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use claimsmith::code::ErrorCode;
-use claimsmith::edge::openapi_document;
+use claimsmith::edge::http::openapi_document;
 use serde_json::{Map, Value};
 
 use super::markdown::repository;
@@ -28,7 +28,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 fn document() -> Value {
-    serde_json::from_str(&openapi_document()).unwrap()
+    serde_json::from_str(openapi_document()).unwrap()
+}
+
+/// Follows a reference to a shared part of the document.
+fn resolved<'v>(document: &'v Value, value: &'v Value) -> &'v Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference}")),
+        None => value,
+    }
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
@@ -76,7 +84,7 @@ fn body(value: &Value) -> Option<String> {
 }
 
 /// An operation: what it takes, and every answer.
-fn operation(path: &str, method: &str, operation: &Value, has_head: bool) -> String {
+fn operation(document: &Value, path: &str, method: &str, operation: &Value, has_head: bool) -> String {
     let mut out = format!("### `{} {path}`\n\n{}.", method.to_uppercase(), text(operation, "summary"));
     if let Some(description) = operation["description"].as_str() {
         out.push_str(&format!(" {description}"));
@@ -91,6 +99,7 @@ fn operation(path: &str, method: &str, operation: &Value, has_head: bool) -> Str
     }
     out.push_str("\n\n");
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let parameter = resolved(document, parameter);
         let (name, place) = (text(parameter, "name"), text(parameter, "in"));
         let pattern = text(&parameter["schema"], "pattern");
         out.push_str(&format!("- `{name}` in the {place}: {}, `{pattern}`.\n", text(parameter, "description")));
@@ -104,6 +113,7 @@ fn operation(path: &str, method: &str, operation: &Value, has_head: bool) -> Str
         out.trim_end()
     );
     for (status, answer) in members(operation, "responses") {
+        let answer = resolved(document, answer);
         let headers: Vec<_> = members(answer, "headers").map(|(name, _)| format!("`{name}`")).collect();
         let codes: Vec<_> = codes(answer).map(|code| format!("`{code}`")).collect();
         let (description, body) = (text(answer, "description"), body(answer).unwrap_or_default());
@@ -158,7 +168,7 @@ fn the_reference_of_http_is_generated_from_the_openapi_document() {
             assert_eq!(statuses(head), statuses(&operations["get"]), "{path}");
         }
         for (method, one) in operations.as_object().unwrap().iter().filter(|(method, _)| *method != "head") {
-            out.push_str(&format!("{}\n", operation(path, method, one, heads.is_some())));
+            out.push_str(&format!("{}\n", operation(&document, path, method, one, heads.is_some())));
         }
     }
     let ways = members(&document["components"], "securitySchemes").map(|(name, way)| {
@@ -186,6 +196,7 @@ fn every_code_of_an_answer_has_its_status_and_every_code_that_a_request_meets_is
     for (path, operations) in members(&document, "paths") {
         for (method, operation) in operations.as_object().unwrap() {
             for (status, answer) in members(operation, "responses") {
+                let answer = resolved(&document, answer);
                 assert_eq!(codes(answer).next().is_some(), status.as_str() >= "400", "{method} {path} {status}");
                 for code in codes(answer) {
                     assert_eq!(&status_of(code), status, "{method} {path}: {code}");
@@ -197,5 +208,5 @@ fn every_code_of_an_answer_has_its_status_and_every_code_that_a_request_meets_is
     let every: BTreeSet<String> = ErrorCode::ALL.iter().map(|code| code.to_string()).collect();
     let missing: Vec<&str> = every.difference(&met).map(String::as_str).collect();
     let elsewhere: Vec<&str> = ELSEWHERE.iter().map(|(code, _)| *code).collect();
-    assert_eq!(missing, elsewhere, "codes without an answer in src/edge/openapi.json, and those of ELSEWHERE");
+    assert_eq!(missing, elsewhere, "codes without an answer in src/edge/http/routes.rs, and those of ELSEWHERE");
 }

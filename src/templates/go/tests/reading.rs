@@ -10,7 +10,7 @@ fn reads(template: &str) -> (Vec<&'static str>, bool) {
     let deciding = |session: &str| {
         let mut bytes = Vec::new();
         let session = Session::parse_for(session.as_bytes(), ReadLimits::default(), template.selection()).unwrap();
-        session.write_deciding(&mut bytes);
+        session.append_cache_key(&mut bytes);
         bytes
     };
     let session = |changed: &str| {

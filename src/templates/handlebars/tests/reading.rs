@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::json::{Json, NumberComparison, ReadLimits};
-use crate::session::{Selection, Session, SessionError, SessionPath};
+use crate::session::{Selection, Session, SessionDocument, SessionError, SessionPath};
 use crate::templates::handlebars::Missing;
 use crate::templates::{
     ClaimTemplate, CompileOptions, Partial, RenderError, RenderInput, RenderLimits, Syntax, TemplateText,
@@ -82,18 +82,21 @@ fn read<'b>(text: &'b str, selection: &'b Selection) -> Session<'b> {
 
 fn deciding(text: &str, template: &ClaimTemplate) -> Vec<u8> {
     let mut bytes = Vec::new();
-    read(text, template.selection()).write_deciding(&mut bytes);
+    read(text, template.selection()).append_cache_key(&mut bytes);
     bytes
 }
 
-/// Everything that a session is asked for.
-fn all_of(template: &ClaimTemplate, session: Result<Session<'_>, SessionError>) -> Result<String, SessionError> {
-    let session = session?;
+/// Everything that can be read of a posted session.
+fn all_of(
+    template: &ClaimTemplate,
+    read: Result<(SessionDocument<'_>, Session<'_>), SessionError>,
+) -> Result<String, SessionError> {
+    let (document, session) = read?;
     let mut deciding = Vec::new();
-    session.write_deciding(&mut deciding);
+    session.append_cache_key(&mut deciding);
     let path = SessionPath::parse("Extra.a.b").unwrap();
     let seen = (session.subject(), session.values(), session.at(&path), render(template, &session), deciding);
-    let placed = (session.with_header("X-A", &["t"]), session.with_extra("b", "t"));
+    let placed = (document.with_header("X-A", &["t"]), document.with_extra("b", "t"));
     Ok(format!("{seen:?} {placed:?}"))
 }
 
@@ -185,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn a_session_whose_extra_was_read_before_is_read_the_same(
+    fn session_with_a_cached_extra_reads_the_same(
         expressions in prop::collection::vec(prop::sample::select(EXPRESSIONS), 1..4),
         missing in missing(),
         first in session(),
@@ -198,20 +201,22 @@ proptest! {
         if let (Some(changed), Some(second)) = (changed.get_mut(place), second.get(place)) {
             changed.clone_from(second);
         }
-        // An extra that is short is not kept.
+        // A short `extra` is not cached.
         let padded = |texts: &[String; 7]| {
             text(texts).replacen("\"extra\":{", &format!("\"extra\": {{\"p\":\"{}\",", "x".repeat(96)), 1)
         };
         let (first, second) = (padded(&first), padded(&changed));
-        let known = read(&first, template.selection()).extra_to_know().unwrap();
+        let cached = read(&first, template.selection()).cacheable_extra().unwrap();
         let is_same = first.split("\"header\"").next() == second.split("\"header\"").next();
         let limits = ReadLimits { depth };
-        let knowing = Session::parse_knowing(second.as_bytes(), limits, template.selection(), |_| Some(&known));
-        let plain = Session::parse_for(second.as_bytes(), limits, template.selection());
-        if let (Ok(knowing), Ok(_)) = (&knowing, &plain) {
-            prop_assert_eq!(knowing.extra_to_know().is_none(), is_same);
+        let selection = template.selection();
+        let with_cache = SessionDocument::parse_with_cache(second.as_bytes(), limits, selection, |_| Some(&cached));
+        let plain = SessionDocument::parse(second.as_bytes(), limits, selection);
+        if let (Ok((_, session)), Ok(_)) = (&with_cache, &plain) {
+            prop_assert_eq!(session.cacheable_extra().is_none(), is_same);
         }
-        prop_assert_eq!(all_of(&template, knowing), all_of(&template, plain), "{:?}\n{}\n{}", expressions, first, second);
+        let (left, right) = (all_of(&template, with_cache), all_of(&template, plain));
+        prop_assert_eq!(left, right, "{:?}\n{}\n{}", expressions, first, second);
     }
 
     #[test]

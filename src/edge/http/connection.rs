@@ -1,0 +1,277 @@
+//! Connections: their limits, the certificates their clients presented, and whether a request is in flight.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+
+use super::Edge;
+use crate::code::ErrorCode;
+use crate::service::{Credentials, Peer, PeerOrigin, Refusal, ServedGeneration, Transport};
+use crate::telemetry::CloseReason;
+use crate::time::Timestamp;
+use crate::tls::{CertificateIdentity, ClientAuthority, ClientChain};
+
+/// Connections of one address above its limit that stay open for an error response; further ones are closed at once.
+const REJECTION_HEADROOM: usize = 16;
+
+/// Counts and limits the connections of one listener.
+pub(crate) struct ConnectionGate {
+    edge: Data<Edge>,
+    /// The limits of the API listener; `None` for the admin listener.
+    limits: Option<ConnectionLimits>,
+}
+
+struct ConnectionLimits {
+    /// Connections that are served at once.
+    most: usize,
+    /// Connections of one address; `None` if one can have all of them.
+    per_peer: Option<usize>,
+    origins: Mutex<HashMap<PeerOrigin, usize>>,
+}
+
+impl ConnectionGate {
+    /// Returns the gate of the API listener, which serves `most` connections at once, and `per_peer` of one address.
+    pub(crate) fn api(edge: Data<Edge>, most: usize, per_peer: usize) -> Self {
+        let per_peer = (per_peer < most).then_some(per_peer);
+        Self { edge, limits: Some(ConnectionLimits { most, per_peer, origins: Mutex::default() }) }
+    }
+
+    /// Returns the gate of the admin listener.
+    pub(crate) fn admin(edge: Data<Edge>) -> Self {
+        Self { edge, limits: None }
+    }
+
+    /// Returns how long the service waits for a client.
+    pub(crate) fn client_timeout(&self) -> Duration {
+        self.edge.issuer.current().limits.request
+    }
+
+    /// Counts a connection that was closed for what its client did, or did not do.
+    pub(crate) fn count_closed(&self, reason: CloseReason) {
+        if self.limits.is_some() {
+            self.edge.issuer.recorder().metrics().connection_closed(reason);
+        }
+    }
+
+    /// Registers a connection from `address` (`None` for a Unix socket). Returns `None` if the connection must be closed
+    /// immediately.
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Connection> {
+        let mut connection = Connection {
+            gate: Arc::clone(self),
+            origin: None,
+            excess: None,
+            is_tls: false,
+            client: None,
+            is_used: Cell::new(false),
+            is_answering: Cell::new(false),
+            arriving: Cell::new(Some(Instant::now())),
+        };
+        let Some(limits) = &self.limits else { return Some(connection) };
+        let before = self.edge.issuer.admission().connections.fetch_add(1, Ordering::Relaxed);
+        connection.excess = (before >= limits.most).then_some(ErrorCode::ServiceConnections);
+        if let (Some(most), Some(address)) = (limits.per_peer, address) {
+            let origin = PeerOrigin::of(Some(address));
+            let mut origins = limits.origins.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = origins.entry(origin).or_default();
+            *count += 1;
+            connection.origin = Some(origin);
+            if *count > most.saturating_add(REJECTION_HEADROOM) {
+                self.count_closed(CloseReason::Peer);
+                // Dropping the connection removes it from the count, which needs the lock.
+                drop(origins);
+                return None;
+            }
+            if *count > most {
+                connection.excess = Some(ErrorCode::CallerConnections);
+            }
+        }
+        Some(connection)
+    }
+}
+
+/// One connection, counted until it is dropped.
+pub(crate) struct Connection {
+    gate: Arc<ConnectionGate>,
+    /// The address that it is counted for.
+    origin: Option<PeerOrigin>,
+    /// The limit that it exceeded when it came.
+    excess: Option<ErrorCode>,
+    is_tls: bool,
+    client: Option<Client>,
+    /// Whether a request has come.
+    is_used: Cell<bool>,
+    /// Whether a request is in flight.
+    is_answering: Cell<bool>,
+    /// The time since which a request head is incomplete, or nothing has come.
+    pub(super) arriving: Cell<Option<Instant>>,
+}
+
+/// A client that presented certificates.
+struct Client {
+    chain: ClientChain,
+    /// The result of the last check.
+    checked: RefCell<Option<Checked>>,
+}
+
+struct Checked {
+    authority: Arc<ClientAuthority>,
+    identity: Option<Arc<CertificateIdentity>>,
+}
+
+impl Connection {
+    /// Returns the connection after its TLS handshake, in which the client presented `chain`.
+    #[must_use]
+    pub(crate) fn secured(mut self, chain: Option<ClientChain>) -> Self {
+        self.is_tls = true;
+        self.client = chain.map(|chain| Client { chain, checked: RefCell::default() });
+        // The time for the first request begins now.
+        self.arriving.set(Some(Instant::now()));
+        self
+    }
+
+    pub(super) fn gate(&self) -> &ConnectionGate {
+        &self.gate
+    }
+
+    /// Returns `true` if a request is in flight.
+    pub(super) fn is_answering(&self) -> bool {
+        self.is_answering.get()
+    }
+
+    fn of(request: &HttpRequest) -> Option<&Rc<Self>> {
+        request.conn_data::<Rc<Self>>()
+    }
+
+    /// Returns the identity in the client's certificate if `authority` trusts it at `now`. The handshake can be long ago,
+    /// so an authority that was reloaded since then checks again.
+    fn identity(&self, authority: &Arc<ClientAuthority>, now: Timestamp) -> Option<Arc<CertificateIdentity>> {
+        let client = self.client.as_ref()?;
+        let mut checked = client.checked.borrow_mut();
+        let identity = match &*checked {
+            Some(known) if known.authority.is_same(authority) => known.identity.clone(),
+            _ => {
+                let identity = authority.identity(&client.chain, now).map(Arc::new);
+                *checked = Some(Checked { authority: Arc::clone(authority), identity: identity.clone() });
+                identity
+            }
+        };
+        identity.filter(|identity| !identity.is_expired(now))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(limits) = &self.gate.limits else { return };
+        if !self.is_used.get() {
+            self.gate.edge.issuer.recorder().metrics().unused_connection();
+        }
+        if let Some(origin) = self.origin {
+            let mut origins = limits.origins.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = origins.get_mut(&origin) {
+                *count -= 1;
+                if *count == 0 {
+                    origins.remove(&origin);
+                }
+            }
+        }
+        self.gate.edge.issuer.admission().connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Marks a connection as one with a request in flight until it is dropped. Bytes that come meanwhile are not timed.
+pub(super) struct InFlightGuard(Option<Rc<Connection>>);
+
+impl InFlightGuard {
+    /// Marks the connection of `request`, whose head is complete.
+    pub(super) fn begin(request: &HttpRequest) -> Self {
+        let connection = Connection::of(request);
+        if let Some(connection) = connection {
+            connection.is_used.set(true);
+            connection.arriving.set(None);
+            connection.is_answering.set(true);
+        }
+        Self(connection.cloned())
+    }
+
+    /// Returns the refusal of the request if its connection exceeded a limit.
+    pub(super) fn refuse_excess(&self) -> Option<Refusal> {
+        let code = self.0.as_ref()?.excess?;
+        let detail = match code {
+            ErrorCode::CallerConnections => {
+                "as many connections are open from this address as limits.connections_per_peer allows; close some"
+            }
+            _ => "as many connections are open as limits.connections allows; try again",
+        };
+        Some(Refusal::new(code, detail))
+    }
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.is_answering.set(false);
+        }
+    }
+}
+
+/// Wraps every request of the admin listener.
+///
+/// # Errors
+/// Those of `next`.
+pub(crate) async fn track_admin_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody + 'static>, actix_web::Error> {
+    let _in_flight = InFlightGuard::begin(request.request());
+    next.call(request).await
+}
+
+/// Returns the client of `request`, as `generation` trusts it at `now`.
+pub(super) fn peer<'r>(request: &'r HttpRequest, generation: &ServedGeneration, now: Timestamp) -> Peer<'r> {
+    let transport = match Connection::of(request) {
+        Some(connection) if connection.is_tls => {
+            let authority = generation.client_authority.as_ref();
+            Transport::Tls { client: authority.and_then(|authority| connection.identity(authority, now)) }
+        }
+        _ => Transport::Plain,
+    };
+    let address = request.peer_addr().map(|address| address.ip());
+    Peer { address, transport, credentials: credentials(request.headers()) }
+}
+
+fn credentials(headers: &HeaderMap) -> Credentials<'_> {
+    let mut values = headers.get_all(AUTHORIZATION);
+    match (values.next(), values.next()) {
+        (None, _) => Credentials::None,
+        (Some(value), None) => Credentials::Authorization(value.as_bytes()),
+        (Some(_), Some(_)) => Credentials::Several,
+    }
+}
+
+impl fmt::Debug for ConnectionGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionGate").field("is_limited", &self.limits.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_certificate = self.client.is_some();
+        f.debug_struct("Connection")
+            .field("excess", &self.excess)
+            .field("has_certificate", &has_certificate)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! One request of the API: its limits, its endpoint, its record.
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{ConnectionType, Method};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::FutureExt as _;
+use percent_encoding::percent_decode_str;
+use uuid::Uuid;
+
+use super::connection::InFlightGuard;
+use super::routes::{Route, method_not_allowed};
+use super::{Edge, problem};
+use crate::code::ErrorCode;
+use crate::service::{Exchange, Outcome, Refusal, RequestId};
+
+/// A request as its endpoint gets it.
+pub(super) struct Call {
+    pub(super) request: HttpRequest,
+    pub(super) payload: Payload,
+    pub(super) edge: Data<Edge>,
+    route: &'static Route,
+}
+
+/// The response of an endpoint, and the token in it.
+pub(super) struct Answer {
+    pub(super) response: HttpResponse,
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl Call {
+    /// Returns the name of the profile in the path, decoded.
+    pub(super) fn profile(&self) -> Cow<'_, str> {
+        percent_decode_str(self.route.profile_in(self.request.path()).unwrap_or_default()).decode_utf8_lossy()
+    }
+}
+
+impl From<HttpResponse> for Answer {
+    fn from(response: HttpResponse) -> Self {
+        Self { response, outcome: None }
+    }
+}
+
+/// Answers a request on `route`, which has the metrics at `index`.
+pub(super) async fn serve(
+    route: &'static Route,
+    index: usize,
+    request: HttpRequest,
+    edge: Data<Edge>,
+    payload: Payload,
+) -> HttpResponse {
+    let start = Instant::now();
+    let request_id = RequestId::new(Uuid::new_v4());
+    let span = edge.issuer.recorder().start_span(traceparent(request.headers()));
+    let in_flight = InFlightGuard::begin(&request);
+    let result = match check(&in_flight, &request, &edge, route) {
+        Ok(()) => {
+            let call = Call { request: request.clone(), payload, edge: edge.clone(), route };
+            // A panic in one request must not end the worker and the other requests on it.
+            AssertUnwindSafe(route.call(call)).catch_unwind().await.unwrap_or_else(|_| Err(Refusal::internal()))
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let (mut response, result) = match result {
+        Ok(Answer { response, outcome }) => (response, Ok(outcome)),
+        Err(refusal) => (problem::response(&refusal, request_id, route.methods), Err(refusal)),
+    };
+    // The connection cannot continue: its bytes after the body were not read (see body.rs).
+    if request.headers().contains_key(header::UPGRADE) {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    if let Some(metrics) = edge.routes.get(index) {
+        let profile = span.as_ref().and_then(|_| configured_profile(&edge, route, request.path()));
+        let exchange = Exchange {
+            request_id,
+            route: metrics,
+            method: if is_standard(request.method()) { request.method().as_str() } else { "_OTHER" },
+            status: response.status().as_u16(),
+            elapsed: start.elapsed(),
+            profile: profile.as_deref(),
+            result: result.as_ref().map(Option::as_ref),
+        };
+        edge.issuer.recorder().finish(&exchange, span);
+    }
+    response
+}
+
+/// Checks everything that can be refused before the endpoint is called.
+fn check(in_flight: &InFlightGuard, request: &HttpRequest, edge: &Edge, route: &Route) -> Result<(), Refusal> {
+    if let Some(refusal) = in_flight.refuse_excess() {
+        return Err(refusal);
+    }
+    let header_bytes: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+    let most = edge.issuer.current().limits.header;
+    if header_bytes > most {
+        let detail = format!("expected at most {most} bytes of request headers, found more");
+        return Err(Refusal::new(ErrorCode::RequestHeadersTooLarge, detail));
+    }
+    if !route.methods.allow(request.method()) {
+        return Err(method_not_allowed(route.methods));
+    }
+    Ok(())
+}
+
+/// Returns the `traceparent` header. If there are several, none of them can be right (W3C Trace Context, section 4.3).
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all("traceparent");
+    let first = values.next().and_then(|value| value.to_str().ok());
+    first.filter(|_| values.next().is_none())
+}
+
+/// Returns the profile in the path if it is configured, because a span must not hold what a client made up.
+fn configured_profile(edge: &Edge, route: &Route, path: &str) -> Option<String> {
+    let name = percent_decode_str(route.profile_in(path)?).decode_utf8_lossy();
+    edge.issuer.current().mint.profile(&name).map(|profile| profile.spec().name.clone())
+}
+
+/// Returns `true` if `method` is in the closed set of OpenTelemetry's conventions; clients can make up others.
+fn is_standard(method: &Method) -> bool {
+    [
+        Method::CONNECT,
+        Method::DELETE,
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::POST,
+        Method::PUT,
+        Method::TRACE,
+    ]
+    .contains(method)
+}

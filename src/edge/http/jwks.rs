@@ -1,0 +1,38 @@
+//! `GET /.well-known/jwks.json` and `GET /{profile}/.well-known/jwks.json`: public keys (RFC 7517 section 5).
+
+use std::collections::BTreeSet;
+
+use super::conditional::cacheable;
+use super::exchange::{Answer, Call};
+use crate::code::ErrorCode;
+use crate::keys::PublicJwk;
+use crate::service::Refusal;
+
+/// Responds with the public keys of all profiles.
+pub(super) async fn all(call: Call) -> Result<Answer, Refusal> {
+    let generation = call.edge.issuer.current();
+    let (mint, now) = (&generation.mint, call.edge.issuer.now());
+    let keys = mint.profiles().flat_map(|profile| mint.published(profile, now));
+    Ok(key_set(&call, generation.jwks_max_age, keys))
+}
+
+/// Responds with the public keys of one profile.
+pub(super) async fn of_profile(call: Call) -> Result<Answer, Refusal> {
+    let generation = call.edge.issuer.current();
+    let profile = generation.mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
+    let keys = generation.mint.published(profile, call.edge.issuer.now());
+    Ok(key_set(&call, generation.jwks_max_age, keys))
+}
+
+/// Returns the refusal of a profile that is not configured.
+pub(super) fn unknown_profile() -> Refusal {
+    Refusal::new(ErrorCode::ProfileUnknown, "expected the name of a configured profile in the path, found another")
+}
+
+fn key_set(call: &Call, max_age: u64, keys: impl IntoIterator<Item = PublicJwk>) -> Answer {
+    // Sorted, so that the document changes only with the keys.
+    let texts: BTreeSet<String> = keys.into_iter().map(|key| key.to_json()).collect();
+    let texts: Vec<String> = texts.into_iter().collect();
+    let body = format!("{{\"keys\":[{}]}}", texts.join(","));
+    cacheable(&call.request, "application/jwk-set+json", max_age, body).into()
+}

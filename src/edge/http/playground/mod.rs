@@ -1,0 +1,204 @@
+//! The playground on the admin listener: a page that tries a claims template on a session, live.
+//!
+//! The adapter of [`Mint::try_out`](crate::mint::Mint::try_out), which signs nothing. [`origin`] rejects pages of other
+//! sites. A trial has the limits of a request for a token; one runs at a time, on a thread of its own.
+
+mod origin;
+mod request;
+mod response;
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::web::{self, Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::{Semaphore, oneshot};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::routes::{Methods, method_not_allowed, not_found};
+use super::{Edge, body, problem};
+use crate::claims::JwtId;
+use crate::code::ErrorCode;
+use crate::config::Host;
+use crate::mint::try_conversion;
+use crate::service::{Refusal, RequestId, ServedGeneration};
+use request::{ConversionRequest, TrialRequest};
+
+/// The shared state of the playground.
+pub(crate) struct Playground {
+    /// The configured host of the admin listener.
+    host: Host,
+    /// Limits the bodies in memory.
+    bodies: Semaphore,
+    /// Limits trials to one at a time, so that the playground never takes more than one core.
+    trials: Arc<Semaphore>,
+}
+
+/// Bodies in memory at a time.
+const BODIES: usize = 4;
+/// The bytes of a trial's body besides the session, whose quotes are escaped in it.
+const BESIDE_THE_SESSION: usize = 256 * 1024;
+
+/// Bytes of a trial's stack; only used pages take memory. Operators write the templates of files, but these come from
+/// any client, and a stack overflow would end the process.
+const STACK: usize = 64 << 20;
+
+impl Playground {
+    /// Returns the playground of an admin listener that is configured with `host`.
+    pub(crate) fn new(host: Host) -> Self {
+        Self { host, bodies: Semaphore::new(BODIES), trials: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl fmt::Debug for Playground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Playground").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// A path of the playground.
+struct Route {
+    path: &'static str,
+    methods: Methods,
+    endpoint: fn(Call) -> LocalBoxFuture<'static, Result<HttpResponse, Refusal>>,
+}
+
+/// A request as its endpoint gets it.
+struct Call {
+    request: HttpRequest,
+    payload: Payload,
+    edge: Data<Edge>,
+}
+
+static ROUTES: [Route; 6] = [
+    Route {
+        path: "",
+        methods: Methods::Read,
+        endpoint: |_| file("text/html; charset=utf-8", include_str!("page.html")),
+    },
+    Route {
+        path: "/app.js",
+        methods: Methods::Read,
+        endpoint: |_| file("text/javascript; charset=utf-8", include_str!("app.js")),
+    },
+    Route {
+        path: "/style.css",
+        methods: Methods::Read,
+        endpoint: |_| file("text/css; charset=utf-8", include_str!("style.css")),
+    },
+    Route { path: "/profiles", methods: Methods::Read, endpoint: |call| Box::pin(profiles(call)) },
+    Route { path: "/evaluate", methods: Methods::Post, endpoint: |call| Box::pin(evaluate(call)) },
+    Route { path: "/convert", methods: Methods::Post, endpoint: |call| Box::pin(convert(call)) },
+];
+
+static UNKNOWN: Route = Route { path: "", methods: Methods::Any, endpoint: |_| Box::pin(async { Err(not_found()) }) };
+
+/// Adds the playground to the admin listener.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    let mut scope = web::scope("/playground");
+    for route in &ROUTES {
+        scope = scope
+            .service(web::resource(route.path).to(move |request, edge, payload| serve(route, request, edge, payload)));
+    }
+    config.service(scope.default_service(web::to(|request, edge, payload| serve(&UNKNOWN, request, edge, payload))));
+}
+
+/// Answers a request on `route`.
+async fn serve(route: &'static Route, request: HttpRequest, edge: Data<Edge>, payload: Payload) -> HttpResponse {
+    let host = edge.playground.as_ref().map(|playground| &playground.host);
+    let checked = origin::reject_cross_origin(request.method(), request.path(), request.headers(), host);
+    let result = match checked {
+        Ok(()) if route.methods.allow(request.method()) => {
+            (route.endpoint)(Call { request, payload, edge: edge.clone() }).await
+        }
+        Ok(()) => Err(method_not_allowed(route.methods)),
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = result.unwrap_or_else(|refusal| {
+        let request_id = RequestId::new(Uuid::new_v4());
+        let response = problem::response(&refusal, request_id, route.methods);
+        let Refusal { code, detail } = &refusal;
+        let status = response.status().as_u16();
+        warn!(%request_id, route = "/playground", status, %code, %detail, "request refused");
+        response
+    });
+    origin::protect(response.headers_mut());
+    response
+}
+
+fn file(content_type: &'static str, text: &'static str) -> LocalBoxFuture<'static, Result<HttpResponse, Refusal>> {
+    Box::pin(async move { Ok(HttpResponse::Ok().content_type(content_type).body(text)) })
+}
+
+/// `GET /playground/profiles`: the profiles, templates and samples to begin with.
+async fn profiles(call: Call) -> Result<HttpResponse, Refusal> {
+    let issuer = &call.edge.issuer;
+    Ok(json(response::profiles(&issuer.current(), issuer.now())))
+}
+
+/// `POST /playground/evaluate`: the claims that a template makes of a session, or the errors of either.
+async fn evaluate(call: Call) -> Result<HttpResponse, Refusal> {
+    let now = call.edge.issuer.now();
+    let trial = move |generation: &ServedGeneration, body: &Bytes| {
+        let asked = TrialRequest::parse(body, &generation.mint)?;
+        let partials = generation.sources.as_deref().map_or(&[][..], |sources| &sources.partials);
+        let trial = asked.trial(partials, &generation.limits);
+        let at = asked.at.unwrap_or(now);
+        let tried = generation.mint.try_out(asked.profile, &trial, at, || JwtId::new(Uuid::new_v4()));
+        Ok(response::tried(&tried, &asked.invalid))
+    };
+    run_apart(call, trial).await
+}
+
+/// `POST /playground/convert`: a Go template in Handlebars, or the reasons why not.
+async fn convert(call: Call) -> Result<HttpResponse, Refusal> {
+    let trial = |_: &ServedGeneration, body: &Bytes| {
+        let asked = ConversionRequest::parse(body)?;
+        Ok(response::converted(try_conversion(&asked.template)))
+    };
+    run_apart(call, trial).await
+}
+
+/// Reads the body and responds with the result of `trial`, which runs on a thread of its own, within the deadline of a
+/// request.
+async fn run_apart(
+    call: Call,
+    trial: impl FnOnce(&ServedGeneration, &Bytes) -> Result<String, Refusal> + Send + 'static,
+) -> Result<HttpResponse, Refusal> {
+    let Call { request, payload, edge } = call;
+    let generation = edge.issuer.current();
+    let deadline = generation.limits.request;
+    let answer = async {
+        let playground = edge.playground.as_ref().ok_or_else(Refusal::internal)?;
+        origin::demand_json(request.headers())?;
+        let _slot = playground.bodies.acquire().await.map_err(|_| Refusal::internal())?;
+        let most = generation.limits.body.saturating_mul(2).saturating_add(BESIDE_THE_SESSION);
+        let body = pin!(body::read(request.headers(), payload, most)).await?;
+        let permit = Arc::clone(&playground.trials).acquire_owned().await.map_err(|_| Refusal::internal())?;
+        let (done, answer) = oneshot::channel();
+        let work = move || {
+            // Held until the trial ends, even if the client leaves before.
+            let _permit = permit;
+            let _ = done.send(trial(&generation, &body));
+        };
+        let thread = std::thread::Builder::new().name("playground".to_owned()).stack_size(STACK);
+        thread.spawn(work).map_err(|_| Refusal::internal())?;
+        // If the trial panics, its thread ends without sending anything.
+        answer.await.map_err(|_| Refusal::internal())?
+    };
+    tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Err(late(deadline))).map(json)
+}
+
+fn late(deadline: Duration) -> Refusal {
+    let detail = format!("expected the body and its trial to take at most {deadline:?} (limits.request)");
+    Refusal::new(ErrorCode::RequestTimeout, detail)
+}
+
+fn json(text: String) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/json")).body(text)
+}

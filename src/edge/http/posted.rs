@@ -1,0 +1,48 @@
+//! What the endpoints for posted sessions share: who asks, the body, the session, the token.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+
+use super::body;
+use super::connection::peer;
+use super::exchange::{Answer, Call};
+use crate::code::ErrorCode;
+use crate::mint::{Placement, Profile};
+use crate::service::{Outcome, Refusal};
+use crate::session::SessionDocument;
+
+/// Issues a token for the posted session; `write` makes the body of the response.
+///
+/// # Errors
+/// Those of [`Issuer::admit`](crate::service::Issuer::admit), of reading the body and the session, and of
+/// [`Issuer::issue`](crate::service::Issuer::issue).
+pub(super) async fn issue_posted(
+    call: Call,
+    write: impl FnOnce(&Placement, &SessionDocument<'_>, &Outcome) -> String,
+) -> Result<Answer, Refusal> {
+    let issuer = &call.edge.issuer;
+    let generation = issuer.current();
+    let permit = issuer.admit(&generation, &peer(&call.request, &generation, issuer.now()), &call.profile()).await?;
+    let limits = &generation.limits;
+    let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
+    // Usually the body is there already, and no timer is needed.
+    let first = std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await;
+    let body = match first {
+        Poll::Ready(body) => body?,
+        Poll::Pending => tokio::time::timeout(limits.request, body).await.map_err(|_| {
+            let detail = format!("expected the whole body within {:?}", limits.request);
+            Refusal::new(ErrorCode::RequestTimeout, detail)
+        })??,
+    };
+    let (admitted, document) = permit.read_posted(&body)?;
+    let profile: &Profile = admitted.request().profile();
+    let outcome = issuer.issue(admitted).await?;
+    let response = HttpResponse::Ok()
+        .content_type("application/json")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(write(&profile.spec().placement, &document, &outcome));
+    Ok(Answer { response, outcome: Some(outcome) })
+}

@@ -1,0 +1,167 @@
+//! Refusals as HTTP responses: RFC 9457 problem documents, and the table from error code to status.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use serde::Serialize;
+
+use super::routes::Methods;
+use crate::code::ErrorCode;
+use crate::service::{Refusal, RequestId};
+
+/// A problem document.
+#[derive(Serialize)]
+struct Problem<'p> {
+    r#type: &'p str,
+    title: &'p str,
+    status: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'p str,
+    instance: String,
+}
+
+/// Returns the response for `refusal` on a route with `methods`; `request_id` becomes the `instance`.
+pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Methods) -> HttpResponse {
+    let Refusal { code, detail } = refusal;
+    let (status, title) = status_and_title(*code);
+    let problem = Problem {
+        r#type: code.as_str(),
+        title,
+        status: status.as_u16(),
+        detail,
+        instance: format!("urn:uuid:{request_id}"),
+    };
+    let mut response = HttpResponse::build(status);
+    response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
+    if is_challenged(*code) {
+        response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"claimsmith\"")));
+        response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+    }
+    if is_retryable(*code) {
+        // Short, because Oathkeeper waits as long as this says while its user waits.
+        response.insert_header((header::RETRY_AFTER, "1"));
+    }
+    // Closing frees a connection for others, and makes each guess cost one.
+    if matches!(code, ErrorCode::CallerConnections | ErrorCode::CallerSlowed | ErrorCode::ServiceConnections) {
+        response.force_close();
+    }
+    if let Some(allow) = methods.names().filter(|_| *code == ErrorCode::RequestMethod) {
+        response.insert_header((header::ALLOW, allow));
+    }
+    // Serializing texts and numbers into a string cannot fail.
+    response.body(serde_json::to_string(&problem).unwrap_or_default())
+}
+
+/// Returns `true` if the response names the authentication schemes (RFC 9110 section 11.6.1).
+pub(super) fn is_challenged(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::CallerSlowed | ErrorCode::CallerUnauthenticated)
+}
+
+/// Returns `true` if the same request can succeed a moment later.
+pub(super) fn is_retryable(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::CallerConcurrency
+            | ErrorCode::CallerConnections
+            | ErrorCode::CallerRate
+            | ErrorCode::KeyBusy
+            | ErrorCode::KeyUnavailable
+            | ErrorCode::ServiceConnections
+            | ErrorCode::ServiceOverloaded
+    )
+}
+
+/// Returns the status and the title of `code`. Permanent failures are 4xx, because a gateway retries 5xx; only failures
+/// that can pass by themselves are 503.
+pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
+    match code {
+        ErrorCode::CallerConcurrency | ErrorCode::CallerConnections | ErrorCode::CallerRate => {
+            (StatusCode::TOO_MANY_REQUESTS, "Too many requests of this caller")
+        }
+        ErrorCode::CallerForbidden => (StatusCode::FORBIDDEN, "Profile not permitted for this caller"),
+        // Not 429, because a gateway retries that, and the same credentials fail again.
+        ErrorCode::CallerSlowed => (StatusCode::UNAUTHORIZED, "Too many failed authentications from this address"),
+        ErrorCode::CallerUnauthenticated => (StatusCode::UNAUTHORIZED, "Authentication failed"),
+        ErrorCode::ClaimsDuplicateMember
+        | ErrorCode::ClaimsInvalid
+        | ErrorCode::ClaimsNotAnObject
+        | ErrorCode::ClaimsRegistered
+        | ErrorCode::ClaimsSchema => (StatusCode::UNPROCESSABLE_ENTITY, "The rendered claims are invalid"),
+        ErrorCode::KeyBusy => (StatusCode::SERVICE_UNAVAILABLE, "Signing queue full"),
+        ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No active signing key"),
+        ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "Unknown profile"),
+        ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "Body incomplete"),
+        ErrorCode::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
+        ErrorCode::RequestHeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request headers too large"),
+        ErrorCode::RequestMalformed => (StatusCode::BAD_REQUEST, "Invalid body"),
+        ErrorCode::RequestMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type"),
+        ErrorCode::RequestMethod => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+        ErrorCode::RequestOrigin => (StatusCode::FORBIDDEN, "Origin not permitted"),
+        ErrorCode::RequestPath => (StatusCode::NOT_FOUND, "Not found"),
+        ErrorCode::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timed out"),
+        ErrorCode::ServiceConnections | ErrorCode::ServiceOverloaded => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Service overloaded")
+        }
+        ErrorCode::SessionDepth
+        | ErrorCode::SessionDuplicateMember
+        | ErrorCode::SessionInvalid
+        | ErrorCode::SessionMalformed => (StatusCode::BAD_REQUEST, "The body is not an authentication session"),
+        ErrorCode::SessionEmptySubject
+        | ErrorCode::SessionExpired
+        | ErrorCode::SessionExpiry
+        | ErrorCode::SessionInactive => (StatusCode::UNPROCESSABLE_ENTITY, "No token for this session"),
+        ErrorCode::TemplateDuplicateMember
+        | ErrorCode::TemplateHelper
+        | ErrorCode::TemplateLimit
+        | ErrorCode::TemplateMissingValue
+        | ErrorCode::TemplatePosition
+        | ErrorCode::TemplateRefused
+        | ErrorCode::TemplateSyntax
+        | ErrorCode::TemplateWrongType => (StatusCode::UNPROCESSABLE_ENTITY, "The template rejected this session"),
+        ErrorCode::ConfigInvalid
+        | ErrorCode::Internal
+        | ErrorCode::KeySetInvalid
+        | ErrorCode::KeySigningFailed
+        | ErrorCode::KeySourceTimeout
+        | ErrorCode::KeySourceTooLarge
+        | ErrorCode::KeySourceUnavailable
+        | ErrorCode::TemplateRecordedCase
+        | ErrorCode::TlsInvalid => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "tests of two modules need it, and neither should lend it to the other")]
+#[path = "../../../tests/section.rs"]
+mod section;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_of_error_codes_is_generated() {
+        let row =
+            |code: &ErrorCode| format!("| `{code}` | {} | {} |\n", status_and_title(*code).0.as_u16(), code.meaning());
+        let rows: String = ErrorCode::ALL.iter().map(row).collect();
+        section::hold("docs/http.md", "codes", &format!("| Code | Status | Meaning |\n| --- | --- | --- |\n{rows}"));
+    }
+
+    #[test]
+    fn only_passing_failures_are_retryable() {
+        let passing = [
+            ErrorCode::KeyBusy,
+            ErrorCode::KeyUnavailable,
+            ErrorCode::ServiceConnections,
+            ErrorCode::ServiceOverloaded,
+        ];
+        for code in ErrorCode::ALL {
+            let (status, _) = status_and_title(*code);
+            assert_eq!(status == StatusCode::SERVICE_UNAVAILABLE, passing.contains(code), "{code}");
+            let is_retryable = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+            let refusal = Refusal::new(*code, "");
+            let response = response(&refusal, RequestId::new(uuid::Uuid::nil()), Methods::Post);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), is_retryable, "{code}");
+        }
+    }
+}

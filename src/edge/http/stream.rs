@@ -1,0 +1,155 @@
+//! A stream that ends if its client makes the service wait for too long.
+//!
+//! The HTTP layer times out idle connections only. It would wait forever for the rest of a head that is not the first on
+//! its connection, for the end of a body that is not read, and for a client that does not read its response. This stream
+//! ends all of these after `limits.request`. Usually it costs one clock reading for each request.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
+
+use super::connection::Connection;
+use crate::telemetry::CloseReason;
+
+/// The stream of a connection. It fails with [`io::ErrorKind::TimedOut`] if its client takes too long.
+pub(crate) struct TimeoutStream<S> {
+    io: S,
+    connection: Rc<Connection>,
+    /// The time that the client has.
+    client_timeout: Duration,
+    /// The time since which a response is not sent completely.
+    stalled: Option<Instant>,
+    /// The time of the last read, until the next one has to wait.
+    read_at: Option<Instant>,
+    /// Wakes the task. If it fires too early, it is set again.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> TimeoutStream<S> {
+    /// Returns the stream `io` of `connection`.
+    pub(crate) fn new(io: S, connection: Connection) -> Self {
+        let client_timeout = connection.gate().client_timeout();
+        Self { io, connection: Rc::new(connection), client_timeout, stalled: None, read_at: None, timer: None }
+    }
+
+    /// Returns the connection.
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    /// Notes that bytes came.
+    fn note_arrival(&mut self) -> io::Result<()> {
+        if self.connection.is_answering() || self.stalled.is_some() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        self.read_at = Some(now);
+        match self.connection.arriving.get() {
+            None => self.connection.arriving.set(Some(now)),
+            Some(since) => self.check_deadline(since, now, CloseReason::Request)?,
+        }
+        Ok(())
+    }
+
+    /// Waits for the rest of a request head.
+    fn wait_for_request<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let read_at = self.read_at.take();
+        if self.connection.is_answering() || self.stalled.is_some() {
+            return Poll::Pending;
+        }
+        let Some(since) = self.connection.arriving.get() else { return Poll::Pending };
+        let now = read_at.unwrap_or_else(Instant::now);
+        self.check_deadline(since, now, CloseReason::Request)?;
+        self.wake_by(since + self.client_timeout, now, context);
+        Poll::Pending
+    }
+
+    /// Waits for the client to read the response.
+    fn wait_for_reader<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let now = Instant::now();
+        let since = *self.stalled.get_or_insert(now);
+        self.check_deadline(since, now, CloseReason::Answer)?;
+        self.wake_by(since + self.client_timeout, now, context);
+        Poll::Pending
+    }
+
+    /// Fails if the client has taken its time since `since`.
+    fn check_deadline(&self, since: Instant, now: Instant, reason: CloseReason) -> io::Result<()> {
+        if now.saturating_duration_since(since) < self.client_timeout {
+            return Ok(());
+        }
+        self.connection.gate().count_closed(reason);
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// Wakes the task at `deadline`, or earlier.
+    fn wake_by(&mut self, deadline: Instant, now: Instant, context: &mut Context<'_>) {
+        let is_coming = |timer: &Pin<Box<Sleep>>| {
+            let set = timer.deadline().into_std();
+            set > now && set <= deadline
+        };
+        if self.timer.as_ref().is_some_and(is_coming) {
+            return;
+        }
+        let deadline = deadline.into();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().reset(deadline);
+        if timer.as_mut().poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.io).poll_read(context, buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => Poll::Ready(this.note_arrival()),
+            Poll::Pending => this.wait_for_request(context),
+            ready => ready,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_write(context, bytes) {
+            Poll::Pending => this.wait_for_reader(context),
+            ready => ready,
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_flush(context) {
+            Poll::Pending => this.wait_for_reader(context),
+            ready => {
+                // The HTTP layer flushes once it has written everything.
+                this.stalled = None;
+                ready
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_shutdown(context) {
+            Poll::Pending => this.wait_for_reader(context),
+            ready => ready,
+        }
+    }
+}
+
+impl<S> fmt::Debug for TimeoutStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutStream").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! Profiles: the settings of one kind of token, and what they are compiled to.
+
+use std::sync::Arc;
+
+use super::identity::ProfileIdentity;
+use super::schema::ClaimsSchema;
+use crate::claims::{Audience, RegisteredInTemplate, SessionExpiry};
+use crate::keys::{KeySet, SignatureAlg};
+use crate::session::{Selection, SessionPath};
+use crate::templates::{ClaimTemplate, Missing};
+use crate::time::Ttl;
+
+/// The settings of one kind of token.
+#[derive(Clone, Debug)]
+pub struct ProfileSpec {
+    /// The name in the URL path
+    pub name: String,
+    /// `iss`
+    pub issuer: String,
+    /// The name of the JWK Set in [`GenerationParts::key_sets`](super::GenerationParts::key_sets)
+    pub key_set: String,
+    /// The only algorithm that can sign, if it is restricted
+    pub alg: Option<SignatureAlg>,
+    /// The lifetime of a token
+    pub ttl: Ttl,
+    /// `aud`
+    pub audience: Option<Audience>,
+    /// The name of the template
+    pub template: String,
+    /// Where the hydrator places the token
+    pub placement: Placement,
+    /// How the template treats a missing value
+    pub missing: Missing,
+    /// Where the session states its expiry
+    pub expires_with: SessionExpiry,
+    /// Where the session names its subject
+    pub subject: SessionPath,
+    /// Whether the subject can be empty
+    pub allow_empty_subject: bool,
+    /// How a registered claim that the template sets is treated
+    pub registered_claims: RegisteredInTemplate,
+    /// When claims are validated against the schema beside the template
+    pub validate: Validate,
+    /// Whether a token can be served from the cache
+    pub cache: Caching,
+}
+
+impl ProfileSpec {
+    /// Returns the paths below `Extra` that the profile itself reads, besides its template.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &SessionPath> {
+        let expiry = match &self.expires_with {
+            SessionExpiry::IfPresent(path) | SessionExpiry::Required(path) => Some(path),
+            SessionExpiry::None => None,
+        };
+        [Some(SessionPath::active()), expiry, Some(&self.subject)].into_iter().flatten()
+    }
+}
+
+/// Whether a token of a profile can be served again to a session that would get the same claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Caching {
+    /// Each request gets its own token.
+    Off,
+    /// Until little of its lifetime is left, or its key no longer signs.
+    #[default]
+    On,
+}
+
+/// When claims are validated against the schema beside their template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validate {
+    /// Whenever a token is issued, and when [`Validate::Recorded`] does.
+    Always,
+    /// With the recorded cases, when a generation is built.
+    #[default]
+    Recorded,
+}
+
+/// Where the hydrator places the token in its response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In `extra`, under this name.
+    Extra(String),
+    /// In `header`.
+    Header {
+        /// The canonical name, such as `Authorization`.
+        name: String,
+        /// The scheme before the token, such as `Bearer`.
+        scheme: Option<String>,
+    },
+}
+
+/// One kind of token, ready to be issued.
+#[derive(Debug)]
+pub struct Profile {
+    pub(super) spec: ProfileSpec,
+    pub(super) keys: Arc<KeySet>,
+    pub(super) template: Arc<ClaimTemplate>,
+    /// The schema that claims are validated against whenever a token is issued.
+    pub(super) schema: Option<Arc<ClaimsSchema>>,
+    /// The schema beside the template, which its recorded cases were validated against.
+    pub(super) recorded_schema: Option<Arc<ClaimsSchema>>,
+    pub(super) identity: ProfileIdentity,
+}
+
+impl Profile {
+    /// Returns its settings.
+    pub fn spec(&self) -> &ProfileSpec {
+        &self.spec
+    }
+
+    /// Returns the members of a session that its template and its settings read.
+    pub fn selection(&self) -> &Selection {
+        self.template.selection()
+    }
+
+    /// Returns the keys that it signs with.
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    /// Returns the digest of everything that decides its claims.
+    pub(crate) fn identity(&self) -> &ProfileIdentity {
+        &self.identity
+    }
+}

@@ -1,0 +1,269 @@
+//! Whether a request can be processed now: who asks, whether a slot is free, and what the caller is permitted.
+//!
+//! A [`Permit`] holds its slot until it is dropped, and then counts the request for its caller.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::attempts::Attempts;
+use super::callers::{AuthError, CallerName, CallerPermit};
+use super::generation::{ServedGeneration, ServiceLimits};
+use super::issuer::AdmittedRequest;
+use super::outcome::Refusal;
+use super::peer::{Peer, Transport};
+use crate::code::ErrorCode;
+use crate::mint::{IssueRequest, Profile};
+use crate::session::{SessionDocument, SessionParts};
+use crate::time::Timestamp;
+
+use super::cache::TokenCache;
+
+/// Throttled responses that wait at once. Further ones are sent without a delay, because a delay occupies a connection.
+const MOST_WAITING: usize = 64;
+
+/// The capacity that all requests of a service share.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// Threads that process requests.
+    workers: usize,
+    in_flight: AtomicUsize,
+    waiting: AtomicUsize,
+    attempts: Mutex<Attempts>,
+    /// Open connections.
+    pub(crate) connections: AtomicUsize,
+}
+
+impl Admission {
+    /// Returns the capacity for requests on `workers` threads.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            in_flight: AtomicUsize::default(),
+            waiting: AtomicUsize::default(),
+            attempts: Mutex::default(),
+            connections: AtomicUsize::default(),
+        }
+    }
+
+    /// Returns the number of requests for tokens in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Returns the refusal of a failed authentication from `address` at `now`, after a delay if there were too many.
+    async fn throttle(
+        &self,
+        address: Option<IpAddr>,
+        limits: &ServiceLimits,
+        now: Timestamp,
+        refusal: Refusal,
+    ) -> Refusal {
+        let is_throttled = self.attempts.lock().unwrap_or_else(PoisonError::into_inner).is_too_many(
+            address,
+            limits.failed_attempts,
+            now,
+        );
+        if !is_throttled {
+            return refusal;
+        }
+        if let Some(_waiting) = Slot::take(&self.waiting, MOST_WAITING) {
+            tokio::time::sleep(limits.failed_delay).await;
+        }
+        let detail = "too many failed authentications from this address; check the credentials and wait a minute";
+        Refusal::new(ErrorCode::CallerSlowed, detail)
+    }
+
+    /// Authenticates `peer` and takes a slot for a token of `profile`.
+    ///
+    /// # Errors
+    /// `caller.unauthenticated`, `caller.slowed`, `service.overloaded`, `caller.forbidden`, `caller.concurrency`,
+    /// `caller.rate`.
+    pub(super) async fn admit<'s>(
+        &'s self,
+        generation: &'s ServedGeneration,
+        tokens: &'s TokenCache,
+        peer: &Peer<'_>,
+        profile: &str,
+        now: Timestamp,
+    ) -> Result<Permit<'s>, Refusal> {
+        let limits = &generation.limits;
+        require_certificate(generation, &peer.transport)?;
+        let caller = if generation.callers.is_empty() {
+            None
+        } else {
+            match generation.callers.authenticate(peer) {
+                Ok(caller) => Some(caller),
+                Err(AuthError { refusal, is_attempt: false }) => return Err(refusal),
+                Err(AuthError { refusal, is_attempt: true }) => {
+                    return Err(self.throttle(peer.address, limits, now, refusal).await);
+                }
+            }
+        };
+        // Take the slot after authentication, so that unauthenticated clients cannot exhaust `limits.in_flight`.
+        let Some(slot) = Slot::take(&self.in_flight, limits.in_flight) else {
+            let detail = "as many requests are in flight as limits.in_flight allows; try again";
+            return Err(Refusal::new(ErrorCode::ServiceOverloaded, detail));
+        };
+        let caller = caller.map(|caller| caller.permit(profile)).transpose()?;
+        // A worker continues from one request to the next, so requests that wait for a worker are not counted. If all
+        // workers are busy, let those that are ready come up to here first, so that an excess is refused before it
+        // waits. There can be an excess only with more connections than slots.
+        let has_excess = self.connections.load(Ordering::Relaxed) > limits.in_flight;
+        if has_excess && self.in_flight() >= self.workers {
+            // In its own task, because a connection's task can be polled again before others are.
+            let _ = tokio::spawn(tokio::task::yield_now()).await;
+        }
+        Ok(Permit { generation, tokens, profile: generation.mint.profile(profile), caller, _slot: slot })
+    }
+}
+
+/// Refuses a peer over TLS without a trusted client certificate if the listener requires one. Handshakes check this too,
+/// but a connection can be older than the authority, or outlive its certificate.
+fn require_certificate(generation: &ServedGeneration, transport: &Transport) -> Result<(), Refusal> {
+    let is_required = generation.client_authority.as_ref().is_some_and(|authority| authority.is_required());
+    match transport {
+        Transport::Tls { client: None } if is_required => {
+            let detail = "expected a client certificate that client_ca_file trusts and that is valid now, found none on \
+                          this connection";
+            Err(Refusal::new(ErrorCode::CallerUnauthenticated, detail))
+        }
+        Transport::Plain | Transport::Tls { .. } => Ok(()),
+    }
+}
+
+/// One slot of a limited number, which returns when this is dropped.
+struct Slot<'a>(&'a AtomicUsize);
+
+impl<'a> Slot<'a> {
+    /// Takes one of `most` slots; `None` if all are taken.
+    fn take(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        // If all were taken, the drop returns what was just counted.
+        let slot = Self(count);
+        if before < most { Some(slot) } else { None }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The right to one token of one profile.
+pub struct Permit<'s> {
+    generation: &'s ServedGeneration,
+    tokens: &'s TokenCache,
+    /// `None` if there is no such profile, which is refused once the request was received.
+    profile: Option<&'s Profile>,
+    caller: Option<CallerPermit>,
+    _slot: Slot<'s>,
+}
+
+impl<'s> Permit<'s> {
+    /// Reads a posted session for the profile. The document comes with it, for adapters that answer with it.
+    ///
+    /// # Errors
+    /// `profile.unknown` and those of [`SessionDocument::parse`].
+    pub fn read_posted<'m>(self, body: &'m [u8]) -> Result<(AdmittedRequest<'m>, SessionDocument<'m>), Refusal>
+    where
+        's: 'm,
+    {
+        let (profile, limits) = (self.profile()?, self.generation.limits.read_limits());
+        let (request, document) = self.tokens.read_posted(profile, body, limits)?;
+        Ok((AdmittedRequest { permit: self, request }, document))
+    }
+
+    /// Reads a session in parts for the profile.
+    ///
+    /// # Errors
+    /// `profile.unknown` and those of [`Session::from_parts`](crate::session::Session::from_parts).
+    pub fn read_parts<'m>(self, parts: SessionParts<'m>) -> Result<AdmittedRequest<'m>, Refusal>
+    where
+        's: 'm,
+    {
+        let (profile, limits) = (self.profile()?, self.generation.limits.read_limits());
+        let request = IssueRequest::from_parts(profile, parts, limits)?;
+        Ok(AdmittedRequest { permit: self, request })
+    }
+
+    /// Returns the generation that the request is answered from.
+    pub(super) fn generation(&self) -> &'s ServedGeneration {
+        self.generation
+    }
+
+    /// Returns the caller; `None` without configured callers.
+    pub(super) fn caller(&self) -> Option<CallerName> {
+        self.caller.as_ref().map(CallerPermit::caller)
+    }
+
+    /// Counts the request as one that got a token.
+    pub(super) fn set_issued(&mut self) {
+        if let Some(caller) = &mut self.caller {
+            caller.set_issued();
+        }
+    }
+
+    fn profile(&self) -> Result<&'s Profile, Refusal> {
+        self.profile.ok_or_else(|| {
+            let detail = "expected the name of a configured profile in the path, found another";
+            Refusal::new(ErrorCode::ProfileUnknown, detail)
+        })
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    #[test]
+    fn only_a_limited_number_of_throttled_responses_wait() {
+        let limits = ServiceLimits {
+            body: 0,
+            depth: 0,
+            header: 0,
+            request: Duration::ZERO,
+            in_flight: 0,
+            failed_attempts: 1,
+            failed_delay: Duration::from_secs(3600),
+        };
+        let admission = Admission::new(1);
+        admission.waiting.store(MOST_WAITING, Ordering::Relaxed);
+        let fail = || {
+            let refusal = Refusal::new(ErrorCode::CallerUnauthenticated, "");
+            let mut throttled = pin!(admission.throttle(None, &limits, Timestamp::from_seconds(0), refusal));
+            match throttled.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(refusal) => refusal.code,
+                Poll::Pending => panic!("it waits"),
+            }
+        };
+        assert_eq!(
+            [fail(), fail(), fail()],
+            [ErrorCode::CallerUnauthenticated, ErrorCode::CallerSlowed, ErrorCode::CallerSlowed]
+        );
+        assert_eq!(admission.waiting.load(Ordering::Relaxed), MOST_WAITING);
+    }
+
+    #[test]
+    fn dropped_slot_returns_and_a_failed_take_counts_nothing() {
+        let count = AtomicUsize::new(0);
+        let first = Slot::take(&count, 2);
+        let second = Slot::take(&count, 2);
+        assert!(first.is_some() && second.is_some() && Slot::take(&count, 2).is_none());
+        drop(first);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        assert!(Slot::take(&count, 2).is_some());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+}

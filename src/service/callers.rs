@@ -1,0 +1,358 @@
+//! Callers: who can request tokens, for which profiles and how often. HTTP Basic (RFC 7617), which is all that
+//! Oathkeeper can send, bearer tokens (RFC 6750), and client certificates.
+//!
+//! Credentials are compared in constant time, and every secret of every caller is compared every time, so that neither
+//! a secret's length nor a caller's position in the list shows in the response time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::outcome::Refusal;
+use super::peer::{Credentials, Peer};
+use crate::code::ErrorCode;
+use crate::config::{CallerLimits, KnownCaller, KnownCredential, Rate};
+use crate::secret::Secret;
+use crate::telemetry::{CallerCounters, Metrics};
+use crate::tls::{CertificateIdentity, CertificateName};
+
+/// The callers that can request tokens. If there are none, no credentials are required.
+#[derive(Default)]
+pub struct Callers {
+    known: Vec<Caller>,
+}
+
+/// A configured caller.
+pub(super) struct Caller {
+    state: Arc<CallerState>,
+    credential: Credential,
+    /// The profiles that it can request; `None` for all.
+    profiles: Option<Vec<String>>,
+}
+
+/// The state of a caller that a reload keeps if its name and limits stay the same.
+struct CallerState {
+    name: String,
+    limits: CallerLimits,
+    in_flight: AtomicU32,
+    rate: Option<DefaultDirectRateLimiter>,
+    counters: CallerCounters,
+}
+
+/// The name of a caller that sent a request.
+#[derive(Clone)]
+pub(super) struct CallerName(Arc<CallerState>);
+
+enum Credential {
+    Basic { username: Secret, passwords: Vec<Secret> },
+    Bearer(Vec<Secret>),
+    Certificate(CertificateName),
+}
+
+/// The credentials of a request as digests, so that they are hashed once and not for each secret.
+enum PresentedCredentials {
+    Basic { username: Secret, password: Secret },
+    Bearer(Secret),
+}
+
+/// A request was not authenticated.
+#[derive(Debug)]
+pub(super) struct AuthError {
+    pub(super) refusal: Refusal,
+    /// Whether credentials were presented, which can have been a guess.
+    pub(super) is_attempt: bool,
+}
+
+/// The right of a caller to one request. Dropping it counts the request.
+pub(super) struct CallerPermit {
+    state: Arc<CallerState>,
+    is_counted: bool,
+    is_issued: bool,
+}
+
+impl Callers {
+    /// Returns the callers `known`, counted in `metrics`. A caller that is in `before` with the same limits keeps its
+    /// state.
+    pub fn new(known: &[KnownCaller], before: Option<&Callers>, metrics: &Metrics) -> Self {
+        let before = before.map_or(&[][..], |callers| &callers.known);
+        let known = known.iter().map(|caller| {
+            let is_same = |state: &&Arc<CallerState>| state.name == caller.name && state.limits == caller.limits;
+            let state = before.iter().map(|caller| &caller.state).find(is_same).cloned();
+            Caller {
+                state: state.unwrap_or_else(|| Arc::new(CallerState::new(caller, metrics))),
+                credential: Credential::new(&caller.credential),
+                profiles: caller.profiles.clone(),
+            }
+        });
+        Self { known: known.collect() }
+    }
+
+    /// Returns `true` if anyone who reaches the listener can request tokens.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Returns the caller that `peer` is. A trusted client certificate of a caller wins over credentials, because end
+    /// users can write headers that a gateway passes on.
+    ///
+    /// # Errors
+    /// [`AuthError`] with `caller.unauthenticated` if it is none of the callers.
+    pub(super) fn authenticate(&self, peer: &Peer<'_>) -> Result<&Caller, AuthError> {
+        if let Some(identity) = peer.transport.client()
+            && let Some(caller) = self.known.iter().find(|caller| caller.credential.is_certificate_of(identity))
+        {
+            return Ok(caller);
+        }
+        let refused = |found: &str, is_attempt| {
+            let detail = format!("expected the credentials or the certificate of a configured caller, found {found}");
+            AuthError { refusal: Refusal::new(ErrorCode::CallerUnauthenticated, detail), is_attempt }
+        };
+        let value = match peer.credentials {
+            Credentials::None => return Err(refused("no Authorization header", false)),
+            Credentials::Several => return Err(refused("more than one Authorization header", true)),
+            Credentials::Authorization(value) => value,
+        };
+        let Some(presented) = PresentedCredentials::parse(value) else {
+            return Err(refused("an Authorization header that is neither Basic nor Bearer", true));
+        };
+        let found = self
+            .known
+            .iter()
+            .fold(None, |found, caller| if caller.credential.matches(&presented) { Some(caller) } else { found });
+        found.ok_or_else(|| refused("other credentials", true))
+    }
+}
+
+impl Caller {
+    /// Permits one request for `profile`.
+    ///
+    /// # Errors
+    /// `caller.forbidden`, `caller.concurrency`, `caller.rate`.
+    pub(super) fn permit(&self, profile: &str) -> Result<CallerPermit, Refusal> {
+        let state = &self.state;
+        let mut permit = CallerPermit { state: Arc::clone(state), is_counted: false, is_issued: false };
+        // Unknown profiles give the same refusal, so that a caller does not learn which profiles exist.
+        if self.profiles.as_ref().is_some_and(|profiles| !profiles.iter().any(|name| name == profile)) {
+            let detail = "this caller cannot request tokens of this profile; its `profiles` do not list it";
+            return Err(Refusal::new(ErrorCode::CallerForbidden, detail));
+        }
+        if let Some(most) = state.limits.concurrency {
+            let before = state.in_flight.fetch_add(1, Ordering::Relaxed);
+            permit.is_counted = true;
+            if before >= most.get() {
+                let detail = format!("caller exceeded limits.concurrency of {most} requests at once");
+                return Err(Refusal::new(ErrorCode::CallerConcurrency, detail));
+            }
+        }
+        if state.rate.as_ref().is_some_and(|rate| rate.check().is_err()) {
+            return Err(Refusal::new(ErrorCode::CallerRate, "caller exceeded limits.rate"));
+        }
+        Ok(permit)
+    }
+}
+
+impl CallerState {
+    fn new(caller: &KnownCaller, metrics: &Metrics) -> Self {
+        // A period of zero gives no quota; the configuration rejects it.
+        let quota = |rate: Rate| Some(Quota::with_period(rate.period)?.allow_burst(rate.burst));
+        Self {
+            name: caller.name.clone(),
+            limits: caller.limits,
+            in_flight: AtomicU32::new(0),
+            rate: caller.limits.rate.and_then(quota).map(RateLimiter::direct),
+            counters: metrics.caller(&caller.name),
+        }
+    }
+}
+
+impl CallerName {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl CallerPermit {
+    /// Returns the name of the caller.
+    pub(super) fn caller(&self) -> CallerName {
+        CallerName(Arc::clone(&self.state))
+    }
+
+    /// Counts the request as one that got a token.
+    pub(super) fn set_issued(&mut self) {
+        self.is_issued = true;
+    }
+}
+
+impl Drop for CallerPermit {
+    fn drop(&mut self) {
+        if self.is_counted {
+            self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.state.counters.count(self.is_issued);
+    }
+}
+
+impl Credential {
+    fn new(known: &KnownCredential) -> Self {
+        match known {
+            KnownCredential::Basic { username, passwords } => {
+                Self::Basic { username: Secret::new(username.as_bytes().to_vec()), passwords: passwords.clone() }
+            }
+            KnownCredential::Bearer { tokens } => Self::Bearer(tokens.clone()),
+            KnownCredential::Certificate(name) => Self::Certificate(name.clone()),
+        }
+    }
+
+    fn is_certificate_of(&self, identity: &CertificateIdentity) -> bool {
+        matches!(self, Credential::Certificate(name) if identity.has_name(name))
+    }
+
+    fn matches(&self, presented: &PresentedCredentials) -> bool {
+        let any =
+            |secrets: &[Secret], given: &Secret| secrets.iter().fold(false, |found, secret| found | (secret == given));
+        match (self, presented) {
+            (Credential::Basic { username, passwords }, PresentedCredentials::Basic { username: name, password }) => {
+                (username == name) & any(passwords, password)
+            }
+            (Credential::Bearer(tokens), PresentedCredentials::Bearer(presented)) => any(tokens, presented),
+            _ => false,
+        }
+    }
+}
+
+impl PresentedCredentials {
+    fn parse(value: &[u8]) -> Option<Self> {
+        let (scheme, rest) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
+        let rest = rest.trim_ascii();
+        if scheme.eq_ignore_ascii_case(b"basic") {
+            let mut decoded = STANDARD.decode(rest).ok()?;
+            let colon = decoded.iter().position(|byte| *byte == b':')?;
+            let password = Secret::new(decoded.split_off(colon + 1));
+            decoded.pop();
+            return Some(Self::Basic { username: Secret::new(decoded), password });
+        }
+        scheme.eq_ignore_ascii_case(b"bearer").then(|| Self::Bearer(Secret::new(rest.to_vec())))
+    }
+}
+
+impl fmt::Debug for Callers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.known.iter().map(|caller| &caller.state.name)).finish()
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Caller").field(&self.state.name).finish()
+    }
+}
+
+impl fmt::Debug for CallerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallerName").field(&self.0.name).finish()
+    }
+}
+
+impl fmt::Debug for CallerPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallerPermit").field(&self.state.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Transport;
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    fn peer<'r>(values: &[&'r str]) -> Peer<'r> {
+        let credentials = match values {
+            [] => Credentials::None,
+            [value] => Credentials::Authorization(value.as_bytes()),
+            _ => Credentials::Several,
+        };
+        Peer { address: None, transport: Transport::Plain, credentials }
+    }
+
+    fn caller(name: &str, credential: KnownCredential) -> KnownCaller {
+        KnownCaller { name: name.to_owned(), credential, profiles: None, limits: CallerLimits::default() }
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.as_bytes().to_vec())
+    }
+
+    fn callers(known: &[KnownCaller], before: Option<&Callers>) -> Callers {
+        Callers::new(known, before, &Metrics::new())
+    }
+
+    fn two() -> Callers {
+        let passwords = vec![secret("pa:ss"), secret("next")];
+        let basic = KnownCredential::Basic { username: "oathkeeper".to_owned(), passwords };
+        let bearer = KnownCredential::Bearer { tokens: vec![secret("t0ken"), secret("t0ken-next")] };
+        callers(&[caller("oathkeeper", basic), caller("batch", bearer)], None)
+    }
+
+    fn name(callers: &Callers, value: &str) -> String {
+        callers.authenticate(&peer(&[value])).unwrap().state.name.clone()
+    }
+
+    #[test]
+    fn caller_is_known_by_any_of_its_credentials() {
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        assert_eq!(name(&two(), &basic("oathkeeper:pa:ss")), "oathkeeper");
+        assert_eq!(name(&two(), &basic("oathkeeper:next")), "oathkeeper");
+        assert_eq!(name(&two(), "bearer t0ken"), "batch");
+        assert_eq!(name(&two(), "Bearer t0ken-next"), "batch");
+        assert!(Callers::default().is_empty() && !two().is_empty());
+    }
+
+    #[test]
+    fn other_credentials_are_refused_without_being_quoted() {
+        let token_as_basic = format!("Basic {}", STANDARD.encode("t0ken"));
+        let password_as_bearer = "Bearer oathkeeper:pa:ss";
+        for values in [
+            &[][..],
+            &["Bearer t0ke"],
+            &["Bearer t0ken2"],
+            &["Bearer"],
+            &["Basic !!!"],
+            &["Digest t0ken"],
+            &[&token_as_basic],
+            &[password_as_bearer],
+            &["Bearer t0ken", "Bearer t0ken"],
+        ] {
+            let error = two().authenticate(&peer(values)).unwrap_err();
+            assert_eq!(error.refusal.code, ErrorCode::CallerUnauthenticated);
+            assert_eq!(error.is_attempt, !values.is_empty(), "a request without credentials is not a guess");
+            assert!(!error.refusal.detail.contains("t0ke") && !error.refusal.detail.contains("pa:ss"));
+        }
+    }
+
+    #[test]
+    fn limits_last_across_generations_and_slots_come_back() {
+        let rate = Rate { period: Duration::from_secs(3600), burst: NonZeroU32::new(3).unwrap() };
+        let mut known = caller("a", KnownCredential::Bearer { tokens: vec![secret("t0ken")] });
+        known.limits = CallerLimits { concurrency: NonZeroU32::new(2), rate: Some(rate) };
+        known.profiles = Some(vec!["p".to_owned()]);
+        let permit = |callers: &Callers, profile: &str| {
+            let caller = callers.authenticate(&peer(&["Bearer t0ken"])).unwrap();
+            caller.permit(profile).map(drop).map_err(|refusal| refusal.code)
+        };
+        let first = callers(&[known.clone()], None);
+        assert_eq!(permit(&first, "q"), Err(ErrorCode::CallerForbidden));
+        let held: Vec<_> = (0..2).map(|_| first.known[0].permit("p").unwrap()).collect();
+        let second = callers(&[known.clone()], Some(&first));
+        assert_eq!(permit(&second, "p"), Err(ErrorCode::CallerConcurrency));
+        drop(held);
+        assert_eq!([permit(&second, "p"), permit(&second, "p")], [Ok(()), Err(ErrorCode::CallerRate)]);
+        known.limits.rate = Some(Rate { burst: NonZeroU32::new(1).unwrap(), ..rate });
+        let third = callers(&[known], Some(&second));
+        assert_eq!([permit(&third, "p"), permit(&third, "p")], [Ok(()), Err(ErrorCode::CallerRate)]);
+    }
+}

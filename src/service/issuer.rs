@@ -1,0 +1,186 @@
+//! [`Issuer`]: from a peer and a session to a token.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
+
+use super::admission::{Admission, Permit};
+use super::cache::TokenCache;
+use super::generation::ServedGeneration;
+use super::outcome::{CacheUse, Outcome, Refusal};
+use super::peer::Peer;
+use super::record::Recorder;
+use super::signing_queue::SigningQueue;
+use crate::claims::{Grant, JwtId};
+use crate::mint::{IssueRequest, UnsignedClaims};
+use crate::time::{Clock, Timestamp};
+
+/// Issues every token of a running service.
+pub struct Issuer {
+    current: ArcSwap<ServedGeneration>,
+    tokens: TokenCache,
+    signing: SigningQueue,
+    admission: Admission,
+    recorder: Recorder,
+    clock: Arc<dyn Clock>,
+    jwt_id: fn() -> JwtId,
+}
+
+/// What an [`Issuer`] is made of.
+#[derive(Debug)]
+pub struct IssuerParts {
+    /// The first generation.
+    pub generation: ServedGeneration,
+    /// Where requests are recorded.
+    pub recorder: Recorder,
+    /// Bytes of the token cache.
+    pub cache_bytes: u64,
+    /// Threads that process requests.
+    pub workers: usize,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Returns a random identifier for a new token.
+    pub jwt_id: fn() -> JwtId,
+}
+
+/// A request that was admitted for one profile, with the session that was read for it.
+#[derive(Debug)]
+pub struct AdmittedRequest<'m> {
+    pub(super) permit: Permit<'m>,
+    pub(super) request: IssueRequest<'m>,
+}
+
+impl<'m> AdmittedRequest<'m> {
+    /// Returns the same request with `grant`.
+    #[must_use]
+    pub fn with_grant(self, grant: Grant) -> Self {
+        Self { request: self.request.with_grant(grant), ..self }
+    }
+
+    /// Returns the profile, the session and the grant.
+    pub fn request(&self) -> &IssueRequest<'m> {
+        &self.request
+    }
+}
+
+impl Issuer {
+    /// Returns an issuer of `parts`.
+    pub fn new(parts: IssuerParts) -> Self {
+        let IssuerParts { generation, recorder, cache_bytes, workers, clock, jwt_id } = parts;
+        Self {
+            current: ArcSwap::from_pointee(generation),
+            tokens: TokenCache::new(cache_bytes),
+            signing: SigningQueue::default(),
+            admission: Admission::new(workers),
+            recorder,
+            clock,
+            jwt_id,
+        }
+    }
+
+    /// Returns the current generation. A request takes it once.
+    pub fn current(&self) -> Arc<ServedGeneration> {
+        self.current.load_full()
+    }
+
+    /// Replaces the generation, with a token cache of `cache_bytes` from now on. Requests in flight keep the one that
+    /// they took.
+    pub fn replace(&self, generation: ServedGeneration, cache_bytes: u64) {
+        self.tokens.resize(cache_bytes);
+        self.current.store(Arc::new(generation));
+    }
+
+    /// Returns the current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns the cache of signed tokens.
+    pub fn tokens(&self) -> &TokenCache {
+        &self.tokens
+    }
+
+    /// Returns where requests are recorded.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Returns the requests for tokens in flight, and the open connections.
+    pub fn load(&self) -> (usize, usize) {
+        (self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed))
+    }
+
+    /// Returns the shared capacity.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Admits `peer` to one token of `profile`. Does not fail for an unknown profile, because a peer that cannot request
+    /// it must not learn that: [`Permit::read_posted`] does.
+    ///
+    /// # Errors
+    /// `caller.unauthenticated`, `caller.slowed`, `service.overloaded`, `caller.forbidden`, `caller.concurrency`,
+    /// `caller.rate`.
+    pub async fn admit<'s>(
+        &'s self,
+        generation: &'s ServedGeneration,
+        peer: &Peer<'_>,
+        profile: &str,
+    ) -> Result<Permit<'s>, Refusal> {
+        self.admission.admit(generation, &self.tokens, peer, profile, self.clock.now()).await
+    }
+
+    /// Issues the token of `admitted`: from the cache, or rendered and signed. Equal requests at the same time share one
+    /// signature.
+    ///
+    /// # Errors
+    /// Those of [`IssueError`](crate::mint::IssueError), and `keys.busy`.
+    pub async fn issue(&self, admitted: AdmittedRequest<'_>) -> Result<Outcome, Refusal> {
+        let AdmittedRequest { mut permit, request } = admitted;
+        let mint = &permit.generation().mint;
+        let now = self.clock.now();
+        let params = mint.token_params(&request, now)?;
+        let key = request.cache_key(&params);
+        let subject = self.recorder.audits_subject().then(|| params.subject().to_owned());
+        let make = async {
+            let draft = mint.draft(&request, params, self.jwt_id)?;
+            self.signing.sign(draft).await
+        };
+        let (token, cache) = match &key {
+            None => (Arc::new(make.await?), CacheUse::Off),
+            Some(key) => {
+                let found = match self.tokens.find(key, now) {
+                    Some(token) => (token, CacheUse::Hit),
+                    None => self.tokens.find_or_make(key, now, make).await?,
+                };
+                self.tokens.keep_extra(&request);
+                found
+            }
+        };
+        permit.set_issued();
+        Ok(Outcome { token, cache, at: now, caller: permit.caller(), subject })
+    }
+
+    /// Returns the claims of `admitted` without signing them, for a server that signs them itself. The session has to be
+    /// valid as for a token.
+    ///
+    /// # Errors
+    /// Those of [`IssueError`](crate::mint::IssueError), except about keys.
+    pub fn unsigned_claims(&self, admitted: AdmittedRequest<'_>) -> Result<UnsignedClaims, Refusal> {
+        let AdmittedRequest { mut permit, request } = admitted;
+        let claims = permit.generation().mint.unsigned_claims(&request, self.clock.now())?;
+        permit.set_issued();
+        Ok(claims)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("tokens", &self.tokens)
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
+    }
+}

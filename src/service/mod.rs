@@ -1,0 +1,38 @@
+//! The issuing service, shared by every protocol. It knows no HTTP type.
+//!
+//! [`Issuer`] is the only way to a token:
+//!
+//! 1. [`Issuer::admit`] authenticates a [`Peer`] and takes a slot: a [`Permit`] for one profile.
+//! 2. [`Permit::read_posted`] or [`Permit::read_parts`] reads the session for that profile: an [`AdmittedRequest`].
+//! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature.
+//!
+//! Each step can end in a [`Refusal`]. An adapter translates its protocol into these calls and their results back, and
+//! passes both to [`Recorder::finish`], the one place that counts, logs, audits and traces a request.
+
+mod admission;
+mod attempts;
+mod cache;
+mod callers;
+mod gauges;
+mod generation;
+mod health;
+mod issuer;
+mod outcome;
+mod peer;
+mod record;
+mod signing_queue;
+
+pub use admission::Permit;
+pub(crate) use attempts::Origin as PeerOrigin;
+pub use cache::TokenCache;
+pub use callers::Callers;
+pub(crate) use gauges::gauges;
+pub use generation::{ServedGeneration, ServiceLimits};
+pub use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
+pub use issuer::{AdmittedRequest, Issuer, IssuerParts};
+pub use outcome::{CacheUse, Outcome, Refusal};
+pub use peer::{Credentials, Peer, RequestId, Transport};
+pub use record::{Exchange, Recorder};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! The client that requests a token, as a protocol adapter saw it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::tls::CertificateIdentity;
+
+/// The identifier of one request, in its response and its log lines. It is our own, because a gateway's would be
+/// whatever the end user sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    /// Returns the identifier `uuid`, which must be random.
+    pub fn new(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The client of one request. `Debug` shows no credentials.
+#[derive(Debug)]
+pub struct Peer<'r> {
+    /// Its address; `None` on a Unix socket.
+    pub address: Option<IpAddr>,
+    /// The connection it uses.
+    pub transport: Transport,
+    /// What it presented with the request.
+    pub credentials: Credentials<'r>,
+}
+
+/// The connection of a peer.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Without TLS.
+    Plain,
+    /// With TLS.
+    Tls {
+        /// The identity of the client certificate, if a trusted one was presented and is valid now.
+        client: Option<Arc<CertificateIdentity>>,
+    },
+}
+
+impl Transport {
+    /// Returns the identity of the client certificate, if there is a trusted one.
+    pub(super) fn client(&self) -> Option<&CertificateIdentity> {
+        match self {
+            Transport::Plain => None,
+            Transport::Tls { client } => client.as_deref(),
+        }
+    }
+}
+
+/// The credentials of a request. They are parsed only if callers are configured.
+#[derive(Clone, Copy)]
+pub enum Credentials<'r> {
+    /// None.
+    None,
+    /// The value of an HTTP `Authorization` header, or of the gRPC metadata of that name (RFC 9110 section 11.6.2).
+    Authorization(&'r [u8]),
+    /// More than one such value, so that it is ambiguous who asks.
+    Several,
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credentials::None => "None",
+            Credentials::Authorization(_) => "Authorization",
+            Credentials::Several => "Several",
+        })
+    }
+}

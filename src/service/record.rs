@@ -1,0 +1,149 @@
+//! The record of a request: metrics, log, audit log and traces, all from its result and in one place.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use super::outcome::{CacheUse, Outcome, Refusal};
+use super::peer::RequestId;
+use crate::claims::RegisteredClaim;
+use crate::telemetry::{Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, TokenFacts, Traces};
+
+/// Records the requests of a running service.
+#[derive(Debug)]
+pub struct Recorder {
+    metrics: Arc<Metrics>,
+    audit: Option<Audit>,
+    traces: Option<Traces>,
+    /// The profiles whose templates were seen to set registered claims.
+    overridden: Mutex<BTreeSet<String>>,
+}
+
+/// One request and its result, as the adapter of a protocol saw it.
+#[derive(Debug)]
+pub struct Exchange<'e> {
+    /// The identifier of the request.
+    pub request_id: RequestId,
+    /// Its route.
+    pub route: &'e RouteMetrics,
+    /// Its method, if it is one of the standard ones.
+    pub method: &'e str,
+    /// The status of the response.
+    pub status: u16,
+    /// The time from the request head to the response.
+    pub elapsed: Duration,
+    /// The configured profile that it names, for its span.
+    pub profile: Option<&'e str>,
+    /// The token it got, if it asked for one, or why it was refused.
+    pub result: Result<Option<&'e Outcome>, &'e Refusal>,
+}
+
+impl Recorder {
+    /// Returns a recorder; the audit log and traces are optional.
+    pub fn new(metrics: Arc<Metrics>, audit: Option<Audit>, traces: Option<Traces>) -> Self {
+        Self { metrics, audit, traces, overridden: Mutex::default() }
+    }
+
+    /// Returns the metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Returns the audit log.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.as_ref()
+    }
+
+    /// Returns the traces.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
+    }
+
+    /// Returns `true` if the audit log records subjects.
+    pub(super) fn audits_subject(&self) -> bool {
+        self.audit.as_ref().is_some_and(Audit::records_subject)
+    }
+
+    /// Starts the span of a request with this `traceparent`; `None` if it is not recorded.
+    pub fn start_span(&self, traceparent: Option<&str>) -> Option<RequestSpan> {
+        self.traces.as_ref()?.request(traceparent)
+    }
+
+    /// Records a request once its response is known.
+    pub fn finish(&self, exchange: &Exchange<'_>, span: Option<RequestSpan>) {
+        let Exchange { request_id, route, method, status, elapsed, profile, result } = *exchange;
+        self.metrics.request(route, status, elapsed.as_secs_f64());
+        match result {
+            Ok(outcome) => {
+                if let Some(outcome) = outcome {
+                    self.issued(request_id, outcome);
+                }
+                debug!(%request_id, route = route.label(), status, "request answered");
+            }
+            Err(Refusal { code, detail }) => {
+                self.metrics.failure(*code);
+                warn!(%request_id, route = route.label(), status, %code, %detail, "request refused");
+            }
+        }
+        let Some(span) = span else { return };
+        let token = result.ok().flatten().map(|outcome| TokenFacts {
+            kid: outcome.token.kid.as_str(),
+            alg: outcome.token.alg.as_str(),
+            cached: outcome.cache == CacheUse::Hit,
+        });
+        span.end(&Answered {
+            request_id: &request_id.to_string(),
+            method,
+            route: route.label(),
+            name: route.span(),
+            status,
+            profile,
+            refused: result.err().map(|refusal| refusal.code),
+            token,
+        });
+    }
+
+    fn issued(&self, request_id: RequestId, outcome: &Outcome) {
+        let Outcome { token, cache, at, caller, subject } = outcome;
+        if *cache != CacheUse::Hit {
+            self.metrics.issued(&token.profile, token.alg.as_str());
+            self.warn_of_overridden(&token.profile, &token.overridden);
+        }
+        match cache {
+            CacheUse::Hit => self.metrics.cache_lookup(CacheLookup::Hit),
+            CacheUse::Miss => self.metrics.cache_lookup(CacheLookup::Miss),
+            CacheUse::Off => {}
+        }
+        if let Some(audit) = &self.audit {
+            audit.issued(&Issued {
+                at: *at,
+                request_id: &request_id.to_string(),
+                caller: caller.as_ref().map(|caller| caller.as_str()),
+                profile: &token.profile,
+                jti: &token.jti.to_string(),
+                subject: subject.as_deref().unwrap_or_default(),
+                kid: token.kid.as_str(),
+                alg: token.alg.as_str(),
+                expires_at: token.expires_at,
+                cached: *cache == CacheUse::Hit,
+            });
+        }
+    }
+
+    /// Logs once for each profile that its template sets registered claims.
+    fn warn_of_overridden(&self, profile: &str, claims: &[RegisteredClaim]) {
+        if claims.is_empty() {
+            return;
+        }
+        let is_new = match self.overridden.lock() {
+            Ok(mut known) => !known.contains(profile) && known.insert(profile.to_owned()),
+            Err(_) => false,
+        };
+        if is_new {
+            let claims: Vec<_> = claims.iter().map(|claim| claim.name()).collect();
+            warn!(profile, claims = claims.join(" "), "the template sets registered claims, which are overridden");
+        }
+    }
+}

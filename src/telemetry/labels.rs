@@ -1,0 +1,149 @@
+//! The label sets of metrics. Values come from closed sets: routes, profile names, caller names, algorithms, error codes,
+//! and key sets under their configured names, without the queries of URLs.
+
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+
+use crate::code::ErrorCode;
+
+/// Why a connection was closed although its client might have continued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The client did not read a response within `limits.request`.
+    Answer,
+    /// The TLS handshake failed, or took longer than `limits.request`.
+    Handshake,
+    /// The bytes were not HTTP, or HTTP that can be read in two ways.
+    Malformed,
+    /// The address has more connections than it can have, including those that are told so.
+    Peer,
+    /// No complete request head came within `limits.request`.
+    Request,
+}
+
+impl CloseReason {
+    pub(super) const ALL: &[CloseReason] =
+        &[CloseReason::Answer, CloseReason::Handshake, CloseReason::Malformed, CloseReason::Peer, CloseReason::Request];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            CloseReason::Answer => "answer",
+            CloseReason::Handshake => "handshake",
+            CloseReason::Malformed => "malformed",
+            CloseReason::Peer => "peer",
+            CloseReason::Request => "request",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RequestLabels {
+    pub(super) route: &'static str,
+    pub(super) status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RouteLabel {
+    pub(super) route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct IssuedLabels {
+    pub(super) profile: String,
+    pub(super) alg: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CodeLabel(pub(super) ErrorCode);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CloseLabel(pub(super) CloseReason);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ResultLabel(pub(super) &'static str);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CallerLabels {
+    pub(super) caller: String,
+    pub(super) result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct KeySetLabel(pub(super) String);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SourceLabel(pub(super) String);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SourceFailureLabels {
+    pub(super) source: String,
+    pub(super) code: ErrorCode,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct BuildLabels;
+
+impl EncodeLabelSet for BuildLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("version", env!("CARGO_PKG_VERSION"))].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for RequestLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("route", self.route.to_owned()), ("status", self.status.to_string())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for RouteLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("route", self.route)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for IssuedLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("profile", self.profile.as_str()), ("alg", self.alg)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for CloseLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("reason", self.0.as_str())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for ResultLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("result", self.0)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for CallerLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("caller", self.caller.as_str()), ("result", self.result)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for KeySetLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("set", self.0.as_str())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for SourceLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("source", self.0.as_str())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for SourceFailureLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("source", self.source.as_str()), ("code", self.code.as_str())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for CodeLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("code", self.0.as_str())].encode(encoder)
+    }
+}
