@@ -27,7 +27,7 @@ use crate::claims::{
 };
 use crate::code::ErrorCode;
 use crate::json::Json;
-use crate::keys::{CompactJws, KeyId, KeySet, NoSigner, PublicJwk, SignError, SignatureAlg, SigningKey};
+use crate::keys::{CompactJws, KeyId, KeySet, NoSigner, PublicJwk, SignError, SignatureAlg, SigningKey, TokenType};
 use crate::session::{Selection, Session, SessionPath};
 use crate::templates::{ClaimTemplate, Missing, RenderError, RenderInput, RenderLimits};
 use crate::time::{Timestamp, Ttl};
@@ -43,6 +43,8 @@ pub struct ProfileSpec {
     pub key_set: String,
     /// The only algorithm that may sign, if there is to be only one.
     pub alg: Option<SignatureAlg>,
+    /// The `typ` header parameter of its tokens.
+    pub typ: TokenType,
     /// How long a token lives.
     pub ttl: Ttl,
     /// `aud`
@@ -164,6 +166,7 @@ pub struct Terms<'m> {
 #[derive(Debug)]
 pub struct Draft {
     signer: Arc<SigningKey>,
+    typ: TokenType,
     claims: ClaimsSet,
     lifetime: Lifetime,
     jti: String,
@@ -331,7 +334,7 @@ impl Mint {
                 jwt_id: &jti,
             },
         );
-        Draft { signer: Arc::clone(signer), claims, lifetime, jti, overridden }
+        Draft { signer: Arc::clone(signer), typ: profile.spec.typ.clone(), claims, lifetime, jti, overridden }
     }
 
     /// What the profile's template says of `session`, and the registered claims that it set and that were taken out.
@@ -390,8 +393,8 @@ impl Draft {
     /// # Errors
     /// [`IssueError::Sign`].
     pub fn sign(self) -> Result<IssuedToken, IssueError> {
-        let Self { signer, claims, lifetime, jti, overridden } = self;
-        let jws = signer.sign(claims.as_str()).map_err(IssueError::Sign)?;
+        let Self { signer, typ, claims, lifetime, jti, overridden } = self;
+        let jws = signer.sign(&claims, &typ).map_err(IssueError::Sign)?;
         Ok(IssuedToken {
             jws,
             alg: signer.alg(),

@@ -148,8 +148,9 @@ impl Mint {
         }
         match self.terms(tried_profile, &session, now) {
             Ok(terms) => {
-                let Draft { signer, claims, .. } = Self::completed(tried_profile, terms, (claims, overridden), jwt_id);
-                let (header, bytes) = (signer.header(), signer.token_length(claims.as_str()));
+                let draft = Self::completed(tried_profile, terms, (claims, overridden), jwt_id);
+                let Draft { signer, typ, claims, .. } = draft;
+                let (header, bytes) = (signer.header(&typ), signer.token_length(&claims, &typ));
                 tried.token = Some(UnsignedToken { header, claims, bytes });
             }
             Err(error) => tried.faults.push(TrialFault::of_issue(&error)),
