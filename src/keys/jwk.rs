@@ -13,9 +13,10 @@ use super::alg::SignatureAlg;
 use super::kid::KeyId;
 use super::material::{Material, is_product};
 use super::period::Period;
+use super::primitive;
 use super::public_jwk::PublicJwk;
 use super::signing::SigningKey;
-use super::{primitive, x5c};
+use super::x5c;
 use crate::json::{Json, Object, ReadLimits};
 use crate::time::Timestamp;
 

@@ -65,16 +65,47 @@ mod verify;
 mod x5c;
 
 pub use alg::SignatureAlg;
-pub use edit::{
-    AddedKey, CLOCK_SKEW, EditError, KeySetText, PolicyError, Rotation, RotationPolicy, add_key, replace_keys, rotate,
-};
+pub use edit::{AddedKey, EditError, KeySetText, PolicyError, Rotation, RotationPolicy, rotate};
+pub(crate) use edit::{add_key, replace_keys};
 pub use generate::{GenerateError, GeneratedKey, generate};
 pub use jwk::NotAKeySet;
 pub use kid::{KeyId, KeyIdError};
-pub use pem::{NoPem, PemError, import_pem};
+pub(crate) use pem::import_pem;
 pub use period::KeyState;
 pub use public_jwk::PublicJwk;
 pub use ring::{KeySet, KeySetError, NoSigner, SkippedKey};
 pub use signing::{CompactJws, SignError, SigningKey};
 pub use typ::TokenType;
 pub use verify::{TimeError, VerifiedToken, VerifyError, VerifyingSet, check_times, verify};
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn files_import_only_from_files_above_them() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/keys");
+        let text = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+        let list = text("mod.rs");
+        let lines = list.lines().filter(|line| line.starts_with("//! ") && line.as_bytes()[4].is_ascii_digit());
+        let (mut above, mut checked) = (Vec::new(), 0);
+        for line in lines {
+            let names: Vec<_> = line.split(':').next().unwrap().split('`').skip(1).step_by(2).collect();
+            for name in &names {
+                let file = if *name == "edit" { "edit/mod.rs".to_owned() } else { format!("{name}.rs") };
+                let text = text(&file);
+                let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+                let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<String>();
+                for path in code.split("super::").skip(1) {
+                    let other: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    assert!(above.contains(&other), "{name} imports `super::{other}`");
+                }
+                checked += 1;
+            }
+            above.extend(names.into_iter().map(str::to_owned));
+        }
+        let modules = list.lines().filter(|line| line.starts_with("mod ") && line.ends_with(';')).count();
+        assert_eq!(checked + ["testing", "vectors"].len(), modules, "each file has a place in the list");
+    }
+}

@@ -128,7 +128,7 @@ impl KeySet {
     }
 
     /// Returns the members that are public keys, in the order of the set.
-    pub fn public_keys(&self) -> impl Iterator<Item = &PublicJwk> {
+    pub(crate) fn public_keys(&self) -> impl Iterator<Item = &PublicJwk> {
         self.public.iter()
     }
 
@@ -161,7 +161,11 @@ impl KeySet {
 
     /// Returns the next time after `now` at which the signing key changes, and the key that signs then. That key is `None`
     /// if no key is active then. Returns `None` if the signing key does not change.
-    pub fn next_change(&self, now: Timestamp, alg: Option<SignatureAlg>) -> Option<(Timestamp, Option<&SigningKey>)> {
+    pub(crate) fn next_change(
+        &self,
+        now: Timestamp,
+        alg: Option<SignatureAlg>,
+    ) -> Option<(Timestamp, Option<&SigningKey>)> {
         let signer = |time| self.signer(time, alg).ok();
         let current = signer(now).map(|key| key.kid());
         let mut times: Vec<Timestamp> = self

@@ -26,7 +26,7 @@ use crate::time::{Timestamp, Ttl};
 
 /// How long a key can still sign after its successor has started. The clocks of the replica that signs and the replica
 /// that publishes can each be off by a minute, and both must agree on which keys can be removed.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(120);
+const CLOCK_SKEW: Duration = Duration::from_secs(120);
 
 /// The schedule on which keys replace each other. Its durations ensure that verifiers have the key of every valid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,16 +80,6 @@ impl RotationPolicy {
             return Err(PolicyError::Retire { retire, longest_ttl });
         }
         Ok(Self { lead, retire })
-    }
-
-    /// Returns how long before it signs a key is published.
-    pub fn lead(&self) -> Duration {
-        self.lead
-    }
-
-    /// Returns how long an expired key stays in the file.
-    pub fn retire(&self) -> Duration {
-        self.retire
     }
 
     /// Returns `true` if the next key of `alg` must be added at `now`, so that a new key starts `every` period: no key is
@@ -168,7 +158,7 @@ pub enum EditError {
 ///
 /// # Errors
 /// Returns [`EditError::KeySet`] if the file is not a usable key set or has another key with the same `kid`.
-pub fn add_key(
+pub(crate) fn add_key(
     file: Option<&[u8]>,
     key: &GeneratedKey,
     signs_from: Option<Timestamp>,
@@ -260,7 +250,7 @@ pub fn rotate(
 ///
 /// # Errors
 /// Returns [`EditError`] if the file or the changed file is not a usable key set, or if no key can be generated.
-pub fn replace_keys(file: &[u8], now: Timestamp, kid: &mut dyn FnMut() -> KeyId) -> Result<Rotation, EditError> {
+pub(crate) fn replace_keys(file: &[u8], now: Timestamp, kid: &mut dyn FnMut() -> KeyId) -> Result<Rotation, EditError> {
     let set = KeySet::parse(file)?;
     let mut document = Document::parse(file)?;
     let is_alive = |key: &&SigningKey| key.state(now) != KeyState::Retired;
