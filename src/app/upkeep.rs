@@ -290,7 +290,7 @@ fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) 
         if !policy.is_due(&set, alg, rotation.every, now) {
             return Ok((None, unused));
         }
-        let mut kid = || KeyId::new(Uuid::new_v4().to_string());
+        let mut kid = || KeyId::from(Uuid::new_v4());
         let mut rotation = keys::rotate(bytes, Some(alg), &policy, now, &mut kid).map_err(|error| error.to_string())?;
         Ok((rotation.set.take(), rotation))
     })

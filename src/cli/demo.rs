@@ -34,8 +34,7 @@ const SESSION: &str = include_str!("../../templates/session/kratos.session.json"
 
 pub(super) fn demo(once: bool) -> Result<(), Failure> {
     let config = Config::parse(CONFIG, Path::new("."), &[]).context("the demo's own configuration")?.config;
-    let key = keys::generate(SignatureAlg::Es256, None, &KeyId::new(Uuid::new_v4().to_string()))
-        .context("the demo's own key")?;
+    let key = keys::generate(SignatureAlg::Es256, None, &KeyId::from(Uuid::new_v4())).context("the demo's own key")?;
     let mut parts = GenerationParts { profiles: reload::profile_specs(&config), ..GenerationParts::default() };
     for profile in &parts.profiles {
         parts.key_sets.insert(profile.key_set.clone(), key.to_set().as_bytes().to_vec().into());

@@ -269,7 +269,7 @@ impl<'k> KeyLine<'k> {
         let state = key.state(now);
         let alg = Some(key.alg());
         let signs_for_alg = set.signer(now, alg).is_ok_and(|signer| signer.kid() == key.kid());
-        let published_until = set.publication_end(key.kid(), longest_ttl).filter(|_| !key.alg().is_symmetric());
+        let published_until = key.publication_end(longest_ttl).filter(|_| !key.alg().is_symmetric());
         let change = set.next_change(now, alg).filter(|_| signs_for_alg);
         Self {
             key,
@@ -343,16 +343,11 @@ fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
 }
 
 fn key_id(kid: Option<String>) -> Result<Option<KeyId>, Failure> {
-    match kid {
-        Some(kid) if kid.is_empty() => {
-            Err(Failure::Refused("expected --kid to name the key, found it empty".to_owned()))
-        }
-        kid => Ok(kid.map(KeyId::new)),
-    }
+    kid.map(KeyId::parse).transpose().map_err(|error| Failure::Refused(format!("--kid: {error}")))
 }
 
 fn random_kid() -> KeyId {
-    KeyId::new(Uuid::new_v4().to_string())
+    KeyId::from(Uuid::new_v4())
 }
 
 fn span(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Failure> {

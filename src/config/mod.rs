@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::claims::RegisteredInTemplate;
-use crate::keys::{PolicyError, RotationPolicy, SignatureAlg};
+use crate::keys::{PolicyError, RotationPolicy, SignatureAlg, TokenType};
 use crate::mint::{Caching, Placement, Validate};
 use crate::session::SessionPath;
 use crate::sources::{RemoteSource, distinct_names};
@@ -202,6 +202,8 @@ pub struct Profile {
     pub jwks: KeySource,
     /// The only algorithm to sign with; `None` lets the key decide.
     pub alg: Option<SignatureAlg>,
+    /// The `typ` header parameter.
+    pub typ: TokenType,
     /// How long a token lives at most.
     pub ttl: Ttl,
     /// The claim `aud`; `None` leaves it to the template. Never empty.

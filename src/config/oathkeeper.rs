@@ -15,6 +15,7 @@ use super::fault::{ConfigError, Faults, Place, nearest};
 use super::values::ProfileName;
 use super::{ExpiresWith, KeySource, Profile};
 use crate::claims::RegisteredInTemplate;
+use crate::keys::TokenType;
 use crate::mint::{Caching, Placement, Validate};
 use crate::session::SessionPath;
 use crate::templates::{Missing, TemplateText};
@@ -133,6 +134,7 @@ impl OathkeeperProfile {
             issuer: self.issuer.clone(),
             jwks: self.jwks.clone(),
             alg: None,
+            typ: TokenType::JWT,
             ttl: self.ttl,
             audience: None,
             template: self.name.to_string(),

@@ -26,6 +26,10 @@ const SCHEME: Words = Words {
     expected: "an authentication scheme such as Bearer, or empty text for none",
     pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]*$",
 };
+const TOKEN_TYPE: Words = Words {
+    expected: "a media type without parameters, such as JWT or at+jwt",
+    pattern: "^([A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/)?[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$",
+};
 const EXTRA_PATH: Words =
     Words { expected: "a dotted path that starts with `Extra.`, or none", pattern: "^(none|Extra(\\.[^.\\s]+)+)$" };
 const SUBJECT_PATH: Words = Words {
@@ -498,6 +502,14 @@ pub(super) static PROFILE: Section = section(&[
         Kind::Choice(&SignatureAlg::NAMES),
         Presence::Optional,
         &["ES256"],
+    ),
+    field(
+        "typ",
+        "Token type",
+        "The header parameter `typ`. Verifiers that check it reject tokens that were issued for another purpose.",
+        Kind::Text(TOKEN_TYPE),
+        Presence::Default("JWT"),
+        &["at+jwt"],
     ),
     field(
         "ttl",

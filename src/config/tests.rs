@@ -85,6 +85,7 @@ fn the_least_configuration_has_every_default() {
         issuer: "https://id.example.org/".into(),
         jwks: KeySource::File("/etc/claimsmith/keys/a.json".into()),
         alg: None,
+        typ: TokenType::JWT,
         ttl: Ttl::new(Duration::from_secs(900)).unwrap(),
         audience: None,
         template: "id_token".into(),
@@ -551,6 +552,18 @@ fn the_environment_alone_can_be_a_configuration() {
         ],
     );
     assert_eq!(profile(&config).ttl.seconds(), 1200);
+}
+
+#[test]
+fn token_type_is_a_media_type_without_parameters() {
+    let with = |typ: &str| format!("{MINIMAL}    typ: {typ}\n");
+    assert_eq!(profile(&accepted(&with("at+jwt"), &[])).typ.as_str(), "at+jwt");
+    let environment = [("CLAIMSMITH_PROFILES_ID_TOKEN_TYP", "at+jwt")];
+    assert_eq!(profile(&accepted(MINIMAL, &environment)).typ.as_str(), "at+jwt");
+    let found = faults(&with("\"at+jwt; v=1\""), &[]);
+    let expected =
+        "profiles.id_token.typ: expected a media type without parameters, such as JWT or at+jwt, found the text";
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
 }
 
 #[test]

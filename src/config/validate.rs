@@ -19,7 +19,7 @@ use super::{
     Rotation, Serve, TlsFiles, UnixSocket,
 };
 use crate::claims::RegisteredInTemplate;
-use crate::keys::{PolicyError, SignatureAlg};
+use crate::keys::{PolicyError, SignatureAlg, TokenType};
 use crate::mint::{Caching, Placement, Validate};
 use crate::session::SessionPath;
 use crate::templates::Missing;
@@ -347,6 +347,7 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
     let jwks = profile
         .value("jwks", faults, |node, kind| KeySource::parse(&words(node, kind)?, base_dir).map_err(Misfit::Found));
     let alg = profile.given("alg").map(|_| profile.value("alg", faults, choice(SignatureAlg::parse)));
+    let typ = profile.value("typ", faults, text_as(TokenType::parse));
     let ttl = profile.value("ttl", faults, |node, kind| Ttl::new(duration(node, kind)?).ok_or(Misfit::Kind));
     let audience = profile.given("audience").map(|_| profile.value("audience", faults, texts));
     let is_template = |text: &str| is_name(text).then(|| text.to_owned());
@@ -425,6 +426,7 @@ fn profile(profile: &Mapping<'_>, name: &str, base_dir: &Path, faults: &mut Faul
         issuer: issuer?,
         jwks: jwks?,
         alg: optional(alg)?,
+        typ: typ?,
         ttl: ttl?,
         audience: optional(audience)?,
         template: template?,

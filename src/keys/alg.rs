@@ -6,7 +6,7 @@ use josekit::JoseError;
 use josekit::jwk::Jwk;
 use josekit::jws::{self, JwsSigner, JwsVerifier};
 
-/// An algorithm that claimsmith signs and verifies with.
+/// A signature algorithm that claimsmith supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the standards' own")]
 pub enum SignatureAlg {
@@ -27,7 +27,7 @@ pub enum SignatureAlg {
 }
 
 impl SignatureAlg {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [SignatureAlg; 14] = [
         SignatureAlg::EdDsa,
         SignatureAlg::Es256,
@@ -45,28 +45,28 @@ impl SignatureAlg {
         SignatureAlg::Rs512,
     ];
 
-    /// Their names, in the same order.
+    /// The names of [`SignatureAlg::ALL`], in the same order.
     pub const NAMES: [&str; 14] = [
         "EdDSA", "ES256", "ES256K", "ES384", "ES512", "HS256", "HS384", "HS512", "PS256", "PS384", "PS512", "RS256",
         "RS384", "RS512",
     ];
 
-    /// The name in `alg`.
+    /// Returns the value of `alg`.
     pub fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
-    /// The algorithm called `name`; letter case counts.
+    /// Parses the value of `alg`, which is case-sensitive.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|alg| alg.as_str() == name)
     }
 
-    /// Whether whoever can verify can also sign. Keys of such algorithms are never published.
+    /// Returns `true` if the key that verifies can also sign. Such keys are never published.
     pub fn is_symmetric(self) -> bool {
         matches!(self, SignatureAlg::Hs256 | SignatureAlg::Hs384 | SignatureAlg::Hs512)
     }
 
-    /// The `kty` that its keys have, and the `crv` if there is one.
+    /// Returns the `kty` of its keys, and the `crv` if they have one.
     pub(super) fn key_type(self) -> (&'static str, Option<&'static str>) {
         match self {
             SignatureAlg::EdDsa => ("OKP", Some("Ed25519")),
@@ -84,7 +84,7 @@ impl SignatureAlg {
         }
     }
 
-    /// The bytes of its hash, which no HMAC key may be shorter than (RFC 7518 section 3.2).
+    /// Returns the length of its hash in bytes. An HMAC key must not be shorter (RFC 7518 section 3.2).
     pub(super) fn hash_bytes(self) -> usize {
         match self {
             SignatureAlg::Es384 | SignatureAlg::Hs384 | SignatureAlg::Ps384 | SignatureAlg::Rs384 => 48,
@@ -101,6 +101,7 @@ impl SignatureAlg {
         }
     }
 
+    /// Returns a josekit signer.
     pub(super) fn signer(self, key: &Jwk) -> Result<Box<dyn JwsSigner>, JoseError> {
         Ok(match self {
             SignatureAlg::EdDsa => Box::new(jws::EdDSA.signer_from_jwk(key)?),
@@ -120,6 +121,7 @@ impl SignatureAlg {
         })
     }
 
+    /// Returns a josekit verifier.
     pub(super) fn verifier(self, key: &Jwk) -> Result<Box<dyn JwsVerifier>, JoseError> {
         Ok(match self {
             SignatureAlg::EdDsa => Box::new(jws::EdDSA.verifier_from_jwk(key)?),
@@ -140,6 +142,11 @@ impl SignatureAlg {
     }
 }
 
+/// Returns the names of `algs`, separated by commas.
+pub(super) fn names(algs: &[SignatureAlg]) -> String {
+    algs.iter().map(|alg| alg.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for SignatureAlg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -151,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_that_of_its_algorithm() {
+    fn every_name_parses_as_its_algorithm() {
         for alg in SignatureAlg::ALL {
             assert_eq!(SignatureAlg::parse(alg.as_str()), Some(alg));
             assert_eq!(format!("{alg:?}").to_uppercase(), alg.as_str().to_uppercase());

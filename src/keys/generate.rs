@@ -1,22 +1,24 @@
-//! New keys, in the shape of Oathkeeper's `credentials generate`: a JWK Set of one private key.
+//! New keys, in the format of Oathkeeper's `credentials generate`: a JWK Set with one private key.
 
 use std::fmt;
 
 use josekit::jwk::Jwk;
 use josekit::jwk::alg::ec::EcCurve;
 use josekit::jwk::alg::ed::EdCurve;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{KeyId, SignatureAlg};
+use super::alg::SignatureAlg;
+use super::kid::KeyId;
 use crate::json;
 
-/// A new private key. The only type that gives private material out, and only as the text of a file.
+/// A new private key. Its JWK Set, for a key file, is the only form in which it exposes private members.
 pub struct GeneratedKey {
     set: Zeroizing<String>,
 }
 
 impl GeneratedKey {
-    /// The JWK Set with the private key, ready to be a file.
+    /// Returns the JWK Set with the private key, as the text of a key file.
     pub fn to_set(&self) -> &str {
         &self.set
     }
@@ -28,36 +30,29 @@ impl fmt::Debug for GeneratedKey {
     }
 }
 
-/// Why no key was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why no key was generated.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GenerateError {
-    /// Keys of that algorithm do not come in that size.
+    /// Keys for the algorithm do not have this size.
+    #[error("expected {expected} bits, found {found}")]
     Bits {
-        /// The sizes there are.
+        /// The sizes that are possible.
         expected: &'static str,
-        /// The size that was asked for.
+        /// The requested size.
         found: u32,
     },
     /// The generator failed.
+    #[error("the key generator failed")]
     Failed,
 }
 
-impl fmt::Display for GenerateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            GenerateError::Bits { expected, found } => write!(f, "expected {expected} bits, found {found}"),
-            GenerateError::Failed => f.write_str("the key generator failed"),
-        }
-    }
-}
-
-impl std::error::Error for GenerateError {}
-
-/// Makes a key for `alg` called `kid`. `bits` counts for RSA (2048 if not given) and HMAC (the hash size, 1024 for
-/// HS512, as Oathkeeper makes them); the others have one size.
+/// Generates a key for `alg` with the ID `kid`.
+///
+/// RSA keys have 2048 bits by default. HMAC keys have the size of the hash by default, and 1024 bits for HS512, as in
+/// Oathkeeper. Keys for other algorithms have a fixed size.
 ///
 /// # Errors
-/// [`GenerateError::Bits`] for a size that there is not.
+/// Returns [`GenerateError::Bits`] if keys for `alg` cannot have `bits`, and [`GenerateError::Failed`] if OpenSSL fails.
 pub fn generate(alg: SignatureAlg, bits: Option<u32>, kid: &KeyId) -> Result<GeneratedKey, GenerateError> {
     let jwk = match alg {
         SignatureAlg::EdDsa => only(bits, 256, "256").map(|()| Jwk::generate_ed_key(EdCurve::Ed25519))?,
@@ -75,14 +70,14 @@ pub fn generate(alg: SignatureAlg, bits: Option<u32>, kid: &KeyId) -> Result<Gen
         | SignatureAlg::Rs384
         | SignatureAlg::Rs512 => match bits.unwrap_or(2048) {
             bits @ 2048..=8192 if bits.is_multiple_of(8) => Jwk::generate_rsa_key(bits),
-            found => return Err(GenerateError::Bits { expected: "2048 to 8192, by eights,", found }),
+            found => return Err(GenerateError::Bits { expected: "a multiple of 8 from 2048 to 8192", found }),
         },
     }
     .map_err(|_| GenerateError::Failed)?;
     Ok(write_set(&jwk, kid, alg))
 }
 
-/// The file of the one private key `jwk`.
+/// Returns a key file with the private key `jwk` only.
 pub(super) fn write_set(jwk: &Jwk, kid: &KeyId, alg: SignatureAlg) -> GeneratedKey {
     let mut set = Zeroizing::new(String::with_capacity(4096));
     set.push_str("{\n  \"keys\": [\n    {\n      \"use\": \"sig\",\n      \"kty\": ");
@@ -103,6 +98,7 @@ pub(super) fn write_set(jwk: &Jwk, kid: &KeyId, alg: SignatureAlg) -> GeneratedK
     GeneratedKey { set }
 }
 
+/// Checks that `bits`, if given, is the only possible `size`.
 fn only(bits: Option<u32>, size: u32, expected: &'static str) -> Result<(), GenerateError> {
     match bits {
         Some(found) if found != size => Err(GenerateError::Bits { expected, found }),
@@ -110,23 +106,22 @@ fn only(bits: Option<u32>, size: u32, expected: &'static str) -> Result<(), Gene
     }
 }
 
+/// Returns the length of a symmetric key of `bits`, of which there must be at least `least`.
 fn secret_bytes(bits: u32, least: u32) -> Result<u8, GenerateError> {
     match u8::try_from(bits / 8) {
         Ok(bytes) if bits >= least && bits.is_multiple_of(8) => Ok(bytes),
-        _ => Err(GenerateError::Bits {
-            expected: "at least the size of the hash and at most 2040, by eights,",
-            found: bits,
-        }),
+        _ => Err(GenerateError::Bits { expected: "a multiple of 8 from the size of the hash to 2040", found: bits }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::kid;
     use super::*;
 
     #[test]
-    fn sizes_that_there_are_not_are_refused() {
-        let refused = |alg, bits| generate(alg, Some(bits), &KeyId::new("k")).unwrap_err();
+    fn impossible_key_sizes_are_rejected() {
+        let refused = |alg, bits| generate(alg, Some(bits), &kid("k")).unwrap_err();
         for (alg, bits) in [
             (SignatureAlg::Rs256, 1024),
             (SignatureAlg::Rs256, 2049),

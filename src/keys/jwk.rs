@@ -1,209 +1,91 @@
-//! One member of a JWK Set (RFC 7517 section 4, RFC 7518 section 6, RFC 8037): checked, proven, split into what signs
-//! and what is published.
-
-use std::fmt;
+//! One member of a JWK Set (RFC 7517 section 4, RFC 7518 section 6, RFC 8037): parsed, checked, and split into a key that
+//! signs, a key that is published and a key that verifies.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
-use josekit::jws::{JwsSigner, JwsVerifier};
+use josekit::jws::JwsVerifier;
 use openssl::bn::BigNum;
-use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::jws::Pace;
+use super::alg::SignatureAlg;
+use super::kid::KeyId;
 use super::material::{Material, is_product};
-use super::{SignatureAlg, primitive, x5c};
-use crate::json::{self, Json};
+use super::period::Period;
+use super::primitive;
+use super::public_jwk::PublicJwk;
+use super::signing::SigningKey;
+use super::x5c;
+use crate::json::{Json, Object, ReadLimits};
 use crate::time::Timestamp;
 
-/// The name of a key: `kid`. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(String);
-
-impl KeyId {
-    /// The id `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The id as it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// From when until when a key signs (`nbf` and `exp` of the JWK, NumericDate); without one there is no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Period {
-    pub(super) not_before: Option<Timestamp>,
-    pub(super) expires_at: Option<Timestamp>,
-}
-
-/// A key that signs. It proved at load that its public half verifies what it signs.
-pub struct SigningKey {
-    pub(super) kid: KeyId,
-    pub(super) alg: SignatureAlg,
-    pub(super) period: Period,
-    pub(super) signer: Box<dyn JwsSigner>,
-    /// The protected header of everything it signs, encoded.
-    pub(super) header: String,
-    /// `None` for symmetric keys.
-    pub(super) public: Option<PublicJwk>,
-    identity: [u8; 32],
-    pub(super) pace: Pace,
-}
-
-/// A public key, as it is published. There is no field that a private member could stand in.
-#[derive(Clone)]
-pub struct PublicJwk {
-    pub(super) kid: KeyId,
-    pub(super) alg: SignatureAlg,
-    pub(super) period: Period,
-    material: Material,
-    certificates: Vec<String>,
-}
-
-/// What a member of a set is.
+/// A member of a set of private keys.
 pub(super) enum Member {
     Public(PublicJwk),
-    Signing(SigningKey),
+    Signing(Box<SigningKey>),
 }
 
-/// A member of a set, and what verifies with it: once it is proven, only those who look at tokens need that.
-pub(super) struct ReadMember {
-    pub(super) member: Member,
+/// The half of a member that verifies.
+pub(super) struct VerifyingKey {
+    pub(super) kid: KeyId,
+    pub(super) alg: SignatureAlg,
     pub(super) verifier: Box<dyn JwsVerifier>,
+    /// The member also has what it takes to sign: a private half, or a symmetric key.
+    pub(super) is_secret: bool,
 }
 
-impl Member {
-    pub(super) fn kid(&self) -> &KeyId {
-        match self {
-            Member::Public(key) => &key.kid,
-            Member::Signing(key) => &key.kid,
-        }
-    }
-
-    pub(super) fn alg(&self) -> SignatureAlg {
-        match self {
-            Member::Public(key) => key.alg,
-            Member::Signing(key) => key.alg,
-        }
-    }
+/// The bytes are not a JWK Set.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct NotAKeySet {
+    message: String,
 }
 
-impl SigningKey {
-    /// Its name, which every token that it signs carries.
-    pub fn kid(&self) -> &KeyId {
-        &self.kid
-    }
-
-    /// Its algorithm.
-    pub fn alg(&self) -> SignatureAlg {
-        self.alg
-    }
-
-    /// A digest that no other key has, whatever its name.
-    pub fn identity(&self) -> &[u8; 32] {
-        &self.identity
-    }
-
-    /// Its public half; none for symmetric keys.
-    pub fn public(&self) -> Option<&PublicJwk> {
-        self.public.as_ref()
+impl NotAKeySet {
+    fn found(found: &str) -> Self {
+        let message = format!("expected a JWK Set, an object with the member `keys`, an array, found {found}");
+        Self { message }
     }
 }
 
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("kid", &self.kid).field("alg", &self.alg).finish_non_exhaustive()
+/// Nesting that no registered member of a JWK Set comes near.
+const SET_LIMITS: ReadLimits = ReadLimits { depth: 16 };
+
+/// Returns the members of the JWK Set `bytes`, unchecked.
+pub(super) fn members(bytes: &[u8]) -> Result<Vec<Json<'_>>, NotAKeySet> {
+    take_members(&mut root(bytes)?)
+}
+
+/// Parses the root object of a JWK Set.
+pub(super) fn root(bytes: &[u8]) -> Result<Object<'_>, NotAKeySet> {
+    if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
+        return Err(NotAKeySet::found("PEM: `claimsmith keys add SET --from FILE` adds its key to a set"));
+    }
+    match Json::parse(bytes, SET_LIMITS) {
+        Ok(Json::Object(root)) => Ok(root),
+        Ok(other) => Err(NotAKeySet::found(other.kind())),
+        Err(error) => Err(NotAKeySet { message: format!("expected a JWK Set in JSON: {error}") }),
     }
 }
 
-impl PublicJwk {
-    /// Its name.
-    pub fn kid(&self) -> &KeyId {
-        &self.kid
-    }
-
-    /// Its algorithm.
-    pub fn alg(&self) -> SignatureAlg {
-        self.alg
-    }
-
-    /// The JWK as JSON: `kty`, the public members, `use`, `alg`, `kid`, and `x5c` where the key has certificates.
-    pub fn to_json(&self) -> String {
-        let mut text = self.material.to_json();
-        text.pop();
-        text.push_str(",\"use\":\"sig\",\"alg\":\"");
-        text.push_str(self.alg.as_str());
-        text.push_str("\",\"kid\":");
-        json::write_string(self.kid.as_str(), &mut text);
-        if !self.certificates.is_empty() {
-            text.push_str(",\"x5c\":[\"");
-            text.push_str(&self.certificates.join("\",\""));
-            text.push_str("\"]");
-        }
-        text.push('}');
-        text
-    }
-
-    pub(super) fn is_same_key(&self, other: &PublicJwk) -> bool {
-        self.material == other.material
+/// Removes `keys` from the root object of a JWK Set, and returns the members in it.
+pub(super) fn take_members<'a>(root: &mut Object<'a>) -> Result<Vec<Json<'a>>, NotAKeySet> {
+    match root.remove("keys") {
+        Some(Json::Array(members)) => Ok(members),
+        Some(other) => Err(NotAKeySet::found(&format!("`keys` to be {}", other.kind()))),
+        None if root.member("kty").is_some() => Err(NotAKeySet::found("a single JWK: put it into {\"keys\":[…]}")),
+        None => Err(NotAKeySet::found("an object without `keys`")),
     }
 }
 
-impl fmt::Debug for PublicJwk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublicJwk").field("kid", &self.kid).field("alg", &self.alg).finish_non_exhaustive()
-    }
-}
-
-/// Reads one member of a set. Notes say what was taken for granted.
+/// Parses a member of a set of private keys. If it has a private half, checks that both halves are a key pair. Adds to
+/// `notes` what was assumed.
 ///
 /// # Errors
-/// The reason why it cannot be used: what was expected and what was found, never a value of key material.
-pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<ReadMember, String> {
-    let Json::Object(_) = member else { return Err(format!("expected an object, found {}", member.kind())) };
-    let kty = text(member, "kty")?.ok_or("expected the member `kty`, found none")?;
-    let material = match kty {
-        "EC" | "OKP" | "RSA" => Some(material(member, kty)?),
-        "oct" => None,
-        _ => return Err("expected kty to be RSA, EC, OKP or oct, found another".to_owned()),
-    };
-    let kid = match text(member, "kid")? {
-        Some(kid) if !kid.is_empty() => KeyId::new(kid),
-        _ => {
-            let advice = material.as_ref().map_or_else(
-                || "; give it one".to_owned(),
-                |material| format!("; its RFC 7638 thumbprint would do: \"{}\"", material.thumbprint()),
-            );
-            return Err(format!("expected the member `kid`, found none{advice}"));
-        }
-    };
-    if text(member, "use")?.is_some_and(|key_use| key_use != "sig") {
-        return Err("expected `use` to be \"sig\" or absent, found another use".to_owned());
-    }
-    let is_private = member.member("d").is_some() || kty == "oct";
-    check_operations(member, is_private)?;
-    let alg = algorithm(member, kty, material.as_ref(), &kid, notes)?;
-    let period = period(member)?;
-
-    let mut public_members = vec!["kty", "crv", "x", "y", "n", "e"];
-    if kty == "oct" {
-        public_members.push("k");
-    }
-    let no_public_key = |_| match kty {
-        "EC" => "expected `x` and `y` to be a point on its curve, found that they are not".to_owned(),
-        _ => "expected public members that are a key for its algorithm, found others".to_owned(),
-    };
-    let verifier = alg.verifier(&jwk(member, &public_members)?).map_err(no_public_key)?;
+/// Returns the reason why the member cannot be used: what was expected and what was found, without key material.
+pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member, String> {
+    let Public { kty, kid, alg, period, material, verifier, is_secret } = Public::parse(member, notes)?;
     let public = material.map(|material| {
         let certificates = x5c::certificates(member.member("x5c"), &material).unwrap_or_else(|reason| {
             notes.push(format!("key \"{kid}\": x5c is left out: {reason}"));
@@ -211,38 +93,85 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<ReadMe
         });
         PublicJwk { kid: kid.clone(), alg, period, material, certificates }
     });
-    if !is_private {
-        let member = public.map(Member::Public).ok_or("expected key material, found none")?;
-        return Ok(ReadMember { member, verifier });
+    if !is_secret {
+        return public.map(Member::Public).ok_or_else(|| "expected key material, found none".to_owned());
     }
-
-    let mut private_members = public_members;
-    private_members.extend(["d", "p", "q", "dp", "dq", "qi"]);
     if kty == "RSA" {
         check_primes(member)?;
     }
-    let no_private_key = |_| "expected private members that are a key for its algorithm, found others".to_owned();
     let read = |name: &str| bytes(member, name).ok().map(Zeroizing::new);
     let signer = match primitive::signer(alg, &read) {
         Some(signer) => signer,
-        None => alg.signer(&jwk(member, &private_members)?).map_err(no_private_key)?,
+        None => alg
+            .signer(&jwk(member, &[verifying_members(kty), PRIVATE_MEMBERS].concat())?)
+            .map_err(|_| format!("expected private members that form a key for {alg}, found ones that do not"))?,
     };
-    let proof = b"claimsmith proves at load that both halves of a key belong together";
-    let signature = signer.sign(proof).ok().filter(|signature| verifier.verify(proof, signature).is_ok());
-    let Some(signature) = signature else {
-        return Err("expected the private and the public half to belong together, found that they do not".to_owned());
-    };
-    let mut header = format!("{{\"alg\":\"{alg}\",\"kid\":");
-    json::write_string(kid.as_str(), &mut header);
-    header.push_str(",\"typ\":\"JWT\"}");
-    let header = URL_SAFE_NO_PAD.encode(header);
-    let mut digest = Sha256::new_with_prefix(&header);
-    digest.update(".");
-    // A symmetric key is told from others by what it makes of the proof, which is the same each time.
-    digest.update(public.as_ref().map_or(signature, |public| public.material.to_json().into_bytes()));
-    let identity = digest.finalize().into();
-    let key = SigningKey { kid, alg, period, signer, header, public, identity, pace: Pace::default() };
-    Ok(ReadMember { member: Member::Signing(key), verifier })
+    SigningKey::verified(kid, alg, period, signer, verifier.as_ref(), public)
+        .map(|key| Member::Signing(Box::new(key)))
+        .map_err(|_| "expected the private and the public half to belong together, found that they do not".to_owned())
+}
+
+/// Parses the verifying half of a member, and does not read its private half.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn verifying_key(member: &Json<'_>) -> Result<VerifyingKey, String> {
+    let Public { kid, alg, verifier, is_secret, .. } = Public::parse(member, &mut Vec::new())?;
+    Ok(VerifyingKey { kid, alg, verifier, is_secret })
+}
+
+/// What private and public members have in common.
+struct Public<'m> {
+    kty: &'m str,
+    kid: KeyId,
+    alg: SignatureAlg,
+    period: Period,
+    /// `None` for symmetric keys.
+    material: Option<Material>,
+    verifier: Box<dyn JwsVerifier>,
+    is_secret: bool,
+}
+
+/// The members of an asymmetric private key beside its public ones.
+const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi"];
+
+/// Returns the members that a verifier of a `kty` key reads.
+fn verifying_members(kty: &str) -> &'static [&'static str] {
+    match kty {
+        "oct" => &["kty", "k"],
+        _ => &["kty", "crv", "x", "y", "n", "e"],
+    }
+}
+
+impl<'m> Public<'m> {
+    fn parse(member: &'m Json<'_>, notes: &mut Vec<String>) -> Result<Self, String> {
+        let Json::Object(_) = member else { return Err(format!("expected an object, found {}", member.kind())) };
+        let kty = text(member, "kty")?.ok_or("expected the member `kty`, found none")?;
+        let material = match kty {
+            "EC" | "OKP" | "RSA" => Some(material(member, kty)?),
+            "oct" => None,
+            _ => return Err("expected `kty` to be RSA, EC, OKP or oct, found another type".to_owned()),
+        };
+        let kid = text(member, "kid")?.and_then(|kid| KeyId::parse(kid).ok()).ok_or_else(|| {
+            let advice = material.as_ref().map_or_else(
+                || "; give it one".to_owned(),
+                |material| format!("; its RFC 7638 thumbprint can be its kid: \"{}\"", material.thumbprint()),
+            );
+            format!("expected the member `kid`, found none{advice}")
+        })?;
+        if text(member, "use")?.is_some_and(|key_use| key_use != "sig") {
+            return Err("expected `use` to be \"sig\" or absent, found another use".to_owned());
+        }
+        let is_secret = kty == "oct" || member.member("d").is_some();
+        check_operations(member, is_secret)?;
+        let alg = algorithm(member, kty, material.as_ref(), &kid, notes)?;
+        let period = period(member)?;
+        let verifier = alg.verifier(&jwk(member, verifying_members(kty))?).map_err(|_| match kty {
+            "EC" => "expected `x` and `y` to be a point on its curve, found that they are not".to_owned(),
+            _ => format!("expected public members that form a key for {alg}, found ones that do not"),
+        })?;
+        Ok(Self { kty, kid, alg, period, material, verifier, is_secret })
+    }
 }
 
 fn text<'m>(member: &'m Json<'_>, name: &str) -> Result<Option<&'m str>, String> {
@@ -253,15 +182,15 @@ fn text<'m>(member: &'m Json<'_>, name: &str) -> Result<Option<&'m str>, String>
     }
 }
 
-/// The bytes of a base64url member. Padding, other alphabets and bits beyond the last byte are refused.
+/// Decodes a base64url member. Rejects padding, other alphabets and stray bits after the last byte.
 fn bytes(member: &Json<'_>, name: &str) -> Result<Vec<u8>, String> {
     let text = text(member, name)?.ok_or_else(|| format!("expected the member `{name}`, found none"))?;
     URL_SAFE_NO_PAD
         .decode(text)
-        .map_err(|_| format!("expected `{name}` to be base64url without padding, found other text"))
+        .map_err(|_| format!("expected `{name}` to be base64url without padding, found text that is not"))
 }
 
-/// The public members, checked and written the one way.
+/// Parses the public members and normalizes their encoding.
 fn material(member: &Json<'_>, kty: &str) -> Result<Material, String> {
     let coordinate = |name: &str, size: usize| {
         let found = bytes(member, name)?;
@@ -278,13 +207,15 @@ fn material(member: &Json<'_>, kty: &str) -> Result<Material, String> {
                 "P-384" => ("P-384", 48),
                 "P-521" => ("P-521", 66),
                 "secp256k1" => ("secp256k1", 32),
-                _ => return Err("expected crv to be P-256, P-384, P-521 or secp256k1, found another".to_owned()),
+                _ => {
+                    return Err("expected `crv` to be P-256, P-384, P-521 or secp256k1, found another curve".to_owned());
+                }
             };
             Ok(Material::Ec { crv, x: coordinate("x", size)?, y: coordinate("y", size)? })
         }
         "OKP" => match crv()? {
             "Ed25519" => Ok(Material::Okp { crv: "Ed25519", x: coordinate("x", 32)? }),
-            _ => Err("expected crv to be Ed25519, found another, which cannot sign here".to_owned()),
+            _ => Err("expected `crv` to be Ed25519, found a curve that is not supported for signatures".to_owned()),
         },
         _ => {
             let (n, e) = (bytes(member, "n")?, bytes(member, "e")?);
@@ -298,17 +229,20 @@ fn material(member: &Json<'_>, kty: &str) -> Result<Material, String> {
             }
             let e: Vec<u8> = e.into_iter().skip_while(|byte| *byte == 0).collect();
             if e.len() > 8 || e.is_empty() || e == [1] || e == [2] {
-                return Err("expected `e` to be at least 3 and at most 8 bytes long, found another".to_owned());
+                return Err(
+                    "expected `e` to be at least 3 and at most 8 bytes long, found an unsuitable exponent".to_owned()
+                );
             }
             Ok(Material::Rsa { n: URL_SAFE_NO_PAD.encode(n), e: URL_SAFE_NO_PAD.encode(e) })
         }
     }
 }
 
-/// OpenSSL signs with `d` alone where the primes are wrong, so the proof would not tell.
+/// Checks that `p` and `q` are the factors of `n`, because OpenSSL signs with `d` alone if the primes are wrong, so
+/// the test signature would not detect them.
 fn check_primes(member: &Json<'_>) -> Result<(), String> {
     if member.member("oth").is_some() {
-        return Err("expected an RSA private key of two primes, found more (`oth`)".to_owned());
+        return Err("expected an RSA private key with two primes, found more (`oth`)".to_owned());
     }
     let lacking: Vec<_> =
         ["p", "q", "dp", "dq", "qi"].into_iter().filter(|name| member.member(name).is_none()).collect();
@@ -317,7 +251,7 @@ fn check_primes(member: &Json<'_>) -> Result<(), String> {
     }
     let number = |name| {
         let bytes = Zeroizing::new(bytes(member, name)?);
-        BigNum::from_slice(&bytes).map_err(|_| format!("expected `{name}` to be a number, found other bytes"))
+        BigNum::from_slice(&bytes).map_err(|_| format!("expected `{name}` to be a number, found bytes that are not"))
     };
     let (n, p, q) = (number("n")?, number("p")?, number("q")?);
     match is_product(&n, &p, &q) {
@@ -326,6 +260,7 @@ fn check_primes(member: &Json<'_>) -> Result<(), String> {
     }
 }
 
+/// Checks that `key_ops`, if present, allows what the key is used for.
 fn check_operations(member: &Json<'_>, is_private: bool) -> Result<(), String> {
     let wanted = if is_private { "sign" } else { "verify" };
     match member.member("key_ops") {
@@ -333,11 +268,14 @@ fn check_operations(member: &Json<'_>, is_private: bool) -> Result<(), String> {
         Some(Json::Array(operations)) if operations.iter().any(|operation| operation.as_str() == Some(wanted)) => {
             Ok(())
         }
-        Some(Json::Array(_)) => Err(format!("expected `key_ops` to hold \"{wanted}\" or to be absent, found others")),
+        Some(Json::Array(_)) => {
+            Err(format!("expected `key_ops` to contain \"{wanted}\" or to be absent, found other operations"))
+        }
         Some(other) => Err(format!("expected `key_ops` to be an array, found {}", other.kind())),
     }
 }
 
+/// Returns the algorithm of the key. If the member names none, infers it and adds a note.
 fn algorithm(
     member: &Json<'_>,
     kty: &str,
@@ -351,8 +289,9 @@ fn algorithm(
     };
     let secret_bytes = if kty == "oct" { bytes(member, "k")?.len() } else { 0 };
     let alg = match text(member, "alg")? {
-        Some(name) => SignatureAlg::parse(name)
-            .ok_or_else(|| format!("expected `alg` to be one of {}, found another", SignatureAlg::NAMES.join(", ")))?,
+        Some(name) => SignatureAlg::parse(name).ok_or_else(|| {
+            format!("expected `alg` to be one of {}, found another algorithm", SignatureAlg::NAMES.join(", "))
+        })?,
         None => {
             let alg = match kty {
                 "RSA" => SignatureAlg::Rs256,
@@ -364,7 +303,7 @@ fn algorithm(
                     .find(|alg| alg.key_type() == (kty, crv))
                     .ok_or("expected the member `alg`, found none")?,
             };
-            notes.push(format!("key \"{kid}\" names no alg; taken for {alg}"));
+            notes.push(format!("key \"{kid}\" has no alg; assuming {alg}"));
             alg
         }
     };
@@ -383,6 +322,7 @@ fn algorithm(
     Ok(alg)
 }
 
+/// Parses `nbf` and `exp`.
 fn period(member: &Json<'_>) -> Result<Period, String> {
     let time = |name: &str| match member.member(name) {
         None => Ok(None),
@@ -393,13 +333,13 @@ fn period(member: &Json<'_>) -> Result<Period, String> {
     let period = Period { not_before: time("nbf")?, expires_at: time("exp")? };
     match (period.not_before, period.expires_at) {
         (Some(from), Some(until)) if from >= until => {
-            Err("expected `nbf` to be before `exp`, found it not to be".to_owned())
+            Err("expected `nbf` to be before `exp`, found it at or after `exp`".to_owned())
         }
         _ => Ok(period),
     }
 }
 
-/// A josekit key of `names` alone, so that nothing else in the member can change what josekit does.
+/// Builds a josekit key from the members `names` only, so that no other member can change what josekit does.
 fn jwk(member: &Json<'_>, names: &[&str]) -> Result<Jwk, String> {
     let mut map = serde_json::Map::new();
     for name in names {
@@ -407,23 +347,24 @@ fn jwk(member: &Json<'_>, names: &[&str]) -> Result<Jwk, String> {
             map.insert((*name).to_owned(), serde_json::Value::String(value.to_owned()));
         }
     }
-    Jwk::from_map(map).map_err(|_| "expected a JSON Web Key, found something else".to_owned())
+    Jwk::from_map(map).map_err(|_| "expected a JSON Web Key, found members that josekit does not accept".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::kid;
     use super::super::{KeySet, KeySetError, generate};
     use super::*;
 
     type Members = serde_json::Map<String, serde_json::Value>;
 
     fn member(alg: SignatureAlg) -> Members {
-        let generated = generate(alg, None, &KeyId::new("k")).unwrap();
+        let generated = generate(alg, None, &kid("k")).unwrap();
         let mut set: serde_json::Value = serde_json::from_str(generated.to_set()).unwrap();
         serde_json::from_value(set["keys"][0].take()).unwrap()
     }
 
-    /// The key `alg` makes, with other `members`; where the value is null, without that member.
+    /// Returns a new key for `alg` with `members` replaced, or removed if the value is null.
     fn altered(alg: SignatureAlg, members: &[(&str, serde_json::Value)]) -> Members {
         let mut member = member(alg);
         for (name, value) in members {
@@ -442,7 +383,7 @@ mod tests {
     #[track_caller]
     fn assert_skipped(member: &Members, part: &str) {
         let Err(KeySetError::NoSigningKey { skipped, .. }) = read(member) else { panic!("{part}: it signs") };
-        let reason = &skipped.first().expect("it is no public key").reason;
+        let reason = &skipped.first().expect("the member is skipped").reason;
         assert!(reason.starts_with("expected ") && reason.contains(part), "{part}: {reason}");
         for name in ["d", "p", "q", "dp", "dq", "qi", "k"] {
             let value = member.get(name).and_then(serde_json::Value::as_str).filter(|value| value.len() > 8);
@@ -471,10 +412,10 @@ mod tests {
         let x: String = std::iter::repeat_n('A', 43).collect();
         for crv in ["Ed448", "X25519", "X448"] {
             let member = altered(SignatureAlg::EdDsa, &[("crv", crv.into()), ("x", x.clone().into())]);
-            assert_skipped(&member, "crv to be Ed25519");
+            assert_skipped(&member, "`crv` to be Ed25519");
         }
-        assert_skipped(&altered(SignatureAlg::Es256, &[("crv", "P-224".into())]), "crv to be P-256");
-        assert_skipped(&altered(SignatureAlg::Es256, &[("kty", "AKP".into())]), "kty to be RSA");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("crv", "P-224".into())]), "`crv` to be P-256");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("kty", "AKP".into())]), "`kty` to be RSA");
         assert_skipped(&altered(SignatureAlg::Es256, &[("x", x.into())]), "a point on its curve");
     }
 
@@ -510,7 +451,10 @@ mod tests {
     #[test]
     fn members_that_say_that_a_key_is_for_something_else_are_heeded() {
         assert_skipped(&altered(SignatureAlg::Es256, &[("use", "enc".into())]), "\"sig\"");
-        assert_skipped(&altered(SignatureAlg::Es256, &[("key_ops", serde_json::json!(["verify"]))]), "hold \"sign\"");
+        assert_skipped(
+            &altered(SignatureAlg::Es256, &[("key_ops", serde_json::json!(["verify"]))]),
+            "contain \"sign\"",
+        );
         assert_skipped(&altered(SignatureAlg::Es256, &[("key_ops", "sign".into())]), "an array, found a string");
         assert!(read(&altered(SignatureAlg::Es256, &[("key_ops", serde_json::json!(["sign", "verify"]))])).is_ok());
     }
@@ -519,9 +463,9 @@ mod tests {
     fn a_key_without_a_name_is_offered_one_where_that_is_public() {
         let null = serde_json::Value::Null;
         let nameless = altered(SignatureAlg::Es256, &[("kid", null.clone())]);
-        assert_skipped(&nameless, "thumbprint would do: \"");
-        assert_skipped(&altered(SignatureAlg::Es256, &[("kid", "".into())]), "thumbprint would do: \"");
-        // A thumbprint of a symmetric key is made from the secret alone.
+        assert_skipped(&nameless, "thumbprint can be its kid: \"");
+        assert_skipped(&altered(SignatureAlg::Es256, &[("kid", "".into())]), "thumbprint can be its kid: \"");
+        // The thumbprint of a symmetric key is a digest of the secret.
         assert_skipped(&altered(SignatureAlg::Hs256, &[("kid", null)]), "found none; give it one");
     }
 
@@ -534,7 +478,7 @@ mod tests {
             (SignatureAlg::Rs256, "p", "", "factors"),
             (SignatureAlg::Hs256, "k", "", "at least 256 bits for HS256, found 0"),
         ] {
-            // Without `alg`, so that what is inferred from a bad value is tried too.
+            // Without `alg`, so that a bad value is also tried for inference.
             let members = [(name, value.into()), ("alg", serde_json::Value::Null)];
             assert_skipped(&altered(alg, &members), part);
         }

@@ -1,4 +1,4 @@
-//! The public members of a key (RFC 7518 section 6, RFC 8037 section 2), written the one way.
+//! The public members of a key (RFC 7518 section 6, RFC 8037 section 2) in their canonical encoding.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,9 @@ use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use sha2::{Digest as _, Sha256};
 
-/// The public members of a key, base64url as RFC 7518 and RFC 8037 write them.
+use super::kid::KeyId;
+
+/// The public members of a key, in the base64url encoding of RFC 7518 and RFC 8037.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Material {
     Ec { crv: &'static str, x: String, y: String },
@@ -17,7 +19,7 @@ pub(super) enum Material {
 }
 
 impl Material {
-    /// That of a key which OpenSSL has read, and `None` for types, curves and parameters that no algorithm here has.
+    /// Returns the public members of an OpenSSL key. `None` if no supported algorithm has its type, curve and parameters.
     pub(super) fn of_key<T: HasPublic>(key: &PKeyRef<T>) -> Option<Self> {
         match key.id() {
             Id::EC => {
@@ -47,7 +49,7 @@ impl Material {
         }
     }
 
-    /// Its members and their values; `kty` is one of them.
+    /// Returns the members and their values, including `kty`.
     pub(super) fn members(&self) -> Vec<(&'static str, &str)> {
         match self {
             Material::Ec { crv, x, y } => vec![("kty", "EC"), ("crv", crv), ("x", x), ("y", y)],
@@ -56,7 +58,7 @@ impl Material {
         }
     }
 
-    /// `kty` and `crv`, as [`super::SignatureAlg::key_type`] has them.
+    /// Returns `kty` and `crv`, in the form of [`super::SignatureAlg::key_type`].
     pub(super) fn key_type(&self) -> (&'static str, Option<&'static str>) {
         match self {
             Material::Ec { crv, .. } => ("EC", Some(crv)),
@@ -65,7 +67,7 @@ impl Material {
         }
     }
 
-    /// The members that RFC 7638 section 3.2 hashes, in its order.
+    /// Returns the members that RFC 7638 section 3.2 hashes, in its order.
     pub(super) fn to_json(&self) -> String {
         match self {
             Material::Ec { crv, x, y } => format!(r#"{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}"#),
@@ -74,13 +76,13 @@ impl Material {
         }
     }
 
-    /// The RFC 7638 thumbprint.
-    pub(super) fn thumbprint(&self) -> String {
-        URL_SAFE_NO_PAD.encode(Sha256::digest(self.to_json().as_bytes()))
+    /// Returns the RFC 7638 thumbprint.
+    pub(super) fn thumbprint(&self) -> KeyId {
+        KeyId::from_thumbprint(&Sha256::digest(self.to_json().as_bytes()).into())
     }
 }
 
-/// Whether the RSA modulus `n` is made of the primes `p` and `q` and of no others.
+/// Returns `true` if the RSA modulus `n` is the product of `p` and `q`.
 pub(super) fn is_product(n: &BigNumRef, p: &BigNumRef, q: &BigNumRef) -> Result<bool, ErrorStack> {
     let (mut product, mut context) = (BigNum::new_secure()?, BigNumContext::new_secure()?);
     product.checked_mul(p, q, &mut context)?;

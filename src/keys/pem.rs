@@ -1,4 +1,4 @@
-//! Private keys that are PEM files (RFC 7468): PKCS#8, PKCS#1 and SEC 1, as OpenSSL writes them, made into a JWK Set.
+//! Imports private keys from PEM files (RFC 7468): PKCS#8, PKCS#1 and SEC 1, as OpenSSL writes them.
 
 use std::fmt;
 
@@ -6,121 +6,110 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use josekit::jwk::Jwk;
 use openssl::pkey::{Id, PKey, Private};
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::generate::write_set;
+use super::alg::{self, SignatureAlg};
+use super::generate::{GeneratedKey, write_set};
+use super::kid::KeyId;
 use super::material::{Material, is_product};
-use super::{GeneratedKey, KeyId, KeySet, KeySetError, SignatureAlg};
+use super::ring::{KeySet, KeySetError};
 
-/// Why a PEM file gives no key. Never quotes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PemError {
-    /// The algorithm is none of those that such keys have.
+/// Why a PEM file cannot be imported. Never quotes the file.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum PemError {
+    /// The key cannot have the requested algorithm.
+    #[error("expected an algorithm that the key can have ({}), found {found}", alg::names(expected))]
     Algorithm {
-        /// The algorithms there are for that key.
+        /// The algorithms that the key can have.
         expected: Vec<SignatureAlg>,
-        /// The one that was asked for.
+        /// The requested algorithm.
         found: SignatureAlg,
     },
-    /// There is a certificate, and no key.
+    /// The file has a certificate, but no key.
+    #[error(
+        "expected a private key, found a certificate, which has the public half only; give the key file that belongs to it"
+    )]
     Certificate,
-    /// The key is behind a passphrase.
+    /// The key is encrypted.
+    #[error(
+        "expected a private key without a passphrase, found an encrypted one; \
+         decrypt it first: openssl pkey -in FILE -out key.pem"
+    )]
     Encrypted,
-    /// The key is of a type that signs no JWT here.
+    /// No supported algorithm signs with keys of this type.
+    #[error(
+        "expected a key of type RSA, EC on P-256, P-384, P-521 or secp256k1, or Ed25519, found {0}; \
+         generate one that can sign with `claimsmith keys generate`"
+    )]
     KeyType(&'static str),
-    /// There is no PEM in it.
+    /// The file has no PEM of keys or certificates.
+    #[error("expected a private key in PEM, text with the line -----BEGIN PRIVATE KEY-----, found {0}")]
     NoPem(NoPem),
-    /// There is a public key, and no private one.
+    /// The file has a public key, but no private one.
+    #[error("expected a private key, found a public one; give the file whose first line ends in PRIVATE KEY-----")]
     PublicKey,
-    /// The RSA key may be used for RSASSA-PSS alone, which a JWK cannot say.
+    /// The RSA key is restricted to RSASSA-PSS, which a JWK cannot express.
+    #[error(
+        "expected an RSA key for any use, found one that is restricted to RSASSA-PSS; \
+         generate one for PS256 with `claimsmith keys generate --alg PS256`"
+    )]
     Restricted,
-    /// An RSA key of that many bits.
+    /// The RSA key has this number of bits.
+    #[error(
+        "expected an RSA key of 2048 to 16384 bits, found {0}; generate one with `claimsmith keys generate --alg RS256`"
+    )]
     RsaBits(u32),
-    /// There are that many private keys, and no way to say which.
+    /// The file has this number of private keys.
+    #[error("expected one private key, found {0}; give each key a file of its own")]
     SeveralKeys(usize),
-    /// There is a private key in PEM, and its content is not what it should be.
+    /// The file has a private key in PEM that cannot be decoded.
+    #[error(
+        "expected a private key in PEM, found its first line and content that is not a key; \
+         compare with the original: openssl pkey -in FILE -noout"
+    )]
     Unreadable,
-    /// The key was read, and the set that was made of it does not sign.
-    Unusable(KeySetError),
+    /// The key was decoded, but does not sign.
+    #[error("expected a key that signs, found one that does not: {0}")]
+    Unusable(#[source] KeySetError),
 }
 
-/// What was found where PEM was expected.
+/// What a file has instead of PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoPem {
+pub(crate) enum NoPem {
     /// Bytes that look like DER.
     Der,
     /// JSON.
     Json,
-    /// PEM of other things than keys and certificates.
+    /// PEM that is neither a key nor a certificate.
     OtherPem,
     /// Anything else.
     Other,
 }
 
-impl fmt::Display for PemError {
+impl fmt::Display for NoPem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PemError::Algorithm { expected, found } => {
-                let expected: Vec<_> = expected.iter().map(|alg| alg.as_str()).collect();
-                write!(f, "expected an algorithm that the key can have ({}), found {found}", expected.join(", "))
-            }
-            PemError::Certificate => f.write_str(
-                "expected a private key, found a certificate, which has the public half alone; \
-                 give the key file that belongs to it",
-            ),
-            PemError::Encrypted => f.write_str(
-                "expected a private key without a passphrase, found an encrypted one; \
-                 decrypt it first: openssl pkey -in FILE -out key.pem",
-            ),
-            PemError::KeyType(found) => write!(
-                f,
-                "expected a key of type RSA, EC on P-256, P-384, P-521 or secp256k1, or Ed25519, found {found}; \
-                 make one that can sign with `claimsmith keys generate`"
-            ),
-            PemError::NoPem(found) => {
-                f.write_str("expected a private key in PEM, text with the line -----BEGIN PRIVATE KEY-----, found ")?;
-                f.write_str(match found {
-                    NoPem::Der => {
-                        "binary data, perhaps DER; convert it: openssl pkey -inform DER -in FILE -out key.pem"
-                    }
-                    NoPem::Json => "JSON; a JWK Set can be used as it is",
-                    NoPem::OtherPem => "PEM of something else; give the file of the private key",
-                    NoPem::Other => "something else; give the file of the private key",
-                })
-            }
-            PemError::PublicKey => f.write_str(
-                "expected a private key, found a public one; give the file whose first line ends in PRIVATE KEY-----",
-            ),
-            PemError::Restricted => f.write_str(
-                "expected an RSA key for any use, found one that is restricted to RSASSA-PSS; \
-                 make one for PS256 with `claimsmith keys generate --alg PS256`",
-            ),
-            PemError::RsaBits(found) => write!(
-                f,
-                "expected an RSA key of 2048 to 16384 bits, found {found}; \
-                 make one with `claimsmith keys generate --alg RS256`"
-            ),
-            PemError::SeveralKeys(found) => {
-                write!(f, "expected one private key, found {found}; give each key a file of its own")
-            }
-            PemError::Unreadable => f.write_str(
-                "expected a private key in PEM, found its first line and content that is no key; \
-                 compare with the original: openssl pkey -in FILE -noout",
-            ),
-            PemError::Unusable(error) => write!(f, "expected a key that signs, found otherwise: {error}"),
-        }
+        f.write_str(match self {
+            NoPem::Der => "binary data, perhaps DER; convert it: openssl pkey -inform DER -in FILE -out key.pem",
+            NoPem::Json => "JSON; a JWK Set can be used as it is",
+            NoPem::OtherPem => "PEM of something else; give the file of the private key",
+            NoPem::Other => "something else; give the file of the private key",
+        })
     }
 }
 
-impl std::error::Error for PemError {}
-
-/// Reads the one private key in `text`, and makes a JWK Set of it that signs. Certificates, public keys and parameters
-/// beside the key are passed over. Without `alg` an RSA key is one for RS256, the others have one algorithm each.
-/// Without `kid` its name is its RFC 7638 thumbprint.
+/// Imports the private key in `text` as a JWK Set. Skips certificates, public keys and parameters in the same file.
+///
+/// Without `alg`, an RSA key gets RS256; keys of other types have one algorithm each. Without `kid`, the key gets its
+/// RFC 7638 thumbprint.
 ///
 /// # Errors
-/// Every variant of [`PemError`].
-pub fn import_pem(text: &[u8], alg: Option<SignatureAlg>, kid: Option<&KeyId>) -> Result<GeneratedKey, PemError> {
+/// Returns every variant of [`PemError`].
+pub(crate) fn import_pem(
+    text: &[u8],
+    alg: Option<SignatureAlg>,
+    kid: Option<&KeyId>,
+) -> Result<GeneratedKey, PemError> {
     let blocks = blocks(text)?;
     let key = private_key(text, &blocks)?;
     let (jwk, material) = jwk(&key)?;
@@ -133,19 +122,19 @@ pub fn import_pem(text: &[u8], alg: Option<SignatureAlg>, kid: Option<&KeyId>) -
     };
     let generated = match kid {
         Some(kid) => write_set(&jwk, kid, alg),
-        None => write_set(&jwk, &KeyId::new(material.thumbprint()), alg),
+        None => write_set(&jwk, &material.thumbprint(), alg),
     };
     KeySet::parse(generated.to_set().as_bytes()).map_err(PemError::Unusable)?;
     Ok(generated)
 }
 
-/// A block of PEM: its label, and whatever stands between its first and its last line.
+/// A PEM block: its label, and the lines between its first and its last line.
 struct Block<'t> {
     label: &'t str,
     lines: Vec<&'t [u8]>,
 }
 
-/// All blocks of `text`. What stands around them is passed over, as RFC 7468 section 2 has it.
+/// Returns the PEM blocks of `text`. Skips text around them, as RFC 7468 section 2 requires.
 fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
     let mut blocks = Vec::new();
     let mut open: Option<Block<'_>> = None;
@@ -164,6 +153,7 @@ fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
     if open.is_some() { Err(PemError::Unreadable) } else { Ok(blocks) }
 }
 
+/// Decodes the only private key among `blocks`.
 fn private_key(text: &[u8], blocks: &[Block<'_>]) -> Result<PKey<Private>, PemError> {
     let private: Vec<_> = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
     let block = match private.as_slice() {
@@ -187,6 +177,7 @@ fn private_key(text: &[u8], blocks: &[Block<'_>]) -> Result<PKey<Private>, PemEr
     PKey::private_key_from_der(&der).map_err(|_| PemError::Unreadable)
 }
 
+/// Returns the error for a file without a private key.
 fn without_private_key(text: &[u8], blocks: &[Block<'_>]) -> PemError {
     let has = |end: &str| blocks.iter().any(|block| block.label.ends_with(end));
     let first = text.trim_ascii_start().first();
@@ -205,7 +196,7 @@ fn without_private_key(text: &[u8], blocks: &[Block<'_>]) -> PemError {
     }
 }
 
-/// The key as a JWK, and its public members.
+/// Returns the key as a JWK, and its public members.
 fn jwk(key: &PKey<Private>) -> Result<(Jwk, Material), PemError> {
     let other = match key.id() {
         Id::EC => "one on another curve",
@@ -248,7 +239,7 @@ fn private_members(key: &PKey<Private>, material: &Material) -> Result<Vec<(&'st
                 return Err(PemError::Unreadable);
             };
             if !is_product(key.n(), p, q).map_err(unreadable)? {
-                return Err(PemError::KeyType("an RSA key of other than two primes"));
+                return Err(PemError::KeyType("an RSA key that does not have two primes"));
             }
             Ok([("d", key.d()), ("p", p), ("q", q), ("dp", dp), ("dq", dq), ("qi", qi)]
                 .map(|(name, number)| (name, encode(number.to_vec())))
@@ -259,7 +250,8 @@ fn private_members(key: &PKey<Private>, material: &Material) -> Result<Vec<(&'st
 
 #[cfg(test)]
 mod tests {
-    use super::super::verify;
+    use super::super::testing::{self, claims};
+    use super::super::{TokenType, verify};
     use super::*;
     use crate::time::Timestamp;
 
@@ -311,7 +303,7 @@ mod tests {
             assert!(keys.skipped().is_empty() && keys.notes().is_empty(), "{form}");
             let key = keys.signer(Timestamp::from_seconds(0), None).unwrap();
             assert_eq!(key.alg(), alg, "{form}");
-            let token = key.sign("{}").unwrap();
+            let token = key.sign(&claims("zoe"), &TokenType::JWT).unwrap();
             assert_eq!(verify(token.as_str(), keys.public_set().as_bytes()).unwrap().kid(), key.kid(), "{form}");
         }
     }
@@ -324,7 +316,7 @@ mod tests {
         };
         assert_eq!(kid(pem!("rsa-pkcs1"), None), kid(pem!("rsa-pkcs8"), None));
         assert_eq!(kid(pem!("rsa-pkcs1"), None).as_str().len(), 43);
-        assert_eq!(kid(pem!("rsa-pkcs1"), Some(&KeyId::new("2026-11"))).as_str(), "2026-11");
+        assert_eq!(kid(pem!("rsa-pkcs1"), Some(&testing::kid("2026-11"))).as_str(), "2026-11");
     }
 
     #[test]

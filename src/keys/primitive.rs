@@ -1,8 +1,7 @@
-//! Signatures by aws-lc-rs behind josekit's `JwsSigner`: the same bytes as OpenSSL makes, in a third of its time for
-//! Ed25519, ES384 and RSA-4096, and less for ES256. `docs/performance.md` has the figures.
+//! Signatures by aws-lc-rs behind josekit's `JwsSigner`, because aws-lc-rs signs faster than OpenSSL: Ed25519, ES384 and
+//! RSA-4096 in a third of the time. See `docs/performance.md`.
 //!
-//! A key that aws-lc-rs does not take (RSA beyond 8192 bits, members that do not fit each other) is left to josekit,
-//! which says what is wrong with it.
+//! josekit signs with the keys that aws-lc-rs does not accept, such as RSA keys of more than 8192 bits.
 
 use std::fmt;
 
@@ -20,12 +19,12 @@ use josekit::jws::{JwsAlgorithm, JwsSigner};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-use super::SignatureAlg;
+use super::alg::SignatureAlg;
 
-/// What reads a member of the key, as bytes.
+/// Decodes a member of the key.
 pub(super) type Bytes<'m> = &'m dyn Fn(&str) -> Option<Zeroizing<Vec<u8>>>;
 
-/// A key of aws-lc-rs for one algorithm.
+/// An aws-lc-rs key for one algorithm.
 #[derive(Clone)]
 struct Primitive {
     alg: SignatureAlg,
@@ -39,7 +38,8 @@ enum Key {
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
 }
 
-/// A signer for `alg` of the private key whose members `bytes` reads; `None` where aws-lc-rs does not take it.
+/// Returns a signer for `alg` with the private key whose members `bytes` decodes. `None` if aws-lc-rs does not accept
+/// the key.
 pub(super) fn signer(alg: SignatureAlg, bytes: Bytes<'_>) -> Option<Box<dyn JwsSigner>> {
     let key = match alg {
         SignatureAlg::EdDsa => Key::Ed25519(Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?).ok()?),
@@ -69,7 +69,7 @@ fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, size: usize, bytes: Bytes<'_
     point.extend_from_slice(&bytes("x")?);
     point.extend_from_slice(&bytes("y")?);
     let d = bytes("d")?;
-    // RFC 7518 section 6.2.2.1 wants the full length; some writers drop leading zeros.
+    // RFC 7518 section 6.2.2.1 requires the full length, but some writers omit leading zeros.
     let mut padded = Zeroizing::new(vec![0; size.checked_sub(d.len())?]);
     padded.extend_from_slice(&d);
     EcdsaKeyPair::from_private_key_and_public_key(algorithm, &padded, &point).ok().map(Key::Ecdsa)
@@ -144,7 +144,7 @@ impl JwsAlgorithm for Primitive {
 }
 
 impl fmt::Debug for Primitive {
-    /// Names the algorithm and nothing of the key.
+    /// Shows the algorithm, but not the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Primitive").field("alg", &self.alg).finish_non_exhaustive()
     }
@@ -152,24 +152,25 @@ impl fmt::Debug for Primitive {
 
 #[cfg(test)]
 mod tests {
+    use super::super::generate;
     use super::super::jwk::{self, Member};
-    use super::super::{KeyId, generate};
+    use super::super::testing::kid;
     use super::*;
-    use crate::json::{Json, ReadLimits};
 
     #[test]
     fn every_algorithm_signs_through_aws_lc_and_openssl_verifies() {
         for alg in SignatureAlg::ALL {
-            let generated = generate(alg, None, &KeyId::new("k")).unwrap();
-            let set = Json::parse(generated.to_set().as_bytes(), ReadLimits::default()).unwrap();
-            let Some(Json::Array(members)) = set.member("keys") else { panic!("expected a set") };
-            let read = jwk::parse(&members[0], &mut Vec::new()).unwrap();
-            let Member::Signing(key) = &read.member else { panic!("expected a private key") };
-            assert!(format!("{:?}", key.signer).starts_with("Primitive"), "{alg} is left to josekit");
-            let signature = key.signer.sign(b"message").unwrap();
-            assert_eq!(signature.len(), key.signer.signature_len(), "{alg}");
-            assert!(read.verifier.verify(b"message", &signature).is_ok(), "{alg}");
-            assert!(read.verifier.verify(b"massage", &signature).is_err(), "{alg}");
+            let generated = generate(alg, None, &kid("k")).unwrap();
+            let members = jwk::members(generated.to_set().as_bytes()).unwrap();
+            let Ok(Member::Signing(key)) = jwk::parse(&members[0], &mut Vec::new()) else {
+                panic!("expected a private key")
+            };
+            assert!(format!("{:?}", key.signer()).starts_with("Primitive"), "josekit signs with {alg}");
+            let signature = key.signer().sign(b"message").unwrap();
+            assert_eq!(signature.len(), key.signer().signature_len(), "{alg}");
+            let verifier = jwk::verifying_key(&members[0]).unwrap().verifier;
+            assert!(verifier.verify(b"message", &signature).is_ok(), "{alg}");
+            assert!(verifier.verify(b"massage", &signature).is_err(), "{alg}");
         }
     }
 }

@@ -1,13 +1,19 @@
-//! A JWK Set as a whole: what it holds, which key signs at a time, what is published at a time. Pure functions of the
-//! set and the time, so that every replica with the same file does the same in the same second.
+//! JWK Sets of private keys: which key signs at a time, and which keys are published at a time. All functions depend only
+//! on the set and the time, so that replicas with the same file agree in every second.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::SignatureAlg;
-use super::jwk::{self, KeyId, Member, Period, PublicJwk, SigningKey};
-use crate::json::{Json, ReadLimits};
+use thiserror::Error;
+
+use super::alg::SignatureAlg;
+use super::jwk::{self, Member, NotAKeySet};
+use super::kid::KeyId;
+use super::period::KeyState;
+use super::public_jwk::PublicJwk;
+use super::signing::SigningKey;
+use crate::json::Json;
 use crate::time::{Timestamp, Ttl};
 
 /// A JWK Set with at least one key that can sign.
@@ -22,11 +28,11 @@ pub struct KeySet {
 /// A member of a set that cannot be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedKey {
-    /// Its place in the set, from 0.
+    /// The index in the set, from 0.
     pub index: usize,
-    /// Its name, if it has one.
+    /// The `kid`, if the member has one.
     pub kid: Option<KeyId>,
-    /// What was expected and what was found; no key material.
+    /// What was expected and what was found, without key material.
     pub reason: String,
 }
 
@@ -40,157 +46,69 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// Why a JWK Set cannot be used at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a JWK Set cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KeySetError {
-    /// Two keys of different material have the same name.
+    /// Two different keys have the same `kid`.
+    #[error("expected different keys to have different kids, found two keys called \"{0}\"; rename one")]
     DuplicateKid(KeyId),
-    /// No key of it can sign.
+    /// No key can sign.
+    #[error("{}", no_signing_key(skipped, *public))]
     NoSigningKey {
-        /// Why not, key by key.
+        /// The members that cannot be used.
         skipped: Vec<SkippedKey>,
-        /// How many are in order and public.
+        /// The number of usable public keys.
         public: usize,
     },
-    /// The bytes are no JWK Set.
-    NotASet(String),
+    /// The bytes are not a JWK Set.
+    #[error(transparent)]
+    NotASet(#[from] NotAKeySet),
 }
 
-impl fmt::Display for KeySetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeySetError::DuplicateKid(kid) => {
-                write!(f, "expected different keys to have different kids, found two keys called \"{kid}\": rename one")
-            }
-            KeySetError::NoSigningKey { skipped, public } => {
-                let found = match public {
-                    0 => "none",
-                    _ => "public keys, which sign nothing: this may be the published half of another file",
-                };
-                write!(f, "expected a private key that can sign, found {found}; make one: claimsmith keys generate")?;
-                skipped.iter().try_for_each(|key| write!(f, "\n  {key}"))
-            }
-            KeySetError::NotASet(message) => f.write_str(message),
-        }
-    }
+fn no_signing_key(skipped: &[SkippedKey], public: usize) -> String {
+    let found = match public {
+        0 => "none",
+        _ => "public keys, which cannot sign (is this the published half of another file?)",
+    };
+    let mut message =
+        format!("expected a private key that can sign, found {found}; make one: claimsmith keys generate");
+    message.extend(skipped.iter().map(|key| format!("\n  {key}")));
+    message
 }
 
-impl std::error::Error for KeySetError {}
-
-/// What a key does at a time: a function of its `nbf` and `exp`, never stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// It may sign.
-    Active,
-    /// Its `nbf` has not come; it is published already.
-    Pending,
-    /// Its `exp` has passed; it signs no more.
-    Retired,
-}
-
-impl fmt::Display for KeyState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            KeyState::Active => "active",
-            KeyState::Pending => "pending",
-            KeyState::Retired => "retired",
-        })
-    }
-}
-
-/// No key may sign now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// No key can sign at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}", self.message())]
 pub struct NoSigner {
     alg: Option<SignatureAlg>,
     next: Option<Timestamp>,
 }
 
-impl fmt::Display for NoSigner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected a key ")?;
-        if let Some(alg) = self.alg {
-            write!(f, "for {alg} ")?;
-        }
-        f.write_str("whose nbf has come and whose exp has not, found none")?;
-        self.next.map_or(Ok(()), |next| write!(f, "; the next one starts at {next}"))
-    }
-}
-
-impl std::error::Error for NoSigner {}
-
-impl Period {
-    fn state(self, now: Timestamp) -> KeyState {
-        if self.expires_at.is_some_and(|end| now >= end) {
-            KeyState::Retired
-        } else if self.not_before.is_some_and(|start| now < start) {
-            KeyState::Pending
-        } else {
-            KeyState::Active
-        }
-    }
-
-    /// Until when verifiers need the key: until the last token that it may have signed has expired.
-    fn publication_end(self, longest_ttl: Ttl) -> Option<Timestamp> {
-        self.expires_at.map(|end| end.plus(longest_ttl))
-    }
-}
-
-impl SigningKey {
-    /// What it does at `now`.
-    pub fn state(&self, now: Timestamp) -> KeyState {
-        self.period.state(now)
-    }
-
-    /// From when on it signs, if there is a bound.
-    pub fn not_before(&self) -> Option<Timestamp> {
-        self.period.not_before
-    }
-
-    /// Until when it is published, if that has an end, where a token lives for `longest_ttl` at most; no token that it
-    /// signs may live longer.
-    pub fn publication_end(&self, longest_ttl: Ttl) -> Option<Timestamp> {
-        self.period.publication_end(longest_ttl)
-    }
-
-    /// Until when it signs, if there is a bound.
-    pub fn expires_at(&self) -> Option<Timestamp> {
-        self.period.expires_at
+impl NoSigner {
+    fn message(&self) -> String {
+        let alg = self.alg.map_or_else(String::new, |alg| format!("for {alg} "));
+        let next = self.next.map_or_else(String::new, |next| format!("; the next one starts at {next}"));
+        format!("expected a key {alg}whose nbf has come and whose exp has not, found none{next}")
     }
 }
 
 impl KeySet {
-    /// Reads a JWK Set (RFC 7517 section 5). Private-only files, private and public entries side by side, and public
-    /// entries alone all are taken; a member that cannot be used is skipped, with its reason in [`KeySet::skipped`].
+    /// Parses a JWK Set (RFC 7517 section 5).
+    ///
+    /// A set can have private keys, their public halves and other public keys. Members that cannot be used are skipped;
+    /// [`KeySet::skipped`] has the reasons.
     ///
     /// # Errors
-    /// [`KeySetError`] where the bytes are no set, nothing in it can sign, or a `kid` names two different keys.
+    /// Returns [`KeySetError`] if the bytes are not a JWK Set, if no key can sign, or if two different keys have the same
+    /// `kid`.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeySetError> {
-        let not_a_set = |found: &str| {
-            KeySetError::NotASet(format!(
-                "expected a JWK Set, an object with the member `keys`, an array, found {found}"
-            ))
-        };
-        if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
-            let found = "PEM: `claimsmith keys add SET --from FILE` takes its key into a set";
-            return Err(not_a_set(found));
-        }
-        let document = Json::parse(bytes, ReadLimits { depth: 16 })
-            .map_err(|error| KeySetError::NotASet(format!("expected a JWK Set in JSON: {error}")))?;
-        let keys = match document.member("keys") {
-            Some(Json::Array(keys)) => keys,
-            Some(other) => return Err(not_a_set(&format!("`keys` to be {}", other.kind()))),
-            None if document.member("kty").is_some() => {
-                return Err(not_a_set("a single JWK: put it into {\"keys\":[…]}"));
-            }
-            None => return Err(not_a_set(document.kind())),
-        };
         let mut set = Self { signing: Vec::new(), public: Vec::new(), skipped: Vec::new(), notes: Vec::new() };
-        for (index, key) in keys.iter().enumerate() {
-            match jwk::parse(key, &mut set.notes).map(|read| read.member) {
-                Ok(Member::Signing(key)) => set.signing.push(Arc::new(key)),
+        for (index, key) in jwk::members(bytes)?.iter().enumerate() {
+            match jwk::parse(key, &mut set.notes) {
+                Ok(Member::Signing(key)) => set.signing.push(Arc::new(*key)),
                 Ok(Member::Public(key)) => set.public.push(key),
                 Err(reason) => {
-                    let kid = key.member("kid").and_then(Json::as_str).map(KeyId::new);
+                    let kid = key.member("kid").and_then(Json::as_str).and_then(|kid| KeyId::parse(kid).ok());
                     set.skipped.push(SkippedKey { index, kid, reason });
                 }
             }
@@ -204,95 +122,94 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The keys that can sign, in the order of the set.
+    /// Returns the keys that can sign, in the order of the set.
     pub fn signing_keys(&self) -> impl Iterator<Item = &SigningKey> {
         self.signing.iter().map(Arc::as_ref)
     }
 
-    /// The entries that are public already, in the order of the set.
-    pub fn public_keys(&self) -> impl Iterator<Item = &PublicJwk> {
+    /// Returns the members that are public keys, in the order of the set.
+    pub(crate) fn public_keys(&self) -> impl Iterator<Item = &PublicJwk> {
         self.public.iter()
     }
 
-    /// The members that cannot be used.
+    /// Returns the members that cannot be used.
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.skipped
     }
 
-    /// What was taken for granted, for the operator.
+    /// Returns the assumptions that were made, for the operator.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The key that signs at `now`, of algorithm `alg` if that is given: the active one with the latest `nbf`. Among
-    /// equals the last of the set signs, as with Oathkeeper, so that a file without times goes on as it was.
+    /// Returns the active key with the latest `nbf` at `now`, limited to `alg` if given. The last key wins a tie, as in
+    /// Oathkeeper, so that files without times keep their signing key.
     ///
     /// # Errors
-    /// [`NoSigner`] where no key is active.
+    /// Returns [`NoSigner`] if no key is active.
     pub fn signer(&self, now: Timestamp, alg: Option<SignatureAlg>) -> Result<&Arc<SigningKey>, NoSigner> {
-        let fitting = || self.signing.iter().filter(|key| alg.is_none_or(|alg| key.alg == alg));
-        fitting().filter(|key| key.state(now) == KeyState::Active).max_by_key(|key| key.period.not_before).ok_or_else(
-            || NoSigner {
-                alg,
-                next: fitting()
-                    .filter(|key| key.state(now) == KeyState::Pending)
-                    .filter_map(|key| key.period.not_before)
-                    .min(),
-            },
-        )
+        let candidates = || self.signing.iter().filter(|key| alg.is_none_or(|alg| key.alg() == alg));
+        let active = candidates().filter(|key| key.state(now) == KeyState::Active);
+        active.max_by_key(|key| key.not_before()).ok_or_else(|| NoSigner {
+            alg,
+            next: candidates()
+                .filter(|key| key.state(now) == KeyState::Pending)
+                .filter_map(|key| key.not_before())
+                .min(),
+        })
     }
 
-    /// When another key than now signs next, and which: none where no key is active then. `None` where nothing will change.
-    pub fn next_change(&self, now: Timestamp, alg: Option<SignatureAlg>) -> Option<(Timestamp, Option<&SigningKey>)> {
+    /// Returns the next time after `now` at which the signing key changes, and the key that signs then. That key is `None`
+    /// if no key is active then. Returns `None` if the signing key does not change.
+    pub(crate) fn next_change(
+        &self,
+        now: Timestamp,
+        alg: Option<SignatureAlg>,
+    ) -> Option<(Timestamp, Option<&SigningKey>)> {
         let signer = |time| self.signer(time, alg).ok();
-        let current = signer(now).map(|key| &key.kid);
+        let current = signer(now).map(|key| key.kid());
         let mut times: Vec<Timestamp> = self
             .signing
             .iter()
-            .flat_map(|key| [key.period.not_before, key.period.expires_at])
+            .flat_map(|key| [key.not_before(), key.expires_at()])
             .flatten()
             .filter(|time| *time > now)
             .collect();
         times.sort_unstable();
         let changes = times.into_iter().map(|time| (time, signer(time).map(Arc::as_ref)));
-        changes.into_iter().find(|(_, next)| next.map(|key| &key.kid) != current)
+        changes.into_iter().find(|(_, next)| next.map(SigningKey::kid) != current)
     }
 
-    /// Until when the key called `kid` is published, if that has an end; no token that it signs may live longer.
-    pub fn publication_end(&self, kid: &KeyId, longest_ttl: Ttl) -> Option<Timestamp> {
-        self.signing.iter().find(|key| key.kid == *kid)?.period.publication_end(longest_ttl)
-    }
-
-    /// The public keys that verifiers need at `now`: those that sign, will sign, or have signed a token that may still
-    /// be valid. Symmetric keys never. Each name once.
+    /// Returns the public keys that verifiers need at `now`, each `kid` once: the keys that sign, that will sign, and that
+    /// signed a token which can still be valid. Symmetric keys are never published.
     pub fn published(&self, now: Timestamp, longest_ttl: Ttl) -> Vec<&PublicJwk> {
         let (mut published, mut seen) = (Vec::new(), HashSet::new());
-        // Where a file has both halves of a key, the private one says its times.
-        let private: HashSet<&KeyId> = self.signing.iter().map(|key| &key.kid).collect();
-        let public_alone = self.public.iter().filter(|key| !private.contains(&key.kid));
-        for key in self.signing.iter().filter_map(|key| key.public.as_ref()).chain(public_alone) {
+        // If the set has both halves of a key, the times of the private half count.
+        let private: HashSet<&KeyId> = self.signing.iter().map(|key| key.kid()).collect();
+        let public_only = self.public.iter().filter(|key| !private.contains(key.kid()));
+        for key in self.signing.iter().filter_map(|key| key.public()).chain(public_only) {
             let is_needed = key.period.publication_end(longest_ttl).is_none_or(|end| now < end);
-            if is_needed && seen.insert(&key.kid) {
+            if is_needed && seen.insert(key.kid()) {
                 published.push(key);
             }
         }
         published
     }
 
-    /// All public keys, whatever the time, as a JWK Set.
+    /// Returns all public keys, whatever their times, as a JWK Set.
     pub fn public_set(&self) -> String {
         let mut seen = HashSet::new();
-        let keys = self.signing.iter().filter_map(|key| key.public.as_ref()).chain(&self.public);
-        let texts: Vec<String> = keys.filter(|key| seen.insert(&key.kid)).map(PublicJwk::to_json).collect();
+        let keys = self.signing.iter().filter_map(|key| key.public()).chain(&self.public);
+        let texts: Vec<String> = keys.filter(|key| seen.insert(key.kid())).map(PublicJwk::to_json).collect();
         format!("{{\"keys\":[{}]}}", texts.join(","))
     }
 
-    /// A `kid` that stands for two keys, between which no verifier could tell.
+    /// Returns a `kid` that two different keys have, so that verifiers cannot distinguish them.
     fn ambiguous_kid(&self) -> Option<KeyId> {
         type Half<'k> = (SignatureAlg, Option<&'k PublicJwk>, bool);
         let mut named: HashMap<&KeyId, Vec<Half<'_>>> = HashMap::new();
-        let private = self.signing.iter().map(|key| (&key.kid, (key.alg, key.public.as_ref(), true)));
-        let public = self.public.iter().map(|key| (&key.kid, (key.alg, Some(key), false)));
+        let private = self.signing.iter().map(|key| (key.kid(), (key.alg(), key.public(), true)));
+        let public = self.public.iter().map(|key| (key.kid(), (key.alg(), Some(key), false)));
         for (kid, key) in private.chain(public) {
             let others = named.entry(kid).or_default();
             for other in others.iter() {
@@ -303,7 +220,7 @@ impl KeySet {
                     return Some(kid.clone());
                 }
             }
-            // All of one name are the same key, so one of each kind stands for all.
+            // All halves with one `kid` are the same key, so one private and one public half are enough to compare with.
             if others.len() < 2 {
                 others.push(key);
             }
@@ -315,10 +232,11 @@ impl KeySet {
 #[cfg(test)]
 mod tests {
     use super::super::generate;
+    use super::super::testing::kid;
     use super::*;
     use std::time::Duration;
 
-    /// The set of `keys` (kid, nbf, exp), all ES256.
+    /// Returns a set of ES256 keys, each given as `kid`, `nbf` and `exp`.
     fn set(keys: &[(&str, Option<i64>, Option<i64>)]) -> KeySet {
         let members: Vec<String> = keys
             .iter()
@@ -335,8 +253,8 @@ mod tests {
         KeySet::parse(format!("{{\"keys\":[{}]}}", members.join(",")).as_bytes()).unwrap()
     }
 
-    fn member(alg: SignatureAlg, kid: &str) -> serde_json::Map<String, serde_json::Value> {
-        let generated = generate(alg, None, &KeyId::new(kid)).unwrap();
+    fn member(alg: SignatureAlg, id: &str) -> serde_json::Map<String, serde_json::Value> {
+        let generated = generate(alg, None, &kid(id)).unwrap();
         let set: serde_json::Value = serde_json::from_str(generated.to_set()).unwrap();
         set["keys"][0].as_object().unwrap().clone()
     }
@@ -396,7 +314,7 @@ mod tests {
         assert_eq!(published(0), ["old", "next"]);
         assert_eq!(published(100 + 3599), ["old", "next"]);
         assert_eq!(published(100 + 3600), ["next"]);
-        assert_eq!(set.publication_end(&KeyId::new("old"), hour()), Some(at(3700)));
+        assert_eq!(set.signing_keys().next().unwrap().publication_end(hour()), Some(at(3700)));
     }
 
     #[test]
@@ -455,7 +373,7 @@ mod tests {
         assert!(refused("{").contains("line 1"));
         let one = member(SignatureAlg::Es256, "same");
         let two = member(SignatureAlg::Es256, "same");
-        assert_eq!(parse(&[one.clone(), two]).unwrap_err(), KeySetError::DuplicateKid(KeyId::new("same")));
+        assert_eq!(parse(&[one.clone(), two]).unwrap_err(), KeySetError::DuplicateKid(kid("same")));
         assert!(parse(&[one.clone(), public_of(&one, "same")]).is_ok());
         assert!(matches!(parse(&[public_of(&one, "same")]), Err(KeySetError::NoSigningKey { public: 1, .. })));
         assert!(parse(&[public_of(&one, "same")]).unwrap_err().to_string().contains("found public keys"));

@@ -1,11 +1,11 @@
-//! The examples of the standards, as `tests/fixtures/vectors.json` has them: keys, tokens and thumbprints, byte for byte.
-//! A set is named after the section that its keys are from; where that gives a key no `kid`, it has one of ours if a
-//! test needs one.
+//! Tests with the examples of the RFCs. `tests/fixtures/vectors.json` has their keys, tokens and thumbprints, byte for byte.
+//! Each set has the name of the section that its keys are from. Keys without a `kid` get one if a test needs it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{KeySet, KeySetError, SigningKey, verify};
+use super::testing::claims;
+use super::{KeySet, KeySetError, SigningKey, TokenType, verify};
 
 fn vectors() -> serde_json::Value {
     serde_json::from_str(include_str!("../../tests/fixtures/vectors.json")).unwrap()
@@ -15,7 +15,7 @@ fn text(kind: &str, name: &str) -> String {
     vectors()[kind][name].as_str().unwrap_or_else(|| panic!("no {name} in {kind}")).to_owned()
 }
 
-/// The set called `name`, its first key with the text `members` too.
+/// Returns the set `name`, with the text `members` added to its first key.
 fn set(name: &str, members: &[(&str, &str)]) -> String {
     let mut set = vectors()["sets"][name].take();
     for (member, value) in members {
@@ -24,7 +24,7 @@ fn set(name: &str, members: &[(&str, &str)]) -> String {
     set.to_string()
 }
 
-/// The one key in `set` that signs.
+/// Calls `test` with the only key in `set` that signs.
 fn with_signing_key<T>(set: &str, test: impl FnOnce(&SigningKey) -> T) -> T {
     let set = KeySet::parse(set.as_bytes()).unwrap();
     let keys: Vec<_> = set.signing_keys().collect();
@@ -32,7 +32,7 @@ fn with_signing_key<T>(set: &str, test: impl FnOnce(&SigningKey) -> T) -> T {
     test(keys[0])
 }
 
-/// Why nothing in `set` signs, member by member.
+/// Returns the reasons why no member of `set` signs.
 fn skipped(set: &str) -> Vec<String> {
     match KeySet::parse(set.as_bytes()).unwrap_err() {
         KeySetError::NoSigningKey { skipped, .. } => skipped.iter().map(ToString::to_string).collect(),
@@ -40,7 +40,7 @@ fn skipped(set: &str) -> Vec<String> {
     }
 }
 
-/// What `token` is but for its signature, and that.
+/// Splits `token` into its signing input and its signature.
 fn split(token: &str) -> (&str, Vec<u8>) {
     let (signed, signature) = token.rsplit_once('.').unwrap();
     (signed, URL_SAFE_NO_PAD.decode(signature).unwrap())
@@ -57,7 +57,7 @@ fn the_tokens_of_the_standards_verify_and_fail_when_altered() {
         ("rfc7520-4.4", "rfc7520-3.5", "HS256", "no knowing where"),
         ("rfc8037-a4", "rfc8037-a2", "EdDSA", "Example of Ed25519"),
     ] {
-        // A set names no algorithm for PS384's key, which would then be one for RS256.
+        // Without `alg`, the RSA key of the set would get RS256 instead of PS384.
         let mut members = vec![("alg", alg)];
         if token == "rfc8037-a4" {
             members.push(("kid", "a2"));
@@ -85,7 +85,7 @@ fn deterministic_algorithms_make_the_signatures_of_the_standards() {
         let token = text("tokens", token);
         let (signed, signature) = split(&token);
         with_signing_key(&set(key, members), |key| {
-            assert_eq!(key.signer.sign(signed.as_bytes()).unwrap(), signature, "{token}");
+            assert_eq!(key.signer().sign(signed.as_bytes()).unwrap(), signature, "{token}");
         });
     }
 }
@@ -95,14 +95,14 @@ fn private_keys_of_the_standards_sign_what_their_public_halves_verify() {
     for (private, public) in
         [("rfc7517-a2", "rfc7517-a1"), ("rfc7520-3.2", "rfc7520-3.1"), ("rfc7520-3.4", "rfc7520-3.3")]
     {
-        let token = with_signing_key(&set(private, &[]), |key| key.sign("{}").unwrap());
+        let token = with_signing_key(&set(private, &[]), |key| key.sign(&claims("zoe"), &TokenType::JWT).unwrap());
         assert!(verify(token.as_str(), set(public, &[]).as_bytes()).is_ok(), "{private}");
     }
 }
 
 #[test]
 fn keys_for_encryption_and_public_keys_do_not_sign() {
-    // The first key of RFC 7517 A.1 and A.2, and that of RFC 7520 section 3.6, are for encryption.
+    // The first key of RFC 7517 A.1 and A.2, and the key of RFC 7520 section 3.6, are for encryption.
     let reasons = skipped(&set("rfc7517-a1", &[]));
     assert_eq!(reasons.len(), 1);
     assert!(reasons[0].contains("(kid \"1\")") && reasons[0].contains("`use` to be \"sig\""), "{reasons:?}");
@@ -119,7 +119,7 @@ fn of_two_symmetric_keys_the_one_that_wraps_keys_is_passed_over() {
     let set = KeySet::parse(set("rfc7517-a3", &[]).as_bytes()).unwrap();
     assert_eq!(set.skipped()[0].index, 0);
     let key = set.signing_keys().next().unwrap();
-    // 64 bytes without an alg are taken for HS512; the standard uses them for HS256, which the set does not say.
+    // A key of 64 bytes without `alg` gets HS512. RFC 7515 uses this one for HS256, but the set does not say so.
     assert_eq!((key.kid().as_str(), key.alg().as_str()), ("HMAC key used in JWS A.1 example", "HS512"));
     assert!(set.notes()[0].contains("HS512"));
 }

@@ -1,4 +1,5 @@
-//! Certificates of a key (`x5c`, RFC 7517 section 4.7): published as they stand, once they are known to be nothing else.
+//! Certificates of a key (`x5c`, RFC 7517 section 4.7): published unchanged, after a check that they are certificates and
+//! nothing else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,10 +8,11 @@ use openssl::x509::X509;
 use super::material::Material;
 use crate::json::Json;
 
-/// The certificates in `x5c`, the first of which is for the key of `material`; none where there is no such member.
+/// Returns the certificates in `x5c`, and none if there is no `x5c`. The first certificate must be for the key of
+/// `material`.
 ///
 /// # Errors
-/// Why they cannot be published: what was expected and what was found.
+/// Returns the reason why they cannot be published: what was expected and what was found.
 pub(super) fn certificates(x5c: Option<&Json<'_>>, material: &Material) -> Result<Vec<String>, String> {
     let Some(x5c) = x5c else { return Ok(Vec::new()) };
     let Json::Array(x5c) = x5c else { return Err(format!("expected an array, found {}", x5c.kind())) };
@@ -18,18 +20,18 @@ pub(super) fn certificates(x5c: Option<&Json<'_>>, material: &Material) -> Resul
     for (index, text) in x5c.iter().enumerate() {
         let text = text.as_str().ok_or_else(|| format!("expected x5c[{index}] to be a string, found another type"))?;
         let certificate = certificate(text).ok_or_else(|| {
-            format!("expected x5c[{index}] to be a certificate in DER, in base64 with padding, found other text")
+            format!("expected x5c[{index}] to be a certificate in DER, in base64 with padding, found text that is not")
         })?;
         if index == 0 && certificate.public_key().ok().and_then(|key| Material::of_key(&key)).as_ref() != Some(material)
         {
-            return Err("expected the first certificate to be for the key, found one for another".to_owned());
+            return Err("expected the first certificate to be for the key, found one for another key".to_owned());
         }
         texts.push(text.to_owned());
     }
     if texts.is_empty() { Err("expected at least one certificate, found none".to_owned()) } else { Ok(texts) }
 }
 
-/// The certificate that `text` is, all of it: what follows a certificate would be published unseen.
+/// Decodes a certificate. Returns `None` if bytes follow it, because they would be published unchecked.
 fn certificate(text: &str) -> Option<X509> {
     let der = STANDARD.decode(text).ok()?;
     let certificate = X509::from_der(&der).ok()?;
@@ -85,7 +87,7 @@ mod tests {
             assert!(!set.public_set().contains("x5c"));
         }
         let set = parse(include_bytes!("../../tests/fixtures/pem/ed25519-pkcs8.pem"), &serde_json::json!([own()]));
-        assert!(set.notes()[0].contains("for another"), "{:?}", set.notes());
+        assert!(set.notes()[0].contains("for another key"), "{:?}", set.notes());
         assert!(set.skipped().is_empty() && !set.public_set().contains("x5c"));
     }
 }

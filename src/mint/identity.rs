@@ -106,6 +106,7 @@ impl Fields {
             issuer,
             key_set,
             alg,
+            typ,
             ttl,
             audience,
             template,
@@ -122,6 +123,7 @@ impl Fields {
         self.text(issuer);
         self.text(key_set);
         self.option(*alg, |fields, alg| fields.text(alg.as_str()));
+        self.text(typ.as_str());
         self.number(u64::from(ttl.seconds()));
         self.option(audience.as_ref(), |fields, audience| {
             fields.list(audience.names(), |fields, name| fields.text(name));

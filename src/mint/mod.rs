@@ -163,6 +163,7 @@ fn complete(request: &IssueRequest<'_>, params: TokenParams<'_>, rendered: Rende
             actor: grant.actor.as_ref(),
         },
     );
-    let profile = request.profile().spec.name.clone();
-    Draft { signer: Arc::clone(signer), claims, lifetime, jti, overridden, profile }
+    let ProfileSpec { name, typ, .. } = &request.profile().spec;
+    let (profile, typ) = (name.clone(), typ.clone());
+    Draft { profile, signer: Arc::clone(signer), typ, claims, lifetime, jti, overridden }
 }

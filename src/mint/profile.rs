@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::identity::ProfileIdentity;
 use super::schema::ClaimsSchema;
 use crate::claims::{Audience, RegisteredInTemplate, SessionExpiry};
-use crate::keys::{KeySet, SignatureAlg};
+use crate::keys::{KeySet, SignatureAlg, TokenType};
 use crate::session::{Selection, SessionPath};
 use crate::templates::{ClaimTemplate, Missing};
 use crate::time::Ttl;
@@ -21,6 +21,8 @@ pub struct ProfileSpec {
     pub key_set: String,
     /// The only algorithm that can sign, if it is restricted
     pub alg: Option<SignatureAlg>,
+    /// The `typ` header parameter of its tokens
+    pub typ: TokenType,
     /// The lifetime of a token
     pub ttl: Ttl,
     /// `aud`

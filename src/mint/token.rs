@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::claims::{ClaimsError, ClaimsSet, JwtId, Lifetime, LifetimeError, PrivateClaims, RegisteredClaim};
 use crate::code::ErrorCode;
-use crate::keys::{CompactJws, KeyId, NoSigner, SignError, SignatureAlg, SigningKey};
+use crate::keys::{CompactJws, KeyId, NoSigner, SignError, SignatureAlg, SigningKey, TokenType};
 use crate::templates::RenderError;
 use crate::time::Timestamp;
 
@@ -43,12 +43,13 @@ pub struct UnsignedClaims {
 /// A token without its signature.
 #[derive(Debug)]
 pub struct Draft {
+    pub(super) profile: String,
     pub(super) signer: Arc<SigningKey>,
+    pub(super) typ: TokenType,
     pub(super) claims: ClaimsSet,
     pub(super) lifetime: Lifetime,
     pub(super) jti: JwtId,
     pub(super) overridden: Vec<RegisteredClaim>,
-    pub(super) profile: String,
 }
 
 /// A signed token and its metadata.
@@ -136,8 +137,8 @@ impl Draft {
     /// # Errors
     /// [`IssueError::Sign`].
     pub fn sign(self) -> Result<IssuedToken, IssueError> {
-        let Self { signer, claims, lifetime, jti, overridden, profile } = self;
-        let jws = signer.sign(claims.as_str())?;
+        let Self { profile, signer, typ, claims, lifetime, jti, overridden } = self;
+        let jws = signer.sign(&claims, &typ)?;
         Ok(IssuedToken {
             jws,
             alg: signer.alg(),

@@ -158,8 +158,8 @@ impl Mint {
         }
         match self.token_params(&request, now) {
             Ok(params) => {
-                let Draft { signer, claims, .. } = complete(&request, params, rendered, jwt_id());
-                let (header, bytes) = (signer.header(), signer.token_length(claims.as_str()));
+                let Draft { signer, typ, claims, .. } = complete(&request, params, rendered, jwt_id());
+                let (header, bytes) = (signer.header(&typ), signer.token_length(&claims, &typ));
                 tried.token = Some(UnsignedToken { header, claims, bytes });
             }
             Err(error) => tried.faults.push(TrialFault::of_issue(&error)),

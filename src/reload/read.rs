@@ -261,6 +261,7 @@ fn spec(name: &str, profile: &Profile, key_set: String) -> ProfileSpec {
         issuer: profile.issuer.clone(),
         key_set,
         alg: profile.alg,
+        typ: profile.typ.clone(),
         ttl: profile.ttl,
         audience: profile.audience.clone().and_then(Audience::new),
         template: profile.template.clone(),

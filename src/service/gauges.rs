@@ -45,7 +45,7 @@ fn profile_gauges(profile: &Profile, longest_ttl: Ttl, now: Timestamp) -> Profil
         key_age: signer.and_then(|key| key.not_before()).map(|start| now.seconds_since(start)),
         next_change: keys.next_change(now, alg).map(|(time, _)| until(time)),
         signing_end: signing_end(keys, alg, now).map(until),
-        publication_end: signer.and_then(|key| keys.publication_end(key.kid(), longest_ttl)).map(until),
+        publication_end: signer.and_then(|key| key.publication_end(longest_ttl)).map(until),
     }
 }
 

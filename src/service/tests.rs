@@ -14,7 +14,7 @@ use crate::claims::{Audience, Grant, JwtId, RegisteredInTemplate, Scope, Session
 use crate::code::ErrorCode;
 use crate::config::{CallerLimits, KnownCaller, KnownCredential};
 use crate::json::{Json, ReadLimits};
-use crate::keys::{self, KeyId, SignatureAlg};
+use crate::keys::{self, KeyId, SignatureAlg, TokenType};
 use crate::mint::{Caching, GenerationParts, Mint, Placement, ProfileSpec, TemplateFiles, Validate};
 use crate::secret::Secret;
 use crate::session::{SessionParts, SessionPath};
@@ -53,6 +53,7 @@ fn profile() -> ProfileSpec {
         issuer: "https://issuer.example/".to_owned(),
         key_set: "keys".to_owned(),
         alg: None,
+        typ: TokenType::JWT,
         ttl: Ttl::new(Duration::from_secs(100)).unwrap(),
         audience: Audience::new(vec!["orders".to_owned()]),
         template: "t".to_owned(),
@@ -68,7 +69,7 @@ fn profile() -> ProfileSpec {
 }
 
 fn key_set(kid: &str) -> String {
-    keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned()
+    keys::generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap().to_set().to_owned()
 }
 
 fn generation(profile: ProfileSpec, key_set: &str, callers: &[KnownCaller]) -> ServedGeneration {

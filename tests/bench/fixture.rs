@@ -52,7 +52,8 @@ pub(crate) fn session(bytes: usize) -> String {
 pub(crate) fn key_set(alg: SignatureAlg, bits: Option<u32>, count: usize) -> String {
     let mut members = Vec::new();
     for index in 0..count {
-        let key = keys::generate(alg, bits, &KeyId::new(format!("key-{index}"))).expect("keys can be made");
+        let kid = KeyId::parse(format!("key-{index}")).expect("the key ID is not empty");
+        let key = keys::generate(alg, bits, &kid).expect("keys can be made");
         let mut set: Value = serde_json::from_str(key.to_set()).expect("a key set is JSON");
         if index > 0 {
             set["keys"][0]["nbf"] = json!(4_000_000_000_u64 + 3600 * index as u64);

@@ -7,8 +7,9 @@ mod fixture;
 use std::hint::black_box;
 use std::time::Duration;
 
+use claimsmith::claims::{ClaimsSet, PrivateClaims, Registered};
 use claimsmith::json::ReadLimits;
-use claimsmith::keys::{KeySet, SignatureAlg};
+use claimsmith::keys::{KeySet, SignatureAlg, TokenType};
 use claimsmith::mint::{IssueRequest, Mint};
 use claimsmith::session::Session;
 use claimsmith::templates::{ClaimTemplate, CompileOptions, RenderInput, RenderLimits};
@@ -48,15 +49,26 @@ fn render(criterion: &mut Criterion) {
     }
 }
 
-/// Claims of the size that `templates/session` makes of a session of 2 KiB.
+/// Signs claims of the size that `templates/session` renders from a session of 2 KiB.
 fn sign(criterion: &mut Criterion) {
-    let claims = format!("{{\"session\":\"{}\"}}", "x".repeat(1600));
+    let private = PrivateClaims::parse(&format!("{{\"session\":\"{}\"}}", "x".repeat(1400)), None).unwrap();
+    let registered = Registered {
+        issuer: "https://id.example.org/",
+        subject: "zoe",
+        audience: None,
+        issued_at: NOW,
+        expires_at: NOW.after(Duration::from_secs(900)),
+        jwt_id: JWT_ID,
+        scope: None,
+        actor: None,
+    };
+    let claims = ClaimsSet::new(&private, &registered);
     let mut group = criterion.benchmark_group("sign");
     for name in SignatureAlg::NAMES {
         let alg = SignatureAlg::parse(name).unwrap();
         let set = KeySet::parse(fixture::key_set(alg, None, 1).as_bytes()).unwrap();
         let key = set.signer(NOW, None).unwrap();
-        group.bench_function(name, |bencher| bencher.iter(|| key.sign(black_box(&claims)).unwrap()));
+        group.bench_function(name, |bencher| bencher.iter(|| key.sign(black_box(&claims), &TokenType::JWT).unwrap()));
     }
 }
 

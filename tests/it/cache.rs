@@ -121,7 +121,7 @@ fn a_token_that_ends_with_its_session_is_given_until_then_and_no_longer() {
 #[test]
 fn a_token_is_not_given_after_its_key_stopped_to_sign() {
     let member = |kid: &str, times: &str| {
-        let set = keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned();
+        let set = keys::generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap().to_set().to_owned();
         let member = set.split_once('[').unwrap().1.rsplit_once(']').unwrap().0.trim().to_owned();
         format!("{},{times}}}", member.strip_suffix('}').unwrap().trim_end())
     };
@@ -179,6 +179,27 @@ fn a_changed_template_gives_new_tokens_and_an_unchanged_one_the_old() {
 }
 
 #[test]
+fn changed_token_type_is_not_served_from_the_cache() {
+    let other = "  q:\n    issuer: https://issuer.example/\n    jwks: keys.json\n    template: p\n    typ: logout+jwt";
+    let config = format!("{other}\nreload: {{ interval: 100ms }}");
+    let app = spawn_app(&Setup { template: TEMPLATE, config: &config, ..Setup::default() });
+    let session = session("zoe", "a", "1");
+    let old = app.token(&session);
+    assert_eq!((old.typ(), app.token(&session).claims()), (Some("JWT"), old.claims()), "served from the cache");
+    let of_q = app.verify(app.post("/issue/q", &session).json()["token"].as_str().unwrap());
+    assert_eq!(of_q.typ(), Some("logout+jwt"));
+
+    let path = app.folder.path().join("claimsmith.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    app.folder
+        .write("claimsmith.yaml", &text.replacen("    jwks: keys.json\n", "    jwks: keys.json\n    typ: at+jwt\n", 1));
+    crate::support::wait_until(|| app.token(&session).typ() == Some("at+jwt"));
+    let new = app.token(&session);
+    assert_ne!(new.claims(), old.claims());
+    assert_eq!(app.token(&session).claims(), new.claims(), "served from the cache");
+}
+
+#[test]
 fn one_signs_for_all_that_ask_for_the_same_at_once() {
     let app = spawn_app(&Setup { template: TEMPLATE, alg: Some(SignatureAlg::Rs512), ..Setup::default() });
     let tokens: Vec<String> = std::thread::scope(|scope| {
@@ -200,7 +221,7 @@ fn one_signs_for_all_that_ask_for_the_same_at_once() {
 
 #[test]
 fn slow_keys_sign_apart_and_lose_nothing() {
-    let key = keys::generate(SignatureAlg::Rs256, Some(4096), &KeyId::new("slow")).unwrap();
+    let key = keys::generate(SignatureAlg::Rs256, Some(4096), &KeyId::parse("slow").unwrap()).unwrap();
     let app = spawn_app(&Setup {
         template: TEMPLATE,
         profile: "    cache: off",

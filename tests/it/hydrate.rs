@@ -44,6 +44,14 @@ fn no_extra_stays_null_and_other_headers_stay() {
 }
 
 #[test]
+fn token_has_the_type_of_its_profile() {
+    for (profile, typ) in [("", "JWT"), ("    typ: at+jwt", "at+jwt")] {
+        let app = spawn_app(&Setup { profile, ..Setup::default() });
+        assert_eq!(app.token(WHOLE).typ(), Some(typ));
+    }
+}
+
+#[test]
 fn the_token_goes_where_the_profile_says() {
     let app = spawn_app(&Setup { profile: "    placement: { extra: token }", template: "{}", ..Setup::default() });
     let (_, rest) = without_token(&app.hydrate(r#"{"subject":"foo","extra":{"foo":"bar","token":"old"}}"#).text());

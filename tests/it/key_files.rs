@@ -175,7 +175,7 @@ fn of_many_that_rotate_at_once_one_does_it() {
             let path = &path;
             move || {
                 change_key_file(path, |bytes| {
-                    let mut kid = || KeyId::new(format!("by-{index}"));
+                    let mut kid = || KeyId::parse(format!("by-{index}")).unwrap();
                     let mut rotation =
                         keys::rotate(bytes.unwrap(), None, &policy, Timestamp::from_seconds(NOW), &mut kid)?;
                     Ok::<_, EditError>((rotation.set.take(), rotation.added.len()))

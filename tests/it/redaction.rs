@@ -163,7 +163,7 @@ impl Drop for Killed {
 fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
-    let remote = keys::generate(SignatureAlg::EdDsa, None, &KeyId::new("remote")).unwrap();
+    let remote = keys::generate(SignatureAlg::EdDsa, None, &KeyId::parse("remote").unwrap()).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/keys?signature={CANARY}", listener.local_addr().unwrap());
     let body = remote.to_set().to_owned();

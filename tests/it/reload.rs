@@ -301,7 +301,8 @@ fn a_rotation_that_cannot_be_written_is_told_and_tokens_go_on() {
 fn an_unused_algorithm_is_left_alone_and_symmetric_keys_too() {
     let mut keys = Vec::new();
     for (alg, kid) in [(SignatureAlg::EdDsa, "ed"), (SignatureAlg::Hs256, "hs"), (SignatureAlg::Es256, "es")] {
-        let set: Value = serde_json::from_str(keys::generate(alg, None, &KeyId::new(kid)).unwrap().to_set()).unwrap();
+        let set: Value =
+            serde_json::from_str(keys::generate(alg, None, &KeyId::parse(kid).unwrap()).unwrap().to_set()).unwrap();
         keys.push(set["keys"][0].clone());
     }
     let set = json!({ "keys": keys }).to_string();

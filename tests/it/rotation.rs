@@ -9,7 +9,7 @@ const SESSION: &str = r#"{"subject":"u"}"#;
 
 /// A new ES256 key called `kid`, with further members.
 fn key(kid: &str, more: Value) -> Value {
-    let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap();
+    let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap();
     let set: Value = serde_json::from_str(generated.to_set()).unwrap();
     let mut key = set["keys"][0].clone();
     key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

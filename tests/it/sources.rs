@@ -96,7 +96,7 @@ fn serve(mut stream: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>) {
 }
 
 fn set(kid: &str) -> String {
-    keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned()
+    keys::generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap().to_set().to_owned()
 }
 
 /// A set that has the key called `kid` twice.

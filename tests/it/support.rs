@@ -65,7 +65,7 @@ impl Folder {
 
     /// Writes a set with one new key.
     pub(crate) fn write_key(&self, name: &str, alg: SignatureAlg, kid: &str) -> PathBuf {
-        self.write(name, keys::generate(alg, None, &KeyId::new(kid)).unwrap().to_set())
+        self.write(name, keys::generate(alg, None, &KeyId::parse(kid).unwrap()).unwrap().to_set())
     }
 }
 

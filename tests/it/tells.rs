@@ -354,7 +354,7 @@ fn address_of_the_api(log: &mut impl Iterator<Item = String>) -> SocketAddr {
 /// A set of ES256 keys (kid, nbf, exp).
 fn key_set(members: &[(&str, Option<i64>, Option<i64>)]) -> String {
     let member = |(kid, nbf, exp): &(&str, Option<i64>, Option<i64>)| {
-        let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::new(*kid)).unwrap();
+        let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::parse(*kid).unwrap()).unwrap();
         let mut key = serde_json::from_str::<Value>(generated.to_set()).unwrap()["keys"][0].take();
         for (name, time) in [("nbf", nbf), ("exp", exp)] {
             if let Some(time) = time {

@@ -222,7 +222,7 @@ fn a_key_that_is_taken_away_leaves_no_token_in_the_cache_even_under_its_own_name
     wait_until(|| token() != leaked);
     let set = app.get("/.well-known/jwks.json").body;
     assert!(keys::verify(&leaked, &set).is_err(), "the old key is not published any more");
-    assert_eq!(keys::verify(&token(), &set).unwrap().kid(), &KeyId::new("key-1"));
+    assert_eq!(keys::verify(&token(), &set).unwrap().kid(), &KeyId::parse("key-1").unwrap());
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn a_line_end_in_a_header_of_the_session_stays_escaped_and_the_token_stands_once
 
 #[test]
 fn one_key_id_for_two_keys_never_mixes_up_two_profiles() {
-    let other = keys::generate(SignatureAlg::Es256, None, &KeyId::new("key-1")).unwrap();
+    let other = keys::generate(SignatureAlg::Es256, None, &KeyId::parse("key-1").unwrap()).unwrap();
     let app = spawn_app(&Setup {
         template: "{}",
         profile: "  q: { issuer: i, jwks: other.json, template: p }",
@@ -487,7 +487,8 @@ fn key_server() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        let sets = ["one", "two"].map(|name| keys::generate(SignatureAlg::EdDsa, None, &KeyId::new(name)).unwrap());
+        let sets =
+            ["one", "two"].map(|name| keys::generate(SignatureAlg::EdDsa, None, &KeyId::parse(name).unwrap()).unwrap());
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut request = [0; 4096];
             let length = stream.read(&mut request).unwrap_or(0);

@@ -90,7 +90,7 @@ impl World {
 
     /// Every state of the file: each replica looks every five minutes, at times of its own, and rotates what is due.
     fn history(&self) -> Vec<Version> {
-        let first = keys::generate(SignatureAlg::EdDsa, None, &KeyId::new("key-0")).unwrap();
+        let first = keys::generate(SignatureAlg::EdDsa, None, &KeyId::parse("key-0").unwrap()).unwrap();
         let mut bytes = first.to_set().as_bytes().to_vec();
         let mut versions = vec![self.version(NOW - 86_400, &bytes)];
         let (policy, every) = (self.policy(), Duration::from_secs(self.every.try_into().unwrap()));
@@ -101,7 +101,7 @@ impl World {
                 if !policy.is_due(&versions.last().unwrap().set, SignatureAlg::EdDsa, every, now) {
                     continue;
                 }
-                let mut kid = || KeyId::new(format!("key-{}", versions.len()));
+                let mut kid = || KeyId::parse(format!("key-{}", versions.len())).unwrap();
                 let rotation = keys::rotate(&bytes, None, &policy, now, &mut kid).unwrap();
                 if let Some(text) = rotation.set {
                     bytes = text.as_bytes().to_vec();

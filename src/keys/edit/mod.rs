@@ -1,8 +1,8 @@
-//! A JWK Set as a file that changes: a key comes, gets an end, and goes. Members that are not known here, and everything
-//! that a change does not touch, stay as they were written.
+//! Changes to key files: keys are added, get an `exp`, and are removed. Unknown members, and everything else that a change
+//! does not concern, stay unchanged.
 //!
-//! Pure functions of the file's bytes and the time: who reads, locks and writes the file is the caller's concern. What
-//! comes out was read again and proven before it is handed over.
+//! The functions depend only on the bytes of the file and the time. Their callers read, lock and write the file. Each
+//! result is parsed and verified before it is returned.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,72 +11,67 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{GenerateError, GeneratedKey, KeyId, KeySet, KeySetError, KeyState, SignatureAlg, SigningKey, generate};
+use super::alg::SignatureAlg;
+use super::generate::{GenerateError, GeneratedKey, generate};
+use super::jwk;
+use super::kid::KeyId;
+use super::period::KeyState;
+use super::ring::{KeySet, KeySetError};
+use super::signing::SigningKey;
 use crate::json::{Json, Number, Object, ReadLimits};
 use crate::time::{Timestamp, Ttl};
 
-/// How long a key may still sign after its successor has started: two clocks that each are off by up to a minute, the
-/// signing replica's and the publishing one's, must agree on which keys may be dropped.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(120);
+/// How long a key can still sign after its successor has started. The clocks of the replica that signs and the replica
+/// that publishes can each be off by a minute, and both must agree on which keys can be removed.
+const CLOCK_SKEW: Duration = Duration::from_secs(120);
 
-/// How keys follow each other. Built only where no verifier can meet a token before it knows its key, or after it forgot
-/// it.
+/// The schedule on which keys replace each other. Its durations ensure that verifiers have the key of every valid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
     lead: Duration,
     retire: Duration,
 }
 
-/// Why a rotation would lose tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a rotation policy would make verifiers reject valid tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PolicyError {
-    /// Verifiers may keep a set for longer than a key is published ahead.
+    /// Verifiers can cache a key set for longer than the lead time.
+    #[error(
+        "expected a lead longer than the max-age of the published set, which is {}s, found {}s: a verifier would receive \
+         tokens of a key that is not in its copy of the set yet",
+        max_age.as_secs(),
+        lead.as_secs()
+    )]
     Lead {
-        /// How long ahead a key is published.
+        /// How long before it signs a key is published.
         lead: Duration,
-        /// For how long verifiers may keep a set.
+        /// How long verifiers can cache a key set.
         max_age: Duration,
     },
-    /// A key would go while a token that it signed is still valid.
+    /// A key would be removed while a token that it signed is still valid.
+    #[error(
+        "expected an expired key to stay at least as long as the longest-lived token, which is {}s, found {}s: its last \
+         tokens could no longer be verified",
+        longest_ttl.seconds(),
+        retire.as_secs()
+    )]
     Retire {
-        /// How long an ended key stays in the file.
+        /// How long an expired key stays in the file.
         retire: Duration,
-        /// How long a token lives at most.
+        /// The longest lifetime of a token.
         longest_ttl: Ttl,
     },
 }
 
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PolicyError::Lead { lead, max_age } => write!(
-                f,
-                "expected a lead longer than the max-age of the published set, which is {}s, found {}s: a verifier would \
-                 meet tokens of a key that its copy of the set does not have yet",
-                max_age.as_secs(),
-                lead.as_secs()
-            ),
-            PolicyError::Retire { retire, longest_ttl } => write!(
-                f,
-                "expected an ended key to stay at least as long as the longest-lived token, which is {}s, found {}s: its \
-                 last tokens could not be verified any more",
-                longest_ttl.seconds(),
-                retire.as_secs()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PolicyError {}
-
 impl RotationPolicy {
-    /// A key is published `lead` before it signs, and stays in the file for `retire` after its end; `max_age` is how long
-    /// verifiers may keep a published set, `longest_ttl` how long a token lives at most.
+    /// Returns the policy that publishes a key `lead` before it signs, and keeps it in the file for `retire` after its
+    /// `exp`. Verifiers can cache a published set for `max_age`, and no token lives longer than `longest_ttl`.
     ///
     /// # Errors
-    /// [`PolicyError`] where a token could meet a verifier that does not have its key.
+    /// Returns [`PolicyError`] if a verifier could receive a token without having its key.
     pub fn new(lead: Duration, retire: Duration, max_age: Duration, longest_ttl: Ttl) -> Result<Self, PolicyError> {
         if lead <= max_age {
             return Err(PolicyError::Lead { lead, max_age });
@@ -87,19 +82,9 @@ impl RotationPolicy {
         Ok(Self { lead, retire })
     }
 
-    /// How long a key is published before it signs.
-    pub fn lead(&self) -> Duration {
-        self.lead
-    }
-
-    /// How long an ended key stays in the file.
-    pub fn retire(&self) -> Duration {
-        self.retire
-    }
-
-    /// Whether the next key after those of `alg` in `set` has to be added now, for keys to start `every` so long: none is
-    /// pending, and the newest started so long ago that its successor has to be published. A key without `nbf` may be of
-    /// any age, so its successor is due.
+    /// Returns `true` if the next key of `alg` must be added at `now`, so that a new key starts `every` period: no key is
+    /// pending, and the successor of the newest key must be published. A key without `nbf` can have any age, so its
+    /// successor is due.
     pub fn is_due(&self, set: &KeySet, alg: SignatureAlg, every: Duration, now: Timestamp) -> bool {
         let fitting = || set.signing_keys().filter(move |key| key.alg() == alg);
         if fitting().any(|key| key.state(now) == KeyState::Pending) {
@@ -113,11 +98,11 @@ impl RotationPolicy {
     }
 }
 
-/// The text of a changed JWK Set, with its private keys: for a file, and for nothing else.
+/// The text of a changed key file, with its private keys.
 pub struct KeySetText(Zeroizing<String>);
 
 impl KeySetText {
-    /// The bytes of the file.
+    /// Returns the content of the file.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -129,74 +114,51 @@ impl fmt::Debug for KeySetText {
     }
 }
 
-/// What a rotation does to a file.
+/// The changes that a rotation makes to a key file.
 #[derive(Debug)]
 pub struct Rotation {
-    /// The new file; `None` where nothing is to change.
+    /// The new file. `None` if nothing changes.
     pub set: Option<KeySetText>,
-    /// The keys that came.
+    /// The added keys.
     pub added: Vec<AddedKey>,
-    /// The keys that got an end, and when it is.
+    /// The keys that got an `exp`, and its value.
     pub ended: Vec<(KeyId, Timestamp)>,
-    /// The keys that went.
+    /// The removed keys.
     pub dropped: Vec<KeyId>,
-    /// The key that is to sign next already, because of which none was added.
+    /// The key that is already pending, so that none was added.
     pub pending: Option<AddedKey>,
 }
 
-/// A key that is to sign.
+/// A key that signs from a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedKey {
-    /// Its name.
+    /// The `kid`.
     pub kid: KeyId,
-    /// Its algorithm.
+    /// The algorithm.
     pub alg: SignatureAlg,
-    /// From when on it signs.
+    /// The time from which it signs.
     pub signs_from: Timestamp,
 }
 
-/// Why a file is not changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a key file cannot be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EditError {
-    /// No key was made.
-    Generate(GenerateError),
-    /// The file as it is, or as it would be, is no usable JWK Set.
-    KeySet(KeySetError),
-    /// The changed set would not do what it was changed for.
+    /// No key was generated.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// The file, or the changed file, is not a usable key set.
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+    /// The changed set would not sign with its new key.
+    #[error("expected the changed set to sign with its new key, found that it would not; the file is unchanged")]
     Unproven,
 }
 
-impl fmt::Display for EditError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EditError::Generate(error) => error.fmt(f),
-            EditError::KeySet(error) => error.fmt(f),
-            EditError::Unproven => f.write_str(
-                "expected the changed set to sign with its new key, found that it would not; the file is left as it was",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for EditError {}
-
-impl From<GenerateError> for EditError {
-    fn from(error: GenerateError) -> Self {
-        EditError::Generate(error)
-    }
-}
-
-impl From<KeySetError> for EditError {
-    fn from(error: KeySetError) -> Self {
-        EditError::KeySet(error)
-    }
-}
-
-/// The set in `file` with `key` behind its others, signing from `signs_from` on; without a file, a new set.
+/// Adds `key` at the end of the set in `file`, to sign from `signs_from`. Without a file, makes a new set.
 ///
 /// # Errors
-/// [`EditError::KeySet`] where the file is no usable set, or has another key of that name.
-pub fn add_key(
+/// Returns [`EditError::KeySet`] if the file is not a usable key set or has another key with the same `kid`.
+pub(crate) fn add_key(
     file: Option<&[u8]>,
     key: &GeneratedKey,
     signs_from: Option<Timestamp>,
@@ -212,15 +174,16 @@ pub fn add_key(
     document.proven()
 }
 
-/// The set in `file` with its next key of `alg`, or of the algorithm that signs now: published at once, signing after the
-/// lead, from when on the earlier ones of that algorithm sign no more. Where such a key is pending already, none is
-/// added. Keys whose end is longer ago than the policy keeps them are dropped. `kid` names a new key.
+/// Adds the next key of `alg`, or of the algorithm that signs now, to the set in `file`. `kid` names the new key.
 ///
-/// The new key starts earlier where the others all end before the lead is over, and at once where none signs: an outage
-/// until then would be the worse fault.
+/// The new key is published immediately and signs after the lead time; then the earlier keys of its algorithm stop
+/// signing. No key is added if one is already pending. Keys past their retention period are removed.
+///
+/// The new key signs earlier if all others expire before the lead time is over, and immediately if none signs. Otherwise
+/// no token could be signed until then.
 ///
 /// # Errors
-/// [`EditError`]
+/// Returns [`EditError`] if the file or the changed file is not a usable key set, or if no key can be generated.
 pub fn rotate(
     file: &[u8],
     alg: Option<SignatureAlg>,
@@ -243,7 +206,7 @@ pub fn rotate(
     } else {
         let after_lead = now.after(policy.lead);
         let last_end = in_state(KeyState::Active).map(SigningKey::expires_at).try_fold(None, |latest, end| {
-            // One key without an end, and there is no gap to fear.
+            // A single key without an `exp` rules out a gap.
             end.map(|end| latest.max(Some(end)))
         });
         let signs_from = match last_end {
@@ -282,13 +245,12 @@ pub fn rotate(
     Ok(rotation)
 }
 
-/// The set in `file` with a new key, signing at once, for each algorithm that signs or is to sign, and without every
-/// private key that it has, nor their public halves: for keys that others may know. No token of theirs can be verified
-/// any more.
+/// Replaces all private keys of the set in `file`, and their public halves, by new keys that sign immediately: one for
+/// each algorithm of an active or pending key. This is for keys that leaked; their tokens can no longer be verified.
 ///
 /// # Errors
-/// [`EditError`]
-pub fn replace_keys(file: &[u8], now: Timestamp, kid: &mut dyn FnMut() -> KeyId) -> Result<Rotation, EditError> {
+/// Returns [`EditError`] if the file or the changed file is not a usable key set, or if no key can be generated.
+pub(crate) fn replace_keys(file: &[u8], now: Timestamp, kid: &mut dyn FnMut() -> KeyId) -> Result<Rotation, EditError> {
     let set = KeySet::parse(file)?;
     let mut document = Document::parse(file)?;
     let is_alive = |key: &&SigningKey| key.state(now) != KeyState::Retired;
@@ -298,7 +260,7 @@ pub fn replace_keys(file: &[u8], now: Timestamp, kid: &mut dyn FnMut() -> KeyId)
     }
     algs.sort_unstable();
     algs.dedup();
-    // The one that signs for profiles without an algorithm of their own goes on doing so: the last of equals signs.
+    // The algorithm that signs for profiles without `alg` must stay the last one, because the last key wins a tie.
     if let Ok(signer) = set.signer(now, None) {
         algs.sort_by_key(|alg| *alg == signer.alg());
     }
@@ -314,7 +276,7 @@ pub fn replace_keys(file: &[u8], now: Timestamp, kid: &mut dyn FnMut() -> KeyId)
     Ok(Rotation { set: Some(document.proven()?), added, ended: vec![], dropped, pending: None })
 }
 
-/// A JWK Set as a document.
+/// A JWK Set as a JSON document.
 struct Document<'a> {
     root: Object<'a>,
     keys: Vec<Json<'a>>,
@@ -322,30 +284,29 @@ struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn parse(file: &'a [u8]) -> Result<Self, KeySetError> {
-        let no_set = || KeySetError::NotASet("expected a JWK Set, found something else".to_owned());
-        let Ok(Json::Object(root)) = Json::parse(file, ReadLimits { depth: 16 }) else { return Err(no_set()) };
-        let Some(Json::Array(keys)) = root.member("keys") else { return Err(no_set()) };
-        let keys = keys.clone();
+        let root = jwk::root(file)?;
+        // From a copy, so that `keys` keeps its position in the file.
+        let keys = jwk::take_members(&mut root.clone())?;
         Ok(Self { root, keys })
     }
 
-    /// Adds `key` at the end, and says what it is called.
+    /// Adds `key` at the end and returns its `kid`.
     fn append(&mut self, key: &GeneratedKey, signs_from: Option<Timestamp>) -> Result<KeyId, EditError> {
         let set = Json::parse(key.to_set().as_bytes(), ReadLimits::default()).map_err(|_| EditError::Unproven)?;
         let mut member = set.member("keys").and_then(|keys| keys.element(0)).cloned().ok_or(EditError::Unproven)?;
         set_time(&mut member, "nbf", signs_from);
-        let kid = kid_of(&member).map(KeyId::new).ok_or(EditError::Unproven)?;
+        let kid = kid_of(&member).and_then(|kid| KeyId::parse(kid).ok()).ok_or(EditError::Unproven)?;
         self.keys.push(member.into_owned());
         Ok(kid)
     }
 
-    /// Both halves of the key called `kid`.
+    /// Returns the members with the ID `kid`: a private key, its public half, or both.
     fn members_of<'m>(&'m mut self, kid: &'m KeyId) -> impl Iterator<Item = &'m mut Json<'a>> {
         self.keys.iter_mut().filter(|member| kid_of(member) == Some(kid.as_str()))
     }
 
-    /// Takes out the private keys that `is_dead` says, with their public halves whatever those are called, and the public
-    /// keys whose own end `has_passed`.
+    /// Removes the private keys for which `is_dead` returns `true`, with their public halves whatever their `kid`, and the
+    /// public keys whose own `exp` `has_passed`. Returns the removed IDs.
     fn drop_keys(
         &mut self,
         set: &KeySet,
@@ -367,7 +328,7 @@ impl<'a> Document<'a> {
         dropped
     }
 
-    /// The size of an RSA key, for its successor to have it too.
+    /// Returns the size of an RSA key, so that its successor gets the same size.
     fn bits_like(&mut self, key: Option<&SigningKey>) -> Option<u32> {
         let kid = key?.kid().clone();
         let modulus = self.members_of(&kid).find_map(|member| {
@@ -378,9 +339,10 @@ impl<'a> Document<'a> {
         u32::try_from(bytes * 8).ok().filter(|bits| *bits <= 8192)
     }
 
+    /// Returns the text of the set, after parsing and verifying it again.
     fn proven(mut self) -> Result<KeySetText, EditError> {
         self.root.set(Cow::Borrowed("keys"), Json::Array(self.keys));
-        // Room for all of it at once: a text that grows leaves copies of itself behind in memory.
+        // Allocate once, because a string that grows leaves copies of private keys behind in memory.
         let root = Json::Object(self.root);
         let mut text = Zeroizing::new(String::with_capacity(2 * length(&root) + 64));
         root.write_pretty(&mut text);
@@ -390,7 +352,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// More than the bytes of `value` as text, whatever its layout in a JWK Set.
+/// Returns an upper bound for the length of `value` as text in a JWK Set.
 fn length(value: &Json<'_>) -> usize {
     match value {
         Json::Array(elements) => elements.iter().map(|element| length(element) + 16).sum(),

@@ -1,3 +1,4 @@
+use super::super::testing::kid;
 use super::*;
 use serde_json::{Value, json};
 
@@ -15,13 +16,13 @@ fn ttl(count: u64) -> Ttl {
     Ttl::new(seconds(count)).unwrap()
 }
 
-/// An hour ahead; tokens of fifteen minutes, kept for an hour.
+/// Returns a policy with a lead time of an hour and a retention period of an hour, for tokens of fifteen minutes.
 fn policy() -> RotationPolicy {
     RotationPolicy::new(seconds(3600), seconds(3600), seconds(300), ttl(900)).unwrap()
 }
 
-fn key(alg: SignatureAlg, kid: &str, more: &Value) -> Value {
-    let set: Value = serde_json::from_str(generate(alg, None, &KeyId::new(kid)).unwrap().to_set()).unwrap();
+fn key(alg: SignatureAlg, id: &str, more: &Value) -> Value {
+    let set: Value = serde_json::from_str(generate(alg, None, &kid(id)).unwrap().to_set()).unwrap();
     let mut key = set["keys"][0].clone();
     key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     key
@@ -39,16 +40,16 @@ fn names() -> impl FnMut() -> KeyId {
     let mut count = 0;
     move || {
         count += 1;
-        KeyId::new(format!("new-{count}"))
+        kid(&format!("new-{count}"))
     }
 }
 
 fn rotated(file: &[u8], now: i64) -> Rotation {
-    let mut name = || KeyId::new(format!("new-{}", now - NOW));
+    let mut name = || kid(&format!("new-{}", now - NOW));
     rotate(file, None, &policy(), at(now), &mut name).unwrap()
 }
 
-/// The members of the changed file: kid, nbf, exp.
+/// Returns `kid`, `nbf` and `exp` of the members of the changed file.
 fn times(rotation: &Rotation) -> Vec<(String, Option<i64>, Option<i64>)> {
     let set: Value = serde_json::from_slice(rotation.set.as_ref().unwrap().as_bytes()).unwrap();
     let keys = set["keys"].as_array().unwrap().iter();
@@ -89,7 +90,7 @@ fn a_dead_key_is_dropped_with_its_public_half_and_others_stay_as_they_were() {
     let current = es256("current", &json!({}));
     let text = json!({"owner": "platform", "keys": [half, old, kept, broken, current]}).to_string();
     let rotation = rotated(text.as_bytes(), NOW);
-    assert_eq!(rotation.dropped, [KeyId::new("private:old"), KeyId::new("public:old")]);
+    assert_eq!(rotation.dropped, [kid("private:old"), kid("public:old")]);
     let set: Value = serde_json::from_slice(rotation.set.unwrap().as_bytes()).unwrap();
     assert_eq!(set["owner"], "platform");
     assert_eq!((&set["keys"][0], &set["keys"][1]), (&kept, &broken));
@@ -99,7 +100,7 @@ fn a_dead_key_is_dropped_with_its_public_half_and_others_stay_as_they_were() {
 #[test]
 fn the_next_key_is_of_the_algorithm_and_the_size_of_the_one_that_signs() {
     let set: Value =
-        serde_json::from_str(generate(SignatureAlg::Ps256, Some(3072), &KeyId::new("rsa")).unwrap().to_set()).unwrap();
+        serde_json::from_str(generate(SignatureAlg::Ps256, Some(3072), &kid("rsa")).unwrap().to_set()).unwrap();
     let rsa = set["keys"][0].clone();
     let ec = es256("ec", &json!({"nbf": NOW - 1000, "exp": NOW - 10}));
     let rotation = rotated(&file(&[rsa, ec]), NOW);
@@ -160,16 +161,15 @@ fn replacing_leaves_none_of_the_keys_that_were_there() {
 
 #[test]
 fn a_key_is_added_to_a_set_or_makes_one() {
-    let key = generate(SignatureAlg::EdDsa, None, &KeyId::new("next")).unwrap();
+    let key = generate(SignatureAlg::EdDsa, None, &kid("next")).unwrap();
     let alone = KeySet::parse(add_key(None, &key, None).unwrap().as_bytes()).unwrap();
     assert_eq!(alone.signer(at(0), None).unwrap().not_before(), None);
     let text = add_key(Some(&file(&[es256("first", &json!({}))])), &key, Some(at(NOW))).unwrap();
     let both = KeySet::parse(text.as_bytes()).unwrap();
     assert_eq!(both.signer(at(NOW - 1), None).unwrap().kid().as_str(), "first");
     assert_eq!(both.signer(at(NOW), None).unwrap().kid().as_str(), "next");
-    let again =
-        add_key(Some(text.as_bytes()), &generate(SignatureAlg::Es256, None, &KeyId::new("next")).unwrap(), None);
-    assert_eq!(again.unwrap_err(), EditError::KeySet(KeySetError::DuplicateKid(KeyId::new("next"))));
+    let again = add_key(Some(text.as_bytes()), &generate(SignatureAlg::Es256, None, &kid("next")).unwrap(), None);
+    assert_eq!(again.unwrap_err(), EditError::KeySet(KeySetError::DuplicateKid(kid("next"))));
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! Any bytes as a JWK Set: reading never panics, what signs verifies, and nothing private is shown or published.
+//! Parses any bytes as a JWK Set: parsing never panics, signatures verify, and nothing private is shown or published.
 #![no_main]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use claimsmith_fuzz::keys::{KeySet, verify};
+use claimsmith_fuzz::claims::{ClaimsSet, JwtId, PrivateClaims, Registered};
+use claimsmith_fuzz::keys::{KeySet, SignatureAlg, TokenType, VerifyingSet};
 use claimsmith_fuzz::time::{Timestamp, Ttl};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,6 +15,9 @@ const TIMES: [i64; 3] = [0, 1_800_000_000, i64::MAX];
 
 fuzz_target!(|data: &[u8]| {
     let mut shown = Vec::new();
+    if let Ok(set) = VerifyingSet::parse(data, &SignatureAlg::ALL) {
+        shown.push(format!("{set:?}"));
+    }
     match KeySet::parse(data) {
         Err(error) => shown.extend([error.to_string(), format!("{error:?}")]),
         Ok(set) => {
@@ -30,8 +34,9 @@ fuzz_target!(|data: &[u8]| {
             let public_set = set.public_set();
             check_published(&public_set);
             for key in set.signing_keys() {
-                let token = key.sign("{}").expect("a key that was proven signs");
-                let verified = verify(token.as_str(), public_set.as_bytes());
+                let token = key.sign(&claims(), &TokenType::JWT).expect("a verified key signs");
+                let published = VerifyingSet::parse(public_set.as_bytes(), &SignatureAlg::ALL);
+                let verified = published.expect("a published set is a JWK Set").verify(token.as_str());
                 assert_eq!(verified.is_ok(), !key.alg().is_symmetric(), "{verified:?}");
                 shown.push(format!("{key:?} {token:?} {verified:?}"));
             }
@@ -46,6 +51,20 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+fn claims() -> ClaimsSet {
+    let registered = Registered {
+        issuer: "i",
+        subject: "s",
+        audience: None,
+        issued_at: Timestamp::from_seconds(0),
+        expires_at: Timestamp::from_seconds(1),
+        jwt_id: JwtId::new(Uuid::nil()),
+        scope: None,
+        actor: None,
+    };
+    ClaimsSet::new(&PrivateClaims::parse("{}", None).expect("an empty object is a set of claims"), &registered)
+}
 
 /// The texts that are values of private members, and how often, whether or not the input is JSON.
 fn private_texts(data: &[u8]) -> BTreeMap<&[u8], usize> {
