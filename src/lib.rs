@@ -16,7 +16,7 @@
 //! | 1 | [`claims`] | what a token says |
 //! | 2 | [`templates`], [`keys`] | handlebars; josekit, openssl |
 //! | 3 | [`mint`] | how a token is made |
-//! | 4 | [`config`], [`reload`], [`sources`], [`tls`] | files; the network |
+//! | 4 | [`config`], [`reload`], [`remote`], [`tls`] | files; the network |
 //! | 5 | [`edge`], [`telemetry`] | HTTP, metrics, logs |
 //! | 6 | [`app`], [`cli`] | everything |
 
@@ -32,9 +32,9 @@ pub mod json;
 pub mod keys;
 pub mod mint;
 pub mod reload;
+pub mod remote;
 pub mod secret;
 pub mod session;
-pub mod sources;
 pub mod telemetry;
 pub mod templates;
 pub mod time;
