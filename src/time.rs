@@ -1,7 +1,10 @@
-//! Time as tokens tell it: whole seconds since 1970 (NumericDate, RFC 7519 section 2), and Go's durations.
+//! Time as in tokens: whole seconds since 1970 (NumericDate, RFC 7519, section 2), RFC 3339 text, and Go's durations.
 //!
-//! Nothing here reads a clock: [`Clock`] is what the edge passes in. Its system implementation is the only place of
-//! this crate that may ask the machine for the time of day.
+//! All other modules get the time from a [`Clock`]. [`SystemClock`] is the only code in this crate that reads the system
+//! clock.
+//!
+//! Calendar arithmetic is jiff's. The layout of RFC 3339 and Go's durations is parsed here: jiff accepts ISO 8601 forms
+//! that RFC 3339 does not have, and its durations follow other rules.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,42 +19,42 @@ const SECONDS_IN_400_YEARS: i64 = 146_097 * 86_400;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// Where the time comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// How long a token lives: at least one second.
+/// The lifetime of a token: at least one second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ttl(u32);
 
 impl Timestamp {
-    /// The time `seconds` after 1970-01-01T00:00:00Z.
+    /// Returns the time `seconds` after 1970-01-01T00:00:00Z.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds)
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z.
+    /// Returns the seconds since 1970-01-01T00:00:00Z.
     pub const fn seconds(self) -> i64 {
         self.0
     }
 
-    /// This time and `ttl` later.
+    /// Returns the time `ttl` after this one.
     pub fn plus(self, ttl: Ttl) -> Self {
         Self(self.0.saturating_add(i64::from(ttl.0)))
     }
 
-    /// This time and the whole seconds of `duration` later.
+    /// Returns the time that is the whole seconds of `duration` after this one.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }
 
-    /// Whole seconds from `earlier` to this time; negative where this is before it.
+    /// Returns the seconds from `earlier` to this time; negative if this time is earlier.
     pub fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -59,8 +62,7 @@ impl Timestamp {
     /// Parses an RFC 3339 date and time, such as `2026-01-16T09:12:33.104Z`. Fractions of a second are truncated, so that no
     /// session lives longer than it should.
     ///
-    /// The layout is checked here, because jiff accepts more than RFC 3339 and rejects fractions of more than nine digits.
-    /// A leap second counts as the second before it.
+    /// A leap second counts as the second before it, at any time of day.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let number = |at: usize, length: usize| -> Option<i16> {
@@ -109,7 +111,7 @@ impl fmt::Display for Timestamp {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
@@ -117,21 +119,21 @@ impl Clock for SystemClock {
 }
 
 impl Ttl {
-    /// The shortest.
+    /// The shortest lifetime.
     pub const ONE_SECOND: Ttl = Ttl(1);
 
-    /// A lifetime of `duration`; parts of a second are dropped. `None` below one second or above 2^32 - 1 seconds.
+    /// Returns a lifetime of `duration`, truncated to seconds; `None` if that is below one second or above 2^32 - 1 seconds.
     pub fn new(duration: Duration) -> Option<Self> {
         u32::try_from(duration.as_secs()).ok().filter(|seconds| *seconds > 0).map(Self)
     }
 
-    /// Whole seconds.
+    /// Returns the seconds.
     pub fn seconds(self) -> u32 {
         self.0
     }
 }
 
-/// Reads a duration as Go writes it: `90s`, `15m`, `1h30m`, `1.5h`, `250ms`. No sign; `0` may stand without a unit.
+/// Parses a duration in Go's syntax, without a sign: `90s`, `15m`, `1h30m`, `1.5h`, `250ms`. Only `0` needs no unit.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -167,7 +169,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         }
         rest = remaining;
     }
-    // Go's durations end at 2^63 - 1 nanoseconds; so do ours, for the same texts to be accepted.
+    // Go's durations end at 2^63 - 1 nanoseconds. Use the same limit, so that the same texts are accepted.
     let nanos = u64::try_from(total).ok().filter(|nanos| *nanos <= i64::MAX as u64)?;
     Some(Duration::from_nanos(nanos))
 }
@@ -177,16 +179,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Go's RFC 3339, as Kratos and Hydra write it, and what surrounds it: every row is accepted or rejected on purpose.
+    /// RFC 3339 as Go writes it, and similar text. Every row is accepted or rejected on purpose.
     #[test]
-    fn rfc3339_is_accepted_and_rejected_like_this_table() {
+    fn rfc3339_parser_accepts_exactly_these_forms() {
         const YEAR_0: i64 = -62_167_219_200;
         const YEAR_10000: i64 = 253_402_300_800;
         for (text, expected) in [
             ("1970-01-01T00:00:00Z", Some(0)),
             ("1969-12-31T23:59:59Z", Some(-1)),
             ("2026-01-16T09:12:33Z", Some(1_768_554_753)),
-            // Fractions of any length are cut off, also before 1970.
+            // Fractions of any length are truncated, also before 1970.
             ("2026-01-16T09:12:33.1Z", Some(1_768_554_753)),
             ("2026-01-16T09:12:33.104Z", Some(1_768_554_753)),
             ("2026-01-16T09:12:33.123456789Z", Some(1_768_554_753)),
@@ -240,7 +242,7 @@ mod tests {
             ("2026-1-16T09:12:33Z", None),
             ("2026-01-16", None),
             ("2026-01-16Z", None),
-            // Years: exactly four digits, although an offset can lead out of them.
+            // Years have exactly four digits, but an offset can lead to the year -1 or 10000.
             ("0000-01-01T00:00:00Z", Some(YEAR_0)),
             ("0000-02-29T00:00:00Z", Some(YEAR_0 + 59 * 86_400)),
             ("0000-01-01T00:00:00+23:59", Some(YEAR_0 - 86_340)),
@@ -252,7 +254,7 @@ mod tests {
             ("+026-01-16T09:12:33Z", None),
             ("-0001-01-01T00:00:00Z", None),
             ("+002026-01-16T09:12:33Z", None),
-            // Times: a leap second counts as the second before it, at any time of day.
+            // Times. A leap second counts as the second before it, at any time of day.
             ("2024-02-29T23:59:59Z", Some(1_709_251_199)),
             ("2024-02-29T23:59:60Z", Some(1_709_251_199)),
             ("2024-02-29T23:59:60.5Z", Some(1_709_251_199)),
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_in_utc_even_beyond_four_digit_years() {
+    fn times_of_any_year_are_written_in_utc() {
         for (seconds, expected) in [
             (0, "1970-01-01T00:00:00Z"),
             (-1, "1969-12-31T23:59:59Z"),
@@ -287,7 +289,7 @@ mod tests {
             (-62_167_219_200, "0000-01-01T00:00:00Z"),
             (253_402_300_799, "9999-12-31T23:59:59Z"),
             (253_402_300_800, "10000-01-01T00:00:00Z"),
-            // Milliseconds that were taken for seconds.
+            // Milliseconds instead of seconds.
             (1_768_554_753_000, "58013-04-08T17:10:00Z"),
             (-62_167_219_201, "-001-12-31T23:59:59Z"),
             (i64::MAX, "292277026596-12-04T15:30:07Z"),
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_gos() {
+    fn durations_follow_go() {
         let millis = |text| parse_duration(text).map(|duration| duration.as_millis());
         assert_eq!(millis("90s"), Some(90_000));
         assert_eq!(millis("1h30m"), Some(5_400_000));
@@ -312,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_time_is_read_as_it_was_written(seconds in -62_000_000_000_i64..250_000_000_000) {
+        fn written_time_parses_to_the_same_time(seconds in -62_000_000_000_i64..250_000_000_000) {
             let time = Timestamp::from_seconds(seconds);
             prop_assert_eq!(Timestamp::parse_rfc3339(&time.to_string()), Some(time));
         }

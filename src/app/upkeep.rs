@@ -65,7 +65,7 @@ impl Upkeep {
                     () = tokio::time::sleep(keeper.config.reload_interval) => {}
                     () = change.notified() => {}
                     () = hangup.wait() => {
-                        info!("SIGHUP: looking for changes");
+                        info!("SIGHUP: checking for changes");
                         keeper.remote.mark_all_due();
                     }
                 }
@@ -86,7 +86,7 @@ impl Upkeep {
     }
 }
 
-/// Tells how the sources on the network are doing.
+/// Reports the state of remote key sources as metrics, readiness and log lines.
 fn report(edge: &Edge, remote: &RemoteFiles) {
     let mut faults = Vec::new();
     let statuses = remote.status(Instant::now());
@@ -101,10 +101,10 @@ fn report(edge: &Edge, remote: &RemoteFiles) {
     }
     if faults.is_empty() {
         if edge.concerns.clear(Concern::KeySources) {
-            info!("all key sources answer again");
+            info!("all key sources recovered");
         }
     } else if edge.concerns.raise(Concern::KeySources, faults.clone(), edge.clock.now()) {
-        faults.iter().for_each(|fault| warn!(fault, "a key source fails, its last good set stays"));
+        faults.iter().for_each(|fault| warn!(fault, "key source failing, keeping its last good key set"));
     }
 }
 
@@ -133,7 +133,7 @@ impl Keeper {
                 ReloadOutcome::Restored => {
                     self.edge.concerns.clear(Concern::Reload);
                     self.edge.metrics.reload_restored();
-                    info!("files are again as they are served");
+                    info!("files match the current generation again");
                 }
                 ReloadOutcome::MissingKeySets(mut wanted) => {
                     wanted.extend(remote_key_sets(&self.config));
@@ -253,7 +253,7 @@ impl Keeper {
         let Some(rotation) = &self.config.rotation else { return due };
         let live = self.edge.live.load();
         for path in self.config.key_files() {
-            let policy = longest_ttl(&self.config, path).and_then(|ttl| self.config.rotation_of(rotation, ttl).ok());
+            let policy = self.config.longest_ttl(path).and_then(|ttl| self.config.rotation_of(rotation, ttl).ok());
             let Some(policy) = policy else { continue };
             let name = path.display().to_string();
             for profile in live.mint.profiles().filter(|profile| profile.spec().key_set == name) {

@@ -12,13 +12,7 @@ use crate::time::{Timestamp, Ttl};
 pub(crate) fn readings(edge: &Edge) -> Readings {
     let serving = edge.live.load();
     let now = edge.clock.now();
-    let mut longest_ttl: BTreeMap<&str, Ttl> = BTreeMap::new();
-    for profile in serving.mint.profiles() {
-        let longest = longest_ttl.entry(&profile.spec().key_set).or_insert(profile.spec().ttl);
-        *longest = profile.spec().ttl.max(*longest);
-    }
-    let longest_of =
-        |profile: &Profile| longest_ttl.get(profile.spec().key_set.as_str()).copied().unwrap_or(Ttl::ONE_SECOND);
+    let longest_of = |profile: &Profile| serving.mint.longest_ttl(&profile.spec().key_set);
     let mut sets: BTreeMap<&str, KeyReading> = BTreeMap::new();
     for profile in serving.mint.profiles() {
         let name = profile.spec().key_set.as_str();

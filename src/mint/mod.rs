@@ -362,8 +362,8 @@ impl Mint {
         profile.keys.published(now, longest_ttl).into_iter().cloned().collect()
     }
 
-    /// The longest that a token of any profile with these keys lives.
-    fn longest_ttl(&self, key_set: &str) -> Ttl {
+    /// Returns the longest TTL of all profiles with the key set `key_set`: its keys stay published that long after their end.
+    pub(crate) fn longest_ttl(&self, key_set: &str) -> Ttl {
         self.longest_ttl.get(key_set).copied().unwrap_or(Ttl::ONE_SECOND)
     }
 
