@@ -45,17 +45,17 @@ impl Timestamp {
     }
 
     /// Returns the time `ttl` after this one.
-    pub fn plus(self, ttl: Ttl) -> Self {
+    pub(crate) fn plus(self, ttl: Ttl) -> Self {
         Self(self.0.saturating_add(i64::from(ttl.0)))
     }
 
     /// Returns the time that is the whole seconds of `duration` after this one.
-    pub fn after(self, duration: Duration) -> Self {
+    pub(crate) fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }
 
     /// Returns the seconds from `earlier` to this time; negative if this time is earlier.
-    pub fn seconds_since(self, earlier: Self) -> i64 {
+    pub(crate) fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
@@ -120,7 +120,7 @@ impl Clock for SystemClock {
 
 impl Ttl {
     /// The shortest lifetime.
-    pub const ONE_SECOND: Ttl = Ttl(1);
+    pub(crate) const ONE_SECOND: Ttl = Ttl(1);
 
     /// Returns a lifetime of `duration`, truncated to seconds; `None` if that is below one second or above 2^32 - 1 seconds.
     pub fn new(duration: Duration) -> Option<Self> {
@@ -134,7 +134,7 @@ impl Ttl {
 }
 
 /// Parses a duration in Go's syntax, without a sign: `90s`, `15m`, `1h30m`, `1.5h`, `250ms`. Only `0` needs no unit.
-pub fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

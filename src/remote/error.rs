@@ -37,14 +37,14 @@ impl FetchError {
     }
 
     /// Returns the cause, which does not name the source.
-    pub fn failure(&self) -> &FetchFailure {
+    pub(crate) fn failure(&self) -> &FetchFailure {
         &self.failure
     }
 }
 
 /// The cause of a failed fetch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FetchFailure {
+pub(crate) enum FetchFailure {
     /// The check of the file rejected the bytes, for this reason.
     #[error("{0}")]
     Invalid(String),

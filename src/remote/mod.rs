@@ -12,7 +12,7 @@ mod source;
 #[cfg(feature = "object-stores")]
 mod stores;
 
-pub use error::{FetchError, FetchFailure};
+pub use error::FetchError;
 pub(crate) use source::distinct_names;
 pub use source::{InvalidSource, RemoteSource};
 

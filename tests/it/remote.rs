@@ -14,18 +14,18 @@ use serde_json::json;
 
 use crate::support::{Folder, Service, Setup, post, send, spawn_app, wait_until};
 
-/// What the server does with a request.
+/// The behavior of the server.
 #[derive(Clone)]
 enum Answer {
-    /// These bytes, and the connection closes.
+    /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// These bytes, one every 20 ms.
+    /// Sends one of these bytes every 20 ms.
     Dripping(Vec<u8>),
-    /// Nothing, for a while.
+    /// Sends nothing for a second.
     Silence,
 }
 
-/// A server that answers as it is told, and remembers what it was asked.
+/// A server with configurable responses, which records its requests.
 struct Server {
     address: SocketAddr,
     answer: Arc<Mutex<Answer>>,
@@ -99,14 +99,14 @@ fn set(kid: &str) -> String {
     keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned()
 }
 
-/// A set that has the key called `kid` twice.
+/// Returns a key set with two keys named `kid`.
 pub(crate) fn twice(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"].as_array_mut().unwrap().push(other["keys"][0].clone());
     one.to_string()
 }
 
-/// A set whose key called `kid` has the private half of one key and the public half of another.
+/// Returns a key set whose key `kid` has the private members of one key and the public members of another.
 pub(crate) fn mixed(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"][0]["d"] = other["keys"][0]["d"].clone();
@@ -140,7 +140,7 @@ fn wanted(sources: impl IntoIterator<Item = RemoteSource>) -> WantedFiles {
     sources.into_iter().map(|source| (source, &SIGNING_KEY_SET)).collect()
 }
 
-/// Sets that hold the good one called `first` of `server` since `now`.
+/// Tracks the source of `server`, which returned a key set with the key `first` at `now`.
 async fn held(server: &Server, now: Instant) -> RemoteFiles {
     let sets = RemoteFiles::new(&[], policy());
     server.will(good("first"));
@@ -214,7 +214,7 @@ fn stale_source_is_fetched_with_a_conditional_request() {
         let sets = held(&server, now).await;
         assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(60)));
         sets.refresh(now + Duration::from_secs(59), &|| 0.0).await;
-        assert_eq!(server.asked.lock().unwrap().len(), 1, "it is fresh");
+        assert_eq!(server.asked.lock().unwrap().len(), 1, "the file is still fresh");
 
         server.will(response("304 Not Modified", "Cache-Control: max-age=120\r\n", ""));
         let later = now + Duration::from_secs(60);
@@ -262,7 +262,7 @@ fn sources_without_a_key_set_fail_and_unwanted_ones_are_forgotten() {
         assert_eq!((faults.len(), faults[0].remote()), (1, &other.source()));
         assert!(sets.current(&one.source()).is_some());
         other.will(good("other"));
-        assert!(sets.track_and_fetch(&both, now).await.is_err(), "it is not due yet");
+        assert!(sets.track_and_fetch(&both, now).await.is_err(), "the source is not due yet");
         assert!(sets.refresh(now + Duration::from_secs(10), &|| 0.0).await);
         assert!(sets.track_and_fetch(&both, now + Duration::from_secs(10)).await.is_ok());
         sets.track_and_fetch(&wanted([other.source()]), now).await.unwrap();
@@ -294,7 +294,7 @@ fn closed_port_is_reported_as_refused() {
     assert_eq!(errors.len(), count);
 }
 
-/// Google's and Azure's stores, as far as their protocol is a GET.
+/// Covers only the GET requests of the two protocols.
 #[test]
 #[cfg(feature = "object-stores")]
 fn google_and_azure_stores_use_their_own_settings() {
@@ -342,7 +342,7 @@ fn service_keeps_its_remote_key_set_when_the_source_fails() {
     let kid = || {
         let set = send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#)).json();
-        // None where the keys changed between the two.
+        // None if the keys changed between the two requests.
         keys::verify(answer["token"].as_str().unwrap(), &set.body).ok().map(|token| token.kid().as_str().to_owned())
     };
     let ready = || send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
@@ -395,7 +395,7 @@ fn source_limits_are_configurable_and_failures_counted_by_code() {
         let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#));
         assert_eq!(answer.status, 200, "the last good set stays: {}", answer.text());
     }
-    // The bounds of a start are those of the configuration too.
+    // The configured limits also apply at startup.
     server.will(response("200 OK", "", &huge));
     let output = crate::support::claimsmith(service.folder.path(), &["check", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -424,12 +424,12 @@ fn new_profile_waits_for_its_source_while_others_are_served() {
     assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
 }
 
-/// As [`wait_until`], for what comes after a source's shortest wait of ten seconds.
+/// Like [`wait_until`], but longer than the shortest time between two fetches, which is ten seconds.
 #[track_caller]
 fn wait_until_long(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(30), "it did not come to hold");
+        assert!(start.elapsed() < Duration::from_secs(30), "the condition did not become true");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
