@@ -18,10 +18,10 @@
 //! | Layer | Modules | Contents |
 //! | --- | --- | --- |
 //! | 0 | [`code`], [`json`], [`secret`], [`time`] | error codes and data |
-//! | 1 | [`session`] | sessions, and what of them is read |
+//! | 1 | [`remote`], [`session`], [`tls`] | files from the network; sessions, and what of them is read; certificates |
 //! | 2 | [`claims`] | the claims of a token, and its lifetime |
 //! | 3 | [`keys`], [`templates`] | josekit, openssl, aws-lc-rs; handlebars and Go templates |
-//! | 4 | [`mint`], [`sources`], [`tls`] | one generation; the network; certificates |
+//! | 4 | [`mint`] | one generation of keys, templates and profiles |
 //! | 5 | [`config`] | the configuration |
 //! | 6 | [`reload`], [`telemetry`] | files to generations; metrics, logs, traces |
 //! | 7 | [`service`] | admission, cache, signing queue, record |
@@ -41,10 +41,10 @@ pub mod json;
 pub mod keys;
 pub mod mint;
 pub mod reload;
+pub mod remote;
 pub mod secret;
 pub mod service;
 pub mod session;
-pub mod sources;
 pub mod telemetry;
 pub mod templates;
 pub mod time;

@@ -9,7 +9,7 @@ mod upkeep;
 
 pub use descriptors::make_room;
 pub use upkeep::Upkeep;
-pub(crate) use upkeep::lacking;
+pub(crate) use upkeep::missing_source_error;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

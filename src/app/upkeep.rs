@@ -14,9 +14,9 @@ use crate::config::{Config, Serve};
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, Profile};
-use crate::reload::{Generation, KeyFileError, Look, Reloader, change_key_file, longest_ttl};
+use crate::reload::{Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, remote_key_sets};
+use crate::remote::{FetchError, RemoteFiles, SourceStatus, distinct_names};
 use crate::service::DegradedCondition;
-use crate::sources::{RemoteSets, SourceError, SourceStatus, distinct_names};
 use crate::telemetry::Audit;
 use crate::time::Timestamp;
 
@@ -30,13 +30,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Upkeep {
     reloader: Reloader,
-    remote: Arc<RemoteSets>,
+    remote: Arc<RemoteFiles>,
 }
 
 /// The state of one upkeep.
 struct Keeper {
     reloader: Arc<Mutex<Reloader>>,
-    remote: Arc<RemoteSets>,
+    remote: Arc<RemoteFiles>,
     edge: Data<Edge>,
     /// The configuration of the generation in use.
     config: Config,
@@ -47,7 +47,7 @@ struct Keeper {
 
 impl Upkeep {
     /// Looks with `reloader`, whose last look gave the generation that is served, and which takes key sets from `remote`.
-    pub fn new(reloader: Reloader, remote: Arc<RemoteSets>) -> Self {
+    pub fn new(reloader: Reloader, remote: Arc<RemoteFiles>) -> Self {
         Self { reloader, remote }
     }
 
@@ -66,8 +66,8 @@ impl Upkeep {
                     () = tokio::time::sleep(keeper.config.reload_interval) => {}
                     () = change.notified() => {}
                     () = hangup.wait() => {
-                        info!("SIGHUP: looking for changes");
-                        keeper.remote.hasten();
+                        info!("SIGHUP: checking for changes");
+                        keeper.remote.mark_all_due();
                     }
                 }
             }
@@ -87,25 +87,25 @@ impl Upkeep {
     }
 }
 
-/// Tells how the sources on the network are doing.
-fn report(edge: &Edge, remote: &RemoteSets) {
+/// Reports the state of remote key sources as metrics, readiness and log lines.
+fn report(edge: &Edge, remote: &RemoteFiles) {
     let mut faults = Vec::new();
     let statuses = remote.status(Instant::now());
     let names = distinct_names(statuses.iter().map(|status| &status.source));
-    let readings = names.into_iter().zip(&statuses).map(|(name, status)| (name, status.age, status.fault.is_some()));
+    let readings = names.into_iter().zip(&statuses).map(|(name, status)| (name, status.age, status.error.is_some()));
     edge.issuer.recorder().metrics().key_sources(readings);
     for failure in remote.take_failures() {
-        edge.issuer.recorder().metrics().key_source_failed(failure.source().to_string(), failure.code());
+        edge.issuer.recorder().metrics().key_source_failed(failure.remote().to_string(), failure.code());
     }
-    for SourceStatus { fault, .. } in statuses {
-        faults.extend(fault.map(|fault| fault.to_string()));
+    for SourceStatus { error, .. } in statuses {
+        faults.extend(error.map(|error| error.to_string()));
     }
     if faults.is_empty() {
         if edge.conditions.clear(DegradedCondition::KeySources) {
-            info!("all key sources answer again");
+            info!("all key sources recovered");
         }
     } else if edge.conditions.raise(DegradedCondition::KeySources, faults.clone(), edge.issuer.now()) {
-        faults.iter().for_each(|fault| warn!(fault, "a key source fails, its last good set stays"));
+        faults.iter().for_each(|fault| warn!(fault, "key source failing, keeping its last good key set"));
     }
 }
 
@@ -120,35 +120,35 @@ impl Keeper {
     async fn look(&mut self) {
         loop {
             let (reloader, now) = (Arc::clone(&self.reloader), self.edge.issuer.now());
-            let look = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).look(now);
-            let Ok(look) = tokio::task::spawn_blocking(look).await else {
-                error!("a look for changes broke off; this is a fault of claimsmith");
+            let check = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).check(now);
+            let Ok(outcome) = tokio::task::spawn_blocking(check).await else {
+                error!("reload task panicked; this is a bug in claimsmith");
                 return;
             };
-            match look {
-                Look::Unchanged => {}
-                Look::Unsettled => {
+            match outcome {
+                ReloadOutcome::Unchanged => {}
+                ReloadOutcome::Debouncing => {
                     tokio::time::sleep(SETTLING).await;
                     continue;
                 }
-                Look::Restored => {
+                ReloadOutcome::Restored => {
                     self.edge.conditions.clear(DegradedCondition::Reload);
                     self.edge.issuer.recorder().metrics().reload_restored();
-                    info!("files are again as they are served");
+                    info!("files match the current generation again");
                 }
-                Look::Lacking(mut wanted) => {
-                    wanted.extend(self.config.remote_sources());
-                    match self.remote.require(&wanted, Instant::now()).await {
+                ReloadOutcome::MissingKeySets(mut wanted) => {
+                    wanted.extend(remote_key_sets(&self.config));
+                    match self.remote.track_and_fetch(&wanted, Instant::now()).await {
                         Ok(()) => continue,
-                        Err(errors) => self.refuse(errors.iter().map(lacking).collect()),
+                        Err(errors) => self.refuse(errors.iter().map(missing_source_error).collect()),
                     }
                 }
-                Look::Replaced(generation) => {
+                ReloadOutcome::Replaced(generation) => {
                     self.replace(*generation);
-                    // None is lacking; this forgets those that are not wanted any more.
-                    let _ = self.remote.require(&self.config.remote_sources(), Instant::now()).await;
+                    // No key set is missing; this call stops tracking those that are no longer wanted.
+                    let _ = self.remote.track_and_fetch(&remote_key_sets(&self.config), Instant::now()).await;
                 }
-                Look::Refused(refusal) => self.refuse(refusal.faults),
+                ReloadOutcome::Rejected(error) => self.refuse(error.faults),
             }
             return;
         }
@@ -180,7 +180,7 @@ impl Keeper {
             live.replace(Arc::clone(tls));
         }
         let cache_bytes = generation.config.limits.token_cache as u64;
-        self.remote.bound(generation.config.limits.key_fetch, generation.config.limits.key_set);
+        self.remote.set_limits(generation.config.limits.key_fetch, generation.config.limits.key_set);
         let issuer = &self.edge.issuer;
         let before = issuer.current();
         let next = served(generation, &self.bound, Some(&before), issuer.recorder().metrics());
@@ -273,9 +273,9 @@ impl Keeper {
     }
 }
 
-/// The fault that a source is, which has given no set yet.
-pub(crate) fn lacking(error: &SourceError) -> BuildFault {
-    BuildFault::new(error.code(), error.source().to_string(), error.message())
+/// Returns the fault of a remote key set that was never fetched, because of `error`.
+pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
+    BuildFault::new(error.code(), error.remote().to_string(), error.failure().to_string())
 }
 
 /// Rotates one file, unless another process has done so since it was read.

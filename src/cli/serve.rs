@@ -11,12 +11,12 @@ use tracing::{Level, info, warn};
 
 use super::output::{self, Failure};
 use super::{Global, demo, oathkeeper};
-use crate::app::{Application, Upkeep, lacking, make_room, stop_signal};
+use crate::app::{Application, Upkeep, make_room, missing_source_error, stop_signal};
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Fault, Loaded, LogFormat, LogLevel, Place, load_callers};
 use crate::mint::{BuildError, BuildFault, FaultPointer, Mint};
-use crate::reload::{self, Files, Look, Reloader};
-use crate::sources::{RefreshPolicy, RemoteSets};
+use crate::reload::{self, Files, ReloadOutcome, Reloader, remote_key_sets};
+use crate::remote::{RefreshPolicy, RemoteFiles};
 use crate::telemetry;
 use crate::time::{Clock as _, SystemClock};
 
@@ -29,14 +29,17 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
     let Loaded { config, .. } = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
     let cannot = |error: BuildError| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()));
-    let remote = Arc::new(source.remote_sets(&config));
-    require(&remote, &config).map_err(|faults| cannot(BuildError { faults }))?;
+    let remote = Arc::new(source.remote_files(&config));
+    fetch_key_sets(&remote, &config).map_err(|faults| cannot(BuildError { faults }))?;
     let mut reloader = Reloader::new(Box::new(move |files| source.read(files)), Arc::clone(&remote));
-    let generation = match reloader.look(SystemClock.now()) {
-        Look::Replaced(generation) => *generation,
-        Look::Refused(error) => return Err(cannot(error)),
-        Look::Lacking(_) | Look::Restored | Look::Unchanged | Look::Unsettled => {
-            return Err(anyhow::anyhow!("expected the configuration to stand still during the start").into());
+    let generation = match reloader.check(SystemClock.now()) {
+        ReloadOutcome::Replaced(generation) => *generation,
+        ReloadOutcome::Rejected(error) => return Err(cannot(error)),
+        ReloadOutcome::Debouncing
+        | ReloadOutcome::MissingKeySets(_)
+        | ReloadOutcome::Restored
+        | ReloadOutcome::Unchanged => {
+            return Err(anyhow::anyhow!("configuration changed during startup; try again").into());
         }
     };
     for note in generation.notes.iter().chain(&make_room(&generation.config)) {
@@ -50,15 +53,18 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
     })
 }
 
-/// Fetches the key sets of `config` that are on the network; a fault for each that gives none.
-fn require(remote: &RemoteSets, config: &Config) -> Result<(), Vec<BuildFault>> {
-    let (wanted, mut faults) = (config.remote_sources(), Vec::new());
+/// Fetches the remote key sets of `config`.
+///
+/// # Errors
+/// Returns a fault for each source without a good key set.
+fn fetch_key_sets(remote: &RemoteFiles, config: &Config) -> Result<(), Vec<BuildFault>> {
+    let (wanted, mut faults) = (remote_key_sets(config), Vec::new());
     if wanted.is_empty() {
         return Ok(());
     }
     let _ = run(async {
-        if let Err(errors) = remote.require(&wanted, Instant::now()).await {
-            faults = errors.iter().map(lacking).collect();
+        if let Err(errors) = remote.track_and_fetch(&wanted, Instant::now()).await {
+            faults = errors.iter().map(missing_source_error).collect();
         }
         Ok(())
     });
@@ -86,19 +92,19 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
                 Ok(callers) => notes.extend(callers.warnings),
                 Err(error) => faults.extend(error.faults().iter().map(|found| config_fault(&file, found))),
             }
-            let remote = source.remote_sets(&config);
-            let lacking = require(&remote, &config).err().unwrap_or_default();
+            let remote = source.remote_files(&config);
+            let missing = fetch_key_sets(&remote, &config).err().unwrap_or_default();
             match reload::load(&config, &remote, SystemClock.now()) {
                 Ok((mint, more)) => {
                     notes.extend(more);
                     summary = summarise(&mint, &config);
                 }
                 Err(error) => {
-                    let is_told = |fault: &BuildFault| lacking.iter().any(|lacking| lacking.part == fault.part);
-                    faults.extend(error.faults.into_iter().filter(|fault| !is_told(fault)));
+                    let is_reported = |fault: &BuildFault| missing.iter().any(|missing| missing.part == fault.part);
+                    faults.extend(error.faults.into_iter().filter(|fault| !is_reported(fault)));
                 }
             }
-            faults.extend(lacking);
+            faults.extend(missing);
         }
     }
     if global.json {
@@ -279,10 +285,10 @@ impl Source {
         Ok(loaded)
     }
 
-    /// Holds key sets on the network, with the credentials that the environment has for them.
-    fn remote_sets(&self, config: &Config) -> RemoteSets {
-        let (timeout, bytes) = (config.limits.key_fetch, config.limits.key_set);
-        RemoteSets::new(&self.environment, RefreshPolicy { timeout, bytes, ..RefreshPolicy::default() })
+    /// Returns a store for remote key sets, with the credentials in the environment.
+    fn remote_files(&self, config: &Config) -> RemoteFiles {
+        let (timeout, max_bytes) = (config.limits.key_fetch, config.limits.key_set);
+        RemoteFiles::new(&self.environment, RefreshPolicy { timeout, max_bytes, ..RefreshPolicy::default() })
     }
 
     /// How a command fails for these faults.

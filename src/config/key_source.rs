@@ -9,7 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::sources::RemoteSource;
+use crate::remote::RemoteSource;
 
 /// Where a JWK Set comes from. `Display` is its name in faults and notes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,9 @@ impl KeySource {
             "file" if rest.is_empty() => Err("a file:// URL without a path".to_owned()),
             "file" => Ok(KeySource::File(base_dir.join(rest))),
             "base64" => inline(rest).map(KeySource::Inline),
-            "http" | "https" | "s3" | "gs" | "azblob" => RemoteSource::parse(text).map(KeySource::Remote),
+            "http" | "https" | "s3" | "gs" | "azblob" => {
+                RemoteSource::parse(text).map(KeySource::Remote).map_err(|invalid| invalid.to_string())
+            }
             _ => Err("a URL of another scheme".to_owned()),
         }
     }

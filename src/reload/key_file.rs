@@ -1,8 +1,7 @@
-//! A key file that changes in place. Whoever reads it, at any moment and after any kill, finds the old set or the new one,
-//! whole: the new one is written beside it, flushed to the disk, and takes its name in one step. Processes that share the
-//! volume take turns by a lock on a file beside it.
+//! Atomic changes of key files. Every reader, at any time and after any crash, sees either the complete old or the complete
+//! new key set: the new one is written to a second file, synced, and renamed over the old one. Processes that share the
+//! volume exclude each other by a lock on a third file.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,43 +10,34 @@ use zeroize::Zeroizing;
 
 use crate::keys::KeySetText;
 
-/// Why a key file was not changed. The file is as it was.
-#[derive(Debug)]
+/// The reason why a key file was not changed. The file is intact.
+#[derive(Debug, thiserror::Error)]
 pub enum KeyFileError<E> {
-    /// What was to be changed in it cannot be.
+    /// The edit failed.
+    #[error("{0}")]
     Edit(E),
-    /// A step of the way failed.
+    /// A file operation failed.
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
-        /// Which.
-        step: &'static str,
+        /// The operation and its object.
+        action: &'static str,
         /// The file.
         path: PathBuf,
-        /// How.
+        /// The cause.
+        #[source]
         error: io::Error,
     },
 }
 
-impl<E: fmt::Display> fmt::Display for KeyFileError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeyFileError::Edit(error) => error.fmt(f),
-            KeyFileError::Io { step, path, error } => {
-                write!(f, "expected to {step} {}, found: {error}", path.display())
-            }
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> std::error::Error for KeyFileError<E> {}
-
-/// Changes the key file `path` to what `edit` makes of its bytes (`None` where there is no file yet); where that is `None`,
-/// the file stays as it is. Only one process at a time does this to one file; `edit` sees what the one before left.
+/// Replaces the key file `path` by the key set that `edit` returns. `edit` gets the current bytes, or `None` if there is no
+/// file yet. If it returns no key set, the file is not changed. Processes that change one file run one after the other, so
+/// `edit` sees the result of the process before.
 ///
-/// A symbolic link is followed, its target is replaced. Permissions, and where possible the owner, are kept; a new file
-/// is readable by its owner alone.
+/// Follows a symbolic link and replaces its target. Keeps permissions, and the owner if this process can. Only the owner can
+/// read a new file.
 ///
 /// # Errors
-/// [`KeyFileError`]; the file is then as it was.
+/// Returns [`KeyFileError`]; the file is then intact.
 pub fn change_key_file<T, E>(
     path: &Path,
     edit: impl FnOnce(Option<&[u8]>) -> Result<(Option<KeySetText>, T), E>,
@@ -58,8 +48,8 @@ pub fn change_key_file<T, E>(
     };
     let lock_path = beside(&path, "lock");
     let lock = private_file(OpenOptions::new().write(true).create(true).truncate(false), &lock_path)
-        .map_err(|error| io_error("open the lock", &lock_path, error))?;
-    lock.lock().map_err(|error| io_error("take the lock", &lock_path, error))?;
+        .map_err(|error| io_error("open the lock file", &lock_path, error))?;
+    lock.lock().map_err(|error| io_error("lock", &lock_path, error))?;
 
     let bytes = match fs::read(&path) {
         Ok(bytes) => Some(Zeroizing::new(bytes)),
@@ -71,11 +61,11 @@ pub fn change_key_file<T, E>(
         replace(&path, text.as_bytes(), bytes.is_some())?;
     }
     Ok(outcome)
-    // The lock ends with `lock`. Its file stays: taking it away would let two processes lock two files of one name.
+    // Dropping `lock` releases the lock. Its file stays, otherwise two processes could lock two files of one name.
 }
 
 fn replace<E>(path: &Path, bytes: &[u8], exists: bool) -> Result<(), KeyFileError<E>> {
-    // One name for all, because the lock lets one process here at a time: what a kill left behind is written over.
+    // All processes use one name, because the lock admits one at a time. A crash can leave this file behind.
     let next = beside(path, "next");
     match fs::remove_file(&next) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &next, error)),
@@ -95,12 +85,12 @@ fn replace<E>(path: &Path, bytes: &[u8], exists: bool) -> Result<(), KeyFileErro
         return Err(io_error("write", &next, error));
     }
     fs::rename(&next, path).map_err(|error| io_error("replace", path, error))?;
-    // The new name is not safe from a loss of power before the folder is.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| io_error("flush", folder, error))
+    // Sync the directory, otherwise a power failure can undo the rename.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|opened| opened.sync_all()).map_err(|error| io_error("sync", directory, error))
 }
 
-/// `path` with a dot before its name and `suffix` behind it, so that no reader takes it for a key file.
+/// Returns `path` with a dot before its file name and `suffix` after it, so that nothing reads it as a key file.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{suffix}"))
@@ -112,7 +102,7 @@ fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Gives `file` the permissions of `path`, and its owner where this process may.
+/// Gives `file` the permissions of `path`, and its owner if this process can.
 fn keep_access(path: &Path, file: &File) -> io::Result<()> {
     let metadata = fs::metadata(path)?;
     #[cfg(unix)]
@@ -122,13 +112,13 @@ fn keep_access(path: &Path, file: &File) -> io::Result<()> {
         if (metadata.uid(), metadata.gid()) != (new.uid(), new.gid())
             && std::os::unix::fs::fchown(file, Some(metadata.uid()), Some(metadata.gid())).is_err()
         {
-            // Not ours to give away. The group alone may still be, and is what lets other readers in.
+            // Only root can change the owner. The group may still be allowed, and gives other readers access.
             let _ = std::os::unix::fs::fchown(file, None, Some(metadata.gid()));
         }
     }
     file.set_permissions(metadata.permissions())
 }
 
-fn io_error<E>(step: &'static str, path: &Path, error: io::Error) -> KeyFileError<E> {
-    KeyFileError::Io { step, path: path.to_path_buf(), error }
+fn io_error<E>(action: &'static str, path: &Path, error: io::Error) -> KeyFileError<E> {
+    KeyFileError::Io { action, path: path.to_path_buf(), error }
 }

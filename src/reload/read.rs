@@ -1,4 +1,4 @@
-//! Reads everything that a configuration names, and builds a generation of it.
+//! Reads everything that a configuration names, and builds a generation from it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,26 +8,27 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::files::Files;
+use super::key_sets::read_keys;
 use crate::claims::{Audience, SessionExpiry};
 use crate::code::ErrorCode;
-use crate::config::{Config, ExpiresWith, KeySource, Profile};
+use crate::config::{Config, ExpiresWith, Profile};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, TemplateFiles};
-use crate::sources::RemoteSets;
+use crate::remote::RemoteFiles;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
-use crate::time::{Timestamp, Ttl};
+use crate::time::Timestamp;
 use crate::tls::{Tls, TlsPart, TlsText};
 
-/// What [`exposed`] calls the content of a key file.
+/// The content of a key file, in warnings of [`exposed`].
 const PRIVATE_KEYS: &str = "these private keys";
 
-/// Reads and proves what TLS needs, with what the operator should know of it.
+/// Reads and validates the certificates and keys of TLS. The second part is warnings for the operator.
 fn read_tls(
     config: &Config,
     files: &mut Files,
     now: Timestamp,
     faults: &mut Vec<BuildFault>,
 ) -> Option<(Tls, Vec<String>)> {
-    let named = config.serve.tls.as_ref()?;
+    let paths = config.serve.tls.as_ref()?;
     let mut read = |path: &Path, expected: &str| match files.read(path) {
         Ok(bytes) => Some(Zeroizing::new(bytes)),
         Err(error) => {
@@ -35,9 +36,9 @@ fn read_tls(
             None
         }
     };
-    let certificates = read(&named.cert_file, "readable certificates");
-    let key = read(&named.key_file, "a readable private key");
-    let client_ca = named.client.as_ref().map(|client| (read(&client.file, "readable certificates"), client));
+    let certificates = read(&paths.cert_file, "readable certificates");
+    let key = read(&paths.key_file, "a readable private key");
+    let client_ca = paths.client.as_ref().map(|client| (read(&client.file, "readable certificates"), client));
     let client_ca = match client_ca {
         Some((bytes, client)) => Some((bytes?, client)),
         None => None,
@@ -50,15 +51,15 @@ fn read_tls(
     };
     match Tls::parse(&text, now) {
         Ok((tls, notes)) => {
-            let name = named.cert_file.display();
+            let name = paths.cert_file.display();
             let notes = notes.into_iter().map(|note| format!("{name}: {note}"));
-            Some((tls, notes.chain(exposed(&named.key_file, PRIVATE_KEYS)).collect()))
+            Some((tls, notes.chain(exposed(&paths.key_file, PRIVATE_KEYS)).collect()))
         }
         Err(fault) => {
-            let path = match (fault.part, &named.client) {
-                (TlsPart::Key, _) => &named.key_file,
+            let path = match (fault.part, &paths.client) {
+                (TlsPart::Key, _) => &paths.key_file,
                 (TlsPart::ClientCa, Some(client)) => &client.file,
-                (TlsPart::Certificates | TlsPart::ClientCa, _) => &named.cert_file,
+                (TlsPart::Certificates | TlsPart::ClientCa, _) => &paths.cert_file,
             };
             let part = path.display().to_string();
             faults.push(BuildFault::new(ErrorCode::TlsInvalid, part, fault.message));
@@ -67,7 +68,7 @@ fn read_tls(
     }
 }
 
-/// What one look takes from the files that `config` names.
+/// The result of reading all files of a configuration.
 pub(super) struct Read {
     pub(super) parts: GenerationParts,
     pub(super) tls: Option<Tls>,
@@ -75,15 +76,15 @@ pub(super) struct Read {
     pub(super) faults: Vec<BuildFault>,
 }
 
-/// Reads everything that `config` names, and a fault for each file or folder that cannot be read.
-pub(super) fn read_parts(config: &Config, remote: &RemoteSets, files: &mut Files, now: Timestamp) -> Read {
+/// Reads everything that `config` names. Each file or directory that cannot be read becomes a fault.
+pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut Files, now: Timestamp) -> Read {
     let mut faults = Vec::new();
     let mut parts = GenerationParts {
         profiles: profile_specs(config),
         limits: RenderLimits {
             output_bytes: config.limits.claims,
             work: config.limits.template_work,
-            // A template may wrap what it takes, so that every session that is read can go into claims whole.
+            // Templates wrap values, and the claims must have room for any complete session.
             depth: config.limits.depth + 32,
         },
         ..GenerationParts::default()
@@ -96,12 +97,12 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteSets, files: &mut Files
             Err(fault) => faults.push(fault),
         }
     }
-    // A folder is asked for only by profiles that do not bring their own template.
+    // Profiles from Oathkeeper bring their own templates, so the directory need not exist if all profiles do.
     if config.profiles.values().any(|profile| !config.go_templates.contains_key(&profile.template)) {
         (parts.templates, parts.partials) = read_templates(&config.templates, files, &mut faults);
     }
     for (name, text) in &config.go_templates {
-        files.found(name.as_bytes(), text.text.as_bytes());
+        files.record(name.as_bytes(), text.text.as_bytes());
         let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), schema: None, cases: Vec::new() };
         parts.templates.insert(name.clone(), files);
     }
@@ -109,72 +110,46 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteSets, files: &mut Files
     Read { parts, tls, notes: notes.unwrap_or_default(), faults }
 }
 
-fn read_keys(source: &KeySource, remote: &RemoteSets, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
-    match source {
-        KeySource::File(path) => files.read(path).map(Zeroizing::new).map_err(|error| {
-            let advice = match error.kind() {
-                io::ErrorKind::NotFound => format!("; make one: claimsmith keys generate --out {}", path.display()),
-                _ => String::new(),
-            };
-            let message = format!("expected a readable JWK Set, found: {error}{advice}");
-            of_file(ErrorCode::KeySetInvalid, path, message)
-        }),
-        KeySource::Inline(keys) => {
-            files.found(source.to_string().as_bytes(), keys.as_bytes());
-            Ok(Zeroizing::new(keys.as_bytes().to_vec()))
-        }
-        KeySource::Remote(source) => {
-            let bytes = remote.current(source);
-            let bytes = bytes.as_ref().map(|bytes| bytes.as_slice());
-            files.found(source.url().as_bytes(), bytes.unwrap_or_default());
-            bytes.map(|bytes| Zeroizing::new(bytes.to_vec())).ok_or_else(|| {
-                let message = "expected one good answer of this source, found none so far";
-                BuildFault::new(ErrorCode::KeySetInvalid, source.to_string(), message)
-            })
-        }
-    }
-}
-
-/// Reads a folder of templates: `<name>/claims.hbs`, or `<name>/claims.gotmpl` for a Go template, with `<case>.session.json` and `<case>.claims.json` beside it, and
-/// `_partials/<name>.hbs`.
+/// Reads the templates directory: `<name>/claims.hbs`, or `<name>/claims.gotmpl` for a Go template, each with its
+/// `<case>.session.json` and `<case>.claims.json`, and `_partials/<name>.hbs`.
 fn read_templates(
-    folder: &Path,
+    directory: &Path,
     files: &mut Files,
     faults: &mut Vec<BuildFault>,
 ) -> (BTreeMap<String, TemplateFiles>, Vec<Partial>) {
     let mut templates = BTreeMap::new();
     let mut partials = Vec::new();
-    for path in entries(folder, "a folder of templates", files, faults) {
+    for path in entries(directory, "a directory of templates", files, faults) {
         let name = file_name(&path);
         if name == "_partials" {
-            partials = partials_in(folder, &path, files, faults);
+            partials = partials_in(directory, &path, files, faults);
         } else if path.is_dir()
             && !name.starts_with('.')
-            && let Some((syntax, text)) = read_template(folder, &path, files, faults)
+            && let Some((syntax, text)) = read_template(directory, &path, files, faults)
         {
-            let cases = read_cases(folder, &path, files, faults);
+            let cases = read_cases(directory, &path, files, faults);
             let schema = path.join("claims.schema.json");
-            let schema = schema.exists().then(|| read_text(folder, &schema, files, faults)).flatten();
+            let schema = schema.exists().then(|| read_text(directory, &schema, files, faults)).flatten();
             templates.insert(name, TemplateFiles { syntax, text, schema, cases });
         }
     }
     (templates, partials)
 }
 
-/// Reads the one template of `folder`, which stands in `root`.
+/// Reads the only template of `directory`, which is below `root`.
 fn read_template(
     root: &Path,
-    folder: &Path,
+    directory: &Path,
     files: &mut Files,
     faults: &mut Vec<BuildFault>,
 ) -> Option<(Syntax, TemplateText)> {
-    let (handlebars, go) = (folder.join("claims.hbs"), folder.join("claims.gotmpl"));
+    let (handlebars, go) = (directory.join("claims.hbs"), directory.join("claims.gotmpl"));
     match (handlebars.exists(), go.exists()) {
         (true, true) => {
-            faults.push(of_file(
+            faults.push(fault_in_file(
                 ErrorCode::TemplateSyntax,
-                folder,
-                "expected one template, found claims.hbs and claims.gotmpl: keep one of them".to_owned(),
+                directory,
+                "expected one template, found claims.hbs and claims.gotmpl; remove one of them".to_owned(),
             ));
             None
         }
@@ -183,19 +158,19 @@ fn read_template(
     }
 }
 
-/// Reads `folder`, the `_partials` of a folder of templates: `<name>.hbs` each.
+/// Reads `directory`, the `_partials` of a templates directory: each is a file `<name>.hbs`.
 ///
 /// # Errors
-/// [`BuildError`] with every file that cannot be read, or that stands outside of the folder of templates.
-pub fn read_partials(folder: &Path) -> Result<Vec<Partial>, BuildError> {
+/// Returns [`BuildError`] with every file that cannot be read, or that is outside the templates directory.
+pub(crate) fn read_partials(directory: &Path) -> Result<Vec<Partial>, BuildError> {
     let mut faults = Vec::new();
-    let partials = partials_in(folder.parent().unwrap_or(folder), folder, &mut Files::new(), &mut faults);
+    let partials = partials_in(directory.parent().unwrap_or(directory), directory, &mut Files::new(), &mut faults);
     if faults.is_empty() { Ok(partials) } else { Err(BuildError { faults }) }
 }
 
-fn partials_in(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
+fn partials_in(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
     let mut partials = Vec::new();
-    for path in entries(folder, "a folder of partials", files, faults) {
+    for path in entries(directory, "a directory of partials", files, faults) {
         if path.extension().is_some_and(|extension| extension == "hbs")
             && let Some(source) = read_text(root, &path, files, faults)
         {
@@ -206,18 +181,19 @@ fn partials_in(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<B
     partials
 }
 
-/// Reads, builds and proves the generation that `config` describes, with what `remote` holds; the second part is notes for the operator.
+/// Reads, builds and validates the generation of `config`, with the key sets in `remote`. The second part is warnings for the
+/// operator.
 ///
 /// # Errors
-/// [`BuildError`] with every fault, of files first, then of what stands in them.
-pub fn load(config: &Config, remote: &RemoteSets, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
+/// Returns [`BuildError`] with every fault: files that cannot be read first, then their content.
+pub(crate) fn load(config: &Config, remote: &RemoteFiles, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
     let read = read_parts(config, remote, &mut Files::new(), now);
     let (mint, mut notes) = build(config, &read.parts, read.faults, None, now)?;
     notes.extend(read.notes);
     Ok((mint, notes))
 }
 
-/// Builds and proves the generation of `parts`, which were read with `faults`.
+/// Builds and validates the generation of `parts`. `faults` are those of reading them.
 pub(super) fn build(
     config: &Config,
     parts: &GenerationParts,
@@ -229,7 +205,7 @@ pub(super) fn build(
         Ok((mint, mut notes)) if faults.is_empty() => {
             notes.extend(config.key_files().into_iter().filter_map(|path| exposed(path, PRIVATE_KEYS)));
             let secrets = config.callers.iter().flat_map(|caller| caller.credential.files());
-            notes.extend(secrets.filter_map(|path| exposed(path, "this secret of a caller")));
+            notes.extend(secrets.filter_map(|path| exposed(path, "this caller secret")));
             Ok((mint, notes))
         }
         Ok(_) => Err(BuildError { faults }),
@@ -240,15 +216,7 @@ pub(super) fn build(
     }
 }
 
-/// How long a token of any profile with the keys of `file` lives at most, whichever paths and links profiles name the file
-/// by; `None` where no profile has them.
-pub fn longest_ttl(config: &Config, file: &Path) -> Option<Ttl> {
-    let wanted = fs::canonicalize(file).ok();
-    let is_it = |path: &&Path| *path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted;
-    config.key_files().into_iter().filter(is_it).filter_map(|path| config.longest_ttl(path)).max()
-}
-
-/// The profiles of `config`, as the mint takes them.
+/// Returns the profiles of `config` as input for the mint.
 pub fn profile_specs(config: &Config) -> Vec<ProfileSpec> {
     let key_names = config.key_names();
     let key_set = |profile: &Profile| key_names.get(&profile.jwks).cloned().unwrap_or_default();
@@ -280,14 +248,14 @@ fn spec(name: &str, profile: &Profile, key_set: String) -> ProfileSpec {
     }
 }
 
-fn read_cases(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
+fn read_cases(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
     let mut cases = Vec::new();
-    for path in entries(folder, "a template's folder", files, faults) {
+    for path in entries(directory, "the directory of a template", files, faults) {
         let name = file_name(&path);
         let counterpart = if let Some(case) = name.strip_suffix(".session.json") {
-            folder.join(format!("{case}.claims.json"))
+            directory.join(format!("{case}.claims.json"))
         } else if let Some(case) = name.strip_suffix(".claims.json") {
-            folder.join(format!("{case}.session.json"))
+            directory.join(format!("{case}.session.json"))
         } else {
             continue;
         };
@@ -296,7 +264,7 @@ fn read_cases(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<Bu
                 "expected {} beside it, found none: a recorded case is a session and its claims",
                 counterpart.display()
             );
-            faults.push(of_file(ErrorCode::TemplateRecordedCase, &path, message));
+            faults.push(fault_in_file(ErrorCode::TemplateRecordedCase, &path, message));
             continue;
         }
         if !name.ends_with(".session.json") {
@@ -317,9 +285,9 @@ fn read_cases(root: &Path, folder: &Path, files: &mut Files, faults: &mut Vec<Bu
     cases
 }
 
-fn entries(folder: &Path, expected: &str, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<PathBuf> {
-    files.entries(folder).unwrap_or_else(|error| {
-        faults.push(unreadable(ErrorCode::ConfigInvalid, folder, expected, &error));
+fn entries(directory: &Path, expected: &str, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<PathBuf> {
+    files.entries(directory).unwrap_or_else(|error| {
+        faults.push(unreadable(ErrorCode::ConfigInvalid, directory, expected, &error));
         Vec::new()
     })
 }
@@ -335,11 +303,11 @@ fn read_text(root: &Path, path: &Path, files: &mut Files, faults: &mut Vec<Build
 }
 
 fn unreadable(code: ErrorCode, path: &Path, expected: &str, error: &io::Error) -> BuildFault {
-    of_file(code, path, format!("expected {expected}, found: {error}"))
+    fault_in_file(code, path, format!("expected {expected}, found: {error}"))
 }
 
-/// A fault of the file or folder at `path`.
-fn of_file(code: ErrorCode, path: &Path, message: String) -> BuildFault {
+/// Returns a fault of the file or directory at `path`.
+pub(super) fn fault_in_file(code: ErrorCode, path: &Path, message: String) -> BuildFault {
     let path = path.display().to_string();
     BuildFault::new(code, &path, &message).in_file(path, message)
 }
@@ -348,14 +316,14 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// A warning where others than owner and group may read `what` in `path`.
+/// Returns a warning if users other than the owner and the group can read `what` in `path`.
 #[cfg(unix)]
 fn exposed(path: &Path, what: &str) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o004 != 0).then(|| {
         format!(
-            "{}: every user of this machine may read {what} (mode {:o}); make it 600 or 640",
+            "{}: every user of this host can read {what} (mode {:o}); make it 600 or 640",
             path.display(),
             mode & 0o777
         )

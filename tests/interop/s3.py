@@ -77,7 +77,7 @@ def check(folder, endpoint):
 
     (folder / "claimsmith.yaml").write_text('{"profiles": {"p": {"issuer": "i", "jwks": "s3://none/x"}}}')
     refused = subprocess.run([BINARY, "check"], cwd=folder, env=environment, capture_output=True, text=True)
-    assert refused.returncode == 1 and "s3://none/x: expected the object, found no such one" in refused.stderr, refused
+    assert refused.returncode == 1 and "s3://none/x: expected the object, found no such object" in refused.stderr, refused
 
     store.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     put(store, claimsmith("keys", "generate", "--kid", "first"))
@@ -92,7 +92,7 @@ def check(folder, endpoint):
         for count, spoil in enumerate([lambda: put(store, "<html>"), lambda: store.delete_object(Bucket=BUCKET, Key=OBJECT)]):
             spoil()
             base.process.send_signal(signal.SIGHUP)
-            wait_for("a word of the failure", lambda: log.read_text().count("its last good set stays") == count + 1)
+            wait_for("a word of the failure", lambda: log.read_text().count("keeping its last good key set") == count + 1)
             assert verified_kid(base) == "second"
 
         put(store, claimsmith("keys", "generate", "--kid", "third"))

@@ -234,7 +234,7 @@ fn whatever_happens_to_a_certificate_connections_are_made_with_the_last_good_one
 #[test]
 fn a_set_with_one_name_twice_or_with_halves_of_two_keys_is_not_taken_over() {
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
-    for set in [crate::sources::twice("key-2"), crate::sources::mixed("key-2")] {
+    for set in [crate::remote::twice("key-2"), crate::remote::mixed("key-2")] {
         app.folder.write("keys.json", &set);
         wait_until(|| app.get_admin("/health/ready").text().contains("keys.json"));
         assert_eq!(app.token(r#"{"subject":"u"}"#).kid().as_str(), "key-1");

@@ -15,8 +15,8 @@ use claimsmith::code::ErrorCode;
 use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg, VerifiedToken};
 use claimsmith::mint::BuildFault;
-use claimsmith::reload::{Files, Look, Reloader};
-use claimsmith::sources::{RefreshPolicy, RemoteSets};
+use claimsmith::reload::{Files, ReloadOutcome, Reloader};
+use claimsmith::remote::{RefreshPolicy, RemoteFiles};
 use claimsmith::time::{Clock, Timestamp};
 use serde_json::Value;
 
@@ -122,7 +122,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     folder.write("claimsmith.yaml", &text);
     let clock = TestClock(Arc::new(AtomicI64::new(NOW)));
     let base = folder.path().to_path_buf();
-    let remote = Arc::new(RemoteSets::new(&[], RefreshPolicy::default()));
+    let remote = Arc::new(RemoteFiles::new(&[], RefreshPolicy::default()));
     let read_config = move |files: &mut Files| {
         let text = files.read_text(&base.join("claimsmith.yaml")).unwrap_or_default();
         Config::parse(&text, &base, &environment).map_err(|error| {
@@ -133,7 +133,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
         })
     };
     let mut reloader = Reloader::new(Box::new(read_config), Arc::clone(&remote));
-    let Look::Replaced(generation) = reloader.look(clock.now()) else { panic!("the files cannot be served") };
+    let ReloadOutcome::Replaced(generation) = reloader.check(clock.now()) else { panic!("the files cannot be served") };
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let (tell, told) = mpsc::channel();

@@ -1,6 +1,5 @@
-//! Key sets from servers that misbehave in every way: the last good set stays, and it is said what is wrong.
+//! Remote key sets from servers that misbehave in every way: the last good key set stays, and the error is reported.
 
-use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,23 +8,24 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use claimsmith::keys::{self, KeyId, KeySet, SignatureAlg};
-use claimsmith::sources::{RefreshPolicy, RemoteSets, RemoteSource};
+use claimsmith::reload::SIGNING_KEY_SET;
+use claimsmith::remote::{RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
 use serde_json::json;
 
 use crate::support::{Folder, Service, Setup, post, send, spawn_app, wait_until};
 
-/// What the server does with a request.
+/// The behavior of the server.
 #[derive(Clone)]
 enum Answer {
-    /// These bytes, and the connection closes.
+    /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// These bytes, one every 20 ms.
+    /// Sends one of these bytes every 20 ms.
     Dripping(Vec<u8>),
-    /// Nothing, for a while.
+    /// Sends nothing for a second.
     Silence,
 }
 
-/// A server that answers as it is told, and remembers what it was asked.
+/// A server with configurable responses, which records its requests.
 struct Server {
     address: SocketAddr,
     answer: Arc<Mutex<Answer>>,
@@ -99,14 +99,14 @@ fn set(kid: &str) -> String {
     keys::generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap().to_set().to_owned()
 }
 
-/// A set that has the key called `kid` twice.
+/// Returns a key set with two keys named `kid`.
 pub(crate) fn twice(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"].as_array_mut().unwrap().push(other["keys"][0].clone());
     one.to_string()
 }
 
-/// A set whose key called `kid` has the private half of one key and the public half of another.
+/// Returns a key set whose key `kid` has the private members of one key and the public members of another.
 pub(crate) fn mixed(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"][0]["d"] = other["keys"][0]["d"].clone();
@@ -124,28 +124,32 @@ fn good(kid: &str) -> Answer {
 }
 
 fn policy() -> RefreshPolicy {
-    RefreshPolicy { timeout: Duration::from_millis(300), bytes: 64 << 10, ..RefreshPolicy::default() }
+    RefreshPolicy { timeout: Duration::from_millis(300), max_bytes: 64 << 10, ..RefreshPolicy::default() }
 }
 
 fn block<T>(future: impl Future<Output = T>) -> T {
     actix_web::rt::System::new().block_on(future)
 }
 
-fn kid_of(sets: &RemoteSets, source: &RemoteSource) -> Option<String> {
+fn kid_of(sets: &RemoteFiles, source: &RemoteSource) -> Option<String> {
     let set = KeySet::parse(&sets.current(source)?).unwrap();
     set.signing_keys().next().map(|key| key.kid().as_str().to_owned())
 }
 
-/// Sets that hold the good one called `first` of `server` since `now`.
-async fn held(server: &Server, now: Instant) -> RemoteSets {
-    let sets = RemoteSets::new(&[], policy());
+fn wanted(sources: impl IntoIterator<Item = RemoteSource>) -> WantedFiles {
+    sources.into_iter().map(|source| (source, &SIGNING_KEY_SET)).collect()
+}
+
+/// Tracks the source of `server`, which returned a key set with the key `first` at `now`.
+async fn held(server: &Server, now: Instant) -> RemoteFiles {
+    let sets = RemoteFiles::new(&[], policy());
     server.will(good("first"));
-    sets.require(&BTreeSet::from([server.source()]), now).await.unwrap();
+    sets.track_and_fetch(&wanted([server.source()]), now).await.unwrap();
     sets
 }
 
 #[test]
-fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
+fn failing_source_keeps_its_last_good_key_set_and_recovers() {
     let html = "<html>canary</html>";
     let whole = set("other");
     let truncated = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", whole.len(), &whole[..whole.len() / 2]);
@@ -166,11 +170,11 @@ fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
         (public_alone, "private key that can sign"),
         (response("200 OK", "", &twice("again")), "expected a JWK Set that can be used, found: "),
         (response("200 OK", "", &mixed("again")), "expected a JWK Set that can be used, found: "),
-        (Answer::Bytes(truncated.into_bytes()), "expected a whole answer"),
+        (Answer::Bytes(truncated.into_bytes()), "expected a complete HTTP response"),
         (huge, "expected at most 65536 bytes"),
         (response("302 Found", "Location: https://elsewhere.example/canary\r\n", ""), "redirects are not followed"),
-        (Answer::Bytes(Vec::new()), "expected a whole answer"),
-        (Answer::Bytes(b"\x16\x03\x01 this is no HTTP canary".to_vec()), "expected a whole answer"),
+        (Answer::Bytes(Vec::new()), "expected a complete HTTP response"),
+        (Answer::Bytes(b"\x16\x03\x01 this is no HTTP canary".to_vec()), "expected a complete HTTP response"),
         (Answer::Silence, "within 300ms"),
         (Answer::Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"keys\":".to_vec()), "within 300ms"),
     ];
@@ -184,7 +188,7 @@ fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
             now += Duration::from_secs(60);
             assert!(!sets.refresh(now, &|| 0.0).await);
             let status = sets.status(now).remove(0);
-            let fault = status.fault.unwrap_or_else(|| panic!("expected a fault: {wanted}")).to_string();
+            let fault = status.error.unwrap_or_else(|| panic!("expected a fault: {wanted}")).to_string();
             assert!(fault.contains(wanted) && fault.contains("/keys.json?…: "), "{fault}\n{wanted}");
             assert!(!fault.contains("canary"), "{fault}");
             assert_eq!(status.age, Some(now - before));
@@ -194,7 +198,7 @@ fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
             now += Duration::from_secs(10);
             sets.refresh(now, &|| 0.0).await;
             let status = sets.status(now).remove(0);
-            assert!(status.fault.is_none() && status.age == Some(Duration::ZERO), "after {wanted}");
+            assert!(status.error.is_none() && status.age == Some(Duration::ZERO), "after {wanted}");
         }
         server.will(good("second"));
         assert!(sets.refresh(now + Duration::from_secs(60), &|| 0.0).await);
@@ -203,14 +207,14 @@ fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
 }
 
 #[test]
-fn a_source_is_asked_when_its_answer_is_stale_and_with_what_is_known() {
+fn stale_source_is_fetched_with_a_conditional_request() {
     let server = Server::start();
     block(async {
         let now = Instant::now();
         let sets = held(&server, now).await;
         assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(60)));
         sets.refresh(now + Duration::from_secs(59), &|| 0.0).await;
-        assert_eq!(server.asked.lock().unwrap().len(), 1, "it is fresh");
+        assert_eq!(server.asked.lock().unwrap().len(), 1, "the file is still fresh");
 
         server.will(response("304 Not Modified", "Cache-Control: max-age=120\r\n", ""));
         let later = now + Duration::from_secs(60);
@@ -218,13 +222,13 @@ fn a_source_is_asked_when_its_answer_is_stale_and_with_what_is_known() {
         assert!(server.last_asked().to_ascii_lowercase().contains("if-none-match: \"1\""), "{}", server.last_asked());
         assert_eq!(sets.status(later)[0].age, Some(Duration::ZERO));
         assert_eq!(sets.next_due(later), Some(later + Duration::from_secs(120)));
-        sets.hasten();
+        sets.mark_all_due();
         assert_eq!(sets.next_due(later), Some(later));
     });
 }
 
 #[test]
-fn a_flapping_source_is_asked_less_and_less_until_it_answers() {
+fn flapping_source_is_fetched_less_often_until_it_recovers() {
     let server = Server::start();
     block(async {
         let mut now = Instant::now();
@@ -247,30 +251,28 @@ fn a_flapping_source_is_asked_less_and_less_until_it_answers() {
 }
 
 #[test]
-fn every_source_has_to_give_one_good_set_and_those_not_wanted_are_forgotten() {
+fn sources_without_a_key_set_fail_and_unwanted_ones_are_forgotten() {
     let (one, other) = (Server::start(), Server::start());
     block(async {
         let now = Instant::now();
         let sets = held(&one, now).await;
         other.will(response("500 Internal Server Error", "", ""));
-        let both = BTreeSet::from([one.source(), other.source()]);
-        let faults = sets.require(&both, now).await.unwrap_err();
-        assert_eq!((faults.len(), faults[0].source()), (1, &other.source()));
+        let both = wanted([one.source(), other.source()]);
+        let faults = sets.track_and_fetch(&both, now).await.unwrap_err();
+        assert_eq!((faults.len(), faults[0].remote()), (1, &other.source()));
         assert!(sets.current(&one.source()).is_some());
         other.will(good("other"));
-        assert!(sets.require(&both, now).await.is_err(), "it is not due yet");
+        assert!(sets.track_and_fetch(&both, now).await.is_err(), "the source is not due yet");
         assert!(sets.refresh(now + Duration::from_secs(10), &|| 0.0).await);
-        assert!(sets.require(&both, now + Duration::from_secs(10)).await.is_ok());
-        sets.require(&BTreeSet::from([other.source()]), now).await.unwrap();
+        assert!(sets.track_and_fetch(&both, now + Duration::from_secs(10)).await.is_ok());
+        sets.track_and_fetch(&wanted([other.source()]), now).await.unwrap();
         assert!(sets.current(&one.source()).is_none() && sets.status(now).len() == 1);
     });
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_said_to_be_one() {
+fn closed_port_is_reported_as_refused() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let source = RemoteSource::parse(&format!("http://{address}/")).unwrap();
-    let store = RemoteSource::parse("s3://keys/a.json").unwrap();
     let environment: Vec<(String, String)> = [
         ("AWS_ENDPOINT", format!("http://{address}")),
         ("AWS_ALLOW_HTTP", "true".to_owned()),
@@ -279,17 +281,23 @@ fn a_port_where_nobody_listens_is_said_to_be_one() {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let sets = RemoteSets::new(&environment, policy());
-    let faults = block(sets.require(&BTreeSet::from([source, store]), Instant::now())).unwrap_err();
-    for fault in faults.iter().map(ToString::to_string) {
-        assert!(fault.contains("connection refused") && !fault.contains("canary"), "{fault}");
+    let mut sources = vec![RemoteSource::parse(&format!("http://{address}/")).unwrap()];
+    if cfg!(feature = "object-stores") {
+        sources.push(RemoteSource::parse("s3://keys/a.json").unwrap());
     }
-    assert_eq!(faults.len(), 2);
+    let count = sources.len();
+    let files = RemoteFiles::new(&environment, policy());
+    let errors = block(files.track_and_fetch(&wanted(sources), Instant::now())).unwrap_err();
+    for error in errors.iter().map(ToString::to_string) {
+        assert!(error.contains("connection refused") && !error.contains("canary"), "{error}");
+    }
+    assert_eq!(errors.len(), count);
 }
 
-/// Google's and Azure's stores, as far as their protocol is a GET.
+/// Covers only the GET requests of the two protocols.
 #[test]
-fn the_stores_of_google_and_azure_are_read_through_their_own_settings() {
+#[cfg(feature = "object-stores")]
+fn google_and_azure_stores_use_their_own_settings() {
     let server = Server::start();
     server.will(response(
         "200 OK",
@@ -308,17 +316,17 @@ fn the_stores_of_google_and_azure_are_read_through_their_own_settings() {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let sets = RemoteSets::new(&environment, policy());
+    let sets = RemoteFiles::new(&environment, policy());
     for (url, path) in [("gs://bucket/a/b.json", "/bucket/a"), ("azblob://bucket/a/b.json", "/bucket/a/b.json")] {
         let source = RemoteSource::parse(url).unwrap();
-        block(sets.require(&BTreeSet::from([source.clone()]), Instant::now())).unwrap();
+        block(sets.track_and_fetch(&wanted([source.clone()]), Instant::now())).unwrap();
         assert_eq!(kid_of(&sets, &source).as_deref(), Some("stored"));
         assert!(server.last_asked().contains(path), "{}", server.last_asked());
     }
 }
 
 #[test]
-fn a_service_starts_with_a_remote_set_and_keeps_it_when_the_source_turns_bad() {
+fn service_keeps_its_remote_key_set_when_the_source_fails() {
     let server = Server::start();
     server.will(good("remote"));
     let folder = Folder::new();
@@ -334,7 +342,7 @@ fn a_service_starts_with_a_remote_set_and_keeps_it_when_the_source_turns_bad() {
     let kid = || {
         let set = send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#)).json();
-        // None where the keys changed between the two.
+        // None if the keys changed between the two requests.
         keys::verify(answer["token"].as_str().unwrap(), &set.body).ok().map(|token| token.kid().as_str().to_owned())
     };
     let ready = || send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
@@ -355,7 +363,7 @@ fn a_service_starts_with_a_remote_set_and_keeps_it_when_the_source_turns_bad() {
 }
 
 #[test]
-fn what_a_source_may_cost_is_configured_and_each_excess_is_counted_by_its_code() {
+fn source_limits_are_configurable_and_failures_counted_by_code() {
     let server = Server::start();
     server.will(good("remote"));
     let folder = Folder::new();
@@ -387,7 +395,7 @@ fn what_a_source_may_cost_is_configured_and_each_excess_is_counted_by_its_code()
         let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#));
         assert_eq!(answer.status, 200, "the last good set stays: {}", answer.text());
     }
-    // The bounds of a start are those of the configuration too.
+    // The configured limits also apply at startup.
     server.will(response("200 OK", "", &huge));
     let output = crate::support::claimsmith(service.folder.path(), &["check", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -401,7 +409,7 @@ fn what_a_source_may_cost_is_configured_and_each_excess_is_counted_by_its_code()
 }
 
 #[test]
-fn a_profile_that_comes_with_a_source_waits_for_it_and_the_others_go_on() {
+fn new_profile_waits_for_its_source_while_others_are_served() {
     let server = Server::start();
     server.will(response("500 Internal Server Error", "", ""));
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
@@ -416,12 +424,12 @@ fn a_profile_that_comes_with_a_source_waits_for_it_and_the_others_go_on() {
     assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
 }
 
-/// As [`wait_until`], for what comes after a source's shortest wait of ten seconds.
+/// Like [`wait_until`], but longer than the shortest time between two fetches, which is ten seconds.
 #[track_caller]
 fn wait_until_long(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(30), "it did not come to hold");
+        assert!(start.elapsed() < Duration::from_secs(30), "the condition did not become true");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

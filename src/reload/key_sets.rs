@@ -1,0 +1,81 @@
+//! Key sets of profiles: where their bytes come from, and how long their tokens live.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::files::Files;
+use super::read::fault_in_file;
+use crate::code::ErrorCode;
+use crate::config::{Config, KeySource};
+use crate::keys::KeySet;
+use crate::mint::BuildFault;
+use crate::remote::{FailureCodes, FileKind, RemoteFiles, WantedFiles};
+use crate::time::Ttl;
+
+/// A JWK Set with private keys, as a remote file.
+pub static SIGNING_KEY_SET: FileKind = FileKind {
+    accept: "application/jwk-set+json, application/json",
+    check: |bytes| match KeySet::parse(bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("expected a JWK Set that can be used, found: {error}")),
+    },
+    codes: FailureCodes {
+        invalid: ErrorCode::KeySetInvalid,
+        timeout: ErrorCode::KeySourceTimeout,
+        too_large: ErrorCode::KeySourceTooLarge,
+        unavailable: ErrorCode::KeySourceUnavailable,
+    },
+};
+
+/// Returns the remote key sets of `config`, to be tracked by [`RemoteFiles`].
+pub(crate) fn remote_key_sets(config: &Config) -> WantedFiles {
+    config.remote_sources().into_iter().map(|source| (source, &SIGNING_KEY_SET)).collect()
+}
+
+/// Reads the key set of `source`.
+///
+/// # Errors
+/// Returns a fault if the file cannot be read, or if `remote` has no good bytes of the source.
+pub(super) fn read_keys(
+    source: &KeySource,
+    remote: &RemoteFiles,
+    files: &mut Files,
+) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
+    match source {
+        KeySource::File(path) => files.read(path).map(Zeroizing::new).map_err(|error| {
+            let advice = match error.kind() {
+                io::ErrorKind::NotFound => format!("; make one: claimsmith keys generate --out {}", path.display()),
+                _ => String::new(),
+            };
+            let message = format!("expected a readable JWK Set, found: {error}{advice}");
+            fault_in_file(ErrorCode::KeySetInvalid, path, message)
+        }),
+        KeySource::Inline(keys) => {
+            files.record(source.to_string().as_bytes(), keys.as_bytes());
+            Ok(Zeroizing::new(keys.as_bytes().to_vec()))
+        }
+        KeySource::Remote(source) => {
+            let bytes = remote.current(source);
+            let bytes = bytes.as_ref().map(|bytes| bytes.as_slice());
+            files.record(source.url().as_bytes(), bytes.unwrap_or_default());
+            bytes.map(|bytes| Zeroizing::new(bytes.to_vec())).ok_or_else(|| {
+                let message = "expected a JWK Set from this source, found none so far";
+                BuildFault::new(ErrorCode::KeySetInvalid, source.to_string(), message)
+            })
+        }
+    }
+}
+
+/// Returns the longest TTL of all profiles whose keys are in `file`, by whichever path or link they name it; `None` if no
+/// profile uses it.
+///
+/// A rotated key must be published for as long as any of its tokens lives, so two profiles that reach one file by different
+/// paths count together.
+pub(crate) fn longest_ttl(config: &Config, file: &Path) -> Option<Ttl> {
+    let wanted = fs::canonicalize(file).ok();
+    let is_same_file = |path: &&Path| *path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted;
+    config.key_files().into_iter().filter(is_same_file).filter_map(|path| config.longest_ttl(path)).max()
+}

@@ -1,0 +1,78 @@
+//! Errors of fetches. Their messages quote nothing that a server sent, because it may be part of a private key.
+
+use std::time::Duration;
+
+use super::{FileKind, RemoteSource};
+use crate::code::ErrorCode;
+
+/// A failed fetch of one source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{remote}: {failure}")]
+pub struct FetchError {
+    remote: RemoteSource,
+    code: ErrorCode,
+    #[source]
+    failure: FetchFailure,
+}
+
+impl FetchError {
+    pub(super) fn new(remote: RemoteSource, kind: &FileKind, failure: FetchFailure) -> Self {
+        let code = match failure {
+            FetchFailure::Invalid(_) => kind.codes.invalid,
+            FetchFailure::Timeout(_) => kind.codes.timeout,
+            FetchFailure::TooLarge(_) => kind.codes.too_large,
+            FetchFailure::Unavailable { .. } => kind.codes.unavailable,
+        };
+        Self { remote, code, failure }
+    }
+
+    /// Returns the source that was fetched.
+    pub fn remote(&self) -> &RemoteSource {
+        &self.remote
+    }
+
+    /// Returns the error code, which the kind of the file defines.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// Returns the cause, which does not name the source.
+    pub(crate) fn failure(&self) -> &FetchFailure {
+        &self.failure
+    }
+}
+
+/// The cause of a failed fetch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FetchFailure {
+    /// The check of the file rejected the bytes, for this reason.
+    #[error("{0}")]
+    Invalid(String),
+    /// The response was not complete after this time.
+    #[error("expected a complete response within {0:?}, found none")]
+    Timeout(Duration),
+    /// The response has more than this many bytes.
+    #[error("expected at most {0} bytes, found more")]
+    TooLarge(usize),
+    /// The source cannot be reached, or returned something other than the file.
+    #[error("{message}")]
+    Unavailable {
+        /// The expected and the actual result.
+        message: String,
+        /// The delay before the next fetch that the source asks for.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl FetchFailure {
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::Unavailable { message: message.into(), retry_after: None }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Invalid(_) | Self::Timeout(_) | Self::TooLarge(_) => None,
+        }
+    }
+}

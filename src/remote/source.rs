@@ -1,0 +1,242 @@
+//! URLs of remote files, and names for them that hide secrets.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use url::{Host, Position, Url};
+
+#[cfg(feature = "object-stores")]
+use super::stores::ObjectLocation;
+
+/// The URL of a remote file. Neither `Debug` nor `Display` shows a query, because it may be the signature of a signed URL.
+///
+/// Plain `http` transfers the file without encryption, so it suits private keys only on networks where nobody can listen.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RemoteSource(Location);
+
+/// A parsed URL, by the kind of server.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Location {
+    Http(Url),
+    #[cfg(feature = "object-stores")]
+    Object(ObjectLocation),
+}
+
+/// The reason why a text is not the URL of a remote file. The message reads as "found …" and quotes only the scheme.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSource {
+    /// The URL has a fragment.
+    #[error("a {scheme}:// URL with a fragment")]
+    Fragment {
+        /// The scheme of the URL.
+        scheme: String,
+    },
+    /// The URL does not follow the URL standard.
+    #[error("a {scheme}:// URL that is invalid")]
+    Invalid {
+        /// The scheme of the URL.
+        scheme: String,
+        /// The reason, which quotes nothing.
+        #[source]
+        error: url::ParseError,
+    },
+    /// The URL lacks a bucket or an object name.
+    #[error("a {scheme}:// URL without a bucket and an object name")]
+    NoObject {
+        /// The scheme of the URL.
+        scheme: String,
+    },
+    /// The text has no scheme.
+    #[error("text that is not a URL")]
+    NotAUrl,
+    /// The URL has parts that object stores do not use, such as a query.
+    #[error("a {scheme}:// URL with more than a bucket and an object name")]
+    NotOnlyAnObject {
+        /// The scheme of the URL.
+        scheme: String,
+    },
+    /// The URL names an object store, but this binary has no clients for object stores.
+    #[error("a {scheme}:// URL, but this binary was built without object stores")]
+    NoObjectStores {
+        /// The scheme of the URL.
+        scheme: String,
+    },
+    /// The scheme is not one of `http`, `https`, `s3`, `gs`, `azblob`.
+    #[error("a URL with an unsupported scheme")]
+    UnsupportedScheme,
+    /// The URL has a user or a password.
+    #[error("a {scheme}:// URL with a user or a password")]
+    UserInfo {
+        /// The scheme of the URL.
+        scheme: String,
+    },
+}
+
+impl RemoteSource {
+    /// Parses a URL: `http`, `https`, `s3://bucket/key`, `gs://bucket/key`, `azblob://container/key`.
+    ///
+    /// # Errors
+    /// Returns [`InvalidSource`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, InvalidSource> {
+        let (scheme, address) = text.split_once("://").ok_or(InvalidSource::NotAUrl)?;
+        match scheme {
+            "http" | "https" => parse_http(scheme, text),
+            "s3" | "gs" | "azblob" => parse_object(scheme, address),
+            _ => Err(InvalidSource::UnsupportedScheme),
+        }
+        .map(Self)
+    }
+
+    /// Returns `true` if the file crosses a network without encryption: plain `http` from another host.
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        match &self.0 {
+            Location::Http(url) if url.scheme() == "http" => match url.host() {
+                Some(Host::Domain(name)) => name != "localhost",
+                Some(Host::Ipv4(address)) => !IpAddr::from(address).is_loopback(),
+                Some(Host::Ipv6(address)) => !IpAddr::from(address).is_loopback(),
+                None => true,
+            },
+            _ => false,
+        }
+    }
+
+    /// Returns the complete URL. Unlike `Display`, it includes the query.
+    pub(crate) fn url(&self) -> String {
+        match &self.0 {
+            Location::Http(url) => url.to_string(),
+            #[cfg(feature = "object-stores")]
+            Location::Object(object) => object.to_string(),
+        }
+    }
+
+    pub(super) fn location(&self) -> &Location {
+        &self.0
+    }
+}
+
+fn parse_http(scheme: &str, text: &str) -> Result<Location, InvalidSource> {
+    let scheme = || scheme.to_owned();
+    let url = Url::parse(text).map_err(|error| InvalidSource::Invalid { scheme: scheme(), error })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(InvalidSource::UserInfo { scheme: scheme() });
+    }
+    if url.fragment().is_some() {
+        return Err(InvalidSource::Fragment { scheme: scheme() });
+    }
+    Ok(Location::Http(url))
+}
+
+#[cfg(feature = "object-stores")]
+fn parse_object(scheme: &str, address: &str) -> Result<Location, InvalidSource> {
+    ObjectLocation::parse(scheme, address).map(Location::Object)
+}
+
+#[cfg(not(feature = "object-stores"))]
+fn parse_object(scheme: &str, _address: &str) -> Result<Location, InvalidSource> {
+    Err(InvalidSource::NoObjectStores { scheme: scheme.to_owned() })
+}
+
+impl fmt::Display for RemoteSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Location::Http(url) => {
+                let query = if url.query().is_some() { "?…" } else { "" };
+                write!(f, "{}{query}", &url[..Position::AfterPath])
+            }
+            #[cfg(feature = "object-stores")]
+            Location::Object(object) => object.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteSource({self})")
+    }
+}
+
+/// Returns a unique name for each of `sources`, in order: its `Display` text, with a number if an earlier source has the
+/// same text. URLs that differ only in their query have the same text.
+pub(crate) fn distinct_names<T: ToString>(sources: impl IntoIterator<Item = T>) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let name = |source: T| {
+        let shown = source.to_string();
+        let (mut name, mut count) = (shown.clone(), 1);
+        while !taken.insert(name.clone()) {
+            count += 1;
+            name = format!("{shown} ({count})");
+        }
+        name
+    };
+    sources.into_iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_names_never_repeat() {
+        assert_eq!(distinct_names(["a", "b", "a", "a", "a (2)"]), ["a", "b", "a (2)", "a (3)", "a (2) (2)"]);
+    }
+
+    #[test]
+    fn urls_are_shown_without_secrets() {
+        let shown = |text: &str| RemoteSource::parse(text).map(|source| source.to_string());
+        assert_eq!(shown("https://id.example/keys.json?sig=canary").unwrap(), "https://id.example/keys.json?…");
+        for wrong in [
+            "https://u:canary@id.example/",
+            "https://canary@id.example/",
+            "https://id.example/#canary",
+            "https://",
+            "http://[canary/",
+            "s3://canary",
+            "s3:///canary",
+            "gs://canary/",
+            "azblob://canary@account/x",
+            "s3://canary/x?versionId=1",
+            "ftp://canary/x",
+            "canary",
+        ] {
+            let found = shown(wrong).unwrap_err().to_string();
+            assert!(!found.contains("canary"), "{found}");
+        }
+        let source = RemoteSource::parse("https://id.example/?canary").unwrap();
+        assert!(!format!("{source:?}").contains("canary"));
+        assert_eq!(source.url(), "https://id.example/?canary");
+    }
+
+    #[test]
+    #[cfg(feature = "object-stores")]
+    fn object_store_urls_are_shown_in_full() {
+        for url in ["s3://bucket/a/b.json", "gs://bucket/a", "azblob://container/a"] {
+            let source = RemoteSource::parse(url).unwrap();
+            assert_eq!((source.to_string(), source.url()), (url.to_owned(), url.to_owned()));
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "object-stores"))]
+    fn object_store_urls_are_rejected_without_the_feature() {
+        for scheme in ["s3", "gs", "azblob"] {
+            let found = RemoteSource::parse(&format!("{scheme}://bucket/key")).unwrap_err().to_string();
+            assert_eq!(found, format!("a {scheme}:// URL, but this binary was built without object stores"));
+        }
+    }
+
+    #[test]
+    fn only_http_to_another_host_is_in_the_clear() {
+        for (url, expected) in [
+            ("http://id.example/", true),
+            ("http://192.0.2.1/", true),
+            ("http://[2001:db8::1]/", true),
+            ("http://localhost:8080/", false),
+            ("http://127.0.0.2/", false),
+            ("http://[::1]/", false),
+            ("https://id.example/", false),
+        ] {
+            assert_eq!(RemoteSource::parse(url).unwrap().is_in_the_clear(), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Fetches from object stores: S3, Google Cloud Storage, Azure Blob Storage. Their settings and credentials come from the
+//! environment variables that each store's own tools read.
+
+use std::error::Error as _;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpError, HttpErrorKind};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::{ClientOptions, GetOptions, ObjectStore, RetryConfig};
+
+use super::RefreshPolicy;
+use super::error::FetchFailure;
+use super::fetch::{Body, Fetched, Version, os_error};
+use super::source::InvalidSource;
+
+/// A kind of object store.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Store {
+    Azblob,
+    Gs,
+    S3,
+}
+
+/// An object in a bucket, or in a container of Azure.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ObjectLocation {
+    store: Store,
+    bucket: String,
+    name: String,
+}
+
+impl ObjectLocation {
+    /// Parses `address`, the part of a URL after `<scheme>://`.
+    ///
+    /// # Errors
+    /// Returns [`InvalidSource`] if there is more or less than a bucket and an object name.
+    pub(super) fn parse(scheme: &str, address: &str) -> Result<Self, InvalidSource> {
+        let store = match scheme {
+            "azblob" => Store::Azblob,
+            "gs" => Store::Gs,
+            "s3" => Store::S3,
+            _ => return Err(InvalidSource::UnsupportedScheme),
+        };
+        let scheme = || scheme.to_owned();
+        let (bucket, name) = address
+            .split_once('/')
+            .filter(|(bucket, name)| !bucket.is_empty() && !name.is_empty())
+            .ok_or_else(|| InvalidSource::NoObject { scheme: scheme() })?;
+        if address.contains(['?', '#', '@']) {
+            return Err(InvalidSource::NotOnlyAnObject { scheme: scheme() });
+        }
+        Ok(Self { store, bucket: bucket.to_owned(), name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for ObjectLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.store {
+            Store::Azblob => "azblob",
+            Store::Gs => "gs",
+            Store::S3 => "s3",
+        };
+        write!(f, "{scheme}://{}/{}", self.bucket, self.name)
+    }
+}
+
+/// The settings of all object stores.
+pub(super) struct ObjectStores {
+    environment: Vec<(String, String)>,
+}
+
+impl ObjectStores {
+    pub(super) fn new(environment: &[(String, String)]) -> Self {
+        let is_setting = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+        let environment = environment.iter().filter(|(name, _)| is_setting(name)).cloned().collect();
+        Self { environment }
+    }
+
+    /// Fetches the object at `location`, conditionally if `known` is the version of the current bytes.
+    ///
+    /// # Errors
+    /// Returns [`FetchFailure`] if the store does not return the complete object.
+    pub(super) async fn fetch(
+        &self,
+        location: &ObjectLocation,
+        known: Option<&Version>,
+        policy: &RefreshPolicy,
+    ) -> Result<Fetched, FetchFailure> {
+        let store = self.connect(location, policy).map_err(|error| failure(&error, policy))?;
+        let path = Path::parse(&location.name)
+            .map_err(|_| FetchFailure::unavailable("expected an object name, found empty or relative path segments"))?;
+        let if_none_match = known.and_then(|known| known.etag.clone());
+        let options = GetOptions { if_none_match, ..GetOptions::default() };
+        let lifetime = policy.default_interval;
+        let response = match store.get_opts(&path, options).await {
+            Ok(response) => response,
+            Err(object_store::Error::NotModified { .. }) => return Ok(Fetched::Unchanged { lifetime }),
+            Err(error) => return Err(failure(&error, policy)),
+        };
+        let version = Version { etag: response.meta.e_tag.clone(), last_modified: None };
+        let mut body = Body::new(policy);
+        let mut chunks = response.into_stream();
+        while let Some(chunk) = chunks.next().await {
+            body.push(&chunk.map_err(|error| failure(&error, policy))?)?;
+        }
+        Ok(Fetched::New { bytes: body.into_bytes(), version, lifetime })
+    }
+
+    fn connect(&self, location: &ObjectLocation, policy: &RefreshPolicy) -> object_store::Result<Arc<dyn ObjectStore>> {
+        let retry = RetryConfig { max_retries: 0, retry_timeout: policy.timeout, ..RetryConfig::default() };
+        let client = ClientOptions::new().with_timeout(policy.timeout).with_connect_timeout(policy.timeout);
+        let bucket = &location.bucket;
+        Ok(match location.store {
+            Store::Azblob => {
+                let builder = MicrosoftAzureBuilder::new();
+                let builder = builder.with_client_options(client).with_retry(retry).with_container_name(bucket);
+                let settings = self.settings("AZURE_");
+                Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
+            }
+            Store::Gs => {
+                let builder = GoogleCloudStorageBuilder::new();
+                let builder = builder.with_client_options(client).with_retry(retry).with_bucket_name(bucket);
+                let settings = self.settings("GOOGLE_");
+                Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
+            }
+            Store::S3 => {
+                let builder = AmazonS3Builder::new();
+                let builder = builder.with_client_options(client).with_retry(retry).with_bucket_name(bucket);
+                let settings = self.settings("AWS_");
+                Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
+            }
+        })
+    }
+
+    /// Returns the variables with `prefix` that are settings of a store.
+    fn settings<K: FromStr>(&self, prefix: &'static str) -> impl Iterator<Item = (K, String)> {
+        let variables = self.environment.iter().filter(move |(name, _)| name.starts_with(prefix));
+        variables.filter_map(|(name, value)| {
+            let name = match name.as_str() {
+                // Ory's services read these two names, the store has others for them.
+                "AZURE_STORAGE_ACCOUNT" => "azure_storage_account_name".to_owned(),
+                "AZURE_STORAGE_KEY" => "azure_storage_account_key".to_owned(),
+                name => name.to_ascii_lowercase(),
+            };
+            Some((name.parse().ok()?, value.clone()))
+        })
+    }
+}
+
+/// Describes an error of an object store, whose own text would show what the store returned.
+fn failure(error: &object_store::Error, policy: &RefreshPolicy) -> FetchFailure {
+    FetchFailure::unavailable(match error {
+        object_store::Error::NotFound { .. } => "expected the object, found no such object or bucket".to_owned(),
+        object_store::Error::PermissionDenied { .. } => {
+            "expected credentials that can read the object, found credentials without read access".to_owned()
+        }
+        object_store::Error::Unauthenticated { .. } => {
+            "expected valid credentials, found none or invalid ones; set the environment variables of the store"
+                .to_owned()
+        }
+        error => match http_kind(error) {
+            Some(HttpErrorKind::Timeout) => return FetchFailure::Timeout(policy.timeout),
+            Some(HttpErrorKind::Connect) => match os_error(error) {
+                Some(reason) => format!("expected a connection to the store, found: {reason}"),
+                None => "expected a connection to the store, found none".to_owned(),
+            },
+            Some(_) => "expected a complete response from the store, found a truncated one".to_owned(),
+            None => "expected the object, found an error of the store; check its environment variables (region, \
+                     account, credentials, endpoint)"
+                .to_owned(),
+        },
+    })
+}
+
+fn http_kind(error: &object_store::Error) -> Option<HttpErrorKind> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(http) = error.downcast_ref::<HttpError>() {
+            return Some(http.kind());
+        }
+        source = error.source();
+    }
+    None
+}
