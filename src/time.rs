@@ -50,7 +50,7 @@ impl Timestamp {
     }
 
     /// Returns the time that is the whole seconds of `duration` after this one.
-    pub(crate) fn after(self, duration: Duration) -> Self {
+    pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }
 
