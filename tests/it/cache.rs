@@ -24,7 +24,7 @@ fn jti(app: &TestApp, session: &str) -> String {
 }
 
 #[test]
-fn a_token_is_given_again_while_nothing_differs_that_the_template_reads() {
+fn cached_token_is_returned_while_template_inputs_are_equal() {
     let app = app("");
     let first = jti(&app, &session("zoe", "a", "1"));
     assert_eq!(jti(&app, &session("zoe", "a", "2")), first);
@@ -46,7 +46,7 @@ fn a_token_is_given_again_while_nothing_differs_that_the_template_reads() {
 
 /// Long enough to be compared instead of read.
 #[test]
-fn an_extra_that_came_before_decides_like_one_that_is_new() {
+fn cached_extra_selects_the_same_token_as_parsed_extra() {
     let app = app("");
     let long = |name: &str, seen: &str| session(name, "a", &format!("{seen}{}", "-".repeat(96)));
     let first = jti(&app, &long("zoe", "1"));
@@ -68,7 +68,7 @@ fn an_extra_that_came_before_decides_like_one_that_is_new() {
 }
 
 #[test]
-fn the_session_that_comes_back_is_the_one_that_came() {
+fn cached_token_is_placed_into_the_current_session() {
     let app = app("");
     app.hydrate(&session("zoe", "a", "1"));
     let mut answer = app.hydrate(&session("zoe", "a", "2")).json();
@@ -78,7 +78,7 @@ fn the_session_that_comes_back_is_the_one_that_came() {
 }
 
 #[test]
-fn each_request_gets_its_own_token_where_the_profile_wants_that() {
+fn profile_without_cache_signs_each_request() {
     for (profile, config) in [("    cache: off", ""), ("", "limits: { token_cache: 0B }")] {
         let app = spawn_app(&Setup { template: TEMPLATE, profile, config, ..Setup::default() });
         assert_ne!(jti(&app, &session("zoe", "a", "1")), jti(&app, &session("zoe", "a", "1")));
@@ -86,7 +86,7 @@ fn each_request_gets_its_own_token_where_the_profile_wants_that() {
 }
 
 #[test]
-fn a_token_is_made_anew_before_a_tenth_of_its_life_is_left() {
+fn cached_token_is_replaced_before_a_tenth_of_its_lifetime_is_left() {
     let app = app("    ttl: 1000s");
     let first = jti(&app, &session("zoe", "a", "1"));
     app.clock.set(NOW + 799);
@@ -101,7 +101,7 @@ fn a_token_is_made_anew_before_a_tenth_of_its_life_is_left() {
 }
 
 #[test]
-fn a_token_that_ends_with_its_session_is_given_until_then_and_no_longer() {
+fn cached_token_is_not_returned_after_session_expiry() {
     let app = app("    ttl: 1000s");
     let session = |active: &str, end: i64| {
         format!(
@@ -119,7 +119,7 @@ fn a_token_that_ends_with_its_session_is_given_until_then_and_no_longer() {
 }
 
 #[test]
-fn a_token_is_not_given_after_its_key_stopped_to_sign() {
+fn cached_token_is_not_returned_after_its_key_retires() {
     let member = |kid: &str, times: &str| {
         let set = keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned();
         let member = set.split_once('[').unwrap().1.rsplit_once(']').unwrap().0.trim().to_owned();
@@ -147,7 +147,7 @@ fn a_token_is_not_given_after_its_key_stopped_to_sign() {
 }
 
 #[test]
-fn a_template_that_reads_the_time_gives_each_request_its_own() {
+fn template_that_reads_the_time_is_not_cached() {
     let app = spawn_app(&Setup {
         files: &[("templates/clock/claims.gotmpl", r#"{"at": "{{ now | unixEpoch }}"}"#)],
         profile: "    template: clock",
@@ -160,7 +160,7 @@ fn a_template_that_reads_the_time_gives_each_request_its_own() {
 }
 
 #[test]
-fn a_changed_template_gives_new_tokens_and_an_unchanged_one_the_old() {
+fn reload_keeps_cached_tokens_of_unchanged_templates() {
     let app = spawn_app(&Setup {
         template: TEMPLATE,
         config: "  q:\n    issuer: q\n    jwks: keys.json\n    template: other\nreload: { interval: 100ms }",
@@ -179,7 +179,7 @@ fn a_changed_template_gives_new_tokens_and_an_unchanged_one_the_old() {
 }
 
 #[test]
-fn one_signs_for_all_that_ask_for_the_same_at_once() {
+fn concurrent_equal_requests_share_one_signature() {
     let app = spawn_app(&Setup { template: TEMPLATE, alg: Some(SignatureAlg::Rs512), ..Setup::default() });
     let tokens: Vec<String> = std::thread::scope(|scope| {
         let askers: Vec<_> = (0..32)
@@ -199,7 +199,7 @@ fn one_signs_for_all_that_ask_for_the_same_at_once() {
 }
 
 #[test]
-fn slow_keys_sign_apart_and_lose_nothing() {
+fn slow_keys_sign_on_other_threads_without_losing_requests() {
     let key = keys::generate(SignatureAlg::Rs256, Some(4096), &KeyId::new("slow")).unwrap();
     let app = spawn_app(&Setup {
         template: TEMPLATE,

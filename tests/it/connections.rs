@@ -73,7 +73,7 @@ fn drip(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
 }
 
 #[test]
-fn a_client_that_never_reads_its_answers_is_cut_off_in_time() {
+fn client_that_never_reads_responses_is_disconnected() {
     let app = app("limits: { request: 1s }");
     let mut deaf = connect(app.api);
     // Far more than the buffers of both sides hold.
@@ -88,7 +88,7 @@ fn a_client_that_never_reads_its_answers_is_cut_off_in_time() {
 }
 
 #[test]
-fn a_client_that_reads_a_usual_answer_slowly_gets_the_whole_of_it() {
+fn slow_reader_gets_a_complete_response_of_usual_size() {
     let app = app("limits: { request: 500ms }");
     let session = format!("{{\"subject\":\"u\",\"extra\":{{\"text\":\"{}\"}}}}", "x".repeat(24 << 10));
     let mut slow = connect(app.api);
@@ -106,7 +106,7 @@ fn a_client_that_reads_a_usual_answer_slowly_gets_the_whole_of_it() {
 }
 
 #[test]
-fn a_later_head_that_comes_byte_by_byte_ends_in_time() {
+fn byte_by_byte_head_times_out_on_a_kept_connection() {
     let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
@@ -119,7 +119,7 @@ fn a_later_head_that_comes_byte_by_byte_ends_in_time() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_is_not_taken_for_ever() {
+fn unread_body_is_not_received_forever() {
     let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
@@ -131,7 +131,7 @@ fn a_body_that_nobody_reads_is_not_taken_for_ever() {
 
 /// Keeping a connection busy with whole requests is nothing that ends it.
 #[test]
-fn a_connection_in_use_lasts_for_longer_than_a_request_may_take() {
+fn active_connection_outlives_the_request_timeout() {
     let app = app("limits: { request: 300ms }");
     let mut stream = connect(app.api);
     let start = Instant::now();
@@ -148,7 +148,7 @@ fn a_connection_in_use_lasts_for_longer_than_a_request_may_take() {
 }
 
 #[test]
-fn many_slow_clients_do_not_keep_others_from_being_served() {
+fn slow_clients_do_not_block_other_clients() {
     let app = app("limits: { request: 2s }\nserve: { workers: 2 }");
     let whole = post("/hydrate/p", &[], SESSION);
     let mut slow: Vec<TcpStream> = (0..300).map(|_| connect(app.api)).collect();
@@ -175,7 +175,7 @@ fn many_slow_clients_do_not_keep_others_from_being_served() {
 }
 
 #[test]
-fn the_admin_listener_withstands_slow_clients_too() {
+fn slow_clients_do_not_block_the_admin_listener() {
     let app = app("limits: { request: 1s }");
     let mut slow: Vec<TcpStream> = (0..70).map(|_| connect(app.admin)).collect();
     for stream in &mut slow {
@@ -197,7 +197,7 @@ fn the_admin_listener_withstands_slow_clients_too() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_and_each_is_checked_by_itself() {
+fn pipelined_requests_are_answered_in_order_and_authenticated_one_by_one() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers: [{ name: c, bearer: { token_file: t } }]",
@@ -226,7 +226,7 @@ fn pipelined_requests_are_answered_in_order_and_each_is_checked_by_itself() {
 }
 
 #[test]
-fn one_address_has_as_many_connections_as_it_may_and_others_have_theirs() {
+fn connection_limit_per_address_leaves_other_addresses_alone() {
     let app = app("limits: { connections: 100, connections_per_peer: 2, request: 20s }");
     let kept = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);
     let mut held: Vec<TcpStream> = (0..2).map(|_| connect(app.api)).collect();
@@ -261,7 +261,7 @@ fn one_address_has_as_many_connections_as_it_may_and_others_have_theirs() {
 }
 
 #[test]
-fn connections_that_are_too_many_wait_and_are_answered_in_their_turn() {
+fn excess_connections_wait_and_are_served_later() {
     let app = app("limits: { connections: 16, request: 1s, keep_alive: 1s }\nserve: { workers: 1 }");
     // 16 are served, 18 more are told that there is no room; the others are not accepted yet.
     let mut all: Vec<TcpStream> = (0..120).map(|_| connect(app.api)).collect();
@@ -288,7 +288,7 @@ fn connections_that_are_too_many_wait_and_are_answered_in_their_turn() {
 }
 
 #[test]
-fn silent_tls_connections_do_not_use_up_the_handshakes() {
+fn silent_tls_connections_do_not_exhaust_handshakes() {
     let (certificate, key) = crate::tls::server_pair();
     let app = spawn_app(&Setup {
         template: "{}",
@@ -324,7 +324,7 @@ fn resident_bytes(process: u32) -> u64 {
 
 /// The figure in docs/reliability.md comes from here: `cargo nextest run --no-capture ten_thousand_idle`.
 #[test]
-fn ten_thousand_idle_connections_are_held_and_others_are_served() {
+fn ten_thousand_idle_connections_do_not_block_requests() {
     const IDLE: usize = 10_000;
     if let Err(most) = raise_descriptors(IDLE as u64 + 500) {
         println!("SKIPPED: {IDLE} connections need more open files than the {most} that this process may have");

@@ -51,7 +51,7 @@ fn files_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_full_disk_stops_a_rotation_by_hand_and_leaves_the_keys_as_they_were() {
+fn full_disk_fails_manual_rotation_and_keeps_the_key_file() {
     let folder = folder("");
     let path = folder.path().join("keys.json");
     let before = fs::read(&path).unwrap();
@@ -67,7 +67,7 @@ fn a_full_disk_stops_a_rotation_by_hand_and_leaves_the_keys_as_they_were() {
 }
 
 #[test]
-fn a_full_disk_stops_no_token_and_readiness_says_that_keys_cannot_be_rotated() {
+fn full_disk_keeps_issuing_and_reports_the_failed_rotation() {
     let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");
     let before = fs::read(folder.path().join("keys.json")).unwrap();
     let service = Service::start_after(folder, FULL);
@@ -81,7 +81,7 @@ fn a_full_disk_stops_no_token_and_readiness_says_that_keys_cannot_be_rotated() {
 }
 
 #[test]
-fn an_audit_log_on_a_full_disk_is_told_and_tokens_go_on() {
+fn full_disk_keeps_issuing_and_reports_the_audit_log() {
     let app = spawn_app(&Setup {
         config: "audit: { to: 'file:///dev/full' }\nreload: { interval: 100ms }",
         ..Setup::default()
@@ -96,7 +96,7 @@ fn an_audit_log_on_a_full_disk_is_told_and_tokens_go_on() {
 }
 
 #[test]
-fn a_reader_of_the_audit_log_that_stops_reading_holds_up_no_request() {
+fn blocked_audit_reader_does_not_delay_requests() {
     let folder = folder("audit: { to: stdout }");
     let mut command = command(folder.path());
     // The pipe is full after about two hundred lines, and nobody reads it.
@@ -111,7 +111,7 @@ fn a_reader_of_the_audit_log_that_stops_reading_holds_up_no_request() {
 }
 
 #[test]
-fn a_collector_of_traces_that_is_down_or_silent_holds_up_no_request() {
+fn unavailable_trace_collector_does_not_delay_requests() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (address, is_refused) in [(nobody, true), (silent.local_addr().unwrap(), false)] {
@@ -183,7 +183,7 @@ fn strike_each(app: &TestApp, files: &[(&str, &[Blow])], is_served: impl Fn() ->
 const ALL: &[Blow] = &[Blow::Deleted, Blow::Emptied, Blow::Halved, Blow::Unreadable];
 
 #[test]
-fn whatever_happens_to_a_file_what_was_good_is_served_and_readiness_names_it() {
+fn last_good_files_are_served_and_readiness_names_the_broken_one() {
     let app = spawn_app(&Setup {
         template: "{\"session\": {{Extra}}}",
         config: "callers: [{ name: c, bearer: { token_file: secret.txt } }]\nreload: { interval: 100ms }",
@@ -199,7 +199,7 @@ fn whatever_happens_to_a_file_what_was_good_is_served_and_readiness_names_it() {
 }
 
 #[test]
-fn half_a_secret_that_stays_is_taken_and_a_whole_one_put_in_its_place_by_renaming_is_never_half() {
+fn partial_secret_is_loaded_but_rename_is_atomic() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers: [{ name: c, bearer: { token_file: secret.txt } }]\nreload: { interval: 100ms }\n\
@@ -220,7 +220,7 @@ fn half_a_secret_that_stays_is_taken_and_a_whole_one_put_in_its_place_by_renamin
 }
 
 #[test]
-fn whatever_happens_to_a_certificate_connections_are_made_with_the_last_good_one() {
+fn last_good_certificate_is_served_when_files_break() {
     let (certificate, key) = crate::tls::server_pair();
     let app = spawn_app(&Setup {
         template: "{}",
@@ -232,7 +232,7 @@ fn whatever_happens_to_a_certificate_connections_are_made_with_the_last_good_one
 }
 
 #[test]
-fn a_set_with_one_name_twice_or_with_halves_of_two_keys_is_not_taken_over() {
+fn set_with_duplicate_members_or_mismatched_key_pair_is_not_loaded() {
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
     for set in [crate::sources::twice("key-2"), crate::sources::mixed("key-2")] {
         app.folder.write("keys.json", &set);
@@ -252,7 +252,7 @@ fn processor_time(process: u32) -> f64 {
 }
 
 #[test]
-fn a_service_without_descriptors_neither_spins_nor_dies_and_takes_up_what_changed_meanwhile() {
+fn descriptor_exhaustion_neither_spins_nor_stops_the_service() {
     let folder = folder("limits: { request: 60s }\nreload: { interval: 100ms }");
     let mut service = Service::start_after(folder, "ulimit -n 64");
     assert!(service.has_logged("limits.connections: expected at least"), "{}", service.log.lock().unwrap());
@@ -273,7 +273,7 @@ fn a_service_without_descriptors_neither_spins_nor_dies_and_takes_up_what_change
 }
 
 #[test]
-fn a_service_takes_the_descriptors_that_it_may_need() {
+fn service_raises_the_descriptor_limit() {
     let service = Service::start_after(folder(""), "ulimit -Sn 256");
     let limits = fs::read_to_string(format!("/proc/{}/limits", service.child.id())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
@@ -283,7 +283,7 @@ fn a_service_takes_the_descriptors_that_it_may_need() {
 }
 
 #[test]
-fn a_clock_that_jumps_an_hour_to_and_fro_leaves_every_token_with_its_key() {
+fn clock_jumps_of_an_hour_leave_each_token_verifiable() {
     let app = spawn_app(&Setup {
         template: "{}",
         profile: "    ttl: 10m",
@@ -310,7 +310,7 @@ fn a_clock_that_jumps_an_hour_to_and_fro_leaves_every_token_with_its_key() {
 }
 
 #[test]
-fn a_clock_that_jumps_holds_back_no_caller() {
+fn clock_jumps_do_not_throttle_callers() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers: [{ name: c, bearer: { token_file: t }, limits: { rate: 1/h, burst: 3 } }]\n\
@@ -343,7 +343,7 @@ fn a_clock_that_jumps_holds_back_no_caller() {
 
 /// SIGKILL at moments that lie all over a start with a rotation, and close behind the moment when it begins to write.
 #[test]
-fn a_service_that_is_killed_at_any_moment_leaves_keys_that_the_next_one_serves() {
+fn killed_service_leaves_a_usable_key_file() {
     let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");
     let path = folder.path().join("keys.json");
     let base = fs::read(&path).unwrap();
@@ -390,7 +390,7 @@ fn a_service_that_is_killed_at_any_moment_leaves_keys_that_the_next_one_serves()
 }
 
 #[test]
-fn without_root_certificates_everything_works_that_needs_no_https() {
+fn missing_root_certificates_affect_only_https() {
     let bare = |folder: &Folder| {
         let mut command = command(folder.path());
         command.env("SSL_CERT_FILE", "/nowhere/roots.pem").env("SSL_CERT_DIR", "/nowhere");

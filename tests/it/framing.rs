@@ -36,7 +36,7 @@ fn assert_framed(app: &TestApp, first: &[u8], status: u16, next: u16) {
 }
 
 #[test]
-fn a_refused_body_that_holds_a_request_is_not_answered_twice() {
+fn request_inside_a_rejected_body_is_not_answered() {
     let app = spawn_app(&Setup { config: "limits: { body: 2KiB }", ..Setup::default() });
     let body = smuggling_body();
     let kept = [("Connection", "keep-alive")];
@@ -52,7 +52,7 @@ fn a_refused_body_that_holds_a_request_is_not_answered_twice() {
 }
 
 #[test]
-fn an_unknown_callers_body_is_not_taken_for_a_request() {
+fn body_of_an_unauthenticated_request_is_not_parsed_as_a_request() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_file: token } }]",
         files: &[("token", "a-token-of-some-length")],
@@ -62,7 +62,7 @@ fn an_unknown_callers_body_is_not_taken_for_a_request() {
 }
 
 #[test]
-fn what_follows_an_upgrade_is_read_by_its_length_or_not_at_all() {
+fn bytes_after_an_upgrade_request_are_framed_by_content_length() {
     let app = spawn_app(&Setup::default());
     for connection in ["Upgrade", "keep-alive, Upgrade"] {
         let websocket = [("Connection", connection), ("Upgrade", "websocket")];
@@ -79,7 +79,7 @@ fn what_follows_an_upgrade_is_read_by_its_length_or_not_at_all() {
 }
 
 #[test]
-fn a_waiting_client_is_refused_without_its_body() {
+fn client_that_expects_100_continue_is_rejected_before_its_body() {
     let app = spawn_app(&Setup { config: "limits: { body: 2KiB }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream
@@ -93,7 +93,7 @@ fn a_waiting_client_is_refused_without_its_body() {
 }
 
 #[test]
-fn a_head_that_comes_too_slowly_ends_in_time() {
+fn slow_head_times_out() {
     let app = spawn_app(&Setup { config: "limits: { request: 1s }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
@@ -103,7 +103,7 @@ fn a_head_that_comes_too_slowly_ends_in_time() {
 }
 
 #[test]
-fn a_head_request_is_answered_without_a_body() {
+fn head_response_has_no_body() {
     let app = spawn_app(&Setup::default());
     let mut stream = connect(app.api);
     stream.write_all(b"HEAD /hydrate/p HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -114,7 +114,7 @@ fn a_head_request_is_answered_without_a_body() {
 }
 
 #[test]
-fn a_profile_is_found_by_its_decoded_name_and_odd_names_get_problems() {
+fn profile_names_are_percent_decoded_and_odd_names_get_problems() {
     let app = spawn_app(&Setup::default());
     for path in ["/hydrate/%70", "/hydrate/p?", "/hydrate/p?%ff=%zz", "/hydrate/p?a=b&a=c#d"] {
         assert_eq!(app.post(path, r#"{"subject":"u"}"#).status, 200, "{path}");
@@ -147,7 +147,7 @@ fn a_profile_is_found_by_its_decoded_name_and_odd_names_get_problems() {
 }
 
 #[test]
-fn as_many_headers_as_a_browser_and_its_proxies_send_are_read() {
+fn usual_number_of_headers_is_accepted() {
     let app = spawn_app(&Setup::default());
     let names: Vec<String> = (0..90).map(|index| format!("X-Header-{index}")).collect();
     let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();
@@ -160,7 +160,7 @@ fn as_many_headers_as_a_browser_and_its_proxies_send_are_read() {
 }
 
 #[test]
-fn a_header_value_outside_ascii_passes() {
+fn non_ascii_header_value_is_accepted() {
     let app = spawn_app(&Setup::default());
     let mut bytes =
         format!("POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nX-Name: ", SESSION.len()).into_bytes();
@@ -194,7 +194,7 @@ fn chunked(size: &str, end: &str) -> String {
 /// RFC 9112 sections 2.2, 3.2, 5.1, 5.2, 6 and 7: what can be read in two ways is refused, and its connection ends; what
 /// can be read in one is read so. Never is a second request read out of a body.
 #[test]
-fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
+fn ambiguous_framing_is_rejected_and_closes_the_connection() {
     let app = spawn_app(&Setup::default());
     let te = "Transfer-Encoding: chunked\r\n";
     let session = r#"{"subject":"u"}"#;

@@ -59,7 +59,7 @@ fn judge(case: &Json<'_>) -> Result<(), (&'static str, String)> {
 }
 
 #[test]
-fn every_recorded_go_template_comes_out_as_recorded() {
+fn recorded_go_templates_render_recorded_claims() {
     let folder = folder().join("go-templates");
     let mut table: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut failed = 0;

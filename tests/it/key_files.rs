@@ -31,7 +31,7 @@ fn done(folder: &Folder, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_rotation_by_hand_appends_the_next_key_and_the_list_foretells_it() {
+fn manual_rotation_appends_the_next_key_and_the_list_announces_it() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
     let said = done(&folder, &["keys", "rotate", "keys.json", "--json"]);
@@ -57,7 +57,7 @@ fn a_rotation_by_hand_appends_the_next_key_and_the_list_foretells_it() {
 }
 
 #[test]
-fn the_configuration_at_hand_says_how_long_keys_are_needed() {
+fn retention_comes_from_the_configuration() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "old");
     folder.write(
@@ -76,7 +76,7 @@ fn the_configuration_at_hand_says_how_long_keys_are_needed() {
 }
 
 #[test]
-fn a_key_stays_for_every_profile_that_names_its_file_by_whatever_path() {
+fn key_is_kept_for_all_profiles_that_share_its_file() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
     folder.write(
@@ -94,7 +94,7 @@ fn a_key_stays_for_every_profile_that_names_its_file_by_whatever_path() {
 }
 
 #[test]
-fn a_leaked_key_goes_at_once_and_it_is_said_what_breaks() {
+fn immediate_rotation_removes_the_leaked_key_and_reports_the_impact() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::EdDsa, "leaked");
     let output = claimsmith(folder.path(), &["keys", "rotate", "keys.json", "--now"]);
@@ -106,7 +106,7 @@ fn a_leaked_key_goes_at_once_and_it_is_said_what_breaks() {
 }
 
 #[test]
-fn a_key_in_pem_joins_a_set_and_signs_after_the_lead() {
+fn imported_pem_key_signs_after_the_lead_time() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pem/p384-sec1-with-parameters.pem");
@@ -124,7 +124,7 @@ fn a_key_in_pem_joins_a_set_and_signs_after_the_lead() {
 }
 
 #[test]
-fn what_cannot_be_rotated_is_named_and_left_as_it_was() {
+fn file_that_cannot_be_rotated_is_reported_and_unchanged() {
     let folder = Folder::new();
     let found = refused(&folder, &["keys", "rotate", "none.json"]);
     assert!(found.contains("keys generate --out none.json"), "{found}");
@@ -138,7 +138,7 @@ fn what_cannot_be_rotated_is_named_and_left_as_it_was() {
 
 #[cfg(unix)]
 #[test]
-fn permissions_stay_and_a_link_goes_on_pointing_to_the_file() {
+fn rotation_keeps_permissions_and_symlinks() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     let folder = Folder::new();
     fs::create_dir(folder.path().join("real")).unwrap();
@@ -160,7 +160,7 @@ fn permissions_stay_and_a_link_goes_on_pointing_to_the_file() {
 }
 
 #[test]
-fn of_many_that_rotate_at_once_one_does_it() {
+fn concurrent_rotations_add_one_key() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
     let policy = RotationPolicy::new(
@@ -191,7 +191,7 @@ fn of_many_that_rotate_at_once_one_does_it() {
 }
 
 #[test]
-fn an_edit_that_fails_leaves_the_file() {
+fn failed_edit_keeps_the_file() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
     let before = fs::read(&path).unwrap();
@@ -202,7 +202,7 @@ fn an_edit_that_fails_leaves_the_file() {
 
 /// SIGKILL at moments that lie all over a run, 500 times: at each the file holds the old set or the new one.
 #[test]
-fn no_kill_leaves_a_file_that_cannot_be_used() {
+fn killed_rotation_leaves_a_usable_file() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
     let base = fs::read(&path).unwrap();

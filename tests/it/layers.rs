@@ -72,7 +72,7 @@ fn layer(module: &str) -> Option<u8> {
 }
 
 #[test]
-fn modules_import_from_lower_layers_alone() {
+fn modules_import_only_from_lower_layers() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = files_below(&source, "rs");
     let mut broken = Vec::new();
@@ -115,7 +115,7 @@ fn modules_import_from_lower_layers_alone() {
 }
 
 #[test]
-fn the_table_in_the_documentation_names_every_module() {
+fn layer_table_lists_each_module() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     for (module, layer) in LAYERS {
         let row = lib.lines().find(|line| line.starts_with(&format!("//! | {layer} |"))).unwrap();

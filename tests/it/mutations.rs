@@ -35,7 +35,7 @@ fn assert_refused(answer: &Answer, place: &str) {
 }
 
 #[test]
-fn a_session_cut_off_anywhere_is_refused() {
+fn truncated_session_is_rejected() {
     let app = app();
     let mut stream = connect(app.api);
     assert_eq!(hydrate(&mut stream, SESSION.as_bytes()).status, 200);
@@ -47,7 +47,7 @@ fn a_session_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_session_with_any_byte_changed_is_served_or_refused() {
+fn session_with_one_changed_byte_is_served_or_rejected() {
     let app = app();
     let mut stream = connect(app.api);
     let (mut served, mut refused) = (0, 0);

@@ -83,7 +83,7 @@ impl Service {
 }
 
 #[test]
-fn the_quickstart_configuration_is_served_as_it_is() {
+fn quickstart_configuration_is_served_unchanged() {
     let folder = folder();
     folder.write("oathkeeper.yml", &quickstart(&folder));
     let service = serve(&folder, "oathkeeper.yml");
@@ -96,7 +96,7 @@ fn the_quickstart_configuration_is_served_as_it_is() {
 }
 
 #[test]
-fn rules_are_profiles_and_registered_claims_are_overridden() {
+fn rules_become_profiles_and_registered_claims_are_overridden() {
     let folder = folder();
     let rules = r#"[
         {"id": "orders", "mutators": [{"handler": "id_token", "config":
@@ -118,7 +118,7 @@ fn rules_are_profiles_and_registered_claims_are_overridden() {
 }
 
 #[test]
-fn check_reads_an_oathkeeper_configuration_too() {
+fn check_accepts_an_oathkeeper_configuration() {
     let folder = folder();
     folder.write("oathkeeper.yml", &quickstart(&folder));
     let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
@@ -158,7 +158,7 @@ fn mixed(folder: &Folder) {
 }
 
 #[test]
-fn an_imported_configuration_is_readable_checked_and_serves_the_same_claims() {
+fn imported_configuration_serves_the_same_claims() {
     let folder = folder();
     mixed(&folder);
     let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new"]);
@@ -185,7 +185,7 @@ fn an_imported_configuration_is_readable_checked_and_serves_the_same_claims() {
 }
 
 #[test]
-fn the_report_is_there_for_programs_too() {
+fn import_report_is_available_as_json() {
     let folder = folder();
     mixed(&folder);
     let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new", "--json"]);

@@ -68,7 +68,7 @@ pub(crate) fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_manual_lists_every_metric_with_its_type_and_labels() {
+fn manual_lists_each_metric_with_type_and_labels() {
     let manual = read("docs/operations.md");
     let table = manual.split("## Metrics").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut listed = BTreeMap::new();
@@ -83,7 +83,7 @@ fn the_manual_lists_every_metric_with_its_type_and_labels() {
 }
 
 #[test]
-fn a_running_service_serves_no_other_metrics() {
+fn running_service_serves_only_documented_metrics() {
     let app = spawn_app(&Setup::default());
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
     let text = app.get_admin("/metrics").text();
@@ -96,7 +96,7 @@ fn a_running_service_serves_no_other_metrics() {
 }
 
 #[test]
-fn dashboard_and_alerts_name_only_metrics_that_are_served() {
+fn dashboard_and_alerts_use_only_served_metrics() {
     let served: BTreeSet<String> = served().into_keys().collect();
     for path in [
         "deploy/grafana/claimsmith.json",
@@ -114,7 +114,7 @@ fn dashboard_and_alerts_name_only_metrics_that_are_served() {
 }
 
 #[test]
-fn every_alert_is_tested_and_explained() {
+fn alerts_are_tested_and_documented() {
     let (rules, tests, manual) = (
         read("deploy/prometheus/claimsmith.rules.yml"),
         read("deploy/prometheus/claimsmith.rules.test.yml"),
@@ -130,7 +130,7 @@ fn every_alert_is_tested_and_explained() {
 }
 
 #[test]
-fn the_dashboard_is_well_formed() {
+fn dashboard_is_well_formed() {
     let dashboard: Value = serde_json::from_str(&read("deploy/grafana/claimsmith.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let mut ids: Vec<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();

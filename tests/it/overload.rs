@@ -27,7 +27,7 @@ fn half_sent(app: &TestApp) -> TcpStream {
 }
 
 #[test]
-fn requests_beyond_those_in_flight_are_shed_at_once_and_the_others_are_finished() {
+fn excess_requests_get_503_and_accepted_requests_finish() {
     let app = app("limits: { in_flight: 2 }");
     let mut held = [half_sent(&app), half_sent(&app)];
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "2");
@@ -46,7 +46,7 @@ fn requests_beyond_those_in_flight_are_shed_at_once_and_the_others_are_finished(
 }
 
 #[test]
-fn whole_requests_that_wait_for_a_busy_worker_are_shed_too() {
+fn requests_that_wait_for_a_busy_worker_get_503() {
     let app = spawn_app(&Setup {
         template: r#"{"b": [{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}1{{/if}}{{/each}}{{/each}}]}"#,
         config: "serve: { workers: 1 }
@@ -101,7 +101,7 @@ fn flood(app: &TestApp, request: &[u8]) -> (Vec<Duration>, usize) {
 }
 
 #[test]
-fn under_overload_what_is_accepted_is_answered_about_as_soon_as_ever() {
+fn accepted_requests_stay_fast_under_overload() {
     let app = spawn_app(&Setup {
         template: r#"{"b": [{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}1{{/if}}{{/each}}{{/each}}]}"#,
         profile: "    cache: off",
@@ -132,7 +132,7 @@ limits: { in_flight: 3, template_work: 1000000000, request: 20s, claims: 16MiB }
 }
 
 #[test]
-fn who_is_no_caller_takes_no_room_and_is_not_told_that_there_is_none() {
+fn unauthenticated_requests_get_401_when_overloaded() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_file: t } }]\nlimits: { in_flight: 1 }",
         files: &[("t", "a-token-of-some-length")],
@@ -150,7 +150,7 @@ fn who_is_no_caller_takes_no_room_and_is_not_told_that_there_is_none() {
 }
 
 #[test]
-fn room_is_given_back_by_clients_that_go_away() {
+fn disconnected_clients_release_their_slot() {
     let app = app("limits: { in_flight: 1 }");
     let held = half_sent(&app);
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "1");
@@ -161,7 +161,7 @@ fn room_is_given_back_by_clients_that_go_away() {
 }
 
 #[test]
-fn connections_beyond_the_bound_are_told_so_and_closed() {
+fn excess_connections_get_503_and_are_closed() {
     let app = app("limits: { connections: 2 }");
     let kept = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);
     let mut held: Vec<TcpStream> = (0..2).map(|_| connect(app.api)).collect();
@@ -185,7 +185,7 @@ fn connections_beyond_the_bound_are_told_so_and_closed() {
 }
 
 #[test]
-fn a_body_that_comes_too_slowly_is_refused_in_time() {
+fn slow_body_is_rejected_in_time() {
     let app = app("limits: { request: 1s }");
     let mut slow = half_sent(&app);
     let answer = read_answer(&mut slow, true);
@@ -195,7 +195,7 @@ fn a_body_that_comes_too_slowly_is_refused_in_time() {
 }
 
 #[test]
-fn a_connection_without_a_request_is_closed() {
+fn connection_without_a_request_is_closed() {
     let app = app("limits: { request: 1s }");
     let mut silent = connect(app.api);
     let start = Instant::now();
@@ -211,7 +211,7 @@ fn a_connection_without_a_request_is_closed() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_after_its_time_and_at_once_without_one() {
+fn idle_connection_is_closed_after_keep_alive() {
     for (config, connection) in [("limits: { keep_alive: 1s }", None), ("limits: { keep_alive: 0s }", Some("close"))] {
         let app = app(config);
         let mut stream = connect(app.api);
@@ -224,7 +224,7 @@ fn an_idle_connection_is_closed_after_its_time_and_at_once_without_one() {
 }
 
 #[test]
-fn headers_above_the_bound_are_counted() {
+fn headers_above_the_limit_are_counted() {
     let app = app("limits: { header: 4KiB }");
     let cookie = "c".repeat(5000);
     let answer = send(app.api, &post("/hydrate/p", &[("Cookie", &cookie)], SESSION));

@@ -7,7 +7,7 @@ use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::Value;
 
 use crate::support::{Folder, claimsmith, command, post, send, wait_until};
-use crate::tells::Collector;
+use crate::telemetry::Collector;
 
 /// Every secret of the test holds this word.
 const CANARY: &str = "canary7c1f";
@@ -25,7 +25,7 @@ fn private_members(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn a_running_service_tells_nothing_at_trace_level() {
+fn running_service_logs_no_secret_at_trace_level() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Rs256, "key-1");
     folder.write(
@@ -160,7 +160,7 @@ impl Drop for Killed {
 /// Keys come, go and break under a service that logs everything, from a file that it rotates and from a server whose URL
 /// holds a secret.
 #[test]
-fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
+fn key_changes_log_no_secret_at_trace_level() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
     let remote = keys::generate(SignatureAlg::EdDsa, None, &KeyId::new("remote")).unwrap();
@@ -240,7 +240,7 @@ fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
 }
 
 #[test]
-fn commands_that_fail_quote_no_secret() {
+fn failing_commands_quote_no_secret() {
     let folder = Folder::new();
     let key = folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
     let text = std::fs::read_to_string(&key).unwrap();

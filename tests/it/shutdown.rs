@@ -21,7 +21,7 @@ fn start(serve: &str) -> Service {
 }
 
 #[test]
-fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
+fn in_flight_request_finishes_and_new_connections_are_refused() {
     let mut service = start("shutdown_timeout: 20s");
     let body = br#"{"subject":"u"}"#;
     let whole = post("/hydrate/p", &[], body);
@@ -49,7 +49,7 @@ fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
 }
 
 #[test]
-fn readiness_turns_503_before_the_listeners_close() {
+fn readiness_returns_503_before_listeners_close() {
     let mut service = start("shutdown_delay: 2s");
     let ready = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_eq!(send(service.admin, ready).status, 200);
@@ -62,7 +62,7 @@ fn readiness_turns_503_before_the_listeners_close() {
 }
 
 #[test]
-fn a_request_that_never_ends_is_cut_off_at_the_timeout() {
+fn endless_request_is_closed_at_the_shutdown_timeout() {
     let mut service = start("shutdown_timeout: 1s");
     let mut in_flight = connect(service.api);
     in_flight.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").unwrap();

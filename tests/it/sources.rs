@@ -145,7 +145,7 @@ async fn held(server: &Server, now: Instant) -> RemoteSets {
 }
 
 #[test]
-fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
+fn last_good_set_is_kept_until_the_source_recovers() {
     let html = "<html>canary</html>";
     let whole = set("other");
     let truncated = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", whole.len(), &whole[..whole.len() / 2]);
@@ -203,7 +203,7 @@ fn whatever_a_source_does_its_last_good_set_stays_and_it_recovers() {
 }
 
 #[test]
-fn a_source_is_asked_when_its_answer_is_stale_and_with_what_is_known() {
+fn stale_source_is_fetched_with_a_conditional_request() {
     let server = Server::start();
     block(async {
         let now = Instant::now();
@@ -224,7 +224,7 @@ fn a_source_is_asked_when_its_answer_is_stale_and_with_what_is_known() {
 }
 
 #[test]
-fn a_flapping_source_is_asked_less_and_less_until_it_answers() {
+fn failing_source_is_fetched_with_backoff() {
     let server = Server::start();
     block(async {
         let mut now = Instant::now();
@@ -247,7 +247,7 @@ fn a_flapping_source_is_asked_less_and_less_until_it_answers() {
 }
 
 #[test]
-fn every_source_has_to_give_one_good_set_and_those_not_wanted_are_forgotten() {
+fn startup_requires_a_set_of_each_source_and_unused_sources_are_removed() {
     let (one, other) = (Server::start(), Server::start());
     block(async {
         let now = Instant::now();
@@ -267,7 +267,7 @@ fn every_source_has_to_give_one_good_set_and_those_not_wanted_are_forgotten() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_said_to_be_one() {
+fn refused_connection_is_reported_as_such() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let source = RemoteSource::parse(&format!("http://{address}/")).unwrap();
     let store = RemoteSource::parse("s3://keys/a.json").unwrap();
@@ -289,7 +289,7 @@ fn a_port_where_nobody_listens_is_said_to_be_one() {
 
 /// Google's and Azure's stores, as far as their protocol is a GET.
 #[test]
-fn the_stores_of_google_and_azure_are_read_through_their_own_settings() {
+fn google_and_azure_stores_use_their_own_settings() {
     let server = Server::start();
     server.will(response(
         "200 OK",
@@ -318,7 +318,7 @@ fn the_stores_of_google_and_azure_are_read_through_their_own_settings() {
 }
 
 #[test]
-fn a_service_starts_with_a_remote_set_and_keeps_it_when_the_source_turns_bad() {
+fn remote_set_is_kept_when_its_source_fails() {
     let server = Server::start();
     server.will(good("remote"));
     let folder = Folder::new();
@@ -355,7 +355,7 @@ fn a_service_starts_with_a_remote_set_and_keeps_it_when_the_source_turns_bad() {
 }
 
 #[test]
-fn what_a_source_may_cost_is_configured_and_each_excess_is_counted_by_its_code() {
+fn source_limits_are_configurable_and_counted_by_code() {
     let server = Server::start();
     server.will(good("remote"));
     let folder = Folder::new();
@@ -401,7 +401,7 @@ fn what_a_source_may_cost_is_configured_and_each_excess_is_counted_by_its_code()
 }
 
 #[test]
-fn a_profile_that_comes_with_a_source_waits_for_it_and_the_others_go_on() {
+fn added_profile_waits_for_its_source_without_blocking_others() {
     let server = Server::start();
     server.will(response("500 Internal Server Error", "", ""));
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });

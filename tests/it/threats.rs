@@ -40,7 +40,7 @@ fn metric_lines(app: &TestApp) -> usize {
 }
 
 #[test]
-fn no_way_of_writing_a_path_leads_a_caller_to_another_profile() {
+fn path_encodings_never_reach_another_profile() {
     let app = two_callers();
     let session = r#"{"subject":"u","extra":{"name":"n"}}"#;
     assert_eq!(ask(&app, "/issue/q", ONE, session).0, 200);
@@ -75,7 +75,7 @@ fn no_way_of_writing_a_path_leads_a_caller_to_another_profile() {
 }
 
 #[test]
-fn a_token_in_the_cache_is_for_those_who_may_ask_for_it() {
+fn cached_tokens_require_permission_for_the_profile() {
     let app = two_callers();
     let session = r#"{"subject":"u","extra":{"name":"n"}}"#;
     let (first, again) = (ask(&app, "/issue/p", ALL, session), ask(&app, "/issue/p", ALL, session));
@@ -92,7 +92,7 @@ fn a_token_in_the_cache_is_for_those_who_may_ask_for_it() {
 }
 
 #[test]
-fn what_is_almost_the_credential_of_a_caller_is_none() {
+fn near_miss_credentials_are_rejected() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers:
@@ -186,7 +186,7 @@ fn lookalikes() -> Vec<String> {
 }
 
 #[test]
-fn sessions_that_look_alike_never_share_a_token() {
+fn similar_sessions_never_share_a_token() {
     let app = spawn_app(&Setup {
         template: r#"{"a": {{Extra.a}}, "b": {{Extra.b}}, "kind": {{#if Extra.a}}1{{else}}0{{/if}}}"#,
         profile: "    missing: as_null
@@ -212,7 +212,7 @@ fn sessions_that_look_alike_never_share_a_token() {
 }
 
 #[test]
-fn a_key_that_is_taken_away_leaves_no_token_in_the_cache_even_under_its_own_name() {
+fn removed_key_leaves_no_cached_token() {
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
     let session = r#"{"subject":"u"}"#;
     let token = || app.post("/issue/p", session).json()["token"].as_str().unwrap().to_owned();
@@ -226,7 +226,7 @@ fn a_key_that_is_taken_away_leaves_no_token_in_the_cache_even_under_its_own_name
 }
 
 #[test]
-fn a_request_that_two_readers_could_end_at_different_places_is_refused() {
+fn ambiguous_message_length_is_rejected() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let body = r#"{"subject":"u"}"#;
     let length = format!("Content-Length: {}\r\n", body.len());
@@ -263,7 +263,7 @@ fn a_request_that_two_readers_could_end_at_different_places_is_refused() {
 }
 
 #[test]
-fn a_body_that_two_readers_could_read_differently_gets_no_token() {
+fn ambiguous_json_gets_no_token() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let bodies: &[&[u8]] = &[
         br#"{"subject":"u","subject":"admin"}"#,
@@ -301,7 +301,7 @@ fn a_body_that_two_readers_could_read_differently_gets_no_token() {
 }
 
 #[test]
-fn a_claim_whose_name_differs_in_case_does_not_outweigh_a_registered_one() {
+fn claim_in_other_case_does_not_override_a_registered_claim() {
     // Readers that match names without regard to case, as Go's do, take the last.
     let app = spawn_app(&Setup {
         template: r#"{"{{Extra.name}}": "evil"}"#,
@@ -320,7 +320,7 @@ fn a_claim_whose_name_differs_in_case_does_not_outweigh_a_registered_one() {
 }
 
 #[test]
-fn a_template_is_no_way_to_keys_secrets_or_the_environment() {
+fn templates_cannot_read_keys_secrets_or_environment() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::symlink;
@@ -380,7 +380,7 @@ fn a_template_is_no_way_to_keys_secrets_or_the_environment() {
 }
 
 #[test]
-fn what_strangers_make_up_is_no_label() {
+fn unknown_paths_and_methods_add_no_metric_labels() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let invent = |from: usize| {
         for number in from..from + 20 {
@@ -397,7 +397,7 @@ fn what_strangers_make_up_is_no_label() {
 }
 
 #[test]
-fn an_audit_line_is_one_line_whatever_the_session_says() {
+fn session_values_cannot_split_audit_lines() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "audit: { to: 'file://audit.jsonl' , subject: plain }",
@@ -421,7 +421,7 @@ fn an_audit_line_is_one_line_whatever_the_session_says() {
 }
 
 #[test]
-fn what_asks_for_discovery_has_no_say_in_it() {
+fn discovery_ignores_request_headers() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     for path in ["/.well-known/openid-configuration", "/p/.well-known/openid-configuration"] {
         let request = format!(
@@ -435,7 +435,7 @@ fn what_asks_for_discovery_has_no_say_in_it() {
 }
 
 #[test]
-fn a_page_in_a_browser_gets_no_leave_to_read_an_answer() {
+fn responses_grant_no_cross_origin_access() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let origin = ("Origin", "https://evil.example");
     let answer = send(app.api, &post("/issue/p", &[origin, ("Content-Type", "text/plain")], br#"{"subject":"u"}"#));
@@ -450,7 +450,7 @@ fn a_page_in_a_browser_gets_no_leave_to_read_an_answer() {
 }
 
 #[test]
-fn a_line_end_in_a_header_of_the_session_stays_escaped_and_the_token_stands_once() {
+fn line_break_in_a_session_header_stays_escaped() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let session = r#"{"subject":"u","header":{"X-A":["a\r\nAuthorization: Bearer evil"],"authorization":["evil"],"AUTHORIZATION":["evil"]}}"#;
     let answer = app.hydrate(session);
@@ -462,7 +462,7 @@ fn a_line_end_in_a_header_of_the_session_stays_escaped_and_the_token_stands_once
 }
 
 #[test]
-fn one_key_id_for_two_keys_never_mixes_up_two_profiles() {
+fn duplicate_kid_never_mixes_up_profiles() {
     let other = keys::generate(SignatureAlg::Es256, None, &KeyId::new("key-1")).unwrap();
     let app = spawn_app(&Setup {
         template: "{}",
@@ -501,7 +501,7 @@ fn key_server() -> std::net::SocketAddr {
 }
 
 #[test]
-fn key_sources_that_differ_in_what_is_not_shown_are_two() {
+fn key_sources_that_differ_only_in_hidden_parts_stay_distinct() {
     let address = key_server();
     let folder = Folder::new();
     folder.write("templates/p/claims.hbs", "{}");
@@ -526,7 +526,7 @@ fn key_sources_that_differ_in_what_is_not_shown_are_two() {
 }
 
 #[test]
-fn links_beside_a_key_file_lead_a_rotation_nowhere() {
+fn symlinks_beside_a_key_file_do_not_redirect_rotation() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -552,7 +552,7 @@ fn links_beside_a_key_file_lead_a_rotation_nowhere() {
 }
 
 #[test]
-fn the_admin_listener_takes_no_orders() {
+fn admin_listener_accepts_no_changes() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     for path in ["/health/alive", "/health/ready", "/version", "/metrics"] {
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
@@ -565,7 +565,7 @@ fn the_admin_listener_takes_no_orders() {
 }
 
 #[test]
-fn the_cache_keeps_to_its_bytes_whatever_end_users_vary() {
+fn cache_stays_within_its_byte_limit() {
     let app = spawn_app(&Setup {
         template: "{\"path\": {{MatchContext.URL.Path}}}",
         config: "limits: { token_cache: 64KiB }",
@@ -587,7 +587,7 @@ fn the_cache_keeps_to_its_bytes_whatever_end_users_vary() {
 }
 
 #[test]
-fn what_every_user_of_the_machine_may_read_is_warned_about() {
+fn world_readable_secrets_cause_a_warning() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -613,7 +613,7 @@ fn what_every_user_of_the_machine_may_read_is_warned_about() {
 }
 
 #[test]
-fn the_api_listener_shows_nothing_of_the_admin_listener() {
+fn api_listener_serves_no_admin_route() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     for path in ["/metrics", "/health/ready", "/health/alive", "/version", "/%6detrics", "//metrics"] {
         assert_eq!(app.get(path).status, 404, "{path}");

@@ -189,29 +189,29 @@ fn loses_nothing(world: &World) {
 }
 
 #[test]
-fn in_a_year_of_one_replica_every_token_meets_its_key() {
+fn one_replica_keeps_tokens_verifiable_for_a_year() {
     loses_nothing(&year(1));
 }
 
 #[test]
-fn in_a_year_of_two_replicas_every_token_meets_its_key() {
+fn two_replicas_keep_tokens_verifiable_for_a_year() {
     loses_nothing(&year(2));
 }
 
 #[test]
-fn in_a_year_of_five_replicas_every_token_meets_its_key() {
+fn five_replicas_keep_tokens_verifiable_for_a_year() {
     loses_nothing(&year(5));
 }
 
 /// The shortest lead without a warning, and tokens that live longer than it.
 #[test]
-fn daily_rotations_with_the_shortest_lead_lose_nothing() {
+fn daily_rotation_with_the_shortest_lead_keeps_tokens_verifiable() {
     loses_nothing(&World { days: 20, every: 24 * 3600, lead: MAX_AGE + 240, ttl: 3600, ..year(5) });
 }
 
 /// Otherwise the tests above could not fail: a lead that is only just longer than max-age is one that `check` warns of.
 #[test]
-fn a_lead_that_leaves_no_time_to_be_seen_loses_tokens_here() {
+fn too_short_lead_breaks_verification() {
     let outcome = World { days: 20, every: 24 * 3600, lead: MAX_AGE + 1, ..year(5) }.run();
     assert!(outcome.lost > 0, "{outcome:?}");
 }

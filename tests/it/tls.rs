@@ -138,7 +138,7 @@ fn metric(app: &TestApp, line: &str) -> bool {
 }
 
 #[test]
-fn the_api_is_served_over_tls_to_those_who_trust_its_root() {
+fn api_is_served_over_tls() {
     let (authority, stranger) = (Authority::new("root"), Authority::new("stranger"));
     let app = spawn(&authority.server(), "", "", "");
     assert_eq!(status(&authority.pem(), None, &app, None), Some(200));
@@ -151,7 +151,7 @@ fn the_api_is_served_over_tls_to_those_who_trust_its_root() {
 }
 
 #[test]
-fn a_new_certificate_is_taken_over_and_open_connections_go_on() {
+fn new_certificate_is_loaded_and_open_connections_continue() {
     let (before, after) = (Authority::new("before"), Authority::new("after"));
     let app = spawn(&before.server(), "", "", "");
     wait(async {
@@ -170,7 +170,7 @@ fn a_new_certificate_is_taken_over_and_open_connections_go_on() {
 }
 
 #[test]
-fn a_bad_certificate_changes_nothing_and_readiness_says_what_is_wrong_with_it() {
+fn invalid_certificate_is_rejected_and_reported_by_readiness() {
     let authority = Authority::new("root");
     let pair = authority.server();
     let app = spawn(&pair, "", "", "");
@@ -192,7 +192,7 @@ fn a_bad_certificate_changes_nothing_and_readiness_says_what_is_wrong_with_it() 
 }
 
 #[test]
-fn callers_are_known_by_the_names_in_their_certificates() {
+fn callers_authenticate_by_certificate_names() {
     let (authority, stranger) = (Authority::new("root"), Authority::new("stranger"));
     let app = spawn(
         &authority.server(),
@@ -240,7 +240,7 @@ fn callers_are_known_by_the_names_in_their_certificates() {
 }
 
 #[test]
-fn without_a_certificate_there_is_no_connection_where_one_is_required() {
+fn missing_client_certificate_is_rejected_when_required() {
     let (authority, next) = (Authority::new("root"), Authority::new("next"));
     let app = spawn(&authority.server(), &authority.pem(), ", client_ca_file: ca.crt", "");
     let root = authority.pem();
@@ -255,7 +255,7 @@ fn without_a_certificate_there_is_no_connection_where_one_is_required() {
 }
 
 #[test]
-fn a_client_ca_that_is_replaced_vouches_for_no_open_connection_either() {
+fn replaced_client_ca_is_not_trusted_on_open_connections() {
     let (authority, next) = (Authority::new("root"), Authority::new("next"));
     for (tls, config) in [
         (", client_ca_file: ca.crt, client_auth: optional", "callers: [{ name: a, tls: { subject: CN=a } }]"),
@@ -278,7 +278,7 @@ fn a_client_ca_that_is_replaced_vouches_for_no_open_connection_either() {
 }
 
 #[test]
-fn a_certificate_that_ends_ends_its_caller_on_an_open_connection() {
+fn expired_client_certificate_is_rejected_on_an_open_connection() {
     let authority = Authority::new("root");
     let app = spawn(
         &authority.server(),
@@ -300,7 +300,7 @@ fn a_certificate_that_ends_ends_its_caller_on_an_open_connection() {
 }
 
 #[test]
-fn a_start_or_a_check_with_bad_files_says_which() {
+fn invalid_tls_files_are_named_at_startup_and_by_check() {
     let folder = Folder::new();
     folder.write_key("keys.json", claimsmith::keys::SignatureAlg::Es256, "key-1");
     folder.write("templates/p/claims.hbs", "{}");
@@ -320,7 +320,7 @@ fn a_start_or_a_check_with_bad_files_says_which() {
 }
 
 #[test]
-fn a_handshake_that_does_not_come_ends_in_time() {
+fn missing_handshake_times_out() {
     let app = spawn(&Authority::new("root").server(), "", "", "limits: { request: 1s }");
     let mut silent = connect(app.api);
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
@@ -329,7 +329,7 @@ fn a_handshake_that_does_not_come_ends_in_time() {
 }
 
 #[test]
-fn a_request_without_tls_gets_no_answer() {
+fn plain_http_request_gets_no_response() {
     let authority = Authority::new("root");
     let app = spawn(&authority.server(), "", "", "");
     let plain = Client::builder().no_proxy().build().unwrap();

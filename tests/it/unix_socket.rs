@@ -36,7 +36,7 @@ fn folder(api: &str) -> Folder {
 }
 
 #[test]
-fn a_socket_beside_an_address_serves_the_same_to_the_same_callers() {
+fn socket_and_address_serve_the_same_callers() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "serve: { api: { unix: { path: api.sock, mode: \"600\" } } }
@@ -58,7 +58,7 @@ limits: { failed_attempts: 1, failed_delay: 0s }",
 }
 
 #[test]
-fn a_socket_alone_replaces_a_stale_one_and_goes_with_the_service() {
+fn stale_socket_is_replaced_and_removed_at_shutdown() {
     let folder = folder("unix: { path: api.sock }");
     let socket = folder.path().join("api.sock");
     drop(UnixListener::bind(&socket).unwrap());
@@ -90,7 +90,7 @@ fn a_socket_alone_replaces_a_stale_one_and_goes_with_the_service() {
 }
 
 #[test]
-fn what_is_no_socket_is_left_alone() {
+fn file_that_is_not_a_socket_is_kept() {
     let folder = folder("unix: { path: api.sock }");
     folder.write("api.sock", "a file of somebody else");
     let output = claimsmith(folder.path(), &["serve"]);

@@ -1,15 +1,15 @@
-//! Any bytes as a JWK Set: reading never panics, what signs verifies, and nothing private is shown or published.
+//! Any bytes as a JWK Set: reading never panics, signatures verify, and private values are never shown or published.
 #![no_main]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use claimsmith_fuzz::keys::{KeySet, verify};
-use claimsmith_fuzz::time::{Timestamp, Ttl};
+use claimsmith::keys::{KeySet, verify};
+use claimsmith::time::{Timestamp, Ttl};
+use claimsmith_fuzz::shown::{check_published, is_telling, occurrences};
 use libfuzzer_sys::fuzz_target;
 
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];
-const PUBLISHED: [&str; 10] = ["alg", "crv", "e", "kid", "kty", "n", "use", "x", "x5c", "y"];
 const TIMES: [i64; 3] = [0, 1_800_000_000, i64::MAX];
 
 fuzz_target!(|data: &[u8]| {
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
             let public_set = set.public_set();
             check_published(&public_set);
             for key in set.signing_keys() {
-                let token = key.sign("{}").expect("a key that was proven signs");
+                let token = key.sign("{}").expect("a verified key pair signs");
                 let verified = verify(token.as_str(), public_set.as_bytes());
                 assert_eq!(verified.is_ok(), !key.alg().is_symmetric(), "{verified:?}");
                 shown.push(format!("{key:?} {token:?} {verified:?}"));
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     for (text, count) in private_texts(data) {
-        // What stands anywhere else in the input too may be shown from there.
+        // A text that occurs elsewhere in the input too may be shown from there.
         if occurrences(data, text) == count {
             let shows = shown.iter().any(|shown| occurrences(shown.as_bytes(), text) > 0);
             assert!(!shows, "a private value is shown: {}", String::from_utf8_lossy(text));
@@ -47,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The texts that are values of private members, and how often, whether or not the input is JSON.
+/// Returns the values of private members and how often each occurs, even if the input is not JSON.
 fn private_texts(data: &[u8]) -> BTreeMap<&[u8], usize> {
     let mut texts = BTreeMap::new();
     for name in PRIVATE {
@@ -62,32 +62,4 @@ fn private_texts(data: &[u8]) -> BTreeMap<&[u8], usize> {
         }
     }
     texts
-}
-
-/// Whether `text` can be a key's and nothing else's: no word of a message, and no run of one character.
-fn is_telling(text: &[u8]) -> bool {
-    let mut distinct = text.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    text.len() >= 16
-        && distinct.len() >= 8
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
-        && text.iter().any(u8::is_ascii_digit)
-        && text.iter().any(u8::is_ascii_uppercase)
-}
-
-fn occurrences(data: &[u8], text: &[u8]) -> usize {
-    // Byte by byte: libFuzzer would learn from a comparison of slices to write what is shown into the private values.
-    let is_text = |window: &&[u8]| window.iter().zip(text).all(|(left, right)| left == right);
-    data.windows(text.len()).filter(is_text).count()
-}
-
-/// A JWK Set of public keys: no symmetric ones, and no members but those that are meant to be published.
-fn check_published(set: &str) {
-    let set: serde_json::Value = serde_json::from_str(set).expect("what is published is JSON");
-    for key in set["keys"].as_array().expect("what is published is a set") {
-        let key = key.as_object().expect("a key is an object");
-        assert!(key["kty"] != "oct", "a symmetric key is published");
-        assert!(key.keys().all(|name| PUBLISHED.contains(&name.as_str())), "{:?}", key.keys());
-    }
 }

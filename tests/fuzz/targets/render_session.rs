@@ -3,9 +3,9 @@
 //! The first byte chooses the template; the rest is the session.
 #![no_main]
 
-use claimsmith_fuzz::json::{Json, NumberComparison, ReadLimits};
-use claimsmith_fuzz::session::Session;
-use claimsmith_fuzz::templates::{ClaimTemplate, Missing, Syntax};
+use claimsmith::json::{Json, NumberComparison, ReadLimits};
+use claimsmith::session::Session;
+use claimsmith::templates::{ClaimTemplate, Missing, Syntax};
 use claimsmith_fuzz::trial::{CANARY, LIMITS, compile, render};
 use libfuzzer_sys::fuzz_target;
 

@@ -17,7 +17,7 @@ fn assert_serves(app: &TestApp) {
 }
 
 #[test]
-fn headers_that_speak_of_another_body_are_ignored() {
+fn headers_about_encoding_range_and_upgrade_are_ignored() {
     let app = app();
     for headers in [
         &[("Accept-Encoding", "gzip, br, zstd")][..],
@@ -42,7 +42,7 @@ fn headers_that_speak_of_another_body_are_ignored() {
 }
 
 #[test]
-fn an_upgrade_to_websocket_is_answered_as_the_post_it_is() {
+fn websocket_upgrade_is_served_as_a_plain_post() {
     let app = app();
     let headers = [
         ("Connection", "Upgrade"),
@@ -62,7 +62,7 @@ fn an_upgrade_to_websocket_is_answered_as_the_post_it_is() {
 }
 
 #[test]
-fn a_client_that_waits_for_100_continue_gets_it() {
+fn client_that_expects_100_continue_gets_it() {
     let app = app();
     let mut stream = connect(app.api);
     let head = format!(
@@ -76,7 +76,7 @@ fn a_client_that_waits_for_100_continue_gets_it() {
 }
 
 #[test]
-fn large_cookies_pass_up_to_the_limit() {
+fn large_cookies_are_accepted_up_to_the_limit() {
     let app = app();
     let cookie = "c".repeat(60 * 1024);
     assert_eq!(send(app.api, &post("/hydrate/p", &[("Cookie", &cookie)], SESSION)).status, 200);
@@ -107,7 +107,7 @@ fn chunked_and_pipelined_requests_are_served_in_order() {
 }
 
 #[test]
-fn a_chunked_body_is_bounded_too() {
+fn chunked_body_is_limited() {
     let app = spawn_app(&Setup { config: "limits: { body: 4KiB }", ..Setup::default() });
     let mut bytes = b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..10 {
@@ -130,7 +130,7 @@ fn http_1_0_is_answered() {
 }
 
 #[test]
-fn a_body_that_comes_too_slowly_or_not_whole_ends_in_time() {
+fn slow_or_incomplete_body_times_out() {
     let app = spawn_app(&Setup { config: "limits: { request: 1500ms }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").unwrap();
@@ -149,7 +149,7 @@ fn a_body_that_comes_too_slowly_or_not_whole_ends_in_time() {
 }
 
 #[test]
-fn bytes_that_are_no_http_do_not_stop_the_service() {
+fn invalid_http_does_not_stop_the_service() {
     let app = app();
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],

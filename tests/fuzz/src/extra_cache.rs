@@ -1,0 +1,101 @@
+//! The check that a cached `extra` never changes what is read of a session. `tests/it/extra_cache.rs` uses this file too.
+
+use std::sync::LazyLock;
+
+use claimsmith::json::ReadLimits;
+use claimsmith::session::{KnownExtra, Part, Selected, Selection, Session, SessionError};
+
+/// A selection and all the places in it.
+pub struct Reading {
+    selection: Selection,
+    places: Vec<Selected>,
+}
+
+/// Selections that differ in what they read, copy and only look at.
+pub static READINGS: LazyLock<[Reading; 4]> = LazyLock::new(|| {
+    let mut readings = [(); 4].map(|()| Reading { selection: Selection::default(), places: Vec::new() });
+    let [nothing, whole, members, nested] = &mut readings;
+    for reading in [&mut *nothing, &mut *whole, &mut *members, &mut *nested] {
+        reading.places.extend([Part::Extra, Part::Header, Part::MatchContext].map(Part::selected));
+    }
+
+    whole.selection.read(Part::Extra.selected());
+    whole.selection.read(Part::Header.selected());
+    whole.selection.read(Part::MatchContext.selected());
+
+    members.add(&["a"], Selection::read);
+    members.add(&["b"], Selection::copy);
+    members.add(&["c"], Selection::look_at);
+    members.add(&["missing"], Selection::read);
+
+    nested.add(&[], Selection::copy);
+    nested.add(&["a"], Selection::copy);
+    nested.add(&["a", "b"], Selection::read);
+    nested.add(&["a", "b", "c"], Selection::copy);
+    nested.add(&["é\""], Selection::look_at);
+    readings
+});
+
+impl Reading {
+    /// Selects the member of `extra` at the path `names`.
+    fn add(&mut self, names: &[&str], select: fn(&mut Selection, Selected)) {
+        let mut place = Part::Extra.selected();
+        for name in names {
+            place = self.selection.member(place, name);
+            self.places.push(place);
+        }
+        select(&mut self.selection, place);
+    }
+}
+
+/// Reads `later` with and without the `extra` that was cached from `earlier`, and compares everything that callers can
+/// observe. The sessions may have different limits. Returns `true` if the cached `extra` was used.
+///
+/// # Panics
+/// If the two readings differ.
+pub fn check(reading: &Reading, earlier: (&[u8], ReadLimits), later: (&[u8], ReadLimits)) -> bool {
+    let Some(cached) = cached(reading, earlier) else { return false };
+    let (body, limits) = later;
+    let plain = Session::parse_for(body, limits, &reading.selection);
+    let with_cache = Session::parse_knowing(body, limits, &reading.selection, |_| Some(&cached));
+    // A session that used the cached `extra` offers none to cache, because it is there already.
+    let is_used = with_cache.as_ref().is_ok_and(|session| session.extra_to_know().is_none());
+    let is_cacheable = plain.as_ref().is_ok_and(|session| session.extra_to_know().is_some());
+    assert_eq!(observe(reading, plain), observe(reading, with_cache));
+    is_used && is_cacheable
+}
+
+fn cached(reading: &Reading, (body, limits): (&[u8], ReadLimits)) -> Option<KnownExtra> {
+    Session::parse_for(body, limits, &reading.selection).ok()?.extra_to_know()
+}
+
+/// Everything that callers can observe of a session.
+#[derive(Debug, PartialEq)]
+struct Observed {
+    subject: String,
+    values: String,
+    verbatim: Vec<Option<(String, usize)>>,
+    cache_key: Vec<u8>,
+    cache_key_len: usize,
+    with_header: String,
+    with_extra: String,
+    read_whole: String,
+}
+
+fn observe(reading: &Reading, session: Result<Session<'_>, SessionError>) -> Result<Observed, SessionError> {
+    let session = session?;
+    let mut cache_key = Vec::new();
+    session.write_deciding(&mut cache_key);
+    let verbatim = |place: &Selected| session.verbatim(*place).map(|found| (found.text.to_owned(), found.depth));
+    let whole = session.read_for(Selection::everything())?;
+    Ok(Observed {
+        subject: session.subject().to_owned(),
+        values: format!("{:?}", session.values()),
+        verbatim: reading.places.iter().map(verbatim).collect(),
+        cache_key,
+        cache_key_len: session.deciding_length(),
+        with_header: session.with_header("Authorization", &["Bearer ", "a.b.c"]),
+        with_extra: session.with_extra("token", "a.b.c"),
+        read_whole: format!("{:?}", whole.values()),
+    })
+}
