@@ -10,7 +10,8 @@ pub(crate) fn hold(path: &str, name: &str, expected: &str) {
     let text = fs::read_to_string(&file).unwrap();
     let begin = text.find(&format!("<!-- {name}: ")).unwrap_or_else(|| panic!("{path} has no section `{name}`"));
     let begin = begin + text[begin..].find("-->\n").unwrap() + 4;
-    let end = begin + text[begin..].find("<!-- end -->").unwrap_or_else(|| panic!("the section `{name}` in {path} has no end"));
+    let end = begin
+        + text[begin..].find("<!-- end -->").unwrap_or_else(|| panic!("the section `{name}` in {path} has no end"));
     let (found, expected) = (&text[begin..end], format!("\n{}\n\n", expected.trim_end()));
     if found == expected {
         return;
@@ -22,5 +23,7 @@ pub(crate) fn hold(path: &str, name: &str, expected: &str) {
     let gone = found.lines().filter(|line| !is_in(line, &expected)).map(|line| format!("- {line}\n"));
     let new = expected.lines().filter(|line| !is_in(line, found)).map(|line| format!("+ {line}\n"));
     let difference: String = gone.chain(new).collect();
-    panic!("{path}: the section `{name}` is out of date; update it with UPDATE_DOCS=1 cargo test generated\n{difference}");
+    panic!(
+        "{path}: the section `{name}` is out of date; update it with UPDATE_DOCS=1 cargo test generated\n{difference}"
+    );
 }

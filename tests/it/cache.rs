@@ -1,4 +1,4 @@
-//! Which token is given out again, and which is not.
+//! Which tokens are served from the cache.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ fn app(profile: &str) -> TestApp {
     spawn_app(&Setup { template: TEMPLATE, profile, ..Setup::default() })
 }
 
-/// A session whose name, host and request id are as given.
+/// Returns a session with this name, host and request id.
 fn session(name: &str, host: &str, id: &str) -> String {
     format!(
         r#"{{"subject":"zoe","extra":{{"name":"{name}","seen":"{id}"}},"header":null,
@@ -44,7 +44,7 @@ fn cached_token_is_returned_while_template_inputs_are_equal() {
     }
 }
 
-/// Long enough to be compared instead of read.
+/// Long enough for the cache of `extra`.
 #[test]
 fn cached_extra_selects_the_same_token_as_parsed_extra() {
     let app = app("");
@@ -52,7 +52,7 @@ fn cached_extra_selects_the_same_token_as_parsed_extra() {
     let first = jti(&app, &long("zoe", "1"));
     assert_eq!(jti(&app, &long("zoe", "1")), first);
     assert_eq!(jti(&app, &long("zoe", "2")), first);
-    // The same beginning and another name behind it.
+    // An equal prefix, followed by another name.
     let behind = |name: &str| {
         long("x", "1").replacen("\"name\":\"x\",", "", 1).replacen("--\"}", &format!("--\",\"name\":\"{name}\"}}"), 1)
     };
@@ -60,7 +60,7 @@ fn cached_extra_selects_the_same_token_as_parsed_extra() {
     assert_eq!((&of_zoe["name"], &of_eve["name"]), (&"zoe".into(), &"eve".into()));
     assert_eq!(app.claims(&behind("zoe"))["jti"], of_zoe["jti"]);
     assert_eq!(app.claims(&behind("eve"))["jti"], of_eve["jti"]);
-    // What comes after a known extra is read as ever.
+    // Members after a cached `extra` are parsed as usual.
     let twice = long("zoe", "1").replacen("\"header\":null", "\"Extra\":{}", 1);
     assert_eq!(app.refusal(&twice).1["type"], "session.duplicate_member");
     let cut = long("zoe", "1").replacen("},\"header\"", "}\"header\"", 1);
@@ -95,7 +95,7 @@ fn cached_token_is_replaced_before_a_tenth_of_its_lifetime_is_left() {
     let second = app.claims(&session("zoe", "a", "1"));
     assert_ne!(second["jti"], first.as_str());
     assert_eq!(second["exp"], NOW + 1900);
-    // A clock that is set back does not bring tokens from the future.
+    // After the clock is set back, no token from the future is served.
     app.clock.set(NOW + 899);
     assert_eq!(app.claims(&session("zoe", "a", "1"))["iat"], NOW + 899);
 }
@@ -141,7 +141,7 @@ fn cached_token_is_not_returned_after_its_key_retires() {
     assert_eq!((kid(), kid()), ("old".to_owned(), "old".to_owned()));
     app.clock.set(NOW + 50);
     assert_eq!((kid(), kid()), ("new".to_owned(), "new".to_owned()));
-    // Time that goes back finds the key of that time.
+    // After the clock is set back, the earlier key signs again.
     app.clock.set(NOW + 49);
     assert_eq!(kid(), "old");
 }

@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Caller authentication, permissions and limits.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::support::{NOW, Setup, TestApp, connect, post, read_answer, send, spawn_app, wait_until};
+use crate::support::{NOW, Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
 
 const CONFIG: &str = "callers:
   - { name: oathkeeper, basic: { username: oathkeeper, password_file: basic.txt } }
@@ -148,7 +148,7 @@ fn caller_concurrency_is_limited() {
     wait_until(|| has_metric(&app, "claimsmith_requests_in_flight 1"));
     assert_eq!(kind(&app, "/issue/p", token), (429, "caller.concurrency".to_owned()));
     held.write_all(rest).unwrap();
-    assert_eq!(read_answer(&mut held, true).status, 200);
+    assert_eq!(read_response(&mut held, true).status, 200);
     wait_until(|| has_metric(&app, "claimsmith_requests_in_flight 0"));
     assert_eq!(status(&app, "/issue/p", token), 200);
 }

@@ -1,4 +1,4 @@
-//! The command line, as people and programs use it.
+//! The command line, as users and scripts call it.
 
 use std::fs;
 use std::io::Write as _;
@@ -235,8 +235,8 @@ fn verify_accepts_valid_and_rejects_invalid_tokens() {
     let run = |token: &str, more: &[&str]| claimsmith(here, &[&["verify", token, "--jwks", &url], more].concat());
     let good = run(token, &["--issuer", "https://issuer.example/", "--audience", "orders", "--json"]);
     assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
-    let said: Value = serde_json::from_str(&stdout(&good)).unwrap();
-    assert_eq!((&said["kid"], &said["claims"]["n"]), (&json!("key-1"), &json!(1)));
+    let printed: Value = serde_json::from_str(&stdout(&good)).unwrap();
+    assert_eq!((&printed["kid"], &printed["claims"]["n"]), (&json!("key-1"), &json!(1)));
     assert_eq!(run(token, &["--issuer", "https://other/"]).status.code(), Some(1));
     assert_eq!(run(token, &["--audience", "billing"]).status.code(), Some(1));
     let (rest, _) = token.rsplit_once('.').unwrap();
@@ -295,7 +295,7 @@ fn manual_has_a_page_for_each_command() {
     }
     let help = stdout(&claimsmith(folder.path(), &["--help"]));
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    // Lines that go on with a long text are indented further.
+    // Continuation lines are indented further.
     let commands: Vec<_> = listed
         .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
         .filter_map(|line| line.split_whitespace().next())
@@ -377,7 +377,7 @@ fn check_json_locates_each_error() {
     };
     let good = report(0);
     assert_eq!((&good["ok"], &good["faults"]), (&json!(true), &json!([])));
-    // Whether there is a note depends on the umask that the key file was made under.
+    // The note about permissions depends on the umask of the test.
     assert!(good["notes"].as_array().unwrap().iter().all(Value::is_string));
     assert_eq!(good.as_object().unwrap().len(), 3);
 
@@ -429,6 +429,6 @@ fn error_in_a_shared_template_is_reported_once() {
     let profile = |name: &str| format!("  {name}: {{ issuer: i, jwks: k.json, template: t }}\n");
     folder.write("claimsmith.yaml", &format!("profiles:\n{}{}", profile("p"), profile("q")));
     let output = command(folder.path()).arg("check").output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), told.matches("template.syntax").count()), (Some(1), 1), "{told}");
+    let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), printed.matches("template.syntax").count()), (Some(1), 1), "{printed}");
 }

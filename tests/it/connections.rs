@@ -1,5 +1,5 @@
-//! Connections whose clients mean no good, or are very many: none of them holds the service up for longer than
-//! `limits.request`, and others are served meanwhile.
+//! Hostile connections and very many connections: none blocks the service for longer than `limits.request`, and other
+//! clients are served meanwhile.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use claimsmith::keys::SignatureAlg;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::support::{Folder, Service, Setup, TestApp, connect, post, read_answer, send, spawn_app, wait_until};
+use crate::support::{Folder, Service, Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 const OPENAPI: &[u8] = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -34,7 +34,7 @@ fn cut(app: &TestApp, reason: &str) -> u64 {
     metric(app, &format!("claimsmith_connections_cut_total{{reason=\"{reason}\"}}"))
 }
 
-/// A connection to `address` from `source`.
+/// Connects to `address` from `source`.
 fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -45,7 +45,7 @@ fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Whether the service has closed `stream`; what else comes is passed over.
+/// Returns `true` if the service has closed `stream`. Ignores other bytes that arrive.
 fn is_closed(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     loop {
@@ -57,7 +57,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Sends a byte of `bytes`, over and over, every 20 ms until the service closes the connection; how long that took.
+/// Sends a byte of `bytes` every 20 ms, repeatedly, until the service closes the connection. Returns the elapsed time.
 fn drip(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
     let start = Instant::now();
     for byte in bytes.iter().cycle() {
@@ -76,7 +76,7 @@ fn drip(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
 fn client_that_never_reads_responses_is_disconnected() {
     let app = app("limits: { request: 1s }");
     let mut deaf = connect(app.api);
-    // Far more than the buffers of both sides hold.
+    // More than the buffers of both sides can hold.
     deaf.write_all(&OPENAPI.repeat(600)).unwrap();
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200, "others are served");
     wait_until(|| cut(&app, "answer") == 1);
@@ -110,7 +110,7 @@ fn byte_by_byte_head_times_out_on_a_kept_connection() {
     let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 200);
+    assert_eq!(read_response(&mut stream, true).status, 200);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
     let lasted = drip(&mut stream, b"x");
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&lasted), "{lasted:?}");
@@ -123,13 +123,13 @@ fn unread_body_is_not_received_forever() {
     let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 404);
+    assert_eq!(read_response(&mut stream, true).status, 404);
     let lasted = drip(&mut stream, b"1\r\nx\r\n");
     assert!(lasted < Duration::from_secs(4), "{lasted:?}");
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
 }
 
-/// Keeping a connection busy with whole requests is nothing that ends it.
+/// Complete requests keep a connection open.
 #[test]
 fn active_connection_outlives_the_request_timeout() {
     let app = app("limits: { request: 300ms }");
@@ -137,13 +137,13 @@ fn active_connection_outlives_the_request_timeout() {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(1) {
         stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
-        assert_eq!(read_answer(&mut stream, true).status, 200);
+        assert_eq!(read_response(&mut stream, true).status, 200);
         std::thread::sleep(Duration::from_millis(40));
     }
-    // Nor is a pause that is shorter than keep_alive.
+    // A pause that is shorter than keep_alive keeps it open too.
     std::thread::sleep(Duration::from_millis(700));
     stream.write_all(&post("/hydrate/p", &[], SESSION)).unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 200);
+    assert_eq!(read_response(&mut stream, true).status, 200);
     assert_eq!(cut(&app, "request"), 0);
 }
 
@@ -153,12 +153,12 @@ fn slow_clients_do_not_block_other_clients() {
     let whole = post("/hydrate/p", &[], SESSION);
     let mut slow: Vec<TcpStream> = (0..300).map(|_| connect(app.api)).collect();
     for (index, stream) in slow.iter_mut().enumerate() {
-        // The end of a body is missing, or all that follows the value of the first header.
+        // Either the end of the body is missing, or everything after the first header value.
         let part = if index % 3 == 0 { whole.len() - 5 } else { "POST /hydrate/p HTTP/1.1\r\nHost: x".len() };
         stream.write_all(&whole[..part]).unwrap();
     }
     let (mut asked, start) = (0, Instant::now());
-    // They go on byte by byte, which gives them no more time.
+    // They continue byte by byte, which must not extend their deadline.
     while start.elapsed() < Duration::from_secs(1) {
         for (index, stream) in slow.iter_mut().enumerate() {
             let _ = if index % 3 == 0 { Ok(()) } else { stream.write_all(b"x") };
@@ -186,10 +186,10 @@ fn slow_clients_do_not_block_the_admin_listener() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     let mut later = connect(app.admin);
     later.write_all(b"GET /health/alive HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    assert_eq!(read_answer(&mut later, true).status, 200);
+    assert_eq!(read_response(&mut later, true).status, 200);
     later.write_all(b"GET /health/alive HTTP/1.1\r\n").unwrap();
     assert!(drip(&mut later, b"x") < Duration::from_secs(4));
-    // Who never reads finds that nothing more is taken, and then that the connection is closed.
+    // A client that never reads can send nothing more at some point, and then its connection is closed.
     let (mut deaf, start) = (connect(app.admin), Instant::now());
     while deaf.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)).is_ok() {}
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
@@ -215,7 +215,7 @@ fn pipelined_requests_are_answered_in_order_and_authenticated_one_by_one() {
     bytes.extend(post("/issue/p", &right[1..], &session("last")));
     let mut stream = connect(app.api);
     stream.write_all(&bytes).unwrap();
-    let answers: Vec<_> = (0..6).map(|_| read_answer(&mut stream, true)).collect();
+    let answers: Vec<_> = (0..6).map(|_| read_response(&mut stream, true)).collect();
     assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 401, 404, 400, 401, 200]);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "there is one answer for each request");
     for (answer, subject) in [(&answers[0], "first"), (&answers[5], "last")] {
@@ -232,11 +232,11 @@ fn connection_limit_per_address_leaves_other_addresses_alone() {
     let mut held: Vec<TcpStream> = (0..2).map(|_| connect(app.api)).collect();
     for stream in &mut held {
         stream.write_all(&kept).unwrap();
-        assert_eq!(read_answer(stream, true).status, 200);
+        assert_eq!(read_response(stream, true).status, 200);
     }
     let mut third = connect(app.api);
     third.write_all(&kept).unwrap();
-    let answer = read_answer(&mut third, true);
+    let answer = read_response(&mut third, true);
     answer.assert_is_problem();
     assert_eq!((answer.status, answer.json()["type"].as_str()), (429, Some("caller.connections")));
     assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
@@ -245,17 +245,17 @@ fn connection_limit_per_address_leaves_other_addresses_alone() {
 
     let mut neighbour = connect_from([127, 0, 0, 2], app.api);
     neighbour.write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut neighbour, true).status, 200, "another address has its own");
+    assert_eq!(read_response(&mut neighbour, true).status, 200, "another address has its own");
 
-    // Those that come beyond the ones that are told so are closed as they come.
+    // Connections beyond those that get a 503 are closed without a response.
     let mut silent: Vec<TcpStream> = (0..60).map(|_| connect(app.api)).collect();
     wait_until(|| cut(&app, "peer") >= 40);
     wait_until(|| silent.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count() >= 40);
     assert!(metric(&app, "claimsmith_connections") < 25);
     neighbour.write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut neighbour, true).status, 200);
+    assert_eq!(read_response(&mut neighbour, true).status, 200);
     held[0].write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut held[0], true).status, 200, "those that were there first go on");
+    assert_eq!(read_response(&mut held[0], true).status, 200, "those that were there first go on");
     drop((held, silent));
     wait_until(|| app.hydrate(r#"{"subject":"u"}"#).status == 200);
 }
@@ -263,7 +263,7 @@ fn connection_limit_per_address_leaves_other_addresses_alone() {
 #[test]
 fn excess_connections_wait_and_are_served_later() {
     let app = app("limits: { connections: 16, request: 1s, keep_alive: 1s }\nserve: { workers: 1 }");
-    // 16 are served, 18 more are told that there is no room; the others are not accepted yet.
+    // 16 are served and 18 get a 503. The others are not accepted yet.
     let mut all: Vec<TcpStream> = (0..120).map(|_| connect(app.api)).collect();
     wait_until(|| metric(&app, "claimsmith_connections") == 34);
     let whole = post("/hydrate/p", &[], SESSION);
@@ -272,10 +272,10 @@ fn excess_connections_wait_and_are_served_later() {
     for stream in &mut last {
         let _ = stream.write_all(&whole);
     }
-    // Each that waited is answered. There is room for it, or not, by how many of the others' ends were noticed when it came.
+    // Each waiting connection gets a response. Its status depends on how many closed connections were counted by then.
     let mut refused = 0;
     for stream in &mut last {
-        let answer = read_answer(stream, true);
+        let answer = read_response(stream, true);
         if answer.status != 200 {
             assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("service.connections")));
             refused += 1;
@@ -306,7 +306,7 @@ fn silent_tls_connections_do_not_exhaust_handshakes() {
     drop(silent);
 }
 
-/// Lets this process have at least `count` open files.
+/// Raises the limit of open files of this process to at least `count`.
 fn raise_descriptors(count: u64) -> Result<(), u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= count) {
@@ -322,7 +322,7 @@ fn resident_bytes(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// The figure in docs/reliability.md comes from here: `cargo nextest run --no-capture ten_thousand_idle`.
+/// Prints the figure in docs/reliability.md: `cargo nextest run --no-capture ten_thousand_idle`.
 #[test]
 fn ten_thousand_idle_connections_do_not_block_requests() {
     const IDLE: usize = 10_000;
@@ -348,7 +348,7 @@ fn ten_thousand_idle_connections_do_not_block_requests() {
     for _ in 0..IDLE / 100 {
         let mut some: Vec<TcpStream> = (0..100).map(|_| connect(service.api)).collect();
         some.iter_mut().for_each(|stream| stream.write_all(asks).unwrap());
-        some.iter_mut().for_each(|stream| assert_eq!(read_answer(stream, false).status, 404));
+        some.iter_mut().for_each(|stream| assert_eq!(read_response(stream, false).status, 404));
         idle.append(&mut some);
     }
     assert_eq!(metric_of(service.admin, "claimsmith_connections"), IDLE as u64);
@@ -363,8 +363,8 @@ fn ten_thousand_idle_connections_do_not_block_requests() {
     assert_eq!(send(service.admin, READY).json(), json!({"status": "ok"}));
     for stream in idle.iter_mut().step_by(1000) {
         stream.write_all(asks).unwrap();
-        assert_eq!(read_answer(stream, false).status, 404, "an idle connection goes on");
+        assert_eq!(read_response(stream, false).status, 404, "an idle connection goes on");
     }
-    // The service goes first, so that no port of this side waits for late packets.
+    // Stop the service first, so that no local port stays in TIME_WAIT.
     drop(service);
 }

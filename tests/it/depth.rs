@@ -1,4 +1,4 @@
-//! Deep sessions end in an answer at the largest depth that can be configured, and never in a stack that overflows.
+//! Sessions with the largest configurable depth get a response and never overflow the stack.
 
 use crate::support::{Setup, spawn_app};
 

@@ -1,4 +1,4 @@
-//! What verifiers fetch, and the document that describes it all.
+//! Published key sets, discovery documents, and the OpenAPI document.
 
 use serde_json::{Value, json};
 

@@ -12,7 +12,8 @@ use check::{READINGS, check};
 const LIMITS: ReadLimits = ReadLimits { depth: 64 };
 
 /// Longer than what is cached at least, whatever else is in the object.
-const FILLER: &str = r#""filler":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123""#;
+const FILLER: &str =
+    r#""filler":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123""#;
 
 fn white_space() -> impl Strategy<Value = &'static str> {
     prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t")]
@@ -25,7 +26,8 @@ fn name() -> impl Strategy<Value = &'static str> {
 
 /// The text of a JSON value. Names may repeat, because sessions with repeated names must be rejected both times.
 fn value() -> impl Strategy<Value = String> {
-    let scalars = vec!["null", "true", "-0", "2.50", "12345678901234567890", "1e21", r#""""#, r#""x\u00e9\ud83d\ude00 y""#];
+    let scalars =
+        vec!["null", "true", "-0", "2.50", "12345678901234567890", "1e21", r#""""#, r#""x\u00e9\ud83d\ude00 y""#];
     prop::sample::select(scalars).prop_map(str::to_owned).prop_recursive(5, 24, 4, |inner| {
         let elements = prop::collection::vec((white_space(), inner.clone()), 0..4);
         let array = elements.prop_map(|elements| {

@@ -1,5 +1,5 @@
-//! What surrounds the service fails: disks, files, descriptors, clocks, the process itself. What was good stays in use,
-//! and it is said what is wrong.
+//! Failures around the service: disks, files, descriptors, clocks, the process itself. The last good state stays in
+//! use, and the failure is reported.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -19,10 +19,10 @@ use crate::support::{
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 const READY: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const JWKS: &[u8] = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-/// As good as a full disk, for root too: no byte of any file can be written.
+/// Has the effect of a full disk, for root too: no file can grow.
 const FULL: &str = "trap '' XFSZ && ulimit -f 0";
 
-/// A folder that can be served, with further lines of configuration.
+/// Creates a directory that can be served, with `more` lines of configuration.
 fn folder(config: &str) -> Folder {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
@@ -32,7 +32,7 @@ fn folder(config: &str) -> Folder {
     folder
 }
 
-/// The claims of a new token, verified against the published keys.
+/// Requests a token, verifies it with the published keys and returns its claims.
 fn claims(service: &Service) -> Value {
     let answer = send(service.api, &post("/issue/p", &[], SESSION)).json();
     let token = keys::verify(answer["token"].as_str().unwrap(), &send(service.api, JWKS).body).unwrap();
@@ -99,7 +99,7 @@ fn full_disk_keeps_issuing_and_reports_the_audit_log() {
 fn blocked_audit_reader_does_not_delay_requests() {
     let folder = folder("audit: { to: stdout }");
     let mut command = command(folder.path());
-    // The pipe is full after about two hundred lines, and nobody reads it.
+    // The pipe is full after about two hundred lines, because nothing reads from it.
     let service = Service::run(folder, {
         command.stdout(Stdio::piped());
         command
@@ -130,13 +130,13 @@ fn unavailable_trace_collector_does_not_delay_requests() {
     }
 }
 
-/// What happens to a file under a service.
+/// Damage to a file while the service runs.
 #[derive(Clone, Copy, Debug)]
 enum Blow {
     Deleted,
     Emptied,
     Halved,
-    /// A folder in its place: unreadable for everybody, root too.
+    /// A directory replaces the file. It is unreadable for all users, including root.
     Unreadable,
 }
 
@@ -154,7 +154,7 @@ impl Blow {
     }
 }
 
-/// Strikes each of `files` in each way; each time what was served goes on being served, as `is_served` finds out.
+/// Damages each of `files` in each way. `is_served` checks each time that the last good state is still served.
 fn strike_each(app: &TestApp, files: &[(&str, &[Blow])], is_served: impl Fn() -> bool) {
     let mut refused = 0;
     for (name, blows) in files {
@@ -191,7 +191,7 @@ fn last_good_files_are_served_and_readiness_names_the_broken_one() {
         ..Setup::default()
     });
     let right = [("Authorization", "Bearer a-token-of-some-length")];
-    // Half a secret is a secret: only what is no secret at all can be told from one.
+    // A truncated secret is still a valid secret. The service can only detect an empty or unreadable one.
     let secret = &[Blow::Deleted, Blow::Emptied, Blow::Unreadable];
     let files =
         [("keys.json", ALL), ("templates/p/claims.hbs", ALL), ("claimsmith.yaml", ALL), ("secret.txt", &secret[..])];
@@ -243,11 +243,11 @@ fn set_with_duplicate_members_or_mismatched_key_pair_is_not_loaded() {
     }
 }
 
-/// Seconds of processor time that a process has taken.
+/// Returns the processor time of a process in seconds.
 fn processor_time(process: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    // utime and stime, in hundredths on every Linux that Rust runs on.
+    // utime and stime, in hundredths of a second on each Linux that Rust supports.
     (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) as f64 / 100.0
 }
 
@@ -297,7 +297,7 @@ fn clock_jumps_of_an_hour_leave_each_token_verifiable() {
     let session = r#"{"subject":"u"}"#;
     for now in [NOW, NOW + 3600, NOW, NOW - 3600, NOW, NOW + 7199, NOW + 3599, NOW + 7200, NOW + 3600, NOW + 7200] {
         app.clock.set(now);
-        // `token` verifies it against what is published at that time.
+        // `token` verifies the token with the keys that are published at that time.
         let token = app.token(session);
         let claims: Value = serde_json::from_str(token.claims()).unwrap();
         let issued = claims["iat"].as_i64().unwrap();
@@ -333,7 +333,7 @@ fn clock_jumps_do_not_throttle_callers() {
     assert_eq!(ask("wrong").1, "caller.slowed", "a step back forgives nothing");
     app.clock.set(NOW - 3600 + 60);
     assert_eq!(ask("wrong").1, "caller.unauthenticated", "and is over a minute later");
-    // The rate of a caller runs by a clock that nobody sets.
+    // Rate limits use the monotonic clock, which cannot be set.
     app.clock.set(NOW + 3600);
     assert_eq!([right().0, right().0], [200, 200]);
     assert_eq!(right().1, "caller.rate");
@@ -341,7 +341,7 @@ fn clock_jumps_do_not_throttle_callers() {
     assert_eq!(right().1, "caller.rate");
 }
 
-/// SIGKILL at moments that lie all over a start with a rotation, and close behind the moment when it begins to write.
+/// Sends SIGKILL at moments throughout a startup with a rotation, and often shortly after the first write.
 #[test]
 fn killed_service_leaves_a_usable_key_file() {
     let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");

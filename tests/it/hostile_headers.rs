@@ -1,9 +1,9 @@
-//! What an end user's headers can do to a hydrator call, on raw sockets: nothing.
+//! Hostile headers of end users have no effect on a hydrator call. The tests use raw sockets.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app};
+use crate::support::{Setup, TestApp, connect, post, read_response, send, spawn_app};
 
 const SESSION: &[u8] = br#"{"subject":"u","extra":{"a":1}}"#;
 
@@ -11,7 +11,7 @@ fn app() -> TestApp {
     spawn_app(&Setup::default())
 }
 
-/// The next request is served as if nothing had been.
+/// Checks that the next request is served as usual.
 fn assert_serves(app: &TestApp) {
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
 }
@@ -52,7 +52,7 @@ fn websocket_upgrade_is_served_as_a_plain_post() {
     ];
     let mut stream = connect(app.api);
     stream.write_all(&post("/hydrate/p", &headers, SESSION)).unwrap();
-    let answer = read_answer(&mut stream, true);
+    let answer = read_response(&mut stream, true);
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the connection is closed behind the answer");
 
@@ -70,9 +70,9 @@ fn client_that_expects_100_continue_gets_it() {
         SESSION.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    assert_eq!(read_answer(&mut stream, false).status, 100);
+    assert_eq!(read_response(&mut stream, false).status, 100);
     stream.write_all(SESSION).unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 200);
+    assert_eq!(read_response(&mut stream, true).status, 200);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn chunked_and_pipelined_requests_are_served_in_order() {
     all.extend(chunked);
     let mut stream = connect(app.api);
     stream.write_all(&all).unwrap();
-    let statuses: Vec<_> = (0..3).map(|_| read_answer(&mut stream, true).status).collect();
+    let statuses: Vec<_> = (0..3).map(|_| read_response(&mut stream, true).status).collect();
     assert_eq!(statuses, [200, 400, 200]);
 }
 
@@ -134,7 +134,7 @@ fn slow_or_incomplete_body_times_out() {
     let app = spawn_app(&Setup { config: "limits: { request: 1500ms }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").unwrap();
-    let answer = read_answer(&mut stream, true);
+    let answer = read_response(&mut stream, true);
     assert_eq!((answer.status, &answer.json()["type"]), (408, &"request.timeout".into()));
 
     let mut stream = connect(app.api);

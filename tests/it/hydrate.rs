@@ -1,4 +1,4 @@
-//! The hydrator contract and the claims of a token, as Oathkeeper's own tests of both state them.
+//! The hydrator contract and the claims of a token, as in Oathkeeper's own tests.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn app(template: &str) -> TestApp {
     spawn_app(&Setup { template, ..Setup::default() })
 }
 
-/// The token of an answer, taken out, and the rest of the answer's text.
+/// Returns the token of a response, and the text of the response without it.
 fn without_token(text: &str) -> (String, String) {
     let start = text.find("eyJ").unwrap();
     let end = start + text[start..].find('"').unwrap();

@@ -1,4 +1,4 @@
-//! Key files that change in place: by hand, by several at once, and under kills.
+//! Changes of key files in place: manual, concurrent, and interrupted by kills.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,12 +34,12 @@ fn done(folder: &Folder, arguments: &[&str]) -> String {
 fn manual_rotation_appends_the_next_key_and_the_list_announces_it() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
-    let said = done(&folder, &["keys", "rotate", "keys.json", "--json"]);
-    let said: Value = serde_json::from_str(&said).unwrap();
-    let new = said["added"][0]["kid"].as_str().unwrap();
+    let printed = done(&folder, &["keys", "rotate", "keys.json", "--json"]);
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let new = printed["added"][0]["kid"].as_str().unwrap();
     assert_eq!(kids(&path), ["old", new]);
-    let start = said["added"][0]["nbf"].as_i64().unwrap();
-    assert_eq!(said["ended"][0]["exp"].as_i64().unwrap(), start + 120);
+    let start = printed["added"][0]["nbf"].as_i64().unwrap();
+    assert_eq!(printed["ended"][0]["exp"].as_i64().unwrap(), start + 120);
 
     let list = done(&folder, &["keys", "list", "keys.json", "--json"]);
     let lines: Vec<Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -68,8 +68,8 @@ fn retention_comes_from_the_configuration() {
     assert!(found.contains("max-age of the published set, which is 600s, found 600s"), "{found}");
     let found = refused(&folder, &["keys", "rotate", "keys.json", "--retire", "119m"]);
     assert!(found.contains("7200s, found 7140s"), "{found}");
-    let said = done(&folder, &["keys", "rotate", "keys.json", "--lead", "601s"]);
-    assert!(said.contains("may sign until"), "{said}");
+    let printed = done(&folder, &["keys", "rotate", "keys.json", "--lead", "601s"]);
+    assert!(printed.contains("may sign until"), "{printed}");
     let list = done(&folder, &["keys", "list", "keys.json", "--json"]);
     let line: Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
     assert_eq!(line["published_until"].as_i64().unwrap() - line["exp"].as_i64().unwrap(), 7200);
@@ -110,16 +110,16 @@ fn imported_pem_key_signs_after_the_lead_time() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pem/p384-sec1-with-parameters.pem");
-    let said = done(&folder, &["keys", "add", "keys.json", "--from", pem, "--kid", "bought"]);
-    assert!(said.starts_with("added    ES384 bought: signs from "), "{said}");
+    let printed = done(&folder, &["keys", "add", "keys.json", "--from", pem, "--kid", "bought"]);
+    assert!(printed.starts_with("added    ES384 bought: signs from "), "{printed}");
     assert_eq!(kids(&path), ["old", "bought"]);
     let found = refused(&folder, &["keys", "add", "keys.json", "--from", pem, "--kid", "bought"]);
     assert!(found.contains("two keys called \"bought\""), "{found}");
     let encrypted = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pem/encrypted-pkcs8.pem");
     assert!(refused(&folder, &["keys", "add", "keys.json", "--from", encrypted]).contains("openssl"));
     assert_eq!(kids(&path), ["old", "bought"]);
-    let said = done(&folder, &["keys", "add", "new.json", "--from", pem]);
-    assert!(said.contains("signs at once"), "{said}");
+    let printed = done(&folder, &["keys", "add", "new.json", "--from", pem]);
+    assert!(printed.contains("signs at once"), "{printed}");
     assert!(KeySet::parse(&fs::read(folder.path().join("new.json")).unwrap()).is_ok());
 }
 
@@ -200,7 +200,7 @@ fn failed_edit_keeps_the_file() {
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
-/// SIGKILL at moments that lie all over a run, 500 times: at each the file holds the old set or the new one.
+/// Sends SIGKILL at 500 moments throughout a rotation. The file contains the old or the new set each time.
 #[test]
 fn killed_rotation_leaves_a_usable_file() {
     let folder = Folder::new();
@@ -220,7 +220,7 @@ fn killed_rotation_leaves_a_usable_file() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        // Every second round has something to append to; the others replace what the one before left.
+        // Each second round appends to a set; the others replace the file of the previous round.
         let arguments: &[&str] = if round % 2 == 0 {
             fs::write(&path, &base).unwrap();
             &["keys", "rotate", "keys.json"]
@@ -239,13 +239,13 @@ fn killed_rotation_leaves_a_usable_file() {
             "round {round}"
         );
         assert!(set.skipped().is_empty(), "round {round}");
-        // A machine that gets slower or faster meanwhile would have all kills come too early or too late.
+        // Measure again, because all kills come too early or too late if the host becomes slower or faster.
         let (count, correction) = if now == old { (&mut before, 1.03) } else { (&mut after, 0.97) };
         *count += 1;
         typical = typical.mul_f64(correction);
     }
     println!("{before} killed before the change, {after} after it");
-    // Otherwise the kills were all too early or all too late to show anything.
+    // Otherwise all kills came too early or too late to prove anything.
     assert!(before >= 25 && after >= 25, "{before} before, {after} after");
     assert!(run(&["keys", "rotate", "keys.json", "--now"]).wait().unwrap().success(), "what kills left is no obstacle");
 }

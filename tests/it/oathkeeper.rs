@@ -1,4 +1,4 @@
-//! An Oathkeeper configuration as it is: served, checked and imported by the real binary.
+//! Unchanged Oathkeeper configurations, which the real binary serves, checks and imports.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, claimsmith, command, post, send, stderr, stdout};
 
-/// The service, stopped at the end of its test.
+/// The service, which stops at the end of its test.
 struct Service {
     child: Child,
     api: SocketAddr,
     keys: String,
-    /// Log lines until it was ready.
+    /// The log lines before the service was ready.
     log: Vec<String>,
 }
 
@@ -26,7 +26,7 @@ impl Drop for Service {
     }
 }
 
-/// A configuration as it stands in Oathkeeper's own documents, with the key in `folder`.
+/// Returns a configuration from Oathkeeper's own documents, with the key in `folder`.
 fn quickstart(folder: &Folder) -> String {
     let key = folder.path().join("id_token.jwks.json");
     format!(
@@ -130,7 +130,7 @@ fn check_accepts_an_oathkeeper_configuration() {
     assert!(stderr(&output).contains("the function `env` is refused"), "{}", stderr(&output));
 }
 
-/// A configuration with templates of several kinds, one of which has no counterpart.
+/// A configuration with several kinds of templates, one of which cannot be converted.
 fn mixed(folder: &Folder) {
     let rules = r#"
 - id: people

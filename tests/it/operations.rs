@@ -1,4 +1,4 @@
-//! The manual, the dashboard and the alerts speak of the metrics that are really served.
+//! The manual, the dashboard and the alerts match the served metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{Setup, spawn_app};
 
-/// Everything that can be counted or measured, once.
+/// Records each metric once.
 fn every_metric() -> String {
     let metrics = Metrics::new();
     metrics.request("none", 200, 0.1);
@@ -35,7 +35,7 @@ fn every_metric() -> String {
     metrics.text(&Readings { templates: 1, profiles: vec![profile], key_sets: vec![keys] })
 }
 
-/// The name of each metric as Prometheus calls it, with its type and its labels.
+/// Returns each metric by its Prometheus name, with its type and its labels.
 pub(crate) fn served() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let text = every_metric();
     let mut served = BTreeMap::new();
@@ -56,7 +56,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The metrics of ours that a text names, without the suffixes of histograms.
+/// Returns the claimsmith metrics that a text names, without the suffixes of histograms.
 pub(crate) fn named(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("claimsmith_"));

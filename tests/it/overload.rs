@@ -1,10 +1,10 @@
-//! What the api listener withstands: each bound has its answer, and what is within bounds is served meanwhile.
+//! The API listener under overload: each limit has its response, and requests within the limits are served meanwhile.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app, wait_until};
+use crate::support::{Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 
@@ -18,7 +18,7 @@ fn metric(app: &TestApp, name: &str) -> String {
     line.unwrap_or_else(|| panic!("{name} is missing:\n{text}")).split(' ').nth(1).unwrap().to_owned()
 }
 
-/// A connection with a request whose body is still to come.
+/// Opens a connection and sends a request without its body.
 fn half_sent(app: &TestApp) -> TcpStream {
     let mut stream = connect(app.api);
     let whole = post("/hydrate/p", &[], SESSION);
@@ -39,7 +39,7 @@ fn excess_requests_get_503_and_accepted_requests_finish() {
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"service.overloaded\"}"), "2");
     for stream in &mut held {
         stream.write_all(&SESSION[SESSION.len() - 5..]).unwrap();
-        assert_eq!(read_answer(stream, true).status, 200);
+        assert_eq!(read_response(stream, true).status, 200);
     }
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
@@ -60,14 +60,14 @@ limits: { in_flight: 1, template_work: 1000000000, request: 20s, claims: 16MiB }
     for stream in &mut others {
         stream.write_all(&post("/hydrate/p", &[], br#"{"subject":"u","extra":{"l":[]}}"#)).unwrap();
     }
-    let statuses: Vec<u16> = others.iter_mut().map(|stream| read_answer(stream, true).status).collect();
+    let statuses: Vec<u16> = others.iter_mut().map(|stream| read_response(stream, true).status).collect();
     assert!(statuses.contains(&503) && statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
-    let answer = read_answer(&mut first, true);
+    let answer = read_response(&mut first, true);
     assert_eq!(answer.status, 200, "{}", answer.text());
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
 }
 
-/// Forty-eight clients ask for more than there is; the times of what was accepted, and how many were shed.
+/// Overloads the service with 48 clients. Returns the durations of accepted requests and the count of rejected ones.
 fn flood(app: &TestApp, request: &[u8]) -> (Vec<Duration>, usize) {
     let client = || {
         let (mut accepted, mut shed) = (Vec::new(), 0);
@@ -75,11 +75,11 @@ fn flood(app: &TestApp, request: &[u8]) -> (Vec<Duration>, usize) {
         for _ in 0..12 {
             let start = Instant::now();
             stream.write_all(request).unwrap();
-            match read_answer(&mut stream, true).status {
+            match read_response(&mut stream, true).status {
                 200 => accepted.push(start.elapsed()),
                 503 => {
                     shed += 1;
-                    // As a gateway waits before it asks again; the body was not read, so the connection is over.
+                    // Wait as a gateway does before a retry. The body was not read, so the connection is closed.
                     std::thread::sleep(Duration::from_millis(60));
                     stream = connect(app.api);
                 }
@@ -119,7 +119,7 @@ limits: { in_flight: 3, template_work: 1000000000, request: 20s, claims: 16MiB }
     let mut alone: Vec<_> = (0..15).map(|_| alone()).collect();
     alone.sort_unstable();
     let usual = alone[7];
-    // Without a bound each would wait for the 47 others. Other work on the machine may spoil a round, not three.
+    // Without the limit each request would wait for 47 others. Other load can disturb one round, but not three.
     let holds = |round: usize| {
         let (mut accepted, shed) = flood(&app, &request);
         accepted.sort_unstable();
@@ -146,7 +146,7 @@ fn unauthenticated_requests_get_401_when_overloaded() {
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 401);
     assert_eq!(send(app.api, &whole).status, 503);
     held.write_all(&whole[whole.len() - 5..]).unwrap();
-    assert_eq!(read_answer(&mut held, true).status, 200);
+    assert_eq!(read_response(&mut held, true).status, 200);
 }
 
 #[test]
@@ -167,19 +167,19 @@ fn excess_connections_get_503_and_are_closed() {
     let mut held: Vec<TcpStream> = (0..2).map(|_| connect(app.api)).collect();
     for stream in &mut held {
         stream.write_all(&kept).unwrap();
-        assert_eq!(read_answer(stream, true).status, 200);
+        assert_eq!(read_response(stream, true).status, 200);
     }
     assert_eq!(metric(&app, "claimsmith_connections"), "2");
     let mut third = connect(app.api);
     third.write_all(&kept).unwrap();
-    let answer = read_answer(&mut third, true);
+    let answer = read_response(&mut third, true);
     answer.assert_is_problem();
     assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("service.connections")));
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(third.read(&mut [0]).unwrap(), 0, "it is closed");
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"service.connections\"}"), "1");
     held[0].write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut held[0], true).status, 200, "those that were there first go on");
+    assert_eq!(read_response(&mut held[0], true).status, 200, "those that were there first go on");
     drop(held);
     wait_until(|| app.hydrate(r#"{"subject":"u"}"#).status == 200);
 }
@@ -188,7 +188,7 @@ fn excess_connections_get_503_and_are_closed() {
 fn slow_body_is_rejected_in_time() {
     let app = app("limits: { request: 1s }");
     let mut slow = half_sent(&app);
-    let answer = read_answer(&mut slow, true);
+    let answer = read_response(&mut slow, true);
     answer.assert_is_problem();
     assert_eq!((answer.status, answer.json()["type"].as_str()), (408, Some("request.timeout")));
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.timeout\"}"), "1");
@@ -216,7 +216,7 @@ fn idle_connection_is_closed_after_keep_alive() {
         let app = app(config);
         let mut stream = connect(app.api);
         stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
-        let answer = read_answer(&mut stream, true);
+        let answer = read_response(&mut stream, true);
         assert_eq!((answer.status, answer.header("connection")), (200, connection));
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{config}");
         wait_until(|| metric(&app, "claimsmith_connections") == "0");

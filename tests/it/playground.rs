@@ -1,4 +1,4 @@
-//! The playground on the admin listener: what it tells, what it refuses, and what it never gives away.
+//! The playground on the admin listener: its responses, its errors, and the values that it never shows.
 
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use claimsmith::keys::{self, SignatureAlg};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Folder, Setup, TestApp, command, connect, read_answer, send, spawn_app, wait_until};
+use crate::support::{Answer, Folder, Setup, TestApp, command, connect, read_response, send, spawn_app, wait_until};
 
 const ON: &str = "serve: { admin: { playground: true } }";
 const SESSION: &str = r#"{"subject":"zoe","extra":{"mail":"zoe@example.org","n":12345678901234567890},"header":{}}"#;
@@ -42,7 +42,7 @@ fn post(app: &TestApp, path: &str, body: &str) -> Answer {
     send(app.admin, &request("POST", path, &[("Content-Type", "application/json")], body))
 }
 
-/// What comes of `template` over `session`, with `more` settings.
+/// Tries `template` with `session` and `more` settings, and returns the response.
 #[track_caller]
 fn evaluate(app: &TestApp, syntax: &str, template: &str, session: &str, more: Value) -> Value {
     let mut body = json!({"profile": "p", "syntax": syntax, "template": template, "session": session});
@@ -59,7 +59,7 @@ fn faults(app: &TestApp, syntax: &str, template: &str, session: &str) -> Vec<Val
     answer["faults"].as_array().unwrap().clone()
 }
 
-/// Code, part, line and column of the only fault.
+/// Returns code, part, line and column of the only error.
 #[track_caller]
 fn only(faults: &[Value]) -> (String, String, Option<u64>, Option<u64>) {
     let [fault] = faults else { panic!("expected one fault, found {faults:#?}") };
@@ -256,7 +256,7 @@ fn missing_body_times_out() {
     let mut stream = connect(app.admin);
     let whole = request("POST", "/playground/evaluate", &[("Content-Type", "application/json")], &" ".repeat(100));
     stream.write_all(&whole[..whole.len() - 50]).unwrap();
-    let late = read_answer(&mut stream, true);
+    let late = read_response(&mut stream, true);
     assert_eq!((late.status, &late.json()["type"]), (408, &json!("request.timeout")));
     let _ = stream.shutdown(Shutdown::Both);
 }
@@ -357,15 +357,15 @@ fn profiles_are_listed_with_templates_settings_and_recorded_cases() {
     ];
     let profile = "    ttl: 1h30m\n    audience: orders\n    missing: as_null";
     let app = spawn_app(&Setup { config: ON, template: "{\"a\": 1}", profile, files: &files, ..Setup::default() });
-    let told = get(&app, "/playground/profiles").json();
-    assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(told["partials"], json!(["mail"]));
+    let listed = get(&app, "/playground/profiles").json();
+    assert_eq!(listed["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(listed["partials"], json!(["mail"]));
     let expected = json!([{"name": "p", "template": "p", "issuer": "https://issuer.example/", "ttl": "1h30m",
         "audience": ["orders"], "missing": "as_null", "alg": "ES256", "kid": "key-1"}]);
-    assert_eq!(told["profiles"], expected);
+    assert_eq!(listed["profiles"], expected);
     let expected = json!({"p": {"syntax": "handlebars", "text": "{\"a\": 1}", "left_out": 0,
         "samples": [{"name": "one", "session": "{\"subject\": \"one\"}"}]}});
-    assert_eq!(told["templates"], expected);
+    assert_eq!(listed["templates"], expected);
 
     app.folder.write("templates/p/claims.hbs", "{ \"a\": 1 }");
     app.folder.write("templates/p/large.session.json", &format!("{{\"subject\": \"{}\"}}", "x".repeat(4 << 20)));
@@ -425,10 +425,10 @@ fn cross_origin_requests_are_rejected() {
         assert_eq!(try_with(&[("Content-Type", media_type)]), expected, "{media_type}");
     }
     assert_eq!(try_with(&[]).0, 415);
-    // The browser's question whether another site may gets no leave.
+    // A CORS preflight request of another site gets no permission.
     let asked = [("Access-Control-Request-Method", "POST"), own];
     assert_eq!(send(app.admin, &request("OPTIONS", "/playground/evaluate", &asked, "")).status, 405);
-    // The other paths of the listener are as they were.
+    // The other paths of the listener do not change.
     assert_eq!(app.get_admin("/health/ready").status, 200);
 }
 

@@ -1,4 +1,4 @@
-//! Bad input: the right problem, no token, no value of the session in it, and the service goes on.
+//! Invalid input gets a problem document without a token and without session values, and the service keeps running.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Files change under a running service: it takes over what is good, keeps what it has where that is bad, and says so.
+//! File changes under a running service: it loads valid files, keeps the last good ones otherwise, and reports errors.
 
 use std::fs;
 use std::path::Path;
@@ -47,8 +47,8 @@ fn invalid_template_is_rejected_and_reported_by_readiness() {
     assert!(fault.contains("claims.hbs:1:"), "{fault}");
     let asked = claimsmith(Path::new("."), &["health", "--url", &format!("http://{}/health/ready", app.admin)]);
     assert_eq!((asked.status.code(), stdout(&asked).as_str()), (Some(0), "ready\n"));
-    let told = stderr(&asked);
-    assert!(told.starts_with("reload, since ") && told.contains("claims.hbs:1:"), "{told}");
+    let readiness = stderr(&asked);
+    assert!(readiness.starts_with("reload, since ") && readiness.contains("claims.hbs:1:"), "{readiness}");
     assert!(has_metric(&app, r#"claimsmith_reloads_total{result="refused"} 1"#), "it is tried once");
 
     app.folder.write("templates/p/claims.hbs", "{\"version\": 1}");
@@ -106,7 +106,7 @@ fn templates_are_reloaded_through_volume_symlinks() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::symlink;
-        // The folder of templates is a link of one volume, and the folder of one template is a volume of its own.
+        // The template directory is a symlink in one volume, and the directory of one template is a volume of its own.
         for (link, target, file) in [
             ("etc/templates", "..data/templates", "templates/p/claims.hbs"),
             ("templates/p/claims.hbs", "..data/claims.hbs", "claims.hbs"),
@@ -218,7 +218,7 @@ fn service_rotates_its_key_file() {
         config: "rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }",
         ..Setup::default()
     });
-    // The first key has no nbf, so its age is not known and the next one is due at once.
+    // The first key has no nbf, so its age is unknown and the next key is due immediately.
     wait_until(|| kids(&app).len() == 2);
     assert_eq!(app.token(SESSION).kid().as_str(), "key-1");
     let set: Value = serde_json::from_slice(&fs::read(app.folder.path().join("keys.json")).unwrap()).unwrap();
@@ -284,7 +284,7 @@ fn one_of_several_services_on_a_volume_rotates() {
 #[test]
 fn failed_rotation_is_reported_and_issuing_continues() {
     let app = spawn_app(&Setup { template: "{}", config: FAST, ..Setup::default() });
-    // A folder in the place of the lock is an obstacle for every user, root included.
+    // A directory in place of the lock file blocks all users, including root.
     fs::create_dir(app.folder.path().join(".keys.json.lock")).unwrap();
     let config = fs::read_to_string(app.folder.path().join("claimsmith.yaml")).unwrap();
     app.folder.write("claimsmith.yaml", &format!("{config}\nrotation: {{ every: 24h, lead: 1h }}\n"));

@@ -1,4 +1,4 @@
-//! The life of a key over real HTTP: published before it signs, and until its last token has expired.
+//! The lifecycle of a key over real HTTP: published before it signs, and until its last token expires.
 
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::{NOW, Setup, TestApp, spawn_app};
 
 const SESSION: &str = r#"{"subject":"u"}"#;
 
-/// A new ES256 key called `kid`, with further members.
+/// Returns a new ES256 key with this `kid` and `more` members.
 fn key(kid: &str, more: Value) -> Value {
     let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap();
     let set: Value = serde_json::from_str(generated.to_set()).unwrap();
@@ -25,7 +25,7 @@ fn public(key: &Value) -> Value {
     public
 }
 
-/// The service with the key set of `keys`; its tokens live ten minutes.
+/// Starts the service with a JWK Set of `keys`. Its tokens live ten minutes.
 fn app(keys: &[Value]) -> TestApp {
     let set = json!({ "keys": keys }).to_string();
     spawn_app(&Setup {
@@ -36,7 +36,7 @@ fn app(keys: &[Value]) -> TestApp {
     })
 }
 
-/// The names of the published keys, sorted, because the order of a set carries no meaning.
+/// Returns each published `kid`, sorted because the order of a JWK Set has no meaning.
 fn published(app: &TestApp) -> Vec<String> {
     let set = app.get("/p/.well-known/jwks.json").json();
     assert_eq!(app.get("/.well-known/jwks.json").json(), set);

@@ -1,4 +1,4 @@
-//! Key sets from servers that misbehave in every way: the last good set stays, and it is said what is wrong.
+//! Remote key sources that misbehave: the last good JWK Set stays in use, and the failure is reported.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -14,18 +14,18 @@ use serde_json::json;
 
 use crate::support::{Folder, Service, Setup, post, send, spawn_app, wait_until};
 
-/// What the server does with a request.
+/// The reaction of the server to a request.
 #[derive(Clone)]
 enum Answer {
-    /// These bytes, and the connection closes.
+    /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// These bytes, one every 20 ms.
+    /// Sends these bytes, one every 20 ms.
     Dripping(Vec<u8>),
-    /// Nothing, for a while.
+    /// Sends nothing for a while.
     Silence,
 }
 
-/// A server that answers as it is told, and remembers what it was asked.
+/// A server with configurable responses, which records its requests.
 struct Server {
     address: SocketAddr,
     answer: Arc<Mutex<Answer>>,
@@ -40,13 +40,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let answer = Arc::new(Mutex::new(Answer::Silence));
         let (asked, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (told, asks, ended) = (Arc::clone(&answer), Arc::clone(&asked), Arc::clone(&stop));
+        let (served, asks, ended) = (Arc::clone(&answer), Arc::clone(&asked), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if ended.load(Ordering::SeqCst) {
                     return;
                 }
-                let answer = told.lock().unwrap().clone();
+                let answer = served.lock().unwrap().clone();
                 let asks = Arc::clone(&asks);
                 std::thread::spawn(move || serve(stream, &answer, &asks));
             }
@@ -99,14 +99,14 @@ fn set(kid: &str) -> String {
     keys::generate(SignatureAlg::Es256, None, &KeyId::new(kid)).unwrap().to_set().to_owned()
 }
 
-/// A set that has the key called `kid` twice.
+/// Returns a JWK Set with a duplicate `kid`.
 pub(crate) fn twice(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"].as_array_mut().unwrap().push(other["keys"][0].clone());
     one.to_string()
 }
 
-/// A set whose key called `kid` has the private half of one key and the public half of another.
+/// Returns a JWK Set whose key `kid` combines the private key of one pair with the public key of another.
 pub(crate) fn mixed(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"][0]["d"] = other["keys"][0]["d"].clone();
@@ -136,7 +136,7 @@ fn kid_of(sets: &RemoteSets, source: &RemoteSource) -> Option<String> {
     set.signing_keys().next().map(|key| key.kid().as_str().to_owned())
 }
 
-/// Sets that hold the good one called `first` of `server` since `now`.
+/// Fetches the valid set `first` of `server` at `now` and returns the remote sets.
 async fn held(server: &Server, now: Instant) -> RemoteSets {
     let sets = RemoteSets::new(&[], policy());
     server.will(good("first"));
@@ -287,7 +287,7 @@ fn refused_connection_is_reported_as_such() {
     assert_eq!(faults.len(), 2);
 }
 
-/// Google's and Azure's stores, as far as their protocol is a GET.
+/// The Google and Azure stores, as far as a GET request needs them.
 #[test]
 fn google_and_azure_stores_use_their_own_settings() {
     let server = Server::start();
@@ -334,7 +334,7 @@ fn remote_set_is_kept_when_its_source_fails() {
     let kid = || {
         let set = send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#)).json();
-        // None where the keys changed between the two.
+        // `None` if the keys changed between the two requests.
         keys::verify(answer["token"].as_str().unwrap(), &set.body).ok().map(|token| token.kid().as_str().to_owned())
     };
     let ready = || send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
@@ -387,7 +387,7 @@ fn source_limits_are_configurable_and_counted_by_code() {
         let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#));
         assert_eq!(answer.status, 200, "the last good set stays: {}", answer.text());
     }
-    // The bounds of a start are those of the configuration too.
+    // The configured limits apply at startup too.
     server.will(response("200 OK", "", &huge));
     let output = crate::support::claimsmith(service.folder.path(), &["check", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -416,7 +416,7 @@ fn added_profile_waits_for_its_source_without_blocking_others() {
     assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
 }
 
-/// As [`wait_until`], for what comes after a source's shortest wait of ten seconds.
+/// Like [`wait_until`], but longer than the shortest retry delay of a source, which is ten seconds.
 #[track_caller]
 fn wait_until_long(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();

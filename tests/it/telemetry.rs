@@ -1,4 +1,4 @@
-//! What the service tells: the audit log, traces, readings of keys, readiness.
+//! The audit log, traces, key gauges and readiness.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -110,7 +110,7 @@ fn failing_audit_log_is_reported_by_readiness() {
     fs::create_dir(&folder).unwrap();
     app.token(SESSION);
     wait_until(|| app.get_admin("/health/ready").json() == json!({"status": "ok"}));
-    // What failed may have left half a line, so the next begins on a line of its own.
+    // The failed write can leave a partial line, so the next entry starts on a new line.
     let text = fs::read_to_string(folder.join("audit.jsonl")).unwrap();
     let events: Vec<Value> =
         text.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -126,7 +126,7 @@ fn unopenable_audit_log_prevents_startup() {
     assert!(stderr(&output).contains("audit.to: expected"), "{}", stderr(&output));
 }
 
-/// A folder that `claimsmith serve` can serve, with a further line of configuration.
+/// Creates a directory that `claimsmith serve` can serve, with one more line of configuration.
 fn serving_folder(config: &str) -> Folder {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
@@ -163,11 +163,11 @@ fn stdout_contains_only_audit_lines() {
     assert_eq!(serde_json::from_str::<Value>(&lines).unwrap()["event"], "token_issued");
 }
 
-/// A collector that takes what it is sent, until the test's process ends.
+/// A collector that accepts all requests until the test process ends.
 #[derive(Clone)]
 pub(crate) struct Collector {
     address: SocketAddr,
-    /// The head and the body of each request.
+    /// Head and body of each request.
     requests: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
@@ -211,7 +211,7 @@ impl Collector {
     }
 }
 
-/// An attribute of a span, whatever its type.
+/// Returns an attribute of a span, regardless of its type.
 fn attribute<'s>(span: &'s Value, name: &str) -> Option<&'s Value> {
     let attribute = span["attributes"].as_array()?.iter().find(|attribute| attribute["key"] == name)?;
     attribute["value"].as_object()?.values().next()
@@ -286,7 +286,7 @@ fn sampling_follows_the_parent_or_the_configured_ratio() {
     assert_eq!(app.hydrate(SESSION).status, 200);
     assert_eq!(hydrate_with(&app, "/hydrate/p", &format!("00-{TRACE}-{PARENT}-00"), SESSION), 200);
     assert_eq!(hydrate_with(&app, "/hydrate/p", &format!("00-{TRACE}-{PARENT}-01"), SESSION), 200);
-    // The end brings out what is waiting.
+    // Shutdown flushes the pending spans.
     drop(app);
     let spans = collector.spans();
     assert_eq!(spans.len(), 1, "{spans:?}");
@@ -344,14 +344,14 @@ fn environment_sets_otlp_headers_and_shutdown_flushes_spans() {
     }
 }
 
-/// Where a service serves that logs that it does.
+/// Returns the address that the service logs.
 fn address_of_the_api(log: &mut impl Iterator<Item = String>) -> SocketAddr {
     let mut events = log.map(|line| serde_json::from_str::<Value>(&line).unwrap());
     let serving = events.find(|event| event["message"] == "serving").unwrap();
     serving["api"].as_str().unwrap().parse().unwrap()
 }
 
-/// A set of ES256 keys (kid, nbf, exp).
+/// Returns a JWK Set of ES256 keys (kid, nbf, exp).
 fn key_set(members: &[(&str, Option<i64>, Option<i64>)]) -> String {
     let member = |(kid, nbf, exp): &(&str, Option<i64>, Option<i64>)| {
         let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::new(*kid)).unwrap();
@@ -366,7 +366,7 @@ fn key_set(members: &[(&str, Option<i64>, Option<i64>)]) -> String {
     json!({ "keys": members.iter().map(member).collect::<Vec<_>>() }).to_string()
 }
 
-/// The sample of this series.
+/// Returns the sample of this series.
 fn sample(metrics: &str, series: &str) -> Option<i64> {
     metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
@@ -407,7 +407,7 @@ fn key_gauges_follow_the_clock() {
     app.clock.set(NOW + 1000);
     assert_eq!(of_q(), [Some(0), None, None, None, None]);
     assert_eq!(read(&format!("keys_published{{set=\"{set}\"}}")), Some(1));
-    // A key without times has no age, and nothing will change.
+    // A key without times has no age, so its gauges stay constant.
     assert_eq!(read("profile_can_sign{profile=\"p\"}"), Some(1));
     assert_eq!(read("signing_key_age_seconds{profile=\"p\"}"), None);
     assert_eq!(read("signing_key_next_change_seconds{profile=\"p\"}"), None);

@@ -1,4 +1,4 @@
-//! What somebody could try, and that it gives nothing: the lines of docs/threat-model.md that no other test proves.
+//! Attacks from docs/threat-model.md that no other test covers, and their failure.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,13 +9,13 @@ use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Folder, Service, Setup, TestApp, claimsmith, post, send, spawn_app, statuses_to_the_end, stderr, wait_until,
+    Folder, Service, Setup, TestApp, claimsmith, post, read_all_statuses, send, spawn_app, stderr, wait_until,
 };
 
 const ONE: &str = "Bearer the-token-of-the-one-caller";
 const ALL: &str = "Bearer the-token-of-the-other-caller";
 
-/// Two profiles, one of which is not for the caller `one`.
+/// Two profiles. The caller `one` may use only one of them.
 fn two_callers() -> TestApp {
     spawn_app(&Setup {
         template: "{\"name\": {{Extra.name}}}",
@@ -138,7 +138,7 @@ limits: { failed_attempts: 1000000 }",
     }
 }
 
-/// Values that look alike, or whose texts run into each other.
+/// Values that look alike, or that are ambiguous when concatenated.
 fn lookalikes() -> Vec<String> {
     let values = [
         "null",
@@ -201,7 +201,7 @@ fn similar_sessions_never_share_a_token() {
         claims.as_object_mut().unwrap().remove("jti");
         claims.to_string()
     };
-    // The second round is answered from the cache.
+    // The second round is served from the cache.
     for _ in 0..2 {
         for session in lookalikes() {
             assert_eq!(claims("/issue/p", &session), claims("/issue/fresh", &session), "{session}");
@@ -257,7 +257,7 @@ fn ambiguous_message_length_is_rejected() {
     ];
     for (rest, name) in cases {
         let found =
-            statuses_to_the_end(app.api, format!("POST /issue/p HTTP/1.1\r\nHost: x\r\n{rest}{smuggled}").as_bytes());
+            read_all_statuses(app.api, format!("POST /issue/p HTTP/1.1\r\nHost: x\r\n{rest}{smuggled}").as_bytes());
         assert_eq!(found, [400], "{name}");
     }
 }
@@ -302,7 +302,7 @@ fn ambiguous_json_gets_no_token() {
 
 #[test]
 fn claim_in_other_case_does_not_override_a_registered_claim() {
-    // Readers that match names without regard to case, as Go's do, take the last.
+    // Readers that ignore case in names, as in Go, use the last member.
     let app = spawn_app(&Setup {
         template: r#"{"{{Extra.name}}": "evil"}"#,
         profile: "    audience: [orders]",
@@ -343,10 +343,10 @@ fn templates_cannot_read_keys_secrets_or_environment() {
 
         let refused = |name: &str| {
             let output = check();
-            let told = stderr(&output);
-            assert_eq!(output.status.code(), Some(1), "{name}: {told}");
-            assert!(told.contains("a link that leads out of the folder of templates"), "{name}: {told}");
-            assert!(!told.contains("canary") && !told.contains("\"d\""), "{name}: {told}");
+            let errors = stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{name}: {errors}");
+            assert!(errors.contains("a link that leads out of the folder of templates"), "{name}: {errors}");
+            assert!(!errors.contains("canary") && !errors.contains("\"d\""), "{name}: {errors}");
         };
         for target in ["../../secret.hbs", "/proc/self/environ", "../../keys.json"] {
             fs::remove_file(templates.join("_partials/v.hbs")).unwrap();
@@ -415,8 +415,8 @@ fn session_values_cannot_split_audit_lines() {
     let audit = || fs::read_to_string(app.folder.path().join("audit.jsonl")).unwrap_or_default();
     wait_until(|| audit().lines().count() >= subjects.len());
     let lines: Vec<Value> = audit().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> = lines.iter().map(|line| line["sub"].as_str().unwrap()).collect();
-    assert_eq!(told, subjects);
+    let audited: Vec<_> = lines.iter().map(|line| line["sub"].as_str().unwrap()).collect();
+    assert_eq!(audited, subjects);
     assert!(!audit().contains('\u{1b}') && !audit().contains('\0'), "control characters are escaped");
 }
 
@@ -482,7 +482,7 @@ fn duplicate_kid_never_mixes_up_profiles() {
     assert_eq!(app.get("/.well-known/jwks.json").json()["keys"].as_array().unwrap().len(), 2, "as the note says");
 }
 
-/// Answers `GET /keys?NAME` with a set of one key called `NAME`, until the test's process ends.
+/// Serves `GET /keys?NAME` with a JWK Set of one key `NAME`, until the test process ends.
 fn key_server() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -599,16 +599,16 @@ fn world_readable_secrets_cause_a_warning() {
             "claimsmith.yaml",
             "profiles: { p: { issuer: i, jwks: keys.json } }\ncallers: [{ name: c, bearer: { token_file: token } }]\n",
         );
-        let told = |mode: u32| {
+        let check_output = |mode: u32| {
             for name in ["keys.json", "token"] {
                 fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
             }
             stderr(&claimsmith(folder.path(), &["check"]))
         };
-        let warned = told(0o644);
+        let warned = check_output(0o644);
         assert!(warned.contains("keys.json: every user of this machine may read these private keys"), "{warned}");
         assert!(warned.contains("token: every user of this machine may read this secret of a caller"), "{warned}");
-        assert!(!told(0o640).contains("every user"), "group and owner may");
+        assert!(!check_output(0o640).contains("every user"), "group and owner may");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The api listener over TLS, with a real client: its certificate, those of callers, and what a change of either does.
+//! The API listener over TLS with a real client: server certificates, client certificates, and changes of both.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use crate::support::{Folder, Setup, TestApp, claimsmith, connect, spawn_app, std
 const SPIFFE_ID: &str = "spiffe://example.org/ns/auth/sa/oathkeeper";
 const SESSION: &str = r#"{"subject":"u"}"#;
 
-/// An authority that signs certificates.
+/// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate with its key, in PEM.
+/// A certificate and its key, in PEM.
 struct Pair {
     certificate: String,
     key: String,
@@ -42,14 +42,14 @@ impl Authority {
         Pair { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }
 
-    /// A certificate for the service.
+    /// Issues a certificate for the service.
     fn server(&self) -> Pair {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::IpAddress("127.0.0.1".parse().unwrap()));
         self.sign(params)
     }
 
-    /// A certificate for a caller.
+    /// Issues a certificate for a caller.
     fn client(&self, names: &[(DnType, &str)], alternative: Option<SanType>) -> Pair {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name = named(names);
@@ -69,12 +69,12 @@ fn spiffe(id: &str) -> Option<SanType> {
     Some(SanType::URI(id.try_into().unwrap()))
 }
 
-/// Runs `future` by itself.
+/// Runs `future` to completion.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// A client that trusts `root`, and shows the certificate of `pair`. Its connections live as long as `wait` runs.
+/// Returns a client that trusts `root` and presents the certificate of `pair`. Connections stay open while `wait` runs.
 fn client(root: &str, pair: Option<&Pair>) -> Client {
     let mut builder =
         Client::builder().no_proxy().https_only(true).tls_certs_only([Certificate::from_pem(root.as_bytes()).unwrap()]);
@@ -85,7 +85,7 @@ fn client(root: &str, pair: Option<&Pair>) -> Client {
     builder.build().unwrap()
 }
 
-/// What one request for a token of `profile` is answered; `None` where there is no connection.
+/// Requests a token of `profile` and returns the response, or `None` if the connection fails.
 async fn ask(client: &Client, api: SocketAddr, profile: &str, authorization: Option<&str>) -> Option<(u16, Value)> {
     let mut request = client.post(format!("https://{api}/issue/{profile}")).body(SESSION);
     if let Some(value) = authorization {
@@ -97,7 +97,7 @@ async fn ask(client: &Client, api: SocketAddr, profile: &str, authorization: Opt
     Some((status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()))
 }
 
-/// The status of one request on a connection of its own.
+/// Returns the status of one request on a new connection.
 fn status(root: &str, pair: Option<&Pair>, app: &TestApp, authorization: Option<&str>) -> Option<u16> {
     wait(async { ask(&client(root, pair), app.api, "p", authorization).await }).map(|(status, _)| status)
 }
@@ -121,13 +121,13 @@ fn spawn(server: &Pair, client_ca: &str, tls: &str, config: &str) -> TestApp {
     })
 }
 
-/// The certificate and the key of a service, in PEM.
+/// Writes the certificate and the key of a service in PEM.
 pub(crate) fn server_pair() -> (String, String) {
     let pair = Authority::new("root").server();
     (pair.certificate, pair.key)
 }
 
-/// Whether a client that trusts anybody gets a token over TLS.
+/// Returns `true` if a client that trusts any certificate gets a token over TLS.
 pub(crate) fn is_served(api: SocketAddr) -> bool {
     let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
     wait(async { ask(&client, api, "p", None).await }).is_some_and(|(status, _)| status == 200)
@@ -160,7 +160,7 @@ fn new_certificate_is_loaded_and_open_connections_continue() {
         let pair = after.server();
         app.folder.write("tls.crt", &pair.certificate);
         app.folder.write("tls.key", &pair.key);
-        // Connections are made anew until the new root is the one that vouches.
+        // Open new connections until the new root is trusted.
         while ask(&client(&after.pem(), None), app.api, "p", None).await.is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }

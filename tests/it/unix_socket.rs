@@ -1,4 +1,4 @@
-//! The api listener on a Unix socket: besides an address, alone, in the place of what a kill left behind.
+//! The API listener on a Unix socket: beside an address, without one, and in place of a stale socket.
 
 #![cfg(unix)]
 

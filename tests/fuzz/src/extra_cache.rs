@@ -1,17 +1,17 @@
-//! The check that a cached `extra` never changes what is read of a session. `tests/it/extra_cache.rs` uses this file too.
+//! Checks that a cached `extra` never changes how a session is read. `tests/it/extra_cache.rs` includes this file.
 
 use std::sync::LazyLock;
 
 use claimsmith::json::ReadLimits;
 use claimsmith::session::{KnownExtra, Part, Selected, Selection, Session, SessionError};
 
-/// A selection and all the places in it.
+/// A selection and all of its places.
 pub struct Reading {
     selection: Selection,
     places: Vec<Selected>,
 }
 
-/// Selections that differ in what they read, copy and only look at.
+/// Selections that read, copy or only check different members.
 pub static READINGS: LazyLock<[Reading; 4]> = LazyLock::new(|| {
     let mut readings = [(); 4].map(|()| Reading { selection: Selection::default(), places: Vec::new() });
     let [nothing, whole, members, nested] = &mut readings;

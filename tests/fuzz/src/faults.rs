@@ -2,11 +2,11 @@
 
 use claimsmith::config::{ConfigError, Place};
 
-/// Checks that `error` has faults, and that each one has a place: a position inside one of the `documents`, a variable
-/// of `environment`, or none if something is missing.
+/// Checks that `error` has faults, and that each one has a place: a position inside one of the `documents`, or a variable
+/// of `environment`. A missing key has its path instead.
 ///
 /// # Panics
-/// If one of this does not hold.
+/// If there is no fault, or a fault has no place.
 pub fn check(error: &ConfigError, documents: &[&str], environment: &[(String, String)]) {
     assert!(!error.faults().is_empty(), "an error without a fault");
     let message = error.to_string();
@@ -20,21 +20,21 @@ pub fn check(error: &ConfigError, documents: &[&str], environment: &[(String, St
             Place::Environment(name) => {
                 assert!(environment.iter().any(|(known, _)| **known == **name), "{name} is not set: {fault}");
             }
-            Place::Nowhere => assert!(fault.message().ends_with("found none"), "no place: {fault}"),
+            Place::Nowhere => assert!(!fault.path().is_empty(), "no place: {fault}"),
         }
     }
 }
 
-/// Returns `true` if the position is inside `text` or directly behind one of its lines.
+/// Returns `true` if the position is inside `text` or directly after one of its lines.
 fn contains(text: &str, line: usize, column: usize) -> bool {
-    // YAML breaks lines at CR too; an error at the end of the text is on the line after the last break.
+    // YAML breaks lines at CR too. An error at the end of the text is on the line after the last break.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let lines = text.split('\n').chain([""]);
     let length = line.checked_sub(1).and_then(|index| lines.into_iter().nth(index)).map(|line| line.chars().count());
     length.is_some_and(|length| (1..=length + 1).contains(&column))
 }
 
-/// Splits `input` at the first NUL. Behind it stand variables of the environment, one `NAME=value` a line.
+/// Splits `input` at the first NUL. After it come environment variables, one `NAME=value` on each line.
 pub fn split_environment(input: &str) -> (&str, Vec<(String, String)>) {
     let (text, variables) = input.split_once('\0').unwrap_or((input, ""));
     let variables = variables.lines().filter_map(|line| line.split_once('='));

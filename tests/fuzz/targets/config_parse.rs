@@ -1,6 +1,6 @@
 //! Any text as `claimsmith.yaml`: reading never panics, every fault has a place, and a valid configuration can be used.
 //!
-//! Behind the first NUL stand environment variables, one `NAME=value` a line.
+//! After the first NUL come environment variables, one `NAME=value` on each line.
 #![no_main]
 
 use std::path::Path;

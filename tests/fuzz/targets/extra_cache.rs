@@ -1,4 +1,4 @@
-//! Any two sessions: a later session is read the same with and without the `extra` that an earlier one left in the cache.
+//! Any two sessions: the `extra` that one session left in the cache does not change how another session is read.
 //!
 //! The first byte chooses the selection and the limits. The rest is split at `0xFF`, which no session contains: into
 //! the earlier and the later session, or into their parts around a common `extra`.

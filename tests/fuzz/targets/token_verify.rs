@@ -1,7 +1,7 @@
 //! Any token and any JWK Set: verification never panics, and OpenSSL confirms whatever verifies.
 //!
-//! The first byte chooses what the rest is. 0: the token and, on the next lines, the set. Otherwise: a header, a payload
-//! and the set, a line each; one of [`KEYS`] signs header and payload, because no fuzzer guesses a signature.
+//! The first byte chooses the format of the rest. 0: a line with the token, then the JWK Set. Otherwise: a line with the
+//! header, a line with the payload, then the JWK Set. One of [`KEYS`] signs, because no fuzzer guesses a signature.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -28,7 +28,7 @@ macro_rules! pem {
     };
 }
 
-/// The keys that sign. The seeds have sets with their public halves.
+/// The keys that sign. The seeds contain JWK Sets with their public keys.
 static KEYS: LazyLock<Vec<PKey<Private>>> = LazyLock::new(|| {
     let pems: [&[u8]; 6] = [
         pem!("ed25519-pkcs8"),
@@ -65,14 +65,14 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Signs with one of [`KEYS`], or with HMAC and the public half of one as its secret.
+/// Signs with one of [`KEYS`], or with HMAC and a public key of [`KEYS`] as the secret.
 fn sign(choice: u8, header: &[u8], payload: &[u8]) -> String {
     let key = &KEYS[usize::from(choice) % KEYS.len()];
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let header: Value = serde_json::from_slice(header).unwrap_or_default();
     let alg = header["alg"].as_str().unwrap_or_default();
     let signature = if alg.starts_with("HS") {
-        let secret = key.public_key_to_pem().expect("the keys have public halves");
+        let secret = key.public_key_to_pem().expect("the keys have public keys");
         hmac(alg, &secret, signed.as_bytes())
     } else {
         asymmetric(alg, key, signed.as_bytes())
@@ -110,7 +110,7 @@ fn digest(alg: &str) -> MessageDigest {
     }
 }
 
-/// Checks that a key of the set, of the algorithm that the header names, made the signature.
+/// Checks that a key of the set made the signature, with the algorithm in the header.
 fn check_verified(verified: &VerifiedToken, token: &str, set: &[u8]) {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = parts.as_slice() else { panic!("{} parts", parts.len()) };
@@ -125,14 +125,14 @@ fn check_verified(verified: &VerifiedToken, token: &str, set: &[u8]) {
 
     let set: Value = serde_json::from_slice(set).expect("the set is JSON");
     let keys = set["keys"].as_array().expect("the set has keys");
-    let made_it = |key: &&Value| {
+    let signed_it = |key: &&Value| {
         let has = |name: &str, value: &str| key.get(name).is_none_or(|found| found == value);
         has("kid", verified.kid().as_str())
             && has("alg", alg)
             && has("use", "sig")
             && confirms(key, alg, signed, &decode(signature)).unwrap_or(false)
     };
-    assert!(keys.iter().any(|key| made_it(&key)), "OpenSSL confirms no key of the set");
+    assert!(keys.iter().any(|key| signed_it(&key)), "OpenSSL confirms no key of the set");
 }
 
 /// Returns `true` if OpenSSL verifies the signature with the JWK `key`, without any code of claimsmith or josekit.

@@ -1,5 +1,5 @@
-//! Tests of the documents: their commands run, their samples are valid, their outputs are real, and their names and links
-//! exist.
+//! Tests of the documents: their commands run, their samples are valid, their outputs are real, and their names and
+//! links exist.
 //!
 //! Samples are found in the documents, so a new command, configuration or template needs no change here. Only outputs
 //! need an entry in [`OUTPUTS`], because a test cannot guess where an output comes from.
@@ -190,7 +190,8 @@ fn documented_outputs_match_real_outputs() {
     let mut used = Vec::new();
     each_block(&["console", "json", "text"], |document, index, block| {
         let is_claims = index > 0 && document.blocks[index - 1].language == "handlebars";
-        let entry = OUTPUTS.iter().find(|ShownOutput(path, part, _)| *path == document.path && block.text.contains(part));
+        let entry =
+            OUTPUTS.iter().find(|ShownOutput(path, part, _)| *path == document.path && block.text.contains(part));
         match entry {
             Some(ShownOutput(path, part, check)) => {
                 assert!(!used.contains(&(path, part)), "{path} has more than one output with `{part}`");
@@ -235,17 +236,17 @@ fn documented_templates_render_documented_claims() {
             Some((extra, claims)) => {
                 let (place, template) = (Value::from(place), Value::from(template));
                 let session = format!("{{\"subject\":\"zoe\",\"extra\":{extra}}}");
-                writeln!(
-                    cases,
-                    "{{\"id\":{place},\"template\":{template},\"session\":{session},\"claims\":{claims}}}"
-                )
-                .unwrap();
+                writeln!(cases, "{{\"id\":{place},\"template\":{template},\"session\":{session},\"claims\":{claims}}}")
+                    .unwrap();
                 count += 1;
             }
             None => {
                 folder.write("s.json", r#"{"subject":"zoe","extra":{}}"#);
                 let rendered = render(&folder, "handlebars", "as_null", template);
-                assert!(rendered.is_some(), "{place}: the template cannot be rendered; write `<!-- extra: … -->` below it");
+                assert!(
+                    rendered.is_some(),
+                    "{place}: the template cannot be rendered; write `<!-- extra: … -->` below it"
+                );
             }
         }
     });
