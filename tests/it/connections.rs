@@ -30,7 +30,7 @@ fn metric(app: &TestApp, series: &str) -> u64 {
     metric_of(app.admin, series)
 }
 
-fn cut(app: &TestApp, reason: &str) -> u64 {
+fn closed_count(app: &TestApp, reason: &str) -> u64 {
     metric(app, &format!("claimsmith_connections_cut_total{{reason=\"{reason}\"}}"))
 }
 
@@ -58,7 +58,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 /// Sends a byte of `bytes` every 20 ms, repeatedly, until the service closes the connection. Returns the elapsed time.
-fn drip(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
+fn send_slowly(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
     let start = Instant::now();
     for byte in bytes.iter().cycle() {
         let is_over = is_closed(stream);
@@ -79,12 +79,12 @@ fn client_that_never_reads_responses_is_disconnected() {
     // More than the buffers of both sides can hold.
     deaf.write_all(&OPENAPI.repeat(600)).unwrap();
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200, "others are served");
-    wait_until(|| cut(&app, "answer") == 1);
+    wait_until(|| closed_count(&app, "answer") == 1);
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
     let mut rest = Vec::new();
     let _ = deaf.read_to_end(&mut rest);
     assert!(rest.windows(12).filter(|bytes| bytes == b"HTTP/1.1 200").count() < 600);
-    assert_eq!(cut(&app, "request"), 0);
+    assert_eq!(closed_count(&app, "request"), 0);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn slow_reader_gets_a_complete_response_of_usual_size() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(answer.ends_with(b"}") && answer.len() > session.len(), "{} bytes", answer.len());
-    assert_eq!(cut(&app, "answer"), 0);
+    assert_eq!(closed_count(&app, "answer"), 0);
 }
 
 #[test]
@@ -112,9 +112,9 @@ fn byte_by_byte_head_times_out_on_a_kept_connection() {
     stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
     assert_eq!(read_response(&mut stream, true).status, 200);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
-    let lasted = drip(&mut stream, b"x");
+    let lasted = send_slowly(&mut stream, b"x");
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&lasted), "{lasted:?}");
-    assert_eq!(cut(&app, "request"), 1);
+    assert_eq!(closed_count(&app, "request"), 1);
     assert_eq!(metric(&app, "claimsmith_connections_unused_total"), 0);
 }
 
@@ -124,7 +124,7 @@ fn unread_body_is_not_received_forever() {
     let mut stream = connect(app.api);
     stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
     assert_eq!(read_response(&mut stream, true).status, 404);
-    let lasted = drip(&mut stream, b"1\r\nx\r\n");
+    let lasted = send_slowly(&mut stream, b"1\r\nx\r\n");
     assert!(lasted < Duration::from_secs(4), "{lasted:?}");
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
 }
@@ -144,7 +144,7 @@ fn active_connection_outlives_the_request_timeout() {
     std::thread::sleep(Duration::from_millis(700));
     stream.write_all(&post("/hydrate/p", &[], SESSION)).unwrap();
     assert_eq!(read_response(&mut stream, true).status, 200);
-    assert_eq!(cut(&app, "request"), 0);
+    assert_eq!(closed_count(&app, "request"), 0);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn slow_clients_do_not_block_other_clients() {
     assert!(asked > 3, "{asked}");
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.timeout\"}"), 100);
-    assert_eq!(cut(&app, "request"), 200);
+    assert_eq!(closed_count(&app, "request"), 200);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn slow_clients_do_not_block_the_admin_listener() {
     later.write_all(b"GET /health/alive HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert_eq!(read_response(&mut later, true).status, 200);
     later.write_all(b"GET /health/alive HTTP/1.1\r\n").unwrap();
-    assert!(drip(&mut later, b"x") < Duration::from_secs(4));
+    assert!(send_slowly(&mut later, b"x") < Duration::from_secs(4));
     // A client that never reads can send nothing more at some point, and then its connection is closed.
     let (mut deaf, start) = (connect(app.admin), Instant::now());
     while deaf.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)).is_ok() {}
@@ -249,7 +249,7 @@ fn connection_limit_per_address_leaves_other_addresses_alone() {
 
     // Connections beyond those that get a 503 are closed without a response.
     let mut silent: Vec<TcpStream> = (0..60).map(|_| connect(app.api)).collect();
-    wait_until(|| cut(&app, "peer") >= 40);
+    wait_until(|| closed_count(&app, "peer") >= 40);
     wait_until(|| silent.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count() >= 40);
     assert!(metric(&app, "claimsmith_connections") < 25);
     neighbour.write_all(&kept).unwrap();
@@ -301,7 +301,7 @@ fn silent_tls_connections_do_not_exhaust_handshakes() {
     let start = Instant::now();
     assert!(crate::tls::is_served(app.api), "others get their handshake");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    wait_until(|| cut(&app, "handshake") == 400);
+    wait_until(|| closed_count(&app, "handshake") == 400);
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
     drop(silent);
 }

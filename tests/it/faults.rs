@@ -132,7 +132,7 @@ fn unavailable_trace_collector_does_not_delay_requests() {
 
 /// Damage to a file while the service runs.
 #[derive(Clone, Copy, Debug)]
-enum Blow {
+enum Damage {
     Deleted,
     Emptied,
     Halved,
@@ -140,13 +140,13 @@ enum Blow {
     Unreadable,
 }
 
-impl Blow {
-    fn strike(self, path: &Path, good: &[u8]) {
+impl Damage {
+    fn apply(self, path: &Path, good: &[u8]) {
         match self {
-            Blow::Deleted => fs::remove_file(path).unwrap(),
-            Blow::Emptied => fs::write(path, "").unwrap(),
-            Blow::Halved => fs::write(path, &good[..good.len() / 2]).unwrap(),
-            Blow::Unreadable => {
+            Damage::Deleted => fs::remove_file(path).unwrap(),
+            Damage::Emptied => fs::write(path, "").unwrap(),
+            Damage::Halved => fs::write(path, &good[..good.len() / 2]).unwrap(),
+            Damage::Unreadable => {
                 let _ = fs::remove_file(path);
                 fs::create_dir(path).unwrap();
             }
@@ -155,21 +155,21 @@ impl Blow {
 }
 
 /// Damages each of `files` in each way. `is_served` checks each time that the last good state is still served.
-fn strike_each(app: &TestApp, files: &[(&str, &[Blow])], is_served: impl Fn() -> bool) {
+fn damage_each(app: &TestApp, files: &[(&str, &[Damage])], is_served: impl Fn() -> bool) {
     let mut refused = 0;
-    for (name, blows) in files {
+    for (name, kinds) in files {
         let path = app.folder.path().join(name);
         let good = fs::read(&path).unwrap();
-        for blow in *blows {
-            blow.strike(&path, &good);
+        for damage in *kinds {
+            damage.apply(&path, &good);
             refused += 1;
             let line = format!("claimsmith_reloads_total{{result=\"refused\"}} {refused}");
             wait_until(|| has_metric(app, &line));
-            assert!(is_served(), "{name} {blow:?}");
+            assert!(is_served(), "{name} {damage:?}");
             let ready = app.get_admin("/health/ready");
             let file = name.rsplit('/').next().unwrap();
-            assert!(ready.text().contains(file) && ready.status == 200, "{name} {blow:?}: {}", ready.text());
-            assert!(has_metric(app, "claimsmith_reload_refused 1"), "{name} {blow:?}");
+            assert!(ready.text().contains(file) && ready.status == 200, "{name} {damage:?}: {}", ready.text());
+            assert!(has_metric(app, "claimsmith_reload_refused 1"), "{name} {damage:?}");
         }
         let _ = fs::remove_dir(&path);
         fs::write(&path, &good).unwrap();
@@ -180,7 +180,7 @@ fn strike_each(app: &TestApp, files: &[(&str, &[Blow])], is_served: impl Fn() ->
     assert!(has_metric(app, "claimsmith_generation 1"), "nothing else was ever served");
 }
 
-const ALL: &[Blow] = &[Blow::Deleted, Blow::Emptied, Blow::Halved, Blow::Unreadable];
+const ALL: &[Damage] = &[Damage::Deleted, Damage::Emptied, Damage::Halved, Damage::Unreadable];
 
 #[test]
 fn last_good_files_are_served_and_readiness_names_the_broken_one() {
@@ -192,10 +192,10 @@ fn last_good_files_are_served_and_readiness_names_the_broken_one() {
     });
     let right = [("Authorization", "Bearer a-token-of-some-length")];
     // A truncated secret is still a valid secret. The service can only detect an empty or unreadable one.
-    let secret = &[Blow::Deleted, Blow::Emptied, Blow::Unreadable];
+    let secret = &[Damage::Deleted, Damage::Emptied, Damage::Unreadable];
     let files =
         [("keys.json", ALL), ("templates/p/claims.hbs", ALL), ("claimsmith.yaml", ALL), ("secret.txt", &secret[..])];
-    strike_each(&app, &files, || send(app.api, &post("/issue/p", &right, SESSION)).status == 200);
+    damage_each(&app, &files, || send(app.api, &post("/issue/p", &right, SESSION)).status == 200);
 }
 
 #[test]
@@ -228,13 +228,13 @@ fn last_good_certificate_is_served_when_files_break() {
         files: &[("tls.crt", &certificate), ("tls.key", &key)],
         ..Setup::default()
     });
-    strike_each(&app, &[("tls.crt", ALL), ("tls.key", ALL)], || crate::tls::is_served(app.api));
+    damage_each(&app, &[("tls.crt", ALL), ("tls.key", ALL)], || crate::tls::is_served(app.api));
 }
 
 #[test]
 fn set_with_duplicate_members_or_mismatched_key_pair_is_not_loaded() {
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
-    for set in [crate::sources::twice("key-2"), crate::sources::mixed("key-2")] {
+    for set in [crate::sources::duplicate_kid_set("key-2"), crate::sources::mismatched_set("key-2")] {
         app.folder.write("keys.json", &set);
         wait_until(|| app.get_admin("/health/ready").text().contains("keys.json"));
         assert_eq!(app.token(r#"{"subject":"u"}"#).kid().as_str(), "key-1");

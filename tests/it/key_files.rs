@@ -18,13 +18,13 @@ fn kids(path: &Path) -> Vec<String> {
     set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-fn refused(folder: &Folder, arguments: &[&str]) -> String {
+fn run_err(folder: &Folder, arguments: &[&str]) -> String {
     let output = claimsmith(folder.path(), arguments);
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     stderr(&output)
 }
 
-fn done(folder: &Folder, arguments: &[&str]) -> String {
+fn run_ok(folder: &Folder, arguments: &[&str]) -> String {
     let output = claimsmith(folder.path(), arguments);
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output)
@@ -34,14 +34,14 @@ fn done(folder: &Folder, arguments: &[&str]) -> String {
 fn manual_rotation_appends_the_next_key_and_the_list_announces_it() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
-    let printed = done(&folder, &["keys", "rotate", "keys.json", "--json"]);
+    let printed = run_ok(&folder, &["keys", "rotate", "keys.json", "--json"]);
     let printed: Value = serde_json::from_str(&printed).unwrap();
     let new = printed["added"][0]["kid"].as_str().unwrap();
     assert_eq!(kids(&path), ["old", new]);
     let start = printed["added"][0]["nbf"].as_i64().unwrap();
     assert_eq!(printed["ended"][0]["exp"].as_i64().unwrap(), start + 120);
 
-    let list = done(&folder, &["keys", "list", "keys.json", "--json"]);
+    let list = run_ok(&folder, &["keys", "list", "keys.json", "--json"]);
     let lines: Vec<Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         (&lines[0]["state"], &lines[0]["signs"], &lines[0]["next"]),
@@ -51,7 +51,7 @@ fn manual_rotation_appends_the_next_key_and_the_list_announces_it() {
     assert_eq!(lines[0]["published_until"].as_i64(), Some(start + 120 + 24 * 3600));
     assert_eq!((&lines[1]["state"], lines[1]["changes_at"].as_i64()), (&"pending".into(), Some(start)));
 
-    let again = done(&folder, &["keys", "rotate", "keys.json"]);
+    let again = run_ok(&folder, &["keys", "rotate", "keys.json"]);
     assert!(again.starts_with("pending"), "{again}");
     assert_eq!(kids(&path).len(), 2);
 }
@@ -64,13 +64,13 @@ fn retention_comes_from_the_configuration() {
         "claimsmith.yaml",
         "profiles:\n  a: { issuer: i, jwks: keys.json, ttl: 30m }\n  b: { issuer: i, jwks: keys.json, ttl: 2h }\njwks_max_age: 10m\n",
     );
-    let found = refused(&folder, &["keys", "rotate", "./keys.json", "--lead", "10m"]);
+    let found = run_err(&folder, &["keys", "rotate", "./keys.json", "--lead", "10m"]);
     assert!(found.contains("max-age of the published set, which is 600s, found 600s"), "{found}");
-    let found = refused(&folder, &["keys", "rotate", "keys.json", "--retire", "119m"]);
+    let found = run_err(&folder, &["keys", "rotate", "keys.json", "--retire", "119m"]);
     assert!(found.contains("7200s, found 7140s"), "{found}");
-    let printed = done(&folder, &["keys", "rotate", "keys.json", "--lead", "601s"]);
+    let printed = run_ok(&folder, &["keys", "rotate", "keys.json", "--lead", "601s"]);
     assert!(printed.contains("may sign until"), "{printed}");
-    let list = done(&folder, &["keys", "list", "keys.json", "--json"]);
+    let list = run_ok(&folder, &["keys", "list", "keys.json", "--json"]);
     let line: Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
     assert_eq!(line["published_until"].as_i64().unwrap() - line["exp"].as_i64().unwrap(), 7200);
 }
@@ -85,9 +85,9 @@ fn key_is_kept_for_all_profiles_that_share_its_file() {
          c: { issuer: i, jwks: templates/../keys.json, ttl: 3h }\n",
     );
     folder.write("templates/x", "");
-    done(&folder, &["keys", "rotate", "keys.json"]);
+    run_ok(&folder, &["keys", "rotate", "keys.json"]);
     for path in ["keys.json", "./keys.json", "templates/../keys.json"] {
-        let list = done(&folder, &["keys", "list", path, "--json"]);
+        let list = run_ok(&folder, &["keys", "list", path, "--json"]);
         let line: Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
         assert_eq!(line["published_until"].as_i64().unwrap() - line["exp"].as_i64().unwrap(), 3 * 3600, "{path}");
     }
@@ -110,15 +110,15 @@ fn imported_pem_key_signs_after_the_lead_time() {
     let folder = Folder::new();
     let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pem/p384-sec1-with-parameters.pem");
-    let printed = done(&folder, &["keys", "add", "keys.json", "--from", pem, "--kid", "bought"]);
+    let printed = run_ok(&folder, &["keys", "add", "keys.json", "--from", pem, "--kid", "bought"]);
     assert!(printed.starts_with("added    ES384 bought: signs from "), "{printed}");
     assert_eq!(kids(&path), ["old", "bought"]);
-    let found = refused(&folder, &["keys", "add", "keys.json", "--from", pem, "--kid", "bought"]);
+    let found = run_err(&folder, &["keys", "add", "keys.json", "--from", pem, "--kid", "bought"]);
     assert!(found.contains("two keys called \"bought\""), "{found}");
     let encrypted = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pem/encrypted-pkcs8.pem");
-    assert!(refused(&folder, &["keys", "add", "keys.json", "--from", encrypted]).contains("openssl"));
+    assert!(run_err(&folder, &["keys", "add", "keys.json", "--from", encrypted]).contains("openssl"));
     assert_eq!(kids(&path), ["old", "bought"]);
-    let printed = done(&folder, &["keys", "add", "new.json", "--from", pem]);
+    let printed = run_ok(&folder, &["keys", "add", "new.json", "--from", pem]);
     assert!(printed.contains("signs at once"), "{printed}");
     assert!(KeySet::parse(&fs::read(folder.path().join("new.json")).unwrap()).is_ok());
 }
@@ -126,14 +126,14 @@ fn imported_pem_key_signs_after_the_lead_time() {
 #[test]
 fn file_that_cannot_be_rotated_is_reported_and_unchanged() {
     let folder = Folder::new();
-    let found = refused(&folder, &["keys", "rotate", "none.json"]);
+    let found = run_err(&folder, &["keys", "rotate", "none.json"]);
     assert!(found.contains("keys generate --out none.json"), "{found}");
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "no lock is left for a file that is not there");
     let path = folder.write("broken.json", "{\"keys\":[{\"kty\":\"EC\",\"d\":\"canary\"");
-    let found = refused(&folder, &["keys", "rotate", "broken.json"]);
+    let found = run_err(&folder, &["keys", "rotate", "broken.json"]);
     assert!(found.contains("broken.json") && !found.contains("canary"), "{found}");
     assert!(fs::read_to_string(path).unwrap().ends_with("canary\""));
-    assert!(refused(&folder, &["keys", "rotate", "broken.json", "--lead", "soon"]).contains("found soon"));
+    assert!(run_err(&folder, &["keys", "rotate", "broken.json", "--lead", "soon"]).contains("found soon"));
 }
 
 #[cfg(unix)]
@@ -146,7 +146,7 @@ fn rotation_keeps_permissions_and_symlinks() {
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     let link = folder.path().join("keys.json");
     symlink("real/keys.json", &link).unwrap();
-    done(&folder, &["keys", "rotate", "keys.json"]);
+    run_ok(&folder, &["keys", "rotate", "keys.json"]);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(kids(&link).len(), 2);
@@ -155,7 +155,7 @@ fn rotation_keeps_permissions_and_symlinks() {
     assert_eq!(beside, BTreeSet::from([".keys.json.lock".into(), "keys.json".into()]));
 
     let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pem/p256-pkcs8.pem");
-    done(&folder, &["keys", "add", "fresh.json", "--from", pem]);
+    run_ok(&folder, &["keys", "add", "fresh.json", "--from", pem]);
     assert_eq!(fs::metadata(folder.path().join("fresh.json")).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

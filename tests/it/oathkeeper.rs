@@ -77,7 +77,7 @@ impl Service {
         serde_json::from_str(verified.claims()).unwrap()
     }
 
-    fn says(&self, text: &str) -> bool {
+    fn has_logged(&self, text: &str) -> bool {
         self.log.iter().any(|line| line.contains(text))
     }
 }
@@ -112,7 +112,7 @@ fn rules_become_profiles_and_registered_claims_are_overridden() {
     assert_eq!((&claims["sub"], &claims["aud"]), (&json!("zoe"), &json!(["orders"])));
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
     assert_eq!(service.claims("inherits", &session)["session"], session["extra"]);
-    assert!(service.says("sets sub and exp"), "{}", service.log.join("\n"));
+    assert!(service.has_logged("sets sub and exp"), "{}", service.log.join("\n"));
     let answer = send(service.api, &post("/hydrate/other", &[], session.to_string().as_bytes()));
     assert_eq!(answer.status, 404);
 }

@@ -54,7 +54,7 @@ impl Server {
         Self { address, answer, asked, stop, thread: Some(thread) }
     }
 
-    fn will(&self, answer: Answer) {
+    fn respond_with(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
 
@@ -100,14 +100,14 @@ fn set(kid: &str) -> String {
 }
 
 /// Returns a JWK Set with a duplicate `kid`.
-pub(crate) fn twice(kid: &str) -> String {
+pub(crate) fn duplicate_kid_set(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"].as_array_mut().unwrap().push(other["keys"][0].clone());
     one.to_string()
 }
 
 /// Returns a JWK Set whose key `kid` combines the private key of one pair with the public key of another.
-pub(crate) fn mixed(kid: &str) -> String {
+pub(crate) fn mismatched_set(kid: &str) -> String {
     let [mut one, other] = [set(kid), set(kid)].map(|set| serde_json::from_str::<serde_json::Value>(&set).unwrap());
     one["keys"][0]["d"] = other["keys"][0]["d"].clone();
     one.to_string()
@@ -137,9 +137,9 @@ fn kid_of(sets: &RemoteSets, source: &RemoteSource) -> Option<String> {
 }
 
 /// Fetches the valid set `first` of `server` at `now` and returns the remote sets.
-async fn held(server: &Server, now: Instant) -> RemoteSets {
+async fn fetched_sets(server: &Server, now: Instant) -> RemoteSets {
     let sets = RemoteSets::new(&[], policy());
-    server.will(good("first"));
+    server.respond_with(good("first"));
     sets.require(&BTreeSet::from([server.source()]), now).await.unwrap();
     sets
 }
@@ -164,8 +164,8 @@ fn last_good_set_is_kept_until_the_source_recovers() {
         (response("200 OK", "", ""), "expected a JWK Set in JSON"),
         (response("200 OK", "", r#"{"keys":[]}"#), "private key that can sign"),
         (public_alone, "private key that can sign"),
-        (response("200 OK", "", &twice("again")), "expected a JWK Set that can be used, found: "),
-        (response("200 OK", "", &mixed("again")), "expected a JWK Set that can be used, found: "),
+        (response("200 OK", "", &duplicate_kid_set("again")), "expected a JWK Set that can be used, found: "),
+        (response("200 OK", "", &mismatched_set("again")), "expected a JWK Set that can be used, found: "),
         (Answer::Bytes(truncated.into_bytes()), "expected a whole answer"),
         (huge, "expected at most 65536 bytes"),
         (response("302 Found", "Location: https://elsewhere.example/canary\r\n", ""), "redirects are not followed"),
@@ -177,10 +177,10 @@ fn last_good_set_is_kept_until_the_source_recovers() {
     let server = Server::start();
     block(async {
         let mut now = Instant::now();
-        let sets = held(&server, now).await;
+        let sets = fetched_sets(&server, now).await;
         for (answer, wanted) in cases {
             let before = now;
-            server.will(answer);
+            server.respond_with(answer);
             now += Duration::from_secs(60);
             assert!(!sets.refresh(now, &|| 0.0).await);
             let status = sets.status(now).remove(0);
@@ -190,13 +190,13 @@ fn last_good_set_is_kept_until_the_source_recovers() {
             assert_eq!(status.age, Some(now - before));
             assert_eq!(kid_of(&sets, &server.source()).as_deref(), Some("first"), "{wanted}");
 
-            server.will(good("first"));
+            server.respond_with(good("first"));
             now += Duration::from_secs(10);
             sets.refresh(now, &|| 0.0).await;
             let status = sets.status(now).remove(0);
             assert!(status.fault.is_none() && status.age == Some(Duration::ZERO), "after {wanted}");
         }
-        server.will(good("second"));
+        server.respond_with(good("second"));
         assert!(sets.refresh(now + Duration::from_secs(60), &|| 0.0).await);
         assert_eq!(kid_of(&sets, &server.source()).as_deref(), Some("second"));
     });
@@ -207,12 +207,12 @@ fn stale_source_is_fetched_with_a_conditional_request() {
     let server = Server::start();
     block(async {
         let now = Instant::now();
-        let sets = held(&server, now).await;
+        let sets = fetched_sets(&server, now).await;
         assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(60)));
         sets.refresh(now + Duration::from_secs(59), &|| 0.0).await;
         assert_eq!(server.asked.lock().unwrap().len(), 1, "it is fresh");
 
-        server.will(response("304 Not Modified", "Cache-Control: max-age=120\r\n", ""));
+        server.respond_with(response("304 Not Modified", "Cache-Control: max-age=120\r\n", ""));
         let later = now + Duration::from_secs(60);
         assert!(!sets.refresh(later, &|| 0.0).await);
         assert!(server.last_asked().to_ascii_lowercase().contains("if-none-match: \"1\""), "{}", server.last_asked());
@@ -228,19 +228,19 @@ fn failing_source_is_fetched_with_backoff() {
     let server = Server::start();
     block(async {
         let mut now = Instant::now();
-        let sets = held(&server, now).await;
+        let sets = fetched_sets(&server, now).await;
         now += Duration::from_secs(60);
-        server.will(response("503 Service Unavailable", "", ""));
+        server.respond_with(response("503 Service Unavailable", "", ""));
         for wait in [10, 20, 40] {
             sets.refresh(now, &|| 0.0).await;
             assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(wait)));
             now += Duration::from_secs(wait);
         }
-        server.will(response("503 Service Unavailable", "Retry-After: 200\r\n", ""));
+        server.respond_with(response("503 Service Unavailable", "Retry-After: 200\r\n", ""));
         sets.refresh(now, &|| 0.0).await;
         assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(200)));
         now += Duration::from_secs(200);
-        server.will(good("first"));
+        server.respond_with(good("first"));
         sets.refresh(now, &|| 0.0).await;
         assert_eq!(sets.next_due(now), Some(now + Duration::from_secs(60)));
     });
@@ -251,13 +251,13 @@ fn startup_requires_a_set_of_each_source_and_unused_sources_are_removed() {
     let (one, other) = (Server::start(), Server::start());
     block(async {
         let now = Instant::now();
-        let sets = held(&one, now).await;
-        other.will(response("500 Internal Server Error", "", ""));
+        let sets = fetched_sets(&one, now).await;
+        other.respond_with(response("500 Internal Server Error", "", ""));
         let both = BTreeSet::from([one.source(), other.source()]);
         let faults = sets.require(&both, now).await.unwrap_err();
         assert_eq!((faults.len(), faults[0].source()), (1, &other.source()));
         assert!(sets.current(&one.source()).is_some());
-        other.will(good("other"));
+        other.respond_with(good("other"));
         assert!(sets.require(&both, now).await.is_err(), "it is not due yet");
         assert!(sets.refresh(now + Duration::from_secs(10), &|| 0.0).await);
         assert!(sets.require(&both, now + Duration::from_secs(10)).await.is_ok());
@@ -291,7 +291,7 @@ fn refused_connection_is_reported_as_such() {
 #[test]
 fn google_and_azure_stores_use_their_own_settings() {
     let server = Server::start();
-    server.will(response(
+    server.respond_with(response(
         "200 OK",
         "ETag: \"1\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nx-ms-blob-type: BlockBlob\r\n",
         &set("stored"),
@@ -320,7 +320,7 @@ fn google_and_azure_stores_use_their_own_settings() {
 #[test]
 fn remote_set_is_kept_when_its_source_fails() {
     let server = Server::start();
-    server.will(good("remote"));
+    server.respond_with(good("remote"));
     let folder = Folder::new();
     folder.write("templates/p/claims.hbs", "{}");
     folder.write(
@@ -340,7 +340,7 @@ fn remote_set_is_kept_when_its_source_fails() {
     let ready = || send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
     let metrics = || send(service.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
     assert_eq!(kid().as_deref(), Some("remote"));
-    server.will(response("200 OK", "", "<html>canary</html>"));
+    server.respond_with(response("200 OK", "", "<html>canary</html>"));
     service.signal("HUP");
     wait_until(|| ready().contains("key_sources"));
     assert!(!ready().contains("canary"), "{}", ready());
@@ -348,7 +348,7 @@ fn remote_set_is_kept_when_its_source_fails() {
         metrics().contains(&format!("claimsmith_key_source_failing{{source=\"http://{}/k?…\"}} 1", server.address))
     );
     assert_eq!(kid().as_deref(), Some("remote"));
-    server.will(good("next"));
+    server.respond_with(good("next"));
     service.signal("HUP");
     wait_until(|| kid().as_deref() == Some("next"));
     wait_until(|| ready() == "{\"status\":\"ok\"}");
@@ -357,7 +357,7 @@ fn remote_set_is_kept_when_its_source_fails() {
 #[test]
 fn source_limits_are_configurable_and_counted_by_code() {
     let server = Server::start();
-    server.will(good("remote"));
+    server.respond_with(good("remote"));
     let folder = Folder::new();
     folder.write("templates/p/claims.hbs", "{}");
     folder.write(
@@ -377,7 +377,7 @@ fn source_limits_are_configurable_and_counted_by_code() {
         (response("500 Internal Server Error", "", ""), "keys.source_unavailable"),
         (response("200 OK", "", "<html>"), "keys.invalid"),
     ] {
-        server.will(answer);
+        server.respond_with(answer);
         service.signal("HUP");
         let line = format!(
             "claimsmith_key_source_failures_total{{source=\"http://{}/k\",code=\"{code}\"}} 1\n",
@@ -388,11 +388,11 @@ fn source_limits_are_configurable_and_counted_by_code() {
         assert_eq!(answer.status, 200, "the last good set stays: {}", answer.text());
     }
     // The configured limits apply at startup too.
-    server.will(response("200 OK", "", &huge));
+    server.respond_with(response("200 OK", "", &huge));
     let output = crate::support::claimsmith(service.folder.path(), &["check", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["faults"][0]["code"], "keys.source_too_large", "{report}");
-    server.will(good("next"));
+    server.respond_with(good("next"));
     service.signal("HUP");
     wait_until(|| {
         send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
@@ -403,7 +403,7 @@ fn source_limits_are_configurable_and_counted_by_code() {
 #[test]
 fn added_profile_waits_for_its_source_without_blocking_others() {
     let server = Server::start();
-    server.will(response("500 Internal Server Error", "", ""));
+    server.respond_with(response("500 Internal Server Error", "", ""));
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
     let config = std::fs::read_to_string(app.folder.path().join("claimsmith.yaml")).unwrap();
     let line = format!("profiles:\n  q: {{ issuer: j, jwks: 'http://{}/k', template: p }}\n", server.address);
@@ -411,7 +411,7 @@ fn added_profile_waits_for_its_source_without_blocking_others() {
     wait_until(|| app.get_admin("/health/ready").text().contains("found 500"));
     assert_eq!(app.post("/issue/p", r#"{"subject":"u"}"#).status, 200);
     assert_eq!(app.post("/issue/q", r#"{"subject":"u"}"#).status, 404);
-    server.will(good("late"));
+    server.respond_with(good("late"));
     wait_until_long(|| app.post("/issue/q", r#"{"subject":"u"}"#).status == 200);
     assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
 }

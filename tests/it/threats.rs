@@ -30,7 +30,7 @@ reload: { interval: 100ms }",
     })
 }
 
-fn ask(app: &TestApp, path: &str, authorization: &str, session: &str) -> (u16, String) {
+fn request_token(app: &TestApp, path: &str, authorization: &str, session: &str) -> (u16, String) {
     let answer = send(app.api, &post(path, &[("Authorization", authorization)], session.as_bytes()));
     (answer.status, answer.text())
 }
@@ -43,8 +43,8 @@ fn metric_lines(app: &TestApp) -> usize {
 fn path_encodings_never_reach_another_profile() {
     let app = two_callers();
     let session = r#"{"subject":"u","extra":{"name":"n"}}"#;
-    assert_eq!(ask(&app, "/issue/q", ONE, session).0, 200);
-    assert_eq!(ask(&app, "/issue/%71", ONE, session).0, 200, "the decoded name counts");
+    assert_eq!(request_token(&app, "/issue/q", ONE, session).0, 200);
+    assert_eq!(request_token(&app, "/issue/%71", ONE, session).0, 200, "the decoded name counts");
     for path in [
         "/issue/p",
         "/issue/%70",
@@ -64,11 +64,11 @@ fn path_encodings_never_reach_another_profile() {
         "/hydrate/../issue/p",
         "http://x/issue/p",
     ] {
-        let (status, text) = ask(&app, path, ONE, session);
+        let (status, text) = request_token(&app, path, ONE, session);
         assert!([403, 404].contains(&status) && !text.contains("eyJ"), "{path}: {status} {text}");
     }
     for path in ["/issue/q?profile=p", "/issue/q#/issue/p", "http://p/issue/q"] {
-        let answer: Value = serde_json::from_str(&ask(&app, path, ONE, session).1).unwrap();
+        let answer: Value = serde_json::from_str(&request_token(&app, path, ONE, session).1).unwrap();
         let claims: Value = serde_json::from_str(app.verify(answer["token"].as_str().unwrap()).claims()).unwrap();
         assert_eq!(claims["iss"], "i", "{path} is the profile q");
     }
@@ -78,17 +78,17 @@ fn path_encodings_never_reach_another_profile() {
 fn cached_tokens_require_permission_for_the_profile() {
     let app = two_callers();
     let session = r#"{"subject":"u","extra":{"name":"n"}}"#;
-    let (first, again) = (ask(&app, "/issue/p", ALL, session), ask(&app, "/issue/p", ALL, session));
+    let (first, again) = (request_token(&app, "/issue/p", ALL, session), request_token(&app, "/issue/p", ALL, session));
     assert_eq!((first.0, &first), (200, &again), "it is in the cache");
     for authorization in [ONE, "Bearer another-token", "Basic eDp5", ""] {
-        let (status, text) = ask(&app, "/issue/p", authorization, session);
+        let (status, text) = request_token(&app, "/issue/p", authorization, session);
         assert!([401, 403].contains(&status) && !text.contains("eyJ"), "{authorization}: {text}");
     }
-    let of_q = ask(&app, "/issue/q", ALL, session);
+    let of_q = request_token(&app, "/issue/q", ALL, session);
     assert_ne!(of_q.1, first.1, "another profile has a token of its own");
     app.folder.write("all", "the-secret-has-changed-meanwhile");
-    wait_until(|| ask(&app, "/issue/p", "Bearer the-secret-has-changed-meanwhile", session).0 == 200);
-    assert_eq!(ask(&app, "/issue/p", ALL, session).0, 401, "an old secret finds nothing in the cache");
+    wait_until(|| request_token(&app, "/issue/p", "Bearer the-secret-has-changed-meanwhile", session).0 == 200);
+    assert_eq!(request_token(&app, "/issue/p", ALL, session).0, 401, "an old secret finds nothing in the cache");
 }
 
 #[test]

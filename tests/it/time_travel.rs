@@ -20,10 +20,10 @@ const MAX_AGE: i64 = 300;
 /// The longest delay until a replica sees a change of a mounted volume.
 const LONGEST_DELAY: i64 = 90;
 /// The interval of change checks, including the debounce time.
-const LOOK: i64 = 6;
+const CHECK_INTERVAL: i64 = 6;
 
 /// The parameters of a simulation.
-struct World {
+struct Simulation {
     replicas: usize,
     days: i64,
     every: i64,
@@ -50,7 +50,7 @@ struct Outcome {
     signers: BTreeSet<String>,
 }
 
-impl World {
+impl Simulation {
     /// Returns the clock of a replica at `time`. The first clock is ahead, the last is behind, the others are in between.
     /// A single replica is ahead, because that is worse for verifiers, whose clocks are behind.
     fn clock(&self, replica: usize, time: i64) -> Timestamp {
@@ -61,7 +61,7 @@ impl World {
     /// Returns the delay until `replica` sees version `index`. Another replica is the last one each time.
     fn delay(&self, replica: usize, index: usize) -> i64 {
         let place = (replica + index) % self.replicas;
-        LOOK + LONGEST_DELAY * place as i64 / (self.replicas - 1).max(1) as i64
+        CHECK_INTERVAL + LONGEST_DELAY * place as i64 / (self.replicas - 1).max(1) as i64
     }
 
     fn policy(&self) -> RotationPolicy {
@@ -176,12 +176,12 @@ impl World {
     }
 }
 
-fn year(replicas: usize) -> World {
-    World { replicas, days: 365, every: 720 * 3600, lead: 3600, ttl: 900, skew: 60 }
+fn year(replicas: usize) -> Simulation {
+    Simulation { replicas, days: 365, every: 720 * 3600, lead: 3600, ttl: 900, skew: 60 }
 }
 
 #[track_caller]
-fn loses_nothing(world: &World) {
+fn assert_no_loss(world: &Simulation) {
     let outcome = world.run();
     assert_eq!(outcome.lost, 0, "{outcome:?}");
     assert!(outcome.rotations as i64 >= world.days * 86_400 / world.every && outcome.rotations < 400, "{outcome:?}");
@@ -190,28 +190,28 @@ fn loses_nothing(world: &World) {
 
 #[test]
 fn one_replica_keeps_tokens_verifiable_for_a_year() {
-    loses_nothing(&year(1));
+    assert_no_loss(&year(1));
 }
 
 #[test]
 fn two_replicas_keep_tokens_verifiable_for_a_year() {
-    loses_nothing(&year(2));
+    assert_no_loss(&year(2));
 }
 
 #[test]
 fn five_replicas_keep_tokens_verifiable_for_a_year() {
-    loses_nothing(&year(5));
+    assert_no_loss(&year(5));
 }
 
 /// Uses the shortest lead time without a warning, and tokens with a longer lifetime.
 #[test]
 fn daily_rotation_with_the_shortest_lead_keeps_tokens_verifiable() {
-    loses_nothing(&World { days: 20, every: 24 * 3600, lead: MAX_AGE + 240, ttl: 3600, ..year(5) });
+    assert_no_loss(&Simulation { days: 20, every: 24 * 3600, lead: MAX_AGE + 240, ttl: 3600, ..year(5) });
 }
 
 /// Proves that the tests above can fail. `check` warns about this lead time, which barely exceeds max-age.
 #[test]
 fn too_short_lead_breaks_verification() {
-    let outcome = World { days: 20, every: 24 * 3600, lead: MAX_AGE + 1, ..year(5) }.run();
+    let outcome = Simulation { days: 20, every: 24 * 3600, lead: MAX_AGE + 1, ..year(5) }.run();
     assert!(outcome.lost > 0, "{outcome:?}");
 }

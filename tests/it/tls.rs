@@ -86,7 +86,12 @@ fn client(root: &str, pair: Option<&Pair>) -> Client {
 }
 
 /// Requests a token of `profile` and returns the response, or `None` if the connection fails.
-async fn ask(client: &Client, api: SocketAddr, profile: &str, authorization: Option<&str>) -> Option<(u16, Value)> {
+async fn request_token(
+    client: &Client,
+    api: SocketAddr,
+    profile: &str,
+    authorization: Option<&str>,
+) -> Option<(u16, Value)> {
     let mut request = client.post(format!("https://{api}/issue/{profile}")).body(SESSION);
     if let Some(value) = authorization {
         request = request.header("authorization", value);
@@ -99,7 +104,7 @@ async fn ask(client: &Client, api: SocketAddr, profile: &str, authorization: Opt
 
 /// Returns the status of one request on a new connection.
 fn status(root: &str, pair: Option<&Pair>, app: &TestApp, authorization: Option<&str>) -> Option<u16> {
-    wait(async { ask(&client(root, pair), app.api, "p", authorization).await }).map(|(status, _)| status)
+    wait(async { request_token(&client(root, pair), app.api, "p", authorization).await }).map(|(status, _)| status)
 }
 
 fn spawn(server: &Pair, client_ca: &str, tls: &str, config: &str) -> TestApp {
@@ -130,7 +135,7 @@ pub(crate) fn server_pair() -> (String, String) {
 /// Returns `true` if a client that trusts any certificate gets a token over TLS.
 pub(crate) fn is_served(api: SocketAddr) -> bool {
     let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
-    wait(async { ask(&client, api, "p", None).await }).is_some_and(|(status, _)| status == 200)
+    wait(async { request_token(&client, api, "p", None).await }).is_some_and(|(status, _)| status == 200)
 }
 
 fn metric(app: &TestApp, line: &str) -> bool {
@@ -156,16 +161,20 @@ fn new_certificate_is_loaded_and_open_connections_continue() {
     let app = spawn(&before.server(), "", "", "");
     wait(async {
         let client_before = client(&before.pem(), None);
-        assert_eq!(ask(&client_before, app.api, "p", None).await.unwrap().0, 200);
+        assert_eq!(request_token(&client_before, app.api, "p", None).await.unwrap().0, 200);
         let pair = after.server();
         app.folder.write("tls.crt", &pair.certificate);
         app.folder.write("tls.key", &pair.key);
         // Open new connections until the new root is trusted.
-        while ask(&client(&after.pem(), None), app.api, "p", None).await.is_none() {
+        while request_token(&client(&after.pem(), None), app.api, "p", None).await.is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        assert!(ask(&client(&before.pem(), None), app.api, "p", None).await.is_none());
-        assert_eq!(ask(&client_before, app.api, "p", None).await.unwrap().0, 200, "the open connection goes on");
+        assert!(request_token(&client(&before.pem(), None), app.api, "p", None).await.is_none());
+        assert_eq!(
+            request_token(&client_before, app.api, "p", None).await.unwrap().0,
+            200,
+            "the open connection goes on"
+        );
     });
 }
 
@@ -214,7 +223,10 @@ fn callers_authenticate_by_certificate_names() {
     assert_eq!(status(&root, Some(&authority.client(&[], dns("gateway.example.org"))), &app, None), Some(200));
     let (allowed, forbidden) = wait(async {
         let client = client(&root, Some(&by_uri));
-        (ask(&client, app.api, "q", None).await.unwrap(), ask(&client, app.api, "p", None).await.unwrap())
+        (
+            request_token(&client, app.api, "q", None).await.unwrap(),
+            request_token(&client, app.api, "p", None).await.unwrap(),
+        )
     });
     assert_eq!((allowed.0, forbidden.0, &forbidden.1["type"]), (200, 403, &Value::from("caller.forbidden")));
     assert!(metric(&app, r#"claimsmith_caller_requests_total{caller="by-uri",result="issued"} 1"#));
@@ -264,10 +276,10 @@ fn replaced_client_ca_is_not_trusted_on_open_connections() {
         let app = spawn(&authority.server(), &authority.pem(), tls, config);
         wait(async {
             let client = client(&authority.pem(), Some(&authority.client(&[(DnType::CommonName, "a")], None)));
-            assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 200);
+            assert_eq!(request_token(&client, app.api, "p", None).await.unwrap().0, 200);
             app.folder.write("ca.crt", &next.pem());
             loop {
-                match ask(&client, app.api, "p", None).await.expect("the connection stays open").0 {
+                match request_token(&client, app.api, "p", None).await.expect("the connection stays open").0 {
                     401 => break,
                     status => assert_eq!(status, 200),
                 }
@@ -292,9 +304,9 @@ fn expired_client_certificate_is_rejected_on_an_open_connection() {
     let pair = authority.sign(params);
     wait(async {
         let client = client(&authority.pem(), Some(&pair));
-        assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 200);
+        assert_eq!(request_token(&client, app.api, "p", None).await.unwrap().0, 200);
         app.clock.set(1_798_761_601);
-        assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 401);
+        assert_eq!(request_token(&client, app.api, "p", None).await.unwrap().0, 401);
     });
     assert_eq!(status(&authority.pem(), Some(&pair), &app, None), None, "nor is there another connection");
 }
