@@ -2,11 +2,11 @@
 # shows that it lasts, `make fuzz` looks for what no test thought of. `make release` builds what deploy/ ships.
 
 NEXTEST_VERSION := 0.9.128
-CARGO_FUZZ_VERSION := 0.13.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
-FUZZ_TARGETS := go_compile handlebars_compile jwk_set render_session
+FUZZ_TARGETS := config_parse extra_cache go_compile handlebars_compile jwk_set oathkeeper_parse pem_import \
+	render_session token_verify
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
 export PATH := $(TOOLS)/bin:$(PATH)
@@ -57,16 +57,19 @@ micro:
 bench-build:
 	cargo build --release --features bench --bins
 
-# The sanitizer's and the coverage's compiler options are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them.
-# What a run finds and learns stays in tests/fuzz/artifacts and tests/fuzz/corpus, which are not kept in the repository.
-fuzz: $(TOOLS)/cargo-fuzz
+# Builds with the dev profile into the same directory as `cargo build`, so that only claimsmith is compiled again, with
+# coverage instrumentation (tests/fuzz/instrument.sh). Findings and corpus are in tests/fuzz/artifacts and
+# tests/fuzz/corpus, which are not part of the repository.
+fuzz:
+	cp Cargo.lock tests/fuzz/Cargo.lock
+	RUSTC_WRAPPER=$(CURDIR)/tests/fuzz/instrument.sh cargo build --manifest-path tests/fuzz/Cargo.toml \
+		--target-dir target $(FUZZ_TARGETS:%=--bin %)
 	set -e; for target in $(FUZZ_TARGETS); do \
-		case $$target in jwk_set) longest=8192; features=keys;; *) longest=1024; features=;; esac; \
-		mkdir -p tests/fuzz/corpus/$$target; \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --features "$$features" $$target \
-			tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
+		case $$target in *_parse|jwk_set|pem_import|token_verify) longest=8192;; *) longest=1024;; esac; \
+		mkdir -p tests/fuzz/corpus/$$target tests/fuzz/artifacts/$$target; \
+		target/debug/$$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=$$longest -timeout=10 -print_final_stats=1 \
-			-dict=tests/fuzz/dictionaries/$$target.dict -verbosity=0; \
+			-dict=tests/fuzz/dictionaries/$$target.dict -artifact_prefix=tests/fuzz/artifacts/$$target/ -verbosity=0; \
 	done
 
 # What deploy/ ships, tried as far as that goes without a container engine and a cluster.
@@ -123,12 +126,6 @@ $(TOOLS)/nextest:
 	mkdir -p $(TOOLS)
 	cargo nextest --version >/dev/null 2>&1 || \
 		cargo install --locked --debug --root $(TOOLS) --version $(NEXTEST_VERSION) cargo-nextest
-	touch $@
-
-$(TOOLS)/cargo-fuzz:
-	mkdir -p $(TOOLS)
-	cargo fuzz --version >/dev/null 2>&1 || \
-		cargo install --locked --debug --root $(TOOLS) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
 	touch $@
 
 $(TOOLS)/cargo-cyclonedx:

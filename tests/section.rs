@@ -1,16 +1,17 @@
-//! Sections of the documents that are made of what the code says: the text between `<!-- NAME: … -->` and `<!-- end -->`.
+//! Generated sections of the documents: the text between `<!-- NAME: … -->` and `<!-- end -->`.
 
 use std::fs;
 use std::path::Path;
 
-/// Holds the section `name` of the document at `path` against what it has to be; with `UPDATE_DOCS` set, writes it.
+/// Compares the section `name` of the document at `path` with `expected`. Writes the section if `UPDATE_DOCS` is set.
 #[track_caller]
 pub(crate) fn hold(path: &str, name: &str, expected: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let text = fs::read_to_string(&file).unwrap();
     let begin = text.find(&format!("<!-- {name}: ")).unwrap_or_else(|| panic!("{path} has no section `{name}`"));
     let begin = begin + text[begin..].find("-->\n").unwrap() + 4;
-    let end = begin + text[begin..].find("<!-- end -->").unwrap_or_else(|| panic!("`{name}` in {path} does not end"));
+    let end = begin
+        + text[begin..].find("<!-- end -->").unwrap_or_else(|| panic!("the section `{name}` in {path} has no end"));
     let (found, expected) = (&text[begin..end], format!("\n{}\n\n", expected.trim_end()));
     if found == expected {
         return;
@@ -22,5 +23,7 @@ pub(crate) fn hold(path: &str, name: &str, expected: &str) {
     let gone = found.lines().filter(|line| !is_in(line, &expected)).map(|line| format!("- {line}\n"));
     let new = expected.lines().filter(|line| !is_in(line, found)).map(|line| format!("+ {line}\n"));
     let difference: String = gone.chain(new).collect();
-    panic!("{path}: `{name}` is not what the code says; UPDATE_DOCS=1 cargo nextest run generated\n{difference}");
+    panic!(
+        "{path}: the section `{name}` is out of date; update it with UPDATE_DOCS=1 cargo test generated\n{difference}"
+    );
 }

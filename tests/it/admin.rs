@@ -3,7 +3,7 @@
 use crate::support::{Setup, spawn_app};
 
 #[test]
-fn health_and_version_answer() {
+fn health_and_version_are_served() {
     let app = spawn_app(&Setup::default());
     assert_eq!(app.get_admin("/health/alive").json()["status"], "ok");
     assert_eq!(app.get_admin("/health/ready").json()["status"], "ok");

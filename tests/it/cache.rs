@@ -1,4 +1,4 @@
-//! Which token is given out again, and which is not.
+//! Which tokens are served from the cache.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ fn app(profile: &str) -> TestApp {
     spawn_app(&Setup { template: TEMPLATE, profile, ..Setup::default() })
 }
 
-/// A session whose name, host and request id are as given.
+/// Returns a session with this name, host and request id.
 fn session(name: &str, host: &str, id: &str) -> String {
     format!(
         r#"{{"subject":"zoe","extra":{{"name":"{name}","seen":"{id}"}},"header":null,
@@ -24,7 +24,7 @@ fn jti(app: &TestApp, session: &str) -> String {
 }
 
 #[test]
-fn a_token_is_given_again_while_nothing_differs_that_the_template_reads() {
+fn cached_token_is_returned_while_template_inputs_are_equal() {
     let app = app("");
     let first = jti(&app, &session("zoe", "a", "1"));
     assert_eq!(jti(&app, &session("zoe", "a", "2")), first);
@@ -44,15 +44,15 @@ fn a_token_is_given_again_while_nothing_differs_that_the_template_reads() {
     }
 }
 
-/// Long enough to be compared instead of read.
+/// Long enough for the cache of `extra`.
 #[test]
-fn an_extra_that_came_before_decides_like_one_that_is_new() {
+fn cached_extra_selects_the_same_token_as_parsed_extra() {
     let app = app("");
     let long = |name: &str, seen: &str| session(name, "a", &format!("{seen}{}", "-".repeat(96)));
     let first = jti(&app, &long("zoe", "1"));
     assert_eq!(jti(&app, &long("zoe", "1")), first);
     assert_eq!(jti(&app, &long("zoe", "2")), first);
-    // The same beginning and another name behind it.
+    // An equal prefix, followed by another name.
     let behind = |name: &str| {
         long("x", "1").replacen("\"name\":\"x\",", "", 1).replacen("--\"}", &format!("--\",\"name\":\"{name}\"}}"), 1)
     };
@@ -60,7 +60,7 @@ fn an_extra_that_came_before_decides_like_one_that_is_new() {
     assert_eq!((&of_zoe["name"], &of_eve["name"]), (&"zoe".into(), &"eve".into()));
     assert_eq!(app.claims(&behind("zoe"))["jti"], of_zoe["jti"]);
     assert_eq!(app.claims(&behind("eve"))["jti"], of_eve["jti"]);
-    // What comes after a known extra is read as ever.
+    // Members after a cached `extra` are parsed as usual.
     let twice = long("zoe", "1").replacen("\"header\":null", "\"Extra\":{}", 1);
     assert_eq!(app.refusal(&twice).1["type"], "session.duplicate_member");
     let cut = long("zoe", "1").replacen("},\"header\"", "}\"header\"", 1);
@@ -68,7 +68,7 @@ fn an_extra_that_came_before_decides_like_one_that_is_new() {
 }
 
 #[test]
-fn the_session_that_comes_back_is_the_one_that_came() {
+fn cached_token_is_placed_into_the_current_session() {
     let app = app("");
     app.hydrate(&session("zoe", "a", "1"));
     let mut answer = app.hydrate(&session("zoe", "a", "2")).json();
@@ -78,7 +78,7 @@ fn the_session_that_comes_back_is_the_one_that_came() {
 }
 
 #[test]
-fn each_request_gets_its_own_token_where_the_profile_wants_that() {
+fn profile_without_cache_signs_each_request() {
     for (profile, config) in [("    cache: off", ""), ("", "limits: { token_cache: 0B }")] {
         let app = spawn_app(&Setup { template: TEMPLATE, profile, config, ..Setup::default() });
         assert_ne!(jti(&app, &session("zoe", "a", "1")), jti(&app, &session("zoe", "a", "1")));
@@ -86,7 +86,7 @@ fn each_request_gets_its_own_token_where_the_profile_wants_that() {
 }
 
 #[test]
-fn a_token_is_made_anew_before_a_tenth_of_its_life_is_left() {
+fn cached_token_is_replaced_before_a_tenth_of_its_lifetime_is_left() {
     let app = app("    ttl: 1000s");
     let first = jti(&app, &session("zoe", "a", "1"));
     app.clock.set(NOW + 799);
@@ -95,13 +95,13 @@ fn a_token_is_made_anew_before_a_tenth_of_its_life_is_left() {
     let second = app.claims(&session("zoe", "a", "1"));
     assert_ne!(second["jti"], first.as_str());
     assert_eq!(second["exp"], NOW + 1900);
-    // A clock that is set back does not bring tokens from the future.
+    // After the clock is set back, no token from the future is served.
     app.clock.set(NOW + 899);
     assert_eq!(app.claims(&session("zoe", "a", "1"))["iat"], NOW + 899);
 }
 
 #[test]
-fn a_token_that_ends_with_its_session_is_given_until_then_and_no_longer() {
+fn cached_token_is_not_returned_after_session_expiry() {
     let app = app("    ttl: 1000s");
     let session = |active: &str, end: i64| {
         format!(
@@ -119,7 +119,7 @@ fn a_token_that_ends_with_its_session_is_given_until_then_and_no_longer() {
 }
 
 #[test]
-fn a_token_is_not_given_after_its_key_stopped_to_sign() {
+fn cached_token_is_not_returned_after_its_key_retires() {
     let member = |kid: &str, times: &str| {
         let set = keys::generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap().to_set().to_owned();
         let member = set.split_once('[').unwrap().1.rsplit_once(']').unwrap().0.trim().to_owned();
@@ -141,13 +141,13 @@ fn a_token_is_not_given_after_its_key_stopped_to_sign() {
     assert_eq!((kid(), kid()), ("old".to_owned(), "old".to_owned()));
     app.clock.set(NOW + 50);
     assert_eq!((kid(), kid()), ("new".to_owned(), "new".to_owned()));
-    // Time that goes back finds the key of that time.
+    // After the clock is set back, the earlier key signs again.
     app.clock.set(NOW + 49);
     assert_eq!(kid(), "old");
 }
 
 #[test]
-fn a_template_that_reads_the_time_gives_each_request_its_own() {
+fn template_that_reads_the_time_is_not_cached() {
     let app = spawn_app(&Setup {
         files: &[("templates/clock/claims.gotmpl", r#"{"at": "{{ now | unixEpoch }}"}"#)],
         profile: "    template: clock",
@@ -160,7 +160,7 @@ fn a_template_that_reads_the_time_gives_each_request_its_own() {
 }
 
 #[test]
-fn a_changed_template_gives_new_tokens_and_an_unchanged_one_the_old() {
+fn reload_keeps_cached_tokens_of_unchanged_templates() {
     let app = spawn_app(&Setup {
         template: TEMPLATE,
         config: "  q:\n    issuer: q\n    jwks: keys.json\n    template: other\nreload: { interval: 100ms }",
@@ -200,7 +200,7 @@ fn changed_token_type_is_not_served_from_the_cache() {
 }
 
 #[test]
-fn one_signs_for_all_that_ask_for_the_same_at_once() {
+fn concurrent_equal_requests_share_one_signature() {
     let app = spawn_app(&Setup { template: TEMPLATE, alg: Some(SignatureAlg::Rs512), ..Setup::default() });
     let tokens: Vec<String> = std::thread::scope(|scope| {
         let askers: Vec<_> = (0..32)
@@ -220,7 +220,7 @@ fn one_signs_for_all_that_ask_for_the_same_at_once() {
 }
 
 #[test]
-fn slow_keys_sign_apart_and_lose_nothing() {
+fn slow_keys_sign_on_other_threads_without_losing_requests() {
     let key = keys::generate(SignatureAlg::Rs256, Some(4096), &KeyId::parse("slow").unwrap()).unwrap();
     let app = spawn_app(&Setup {
         template: TEMPLATE,

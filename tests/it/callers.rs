@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Caller authentication, permissions and limits.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::support::{NOW, Setup, TestApp, connect, post, read_answer, send, spawn_app, wait_until};
+use crate::support::{NOW, Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
 
 const CONFIG: &str = "callers:
   - { name: oathkeeper, basic: { username: oathkeeper, password_file: basic.txt } }
@@ -27,7 +27,7 @@ fn status(app: &TestApp, path: &str, authorization: &str) -> u16 {
 }
 
 #[test]
-fn each_caller_is_let_in_with_its_own_credentials_alone() {
+fn callers_authenticate_only_with_their_own_credentials() {
     let app = app();
     let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
     for path in ["/hydrate/p", "/issue/p"] {
@@ -64,7 +64,7 @@ fn has_metric(app: &TestApp, line: &str) -> bool {
 }
 
 #[test]
-fn a_secret_changes_without_a_request_that_is_refused() {
+fn secret_rotation_rejects_no_request() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_files: [next, last] } }]
 limits: { failed_attempts: 1000000 }
@@ -86,7 +86,7 @@ reload: { interval: 100ms }",
 }
 
 #[test]
-fn a_caller_gets_tokens_of_its_own_profiles_alone() {
+fn callers_get_tokens_only_for_their_profiles() {
     let app = spawn_app(&Setup {
         profile: "  q: { issuer: i, jwks: keys.json, template: p }",
         config: "callers:
@@ -112,7 +112,7 @@ fn a_caller_gets_tokens_of_its_own_profiles_alone() {
 }
 
 #[test]
-fn a_caller_that_asks_too_often_is_held_back_and_no_other() {
+fn rate_limit_applies_only_to_its_caller() {
     let app = spawn_app(&Setup {
         config: "callers:
   - { name: busy, bearer: { token_file: busy }, limits: { rate: 1/h, burst: 2 } }
@@ -133,7 +133,7 @@ reload: { interval: 100ms }",
 }
 
 #[test]
-fn a_caller_has_so_many_requests_at_once() {
+fn caller_concurrency_is_limited() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_file: t }, limits: { concurrency: 1 } }]",
         files: &[("t", "a-token-of-some-length")],
@@ -148,13 +148,13 @@ fn a_caller_has_so_many_requests_at_once() {
     wait_until(|| has_metric(&app, "claimsmith_requests_in_flight 1"));
     assert_eq!(kind(&app, "/issue/p", token), (429, "caller.concurrency".to_owned()));
     held.write_all(rest).unwrap();
-    assert_eq!(read_answer(&mut held, true).status, 200);
+    assert_eq!(read_response(&mut held, true).status, 200);
     wait_until(|| has_metric(&app, "claimsmith_requests_in_flight 0"));
     assert_eq!(status(&app, "/issue/p", token), 200);
 }
 
 #[test]
-fn wrong_attempts_are_slowed_and_right_ones_from_the_same_address_are_not() {
+fn failed_attempts_are_throttled_but_valid_credentials_are_not() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_file: t } }]
 limits: { failed_attempts: 3, failed_delay: 200ms }",
@@ -183,7 +183,7 @@ limits: { failed_attempts: 3, failed_delay: 200ms }",
 }
 
 #[test]
-fn without_callers_the_end_users_authorization_is_ignored() {
+fn end_user_authorization_is_ignored_when_no_callers_are_configured() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     assert_eq!(status(&app, "/hydrate/p", "Bearer the-end-users-own-token"), 200);
 }

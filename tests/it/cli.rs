@@ -1,4 +1,4 @@
-//! The command line, as people and programs use it.
+//! The command line, as users and scripts call it.
 
 use std::fs;
 use std::io::Write as _;
@@ -22,7 +22,7 @@ fn working() -> Folder {
 }
 
 #[test]
-fn check_says_what_will_be_served() {
+fn check_lists_profiles_and_keys() {
     let folder = working();
     let output = claimsmith(folder.path(), &["check"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -33,7 +33,7 @@ fn check_says_what_will_be_served() {
 }
 
 #[test]
-fn check_names_every_fault_at_once() {
+fn check_reports_all_errors_at_once() {
     let folder = working();
     folder.write("keys.json", "{\"keys\":[]}");
     folder.write("templates/p/claims.hbs", "{\"name\": {{{Extra.name}}},\n \"sub\": 1, \"x\": {{nope}} }");
@@ -55,7 +55,7 @@ fn check_names_every_fault_at_once() {
 }
 
 #[test]
-fn recorded_claims_that_do_not_fit_their_schema_stop_the_start() {
+fn recorded_claims_that_violate_the_schema_prevent_startup() {
     let folder = working();
     folder.write("templates/p/claims.schema.json", r#"{"properties": {"name": {"type": "string"}}}"#);
     assert_eq!(claimsmith(folder.path(), &["check"]).status.code(), Some(0));
@@ -71,7 +71,7 @@ fn recorded_claims_that_do_not_fit_their_schema_stop_the_start() {
 }
 
 #[test]
-fn a_key_id_of_two_different_keys_is_noted() {
+fn duplicate_kid_of_different_keys_is_reported() {
     let folder = working();
     folder.write_key("other.json", SignatureAlg::Es256, "key-1");
     folder.write(
@@ -84,7 +84,7 @@ fn a_key_id_of_two_different_keys_is_noted() {
 }
 
 #[test]
-fn a_case_that_comes_out_otherwise_stops_the_start() {
+fn recorded_case_with_other_claims_prevents_startup() {
     let folder = working();
     folder.write("templates/p/one.claims.json", r#"{"name":"ann"}"#);
     let output = claimsmith(folder.path(), &["check"]);
@@ -94,7 +94,7 @@ fn a_case_that_comes_out_otherwise_stops_the_start() {
 }
 
 #[test]
-fn serve_refuses_what_it_cannot_serve_before_a_port_opens() {
+fn serve_rejects_invalid_files_before_it_opens_a_port() {
     let folder = Folder::new();
     let output = claimsmith(folder.path(), &["serve"]);
     assert_eq!(output.status.code(), Some(78));
@@ -125,7 +125,7 @@ fn serve_refuses_what_it_cannot_serve_before_a_port_opens() {
 }
 
 #[test]
-fn the_environment_overrides_the_file() {
+fn environment_overrides_the_file() {
     let folder = working();
     let output = command(folder.path()).arg("check").env("CLAIMSMITH_PROFILES_P_TTL", "soon").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -135,7 +135,7 @@ fn the_environment_overrides_the_file() {
 }
 
 #[test]
-fn render_prints_the_claims_of_a_file_a_text_and_a_stream() {
+fn render_reads_templates_and_sessions_from_file_argument_and_stdin() {
     let folder = working();
     folder.write("templates/_partials/who.hbs", "\"who\": {{Subject}}");
     folder.write("templates/q/claims.hbs", "{ {{> who}}, \"n\": {{Extra.n}} }");
@@ -163,7 +163,7 @@ fn render_prints_the_claims_of_a_file_a_text_and_a_stream() {
 }
 
 #[test]
-fn test_prints_a_line_for_each_case_and_fails_on_a_difference() {
+fn test_command_prints_one_line_per_case_and_fails_on_a_difference() {
     let folder = Folder::new();
     let cases = [
         json!({"id": "same", "template": "{\"a\": {{Extra.a}}}", "session": {"subject": "u", "extra": {"a": [1]}}, "claims": {"a": [1.0]}}),
@@ -195,7 +195,7 @@ fn test_prints_a_line_for_each_case_and_fails_on_a_difference() {
 }
 
 #[test]
-fn keys_are_made_listed_and_published() {
+fn keys_are_generated_listed_and_published() {
     let folder = Folder::new();
     let output = claimsmith(folder.path(), &["keys", "generate", "--alg", "PS256", "--kid", "k1", "--out", "k.json"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -225,7 +225,7 @@ fn keys_are_made_listed_and_published() {
 }
 
 #[test]
-fn verify_tells_a_good_token_from_a_bad_one() {
+fn verify_accepts_valid_and_rejects_invalid_tokens() {
     let app = spawn_app(&Setup { template: "{\"n\": 1}", profile: "    audience: [orders]", ..Setup::default() });
     app.clock.set(claimsmith::time::Clock::now(&claimsmith::time::SystemClock).seconds());
     let answer = app.post("/issue/p", r#"{"subject":"u"}"#).json();
@@ -235,8 +235,8 @@ fn verify_tells_a_good_token_from_a_bad_one() {
     let run = |token: &str, more: &[&str]| claimsmith(here, &[&["verify", token, "--jwks", &url], more].concat());
     let good = run(token, &["--issuer", "https://issuer.example/", "--audience", "orders", "--json"]);
     assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
-    let said: Value = serde_json::from_str(&stdout(&good)).unwrap();
-    assert_eq!((&said["kid"], &said["claims"]["n"]), (&json!("key-1"), &json!(1)));
+    let printed: Value = serde_json::from_str(&stdout(&good)).unwrap();
+    assert_eq!((&printed["kid"], &printed["claims"]["n"]), (&json!("key-1"), &json!(1)));
     assert_eq!(run(token, &["--issuer", "https://other/"]).status.code(), Some(1));
     assert_eq!(run(token, &["--audience", "billing"]).status.code(), Some(1));
     let (rest, _) = token.rsplit_once('.').unwrap();
@@ -248,7 +248,7 @@ fn verify_tells_a_good_token_from_a_bad_one() {
 }
 
 #[test]
-fn schema_health_and_completions_answer() {
+fn schema_health_and_completions_succeed() {
     let app = spawn_app(&Setup::default());
     let here = Path::new(".");
     let schema: Value = serde_json::from_str(&stdout(&claimsmith(here, &["schema"]))).unwrap();
@@ -265,7 +265,7 @@ fn schema_health_and_completions_answer() {
 }
 
 #[test]
-fn a_key_file_that_is_there_can_be_left_as_it_is() {
+fn existing_key_file_is_kept_on_request() {
     let folder = Folder::new();
     let generate = ["keys", "generate", "--out", "k.json", "--unless-exists"];
     assert_eq!(claimsmith(folder.path(), &generate).status.code(), Some(0));
@@ -279,7 +279,7 @@ fn a_key_file_that_is_there_can_be_left_as_it_is() {
 }
 
 #[test]
-fn the_manual_has_a_page_for_every_command() {
+fn manual_has_a_page_for_each_command() {
     let folder = Folder::new();
     let printed = claimsmith(folder.path(), &["man"]);
     assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
@@ -295,7 +295,7 @@ fn the_manual_has_a_page_for_every_command() {
     }
     let help = stdout(&claimsmith(folder.path(), &["--help"]));
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    // Lines that go on with a long text are indented further.
+    // Continuation lines are indented further.
     let commands: Vec<_> = listed
         .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
         .filter_map(|line| line.split_whitespace().next())
@@ -311,7 +311,7 @@ fn the_manual_has_a_page_for_every_command() {
 }
 
 #[test]
-fn the_demo_shows_the_whole_path() {
+fn demo_shows_the_full_flow() {
     let output = claimsmith(Folder::new().path(), &["demo", "--once"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
@@ -323,7 +323,7 @@ fn the_demo_shows_the_whole_path() {
 }
 
 #[test]
-fn the_shipped_configuration_works_as_the_readme_says() {
+fn shipped_configuration_works_with_the_readme_commands() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = Folder::new();
     fs::copy(repository.join("claimsmith.yaml"), folder.path().join("claimsmith.yaml")).unwrap();
@@ -338,7 +338,7 @@ fn the_shipped_configuration_works_as_the_readme_says() {
 }
 
 #[test]
-fn every_shipped_template_makes_its_recorded_claims() {
+fn shipped_templates_render_their_recorded_claims() {
     let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     let names: Vec<String> = fs::read_dir(&templates)
         .unwrap()
@@ -361,7 +361,7 @@ fn every_shipped_template_makes_its_recorded_claims() {
 }
 
 #[test]
-fn check_for_programs_points_at_every_fault() {
+fn check_json_locates_each_error() {
     let folder = working();
     let report = |expected: i32| {
         let output =
@@ -377,7 +377,7 @@ fn check_for_programs_points_at_every_fault() {
     };
     let good = report(0);
     assert_eq!((&good["ok"], &good["faults"]), (&json!(true), &json!([])));
-    // Whether there is a note depends on the umask that the key file was made under.
+    // The note about permissions depends on the umask of the test.
     assert!(good["notes"].as_array().unwrap().iter().all(Value::is_string));
     assert_eq!(good.as_object().unwrap().len(), 3);
 
@@ -422,13 +422,13 @@ fn check_for_programs_points_at_every_fault() {
 }
 
 #[test]
-fn a_fault_of_a_template_that_profiles_share_is_told_once() {
+fn error_in_a_shared_template_is_reported_once() {
     let folder = Folder::new();
     folder.write_key("k.json", SignatureAlg::Es256, "k");
     folder.write("templates/t/claims.hbs", "{\"a\": {{Extra.}");
     let profile = |name: &str| format!("  {name}: {{ issuer: i, jwks: k.json, template: t }}\n");
     folder.write("claimsmith.yaml", &format!("profiles:\n{}{}", profile("p"), profile("q")));
     let output = command(folder.path()).arg("check").output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), told.matches("template.syntax").count()), (Some(1), 1), "{told}");
+    let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), printed.matches("template.syntax").count()), (Some(1), 1), "{printed}");
 }

@@ -1,5 +1,5 @@
-//! Connections whose clients mean no good, or are very many: none of them holds the service up for longer than
-//! `limits.request`, and others are served meanwhile.
+//! Hostile connections and very many connections: none blocks the service for longer than `limits.request`, and other
+//! clients are served meanwhile.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use claimsmith::keys::SignatureAlg;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::support::{Folder, Service, Setup, TestApp, connect, post, read_answer, send, spawn_app, wait_until};
+use crate::support::{Folder, Service, Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 const OPENAPI: &[u8] = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -30,11 +30,11 @@ fn metric(app: &TestApp, series: &str) -> u64 {
     metric_of(app.admin, series)
 }
 
-fn cut(app: &TestApp, reason: &str) -> u64 {
+fn closed_count(app: &TestApp, reason: &str) -> u64 {
     metric(app, &format!("claimsmith_connections_cut_total{{reason=\"{reason}\"}}"))
 }
 
-/// A connection to `address` from `source`.
+/// Connects to `address` from `source`.
 fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -45,7 +45,7 @@ fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Whether the service has closed `stream`; what else comes is passed over.
+/// Returns `true` if the service has closed `stream`. Ignores other bytes that arrive.
 fn is_closed(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     loop {
@@ -57,8 +57,8 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Sends a byte of `bytes`, over and over, every 20 ms until the service closes the connection; how long that took.
-fn drip(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
+/// Sends a byte of `bytes` every 20 ms, repeatedly, until the service closes the connection. Returns the elapsed time.
+fn send_slowly(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
     let start = Instant::now();
     for byte in bytes.iter().cycle() {
         let is_over = is_closed(stream);
@@ -73,22 +73,22 @@ fn drip(stream: &mut TcpStream, bytes: &[u8]) -> Duration {
 }
 
 #[test]
-fn a_client_that_never_reads_its_answers_is_cut_off_in_time() {
+fn client_that_never_reads_responses_is_disconnected() {
     let app = app("limits: { request: 1s }");
     let mut deaf = connect(app.api);
-    // Far more than the buffers of both sides hold.
+    // More than the buffers of both sides can hold.
     deaf.write_all(&OPENAPI.repeat(600)).unwrap();
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200, "others are served");
-    wait_until(|| cut(&app, "answer") == 1);
+    wait_until(|| closed_count(&app, "answer") == 1);
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
     let mut rest = Vec::new();
     let _ = deaf.read_to_end(&mut rest);
     assert!(rest.windows(12).filter(|bytes| bytes == b"HTTP/1.1 200").count() < 600);
-    assert_eq!(cut(&app, "request"), 0);
+    assert_eq!(closed_count(&app, "request"), 0);
 }
 
 #[test]
-fn a_client_that_reads_a_usual_answer_slowly_gets_the_whole_of_it() {
+fn slow_reader_gets_a_complete_response_of_usual_size() {
     let app = app("limits: { request: 500ms }");
     let session = format!("{{\"subject\":\"u\",\"extra\":{{\"text\":\"{}\"}}}}", "x".repeat(24 << 10));
     let mut slow = connect(app.api);
@@ -102,63 +102,63 @@ fn a_client_that_reads_a_usual_answer_slowly_gets_the_whole_of_it() {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(answer.ends_with(b"}") && answer.len() > session.len(), "{} bytes", answer.len());
-    assert_eq!(cut(&app, "answer"), 0);
+    assert_eq!(closed_count(&app, "answer"), 0);
 }
 
 #[test]
-fn a_later_head_that_comes_byte_by_byte_ends_in_time() {
+fn byte_by_byte_head_times_out_on_a_kept_connection() {
     let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 200);
+    assert_eq!(read_response(&mut stream, true).status, 200);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
-    let lasted = drip(&mut stream, b"x");
+    let lasted = send_slowly(&mut stream, b"x");
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&lasted), "{lasted:?}");
-    assert_eq!(cut(&app, "request"), 1);
+    assert_eq!(closed_count(&app, "request"), 1);
     assert_eq!(metric(&app, "claimsmith_connections_unused_total"), 0);
 }
 
 #[test]
-fn a_body_that_nobody_reads_is_not_taken_for_ever() {
+fn unread_body_is_not_received_forever() {
     let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 404);
-    let lasted = drip(&mut stream, b"1\r\nx\r\n");
+    assert_eq!(read_response(&mut stream, true).status, 404);
+    let lasted = send_slowly(&mut stream, b"1\r\nx\r\n");
     assert!(lasted < Duration::from_secs(4), "{lasted:?}");
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
 }
 
-/// Keeping a connection busy with whole requests is nothing that ends it.
+/// Complete requests keep a connection open.
 #[test]
-fn a_connection_in_use_lasts_for_longer_than_a_request_may_take() {
+fn active_connection_outlives_the_request_timeout() {
     let app = app("limits: { request: 300ms }");
     let mut stream = connect(app.api);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(1) {
         stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
-        assert_eq!(read_answer(&mut stream, true).status, 200);
+        assert_eq!(read_response(&mut stream, true).status, 200);
         std::thread::sleep(Duration::from_millis(40));
     }
-    // Nor is a pause that is shorter than keep_alive.
+    // A pause that is shorter than keep_alive keeps it open too.
     std::thread::sleep(Duration::from_millis(700));
     stream.write_all(&post("/hydrate/p", &[], SESSION)).unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 200);
-    assert_eq!(cut(&app, "request"), 0);
+    assert_eq!(read_response(&mut stream, true).status, 200);
+    assert_eq!(closed_count(&app, "request"), 0);
 }
 
 #[test]
-fn many_slow_clients_do_not_keep_others_from_being_served() {
+fn slow_clients_do_not_block_other_clients() {
     let app = app("limits: { request: 2s }\nserve: { workers: 2 }");
     let whole = post("/hydrate/p", &[], SESSION);
     let mut slow: Vec<TcpStream> = (0..300).map(|_| connect(app.api)).collect();
     for (index, stream) in slow.iter_mut().enumerate() {
-        // The end of a body is missing, or all that follows the value of the first header.
+        // Either the end of the body is missing, or everything after the first header value.
         let part = if index % 3 == 0 { whole.len() - 5 } else { "POST /hydrate/p HTTP/1.1\r\nHost: x".len() };
         stream.write_all(&whole[..part]).unwrap();
     }
     let (mut asked, start) = (0, Instant::now());
-    // They go on byte by byte, which gives them no more time.
+    // They continue byte by byte, which must not extend their deadline.
     while start.elapsed() < Duration::from_secs(1) {
         for (index, stream) in slow.iter_mut().enumerate() {
             let _ = if index % 3 == 0 { Ok(()) } else { stream.write_all(b"x") };
@@ -171,11 +171,11 @@ fn many_slow_clients_do_not_keep_others_from_being_served() {
     assert!(asked > 3, "{asked}");
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.timeout\"}"), 100);
-    assert_eq!(cut(&app, "request"), 200);
+    assert_eq!(closed_count(&app, "request"), 200);
 }
 
 #[test]
-fn the_admin_listener_withstands_slow_clients_too() {
+fn slow_clients_do_not_block_the_admin_listener() {
     let app = app("limits: { request: 1s }");
     let mut slow: Vec<TcpStream> = (0..70).map(|_| connect(app.admin)).collect();
     for stream in &mut slow {
@@ -186,10 +186,10 @@ fn the_admin_listener_withstands_slow_clients_too() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     let mut later = connect(app.admin);
     later.write_all(b"GET /health/alive HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    assert_eq!(read_answer(&mut later, true).status, 200);
+    assert_eq!(read_response(&mut later, true).status, 200);
     later.write_all(b"GET /health/alive HTTP/1.1\r\n").unwrap();
-    assert!(drip(&mut later, b"x") < Duration::from_secs(4));
-    // Who never reads finds that nothing more is taken, and then that the connection is closed.
+    assert!(send_slowly(&mut later, b"x") < Duration::from_secs(4));
+    // A client that never reads can send nothing more at some point, and then its connection is closed.
     let (mut deaf, start) = (connect(app.admin), Instant::now());
     while deaf.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)).is_ok() {}
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
@@ -197,7 +197,7 @@ fn the_admin_listener_withstands_slow_clients_too() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_and_each_is_checked_by_itself() {
+fn pipelined_requests_are_answered_in_order_and_authenticated_one_by_one() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers: [{ name: c, bearer: { token_file: t } }]",
@@ -215,7 +215,7 @@ fn pipelined_requests_are_answered_in_order_and_each_is_checked_by_itself() {
     bytes.extend(post("/issue/p", &right[1..], &session("last")));
     let mut stream = connect(app.api);
     stream.write_all(&bytes).unwrap();
-    let answers: Vec<_> = (0..6).map(|_| read_answer(&mut stream, true)).collect();
+    let answers: Vec<_> = (0..6).map(|_| read_response(&mut stream, true)).collect();
     assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 401, 404, 400, 401, 200]);
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "there is one answer for each request");
     for (answer, subject) in [(&answers[0], "first"), (&answers[5], "last")] {
@@ -226,17 +226,17 @@ fn pipelined_requests_are_answered_in_order_and_each_is_checked_by_itself() {
 }
 
 #[test]
-fn one_address_has_as_many_connections_as_it_may_and_others_have_theirs() {
+fn connection_limit_per_address_leaves_other_addresses_alone() {
     let app = app("limits: { connections: 100, connections_per_peer: 2, request: 20s }");
     let kept = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);
     let mut held: Vec<TcpStream> = (0..2).map(|_| connect(app.api)).collect();
     for stream in &mut held {
         stream.write_all(&kept).unwrap();
-        assert_eq!(read_answer(stream, true).status, 200);
+        assert_eq!(read_response(stream, true).status, 200);
     }
     let mut third = connect(app.api);
     third.write_all(&kept).unwrap();
-    let answer = read_answer(&mut third, true);
+    let answer = read_response(&mut third, true);
     answer.assert_is_problem();
     assert_eq!((answer.status, answer.json()["type"].as_str()), (429, Some("caller.connections")));
     assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
@@ -245,25 +245,25 @@ fn one_address_has_as_many_connections_as_it_may_and_others_have_theirs() {
 
     let mut neighbour = connect_from([127, 0, 0, 2], app.api);
     neighbour.write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut neighbour, true).status, 200, "another address has its own");
+    assert_eq!(read_response(&mut neighbour, true).status, 200, "another address has its own");
 
-    // Those that come beyond the ones that are told so are closed as they come.
+    // Connections beyond those that get a 503 are closed without a response.
     let mut silent: Vec<TcpStream> = (0..60).map(|_| connect(app.api)).collect();
-    wait_until(|| cut(&app, "peer") >= 40);
+    wait_until(|| closed_count(&app, "peer") >= 40);
     wait_until(|| silent.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count() >= 40);
     assert!(metric(&app, "claimsmith_connections") < 25);
     neighbour.write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut neighbour, true).status, 200);
+    assert_eq!(read_response(&mut neighbour, true).status, 200);
     held[0].write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut held[0], true).status, 200, "those that were there first go on");
+    assert_eq!(read_response(&mut held[0], true).status, 200, "those that were there first go on");
     drop((held, silent));
     wait_until(|| app.hydrate(r#"{"subject":"u"}"#).status == 200);
 }
 
 #[test]
-fn connections_that_are_too_many_wait_and_are_answered_in_their_turn() {
+fn excess_connections_wait_and_are_served_later() {
     let app = app("limits: { connections: 16, request: 1s, keep_alive: 1s }\nserve: { workers: 1 }");
-    // 16 are served, 18 more are told that there is no room; the others are not accepted yet.
+    // 16 are served and 18 get a 503. The others are not accepted yet.
     let mut all: Vec<TcpStream> = (0..120).map(|_| connect(app.api)).collect();
     wait_until(|| metric(&app, "claimsmith_connections") == 34);
     let whole = post("/hydrate/p", &[], SESSION);
@@ -272,10 +272,10 @@ fn connections_that_are_too_many_wait_and_are_answered_in_their_turn() {
     for stream in &mut last {
         let _ = stream.write_all(&whole);
     }
-    // Each that waited is answered. There is room for it, or not, by how many of the others' ends were noticed when it came.
+    // Each waiting connection gets a response. Its status depends on how many closed connections were counted by then.
     let mut refused = 0;
     for stream in &mut last {
-        let answer = read_answer(stream, true);
+        let answer = read_response(stream, true);
         if answer.status != 200 {
             assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("service.connections")));
             refused += 1;
@@ -288,7 +288,7 @@ fn connections_that_are_too_many_wait_and_are_answered_in_their_turn() {
 }
 
 #[test]
-fn silent_tls_connections_do_not_use_up_the_handshakes() {
+fn silent_tls_connections_do_not_exhaust_handshakes() {
     let (certificate, key) = crate::tls::server_pair();
     let app = spawn_app(&Setup {
         template: "{}",
@@ -301,12 +301,12 @@ fn silent_tls_connections_do_not_use_up_the_handshakes() {
     let start = Instant::now();
     assert!(crate::tls::is_served(app.api), "others get their handshake");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    wait_until(|| cut(&app, "handshake") == 400);
+    wait_until(|| closed_count(&app, "handshake") == 400);
     wait_until(|| metric(&app, "claimsmith_connections") == 0);
     drop(silent);
 }
 
-/// Lets this process have at least `count` open files.
+/// Raises the limit of open files of this process to at least `count`.
 fn raise_descriptors(count: u64) -> Result<(), u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= count) {
@@ -322,9 +322,9 @@ fn resident_bytes(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// The figure in docs/reliability.md comes from here: `cargo nextest run --no-capture ten_thousand_idle`.
+/// Prints the figure in docs/reliability.md: `cargo nextest run --no-capture ten_thousand_idle`.
 #[test]
-fn ten_thousand_idle_connections_are_held_and_others_are_served() {
+fn ten_thousand_idle_connections_do_not_block_requests() {
     const IDLE: usize = 10_000;
     if let Err(most) = raise_descriptors(IDLE as u64 + 500) {
         println!("SKIPPED: {IDLE} connections need more open files than the {most} that this process may have");
@@ -348,7 +348,7 @@ fn ten_thousand_idle_connections_are_held_and_others_are_served() {
     for _ in 0..IDLE / 100 {
         let mut some: Vec<TcpStream> = (0..100).map(|_| connect(service.api)).collect();
         some.iter_mut().for_each(|stream| stream.write_all(asks).unwrap());
-        some.iter_mut().for_each(|stream| assert_eq!(read_answer(stream, false).status, 404));
+        some.iter_mut().for_each(|stream| assert_eq!(read_response(stream, false).status, 404));
         idle.append(&mut some);
     }
     assert_eq!(metric_of(service.admin, "claimsmith_connections"), IDLE as u64);
@@ -363,8 +363,8 @@ fn ten_thousand_idle_connections_are_held_and_others_are_served() {
     assert_eq!(send(service.admin, READY).json(), json!({"status": "ok"}));
     for stream in idle.iter_mut().step_by(1000) {
         stream.write_all(asks).unwrap();
-        assert_eq!(read_answer(stream, false).status, 404, "an idle connection goes on");
+        assert_eq!(read_response(stream, false).status, 404, "an idle connection goes on");
     }
-    // The service goes first, so that no port of this side waits for late packets.
+    // Stop the service first, so that no local port stays in TIME_WAIT.
     drop(service);
 }

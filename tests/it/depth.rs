@@ -1,4 +1,4 @@
-//! Deep sessions end in an answer at the largest depth that can be configured, and never in a stack that overflows.
+//! Sessions with the largest configurable depth get a response and never overflow the stack.
 
 use crate::support::{Setup, spawn_app};
 
@@ -10,7 +10,7 @@ fn nested(open: &str, close: &str, depth: usize) -> String {
 }
 
 #[test]
-fn the_deepest_session_goes_into_claims_whole() {
+fn deepest_session_is_copied_into_claims() {
     for template in ["{\"s\": {{Extra}}}", "{\"s\": {{toJson Extra}}}", "{{Extra}}"] {
         let app = spawn_app(&Setup { template, config: "limits: { depth: 512 }", ..Setup::default() });
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
@@ -23,7 +23,7 @@ fn the_deepest_session_goes_into_claims_whole() {
 }
 
 #[test]
-fn the_deepest_session_passes_every_helper_that_walks_it() {
+fn deepest_session_passes_each_recursive_helper() {
     let template = r#"{"eq": {{eq Extra.n Extra.n}}, "merge": {{merge Extra Extra}}, "first": {{first (values Extra)}},
         "unique": {{unique (values Extra)}}, "in": {{contains (values Extra) Extra.n}}, "pick": {{pick Extra "n"}}}"#;
     let app = spawn_app(&Setup {
@@ -38,7 +38,7 @@ fn the_deepest_session_passes_every_helper_that_walks_it() {
 }
 
 #[test]
-fn a_megabyte_of_brackets_is_refused_at_once() {
+fn megabyte_of_brackets_is_rejected() {
     let app = spawn_app(&Setup::default());
     for open in ["[", "{\"a\":"] {
         let body = format!("{{\"subject\":\"u\",\"extra\":{}", open.repeat(900_000 / open.len()));

@@ -1,4 +1,4 @@
-//! What verifiers fetch, and the document that describes it all.
+//! Published key sets, discovery documents, and the OpenAPI document.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::support::{Setup, post, send, spawn_app};
 use claimsmith::keys::SignatureAlg;
 
 #[test]
-fn the_sets_hold_public_members_alone() {
+fn published_sets_contain_only_public_members() {
     for alg in [SignatureAlg::Rs256, SignatureAlg::Es384, SignatureAlg::EdDsa] {
         let app = spawn_app(&Setup { alg: Some(alg), ..Setup::default() });
         for path in ["/.well-known/jwks.json", "/p/.well-known/jwks.json"] {
@@ -25,7 +25,7 @@ fn the_sets_hold_public_members_alone() {
 }
 
 #[test]
-fn a_set_can_be_kept_and_asked_for_again() {
+fn published_set_supports_conditional_requests() {
     let app = spawn_app(&Setup::default());
     let first = app.get("/.well-known/jwks.json");
     assert_eq!(first.header("cache-control"), Some("public, max-age=300"));
@@ -62,7 +62,7 @@ fn discovery_names_issuer_keys_and_algorithms() {
 }
 
 #[test]
-fn several_issuers_have_a_document_each_and_none_together() {
+fn several_issuers_have_separate_discovery_documents() {
     let app = spawn_app(&Setup {
         profile: "  q:\n    issuer: https://other.example/\n    jwks: keys.json\n    template: p",
         ..Setup::default()
@@ -74,7 +74,7 @@ fn several_issuers_have_a_document_each_and_none_together() {
 }
 
 #[test]
-fn every_documented_operation_is_served_and_every_served_one_is_documented() {
+fn openapi_operations_match_served_routes() {
     let app = spawn_app(&Setup::default());
     let document = app.get("/openapi.json").json();
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));

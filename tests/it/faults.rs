@@ -1,5 +1,5 @@
-//! What surrounds the service fails: disks, files, descriptors, clocks, the process itself. What was good stays in use,
-//! and it is said what is wrong.
+//! Failures around the service: disks, files, descriptors, clocks, the process itself. The last good state stays in
+//! use, and the failure is reported.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -19,10 +19,10 @@ use crate::support::{
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 const READY: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const JWKS: &[u8] = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-/// As good as a full disk, for root too: no byte of any file can be written.
+/// Has the effect of a full disk, for root too: no file can grow.
 const FULL: &str = "trap '' XFSZ && ulimit -f 0";
 
-/// A folder that can be served, with further lines of configuration.
+/// Creates a directory that can be served, with `more` lines of configuration.
 fn folder(config: &str) -> Folder {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
@@ -32,7 +32,7 @@ fn folder(config: &str) -> Folder {
     folder
 }
 
-/// The claims of a new token, verified against the published keys.
+/// Requests a token, verifies it with the published keys and returns its claims.
 fn claims(service: &Service) -> Value {
     let answer = send(service.api, &post("/issue/p", &[], SESSION)).json();
     let token = keys::verify(answer["token"].as_str().unwrap(), &send(service.api, JWKS).body).unwrap();
@@ -51,7 +51,7 @@ fn files_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_full_disk_stops_a_rotation_by_hand_and_leaves_the_keys_as_they_were() {
+fn full_disk_fails_manual_rotation_and_keeps_the_key_file() {
     let folder = folder("");
     let path = folder.path().join("keys.json");
     let before = fs::read(&path).unwrap();
@@ -67,7 +67,7 @@ fn a_full_disk_stops_a_rotation_by_hand_and_leaves_the_keys_as_they_were() {
 }
 
 #[test]
-fn a_full_disk_stops_no_token_and_readiness_says_that_keys_cannot_be_rotated() {
+fn full_disk_keeps_issuing_and_reports_the_failed_rotation() {
     let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");
     let before = fs::read(folder.path().join("keys.json")).unwrap();
     let service = Service::start_after(folder, FULL);
@@ -81,7 +81,7 @@ fn a_full_disk_stops_no_token_and_readiness_says_that_keys_cannot_be_rotated() {
 }
 
 #[test]
-fn an_audit_log_on_a_full_disk_is_told_and_tokens_go_on() {
+fn full_disk_keeps_issuing_and_reports_the_audit_log() {
     let app = spawn_app(&Setup {
         config: "audit: { to: 'file:///dev/full' }\nreload: { interval: 100ms }",
         ..Setup::default()
@@ -96,10 +96,10 @@ fn an_audit_log_on_a_full_disk_is_told_and_tokens_go_on() {
 }
 
 #[test]
-fn a_reader_of_the_audit_log_that_stops_reading_holds_up_no_request() {
+fn blocked_audit_reader_does_not_delay_requests() {
     let folder = folder("audit: { to: stdout }");
     let mut command = command(folder.path());
-    // The pipe is full after about two hundred lines, and nobody reads it.
+    // The pipe is full after about two hundred lines, because nothing reads from it.
     let service = Service::run(folder, {
         command.stdout(Stdio::piped());
         command
@@ -111,7 +111,7 @@ fn a_reader_of_the_audit_log_that_stops_reading_holds_up_no_request() {
 }
 
 #[test]
-fn a_collector_of_traces_that_is_down_or_silent_holds_up_no_request() {
+fn unavailable_trace_collector_does_not_delay_requests() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (address, is_refused) in [(nobody, true), (silent.local_addr().unwrap(), false)] {
@@ -130,23 +130,23 @@ fn a_collector_of_traces_that_is_down_or_silent_holds_up_no_request() {
     }
 }
 
-/// What happens to a file under a service.
+/// Damage to a file while the service runs.
 #[derive(Clone, Copy, Debug)]
-enum Blow {
+enum Damage {
     Deleted,
     Emptied,
     Halved,
-    /// A folder in its place: unreadable for everybody, root too.
+    /// A directory replaces the file. It is unreadable for all users, including root.
     Unreadable,
 }
 
-impl Blow {
-    fn strike(self, path: &Path, good: &[u8]) {
+impl Damage {
+    fn apply(self, path: &Path, good: &[u8]) {
         match self {
-            Blow::Deleted => fs::remove_file(path).unwrap(),
-            Blow::Emptied => fs::write(path, "").unwrap(),
-            Blow::Halved => fs::write(path, &good[..good.len() / 2]).unwrap(),
-            Blow::Unreadable => {
+            Damage::Deleted => fs::remove_file(path).unwrap(),
+            Damage::Emptied => fs::write(path, "").unwrap(),
+            Damage::Halved => fs::write(path, &good[..good.len() / 2]).unwrap(),
+            Damage::Unreadable => {
                 let _ = fs::remove_file(path);
                 fs::create_dir(path).unwrap();
             }
@@ -154,22 +154,22 @@ impl Blow {
     }
 }
 
-/// Strikes each of `files` in each way; each time what was served goes on being served, as `is_served` finds out.
-fn strike_each(app: &TestApp, files: &[(&str, &[Blow])], is_served: impl Fn() -> bool) {
+/// Damages each of `files` in each way. `is_served` checks each time that the last good state is still served.
+fn damage_each(app: &TestApp, files: &[(&str, &[Damage])], is_served: impl Fn() -> bool) {
     let mut refused = 0;
-    for (name, blows) in files {
+    for (name, kinds) in files {
         let path = app.folder.path().join(name);
         let good = fs::read(&path).unwrap();
-        for blow in *blows {
-            blow.strike(&path, &good);
+        for damage in *kinds {
+            damage.apply(&path, &good);
             refused += 1;
             let line = format!("claimsmith_reloads_total{{result=\"refused\"}} {refused}");
             wait_until(|| has_metric(app, &line));
-            assert!(is_served(), "{name} {blow:?}");
+            assert!(is_served(), "{name} {damage:?}");
             let ready = app.get_admin("/health/ready");
             let file = name.rsplit('/').next().unwrap();
-            assert!(ready.text().contains(file) && ready.status == 200, "{name} {blow:?}: {}", ready.text());
-            assert!(has_metric(app, "claimsmith_reload_refused 1"), "{name} {blow:?}");
+            assert!(ready.text().contains(file) && ready.status == 200, "{name} {damage:?}: {}", ready.text());
+            assert!(has_metric(app, "claimsmith_reload_refused 1"), "{name} {damage:?}");
         }
         let _ = fs::remove_dir(&path);
         fs::write(&path, &good).unwrap();
@@ -180,10 +180,10 @@ fn strike_each(app: &TestApp, files: &[(&str, &[Blow])], is_served: impl Fn() ->
     assert!(has_metric(app, "claimsmith_generation 1"), "nothing else was ever served");
 }
 
-const ALL: &[Blow] = &[Blow::Deleted, Blow::Emptied, Blow::Halved, Blow::Unreadable];
+const ALL: &[Damage] = &[Damage::Deleted, Damage::Emptied, Damage::Halved, Damage::Unreadable];
 
 #[test]
-fn whatever_happens_to_a_file_what_was_good_is_served_and_readiness_names_it() {
+fn last_good_files_are_served_and_readiness_names_the_broken_one() {
     let app = spawn_app(&Setup {
         template: "{\"session\": {{Extra}}}",
         config: "callers: [{ name: c, bearer: { token_file: secret.txt } }]\nreload: { interval: 100ms }",
@@ -191,15 +191,15 @@ fn whatever_happens_to_a_file_what_was_good_is_served_and_readiness_names_it() {
         ..Setup::default()
     });
     let right = [("Authorization", "Bearer a-token-of-some-length")];
-    // Half a secret is a secret: only what is no secret at all can be told from one.
-    let secret = &[Blow::Deleted, Blow::Emptied, Blow::Unreadable];
+    // A truncated secret is still a valid secret. The service can only detect an empty or unreadable one.
+    let secret = &[Damage::Deleted, Damage::Emptied, Damage::Unreadable];
     let files =
         [("keys.json", ALL), ("templates/p/claims.hbs", ALL), ("claimsmith.yaml", ALL), ("secret.txt", &secret[..])];
-    strike_each(&app, &files, || send(app.api, &post("/issue/p", &right, SESSION)).status == 200);
+    damage_each(&app, &files, || send(app.api, &post("/issue/p", &right, SESSION)).status == 200);
 }
 
 #[test]
-fn half_a_secret_that_stays_is_taken_and_a_whole_one_put_in_its_place_by_renaming_is_never_half() {
+fn partial_secret_is_loaded_but_rename_is_atomic() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers: [{ name: c, bearer: { token_file: secret.txt } }]\nreload: { interval: 100ms }\n\
@@ -220,7 +220,7 @@ fn half_a_secret_that_stays_is_taken_and_a_whole_one_put_in_its_place_by_renamin
 }
 
 #[test]
-fn whatever_happens_to_a_certificate_connections_are_made_with_the_last_good_one() {
+fn last_good_certificate_is_served_when_files_break() {
     let (certificate, key) = crate::tls::server_pair();
     let app = spawn_app(&Setup {
         template: "{}",
@@ -228,11 +228,11 @@ fn whatever_happens_to_a_certificate_connections_are_made_with_the_last_good_one
         files: &[("tls.crt", &certificate), ("tls.key", &key)],
         ..Setup::default()
     });
-    strike_each(&app, &[("tls.crt", ALL), ("tls.key", ALL)], || crate::tls::is_served(app.api));
+    damage_each(&app, &[("tls.crt", ALL), ("tls.key", ALL)], || crate::tls::is_served(app.api));
 }
 
 #[test]
-fn a_set_with_one_name_twice_or_with_halves_of_two_keys_is_not_taken_over() {
+fn set_with_duplicate_members_or_mismatched_key_pair_is_not_loaded() {
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
     for set in [crate::remote::twice("key-2"), crate::remote::mixed("key-2")] {
         app.folder.write("keys.json", &set);
@@ -243,16 +243,16 @@ fn a_set_with_one_name_twice_or_with_halves_of_two_keys_is_not_taken_over() {
     }
 }
 
-/// Seconds of processor time that a process has taken.
+/// Returns the processor time of a process in seconds.
 fn processor_time(process: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    // utime and stime, in hundredths on every Linux that Rust runs on.
+    // utime and stime, in hundredths of a second on each Linux that Rust supports.
     (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) as f64 / 100.0
 }
 
 #[test]
-fn a_service_without_descriptors_neither_spins_nor_dies_and_takes_up_what_changed_meanwhile() {
+fn descriptor_exhaustion_neither_spins_nor_stops_the_service() {
     let folder = folder("limits: { request: 60s }\nreload: { interval: 100ms }");
     let mut service = Service::start_after(folder, "ulimit -n 64");
     assert!(service.has_logged("limits.connections: expected at least"), "{}", service.log.lock().unwrap());
@@ -273,7 +273,7 @@ fn a_service_without_descriptors_neither_spins_nor_dies_and_takes_up_what_change
 }
 
 #[test]
-fn a_service_takes_the_descriptors_that_it_may_need() {
+fn service_raises_the_descriptor_limit() {
     let service = Service::start_after(folder(""), "ulimit -Sn 256");
     let limits = fs::read_to_string(format!("/proc/{}/limits", service.child.id())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
@@ -283,7 +283,7 @@ fn a_service_takes_the_descriptors_that_it_may_need() {
 }
 
 #[test]
-fn a_clock_that_jumps_an_hour_to_and_fro_leaves_every_token_with_its_key() {
+fn clock_jumps_of_an_hour_leave_each_token_verifiable() {
     let app = spawn_app(&Setup {
         template: "{}",
         profile: "    ttl: 10m",
@@ -297,7 +297,7 @@ fn a_clock_that_jumps_an_hour_to_and_fro_leaves_every_token_with_its_key() {
     let session = r#"{"subject":"u"}"#;
     for now in [NOW, NOW + 3600, NOW, NOW - 3600, NOW, NOW + 7199, NOW + 3599, NOW + 7200, NOW + 3600, NOW + 7200] {
         app.clock.set(now);
-        // `token` verifies it against what is published at that time.
+        // `token` verifies the token with the keys that are published at that time.
         let token = app.token(session);
         let claims: Value = serde_json::from_str(token.claims()).unwrap();
         let issued = claims["iat"].as_i64().unwrap();
@@ -310,7 +310,7 @@ fn a_clock_that_jumps_an_hour_to_and_fro_leaves_every_token_with_its_key() {
 }
 
 #[test]
-fn a_clock_that_jumps_holds_back_no_caller() {
+fn clock_jumps_do_not_throttle_callers() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers: [{ name: c, bearer: { token_file: t }, limits: { rate: 1/h, burst: 3 } }]\n\
@@ -333,7 +333,7 @@ fn a_clock_that_jumps_holds_back_no_caller() {
     assert_eq!(ask("wrong").1, "caller.slowed", "a step back forgives nothing");
     app.clock.set(NOW - 3600 + 60);
     assert_eq!(ask("wrong").1, "caller.unauthenticated", "and is over a minute later");
-    // The rate of a caller runs by a clock that nobody sets.
+    // Rate limits use the monotonic clock, which cannot be set.
     app.clock.set(NOW + 3600);
     assert_eq!([right().0, right().0], [200, 200]);
     assert_eq!(right().1, "caller.rate");
@@ -341,9 +341,9 @@ fn a_clock_that_jumps_holds_back_no_caller() {
     assert_eq!(right().1, "caller.rate");
 }
 
-/// SIGKILL at moments that lie all over a start with a rotation, and close behind the moment when it begins to write.
+/// Sends SIGKILL at moments throughout a startup with a rotation, and often shortly after the first write.
 #[test]
-fn a_service_that_is_killed_at_any_moment_leaves_keys_that_the_next_one_serves() {
+fn killed_service_leaves_a_usable_key_file() {
     let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");
     let path = folder.path().join("keys.json");
     let base = fs::read(&path).unwrap();
@@ -390,7 +390,7 @@ fn a_service_that_is_killed_at_any_moment_leaves_keys_that_the_next_one_serves()
 }
 
 #[test]
-fn without_root_certificates_everything_works_that_needs_no_https() {
+fn missing_root_certificates_affect_only_https() {
     let bare = |folder: &Folder| {
         let mut command = command(folder.path());
         command.env("SSL_CERT_FILE", "/nowhere/roots.pem").env("SSL_CERT_DIR", "/nowhere");

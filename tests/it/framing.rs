@@ -1,21 +1,21 @@
-//! Where one request ends and the next begins: bytes of a body are never taken for a request, whatever was answered.
+//! Message framing: bytes of a body are never parsed as a request, whatever the response was.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app, statuses_to_the_end};
+use crate::support::{Setup, TestApp, connect, post, read_all_statuses, read_response, send, spawn_app};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 
-/// A body that holds a request, with the mark of being answered: a status that nothing else here gets.
+/// A body that contains a request. Its response would have a status that no other request here gets.
 fn smuggling_body() -> Vec<u8> {
     let mut body = vec![b' '; 3000];
     body.extend(post("/smuggled", &[("Connection", "keep-alive")], b""));
     body
 }
 
-/// Sends `first` on a connection that is kept and returns the status of each answer until it closes.
+/// Sends `first` on a persistent connection and returns the status of each response until the connection closes.
 fn statuses(app: &TestApp, first: &[u8]) -> Vec<u16> {
     let mut stream = connect(app.api);
     let _ = stream.write_all(first);
@@ -27,7 +27,7 @@ fn statuses(app: &TestApp, first: &[u8]) -> Vec<u16> {
     text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..at + 12].parse().unwrap()).collect()
 }
 
-/// The first answer is `status`; behind it comes either the answer to the next request, or the end.
+/// Checks that the first response has `status`, followed by the response to the next request or by the end.
 #[track_caller]
 fn assert_framed(app: &TestApp, first: &[u8], status: u16, next: u16) {
     let found = statuses(app, first);
@@ -36,7 +36,7 @@ fn assert_framed(app: &TestApp, first: &[u8], status: u16, next: u16) {
 }
 
 #[test]
-fn a_refused_body_that_holds_a_request_is_not_answered_twice() {
+fn request_inside_a_rejected_body_is_not_answered() {
     let app = spawn_app(&Setup { config: "limits: { body: 2KiB }", ..Setup::default() });
     let body = smuggling_body();
     let kept = [("Connection", "keep-alive")];
@@ -52,7 +52,7 @@ fn a_refused_body_that_holds_a_request_is_not_answered_twice() {
 }
 
 #[test]
-fn an_unknown_callers_body_is_not_taken_for_a_request() {
+fn body_of_an_unauthenticated_request_is_not_parsed_as_a_request() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_file: token } }]",
         files: &[("token", "a-token-of-some-length")],
@@ -62,7 +62,7 @@ fn an_unknown_callers_body_is_not_taken_for_a_request() {
 }
 
 #[test]
-fn what_follows_an_upgrade_is_read_by_its_length_or_not_at_all() {
+fn bytes_after_an_upgrade_request_are_framed_by_content_length() {
     let app = spawn_app(&Setup::default());
     for connection in ["Upgrade", "keep-alive, Upgrade"] {
         let websocket = [("Connection", connection), ("Upgrade", "websocket")];
@@ -79,21 +79,21 @@ fn what_follows_an_upgrade_is_read_by_its_length_or_not_at_all() {
 }
 
 #[test]
-fn a_waiting_client_is_refused_without_its_body() {
+fn client_that_expects_100_continue_is_rejected_before_its_body() {
     let app = spawn_app(&Setup { config: "limits: { body: 2KiB }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream
         .write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n")
         .unwrap();
-    let mut answer = read_answer(&mut stream, true);
+    let mut answer = read_response(&mut stream, true);
     if answer.status == 100 {
-        answer = read_answer(&mut stream, true);
+        answer = read_response(&mut stream, true);
     }
     assert_eq!(answer.status, 413);
 }
 
 #[test]
-fn a_head_that_comes_too_slowly_ends_in_time() {
+fn slow_head_times_out() {
     let app = spawn_app(&Setup { config: "limits: { request: 1s }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
@@ -103,18 +103,18 @@ fn a_head_that_comes_too_slowly_ends_in_time() {
 }
 
 #[test]
-fn a_head_request_is_answered_without_a_body() {
+fn head_response_has_no_body() {
     let app = spawn_app(&Setup::default());
     let mut stream = connect(app.api);
     stream.write_all(b"HEAD /hydrate/p HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let answer = read_answer(&mut stream, false);
+    let answer = read_response(&mut stream, false);
     assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
     stream.write_all(&post("/hydrate/p", &[], SESSION)).unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 200);
+    assert_eq!(read_response(&mut stream, true).status, 200);
 }
 
 #[test]
-fn a_profile_is_found_by_its_decoded_name_and_odd_names_get_problems() {
+fn profile_names_are_percent_decoded_and_odd_names_get_problems() {
     let app = spawn_app(&Setup::default());
     for path in ["/hydrate/%70", "/hydrate/p?", "/hydrate/p?%ff=%zz", "/hydrate/p?a=b&a=c#d"] {
         assert_eq!(app.post(path, r#"{"subject":"u"}"#).status, 200, "{path}");
@@ -147,7 +147,7 @@ fn a_profile_is_found_by_its_decoded_name_and_odd_names_get_problems() {
 }
 
 #[test]
-fn as_many_headers_as_a_browser_and_its_proxies_send_are_read() {
+fn usual_number_of_headers_is_accepted() {
     let app = spawn_app(&Setup::default());
     let names: Vec<String> = (0..90).map(|index| format!("X-Header-{index}")).collect();
     let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();
@@ -160,7 +160,7 @@ fn as_many_headers_as_a_browser_and_its_proxies_send_are_read() {
 }
 
 #[test]
-fn a_header_value_outside_ascii_passes() {
+fn non_ascii_header_value_is_accepted() {
     let app = spawn_app(&Setup::default());
     let mut bytes =
         format!("POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nX-Name: ", SESSION.len()).into_bytes();
@@ -169,12 +169,12 @@ fn a_header_value_outside_ascii_passes() {
     assert_eq!(send(app.api, &bytes).status, 200);
 }
 
-/// A request as [`smuggled`] sees it: its head after the request line, and what follows the head.
+/// A request for [`smuggled`]: its head after the request line, and the bytes after the head.
 struct Trick {
     name: &'static str,
     bytes: Vec<u8>,
-    /// What may come back, one list for each reading that the standard allows; 404 would be the answer to what is hidden
-    /// in a body.
+    /// The allowed statuses, one list for each interpretation that the standard allows. The request that is hidden in a
+    /// body would get a 404.
     readings: &'static [&'static [u16]],
 }
 
@@ -186,15 +186,15 @@ fn trick(name: &'static str, head: &str, body: &str, readings: &'static [&'stati
     Trick { name, bytes, readings }
 }
 
-/// The chunked form of a session, with the size line as `size` writes it.
+/// Encodes a session in chunks. `size` writes the size line.
 fn chunked(size: &str, end: &str) -> String {
     format!("{size}{}{end}{HIDDEN}", r#"{"subject":"u"}"#)
 }
 
-/// RFC 9112 sections 2.2, 3.2, 5.1, 5.2, 6 and 7: what can be read in two ways is refused, and its connection ends; what
-/// can be read in one is read so. Never is a second request read out of a body.
+/// RFC 9112 sections 2.2, 3.2, 5.1, 5.2, 6 and 7. Ambiguous requests are rejected and their connection is closed. A body
+/// is never parsed as a second request.
 #[test]
-fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
+fn ambiguous_framing_is_rejected_and_closes_the_connection() {
     let app = spawn_app(&Setup::default());
     let te = "Transfer-Encoding: chunked\r\n";
     let session = r#"{"subject":"u"}"#;
@@ -221,7 +221,7 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
         trick("a NUL in a name", "X\0A: a\r\nContent-Length: 15\r\n", session, REFUSED),
         trick("a bare CR in a value", "X-A: a\rContent-Length: 99\r\nContent-Length: 15\r\n", session, REFUSED),
         trick("a bare CR at the end of a value", "X-A: a\r\r\nContent-Length: 15\r\n", session, REFUSED),
-        // A recipient may take a bare LF for the end of a line (section 2.2); then it is one everywhere.
+        // A recipient may accept a bare LF as a line terminator (section 2.2), but then it must do so everywhere.
         trick("a bare LF after a header", "X-A: a\nContent-Length: 15\r\n", session, &[&[200], &[400]]),
         trick("a bare LF and two lengths", "X-A: a\nContent-Length: 99\r\nContent-Length: 15\r\n", session, REFUSED),
         trick("a bare LF and both framings", "Content-Length: 15\nTransfer-Encoding: chunked\r\n", &hidden, REFUSED),
@@ -231,7 +231,7 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
             &hidden,
             &[&[100, 400], &[400]],
         ),
-        // No length is a length of 0 (section 6.3), and what follows is the next request: it says so itself.
+        // Without a length, the length is 0 (section 6.3), so the bytes after the head are the next request.
         trick("no length", "", HIDDEN, &[&[400, 404]]),
         trick("an honest length", "Content-Length: 15\r\n", HIDDEN, &[&[400, 400], &[400]]),
         trick("an honest body of chunks", te, &whole, &[&[200]]),
@@ -294,7 +294,7 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
         ("a NUL in the path", "POST /hydrate/p\0 HTTP/1.1", REFUSED),
         ("a bare CR in the line", "POST /hydrate/p\rX HTTP/1.1", REFUSED),
         ("a method that is none", "PO(ST /hydrate/p HTTP/1.1", REFUSED),
-        // Servers take the absolute form (section 3.2.2).
+        // Servers must accept the absolute form (section 3.2.2).
         ("the absolute form", "POST http://other.example/hydrate/p HTTP/1.1", &[&[200]]),
         ("the absolute form of nothing here", "POST http://other.example/ HTTP/1.1", &[&[404]]),
         ("an empty line before", "\r\nPOST /hydrate/p HTTP/1.1", &[&[200], &[400]]),
@@ -317,7 +317,7 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
 
     let mut refused = 0;
     for Trick { name, bytes, readings } in tricks {
-        let found = statuses_to_the_end(app.api, &bytes);
+        let found = read_all_statuses(app.api, &bytes);
         let shown = String::from_utf8_lossy(&bytes).into_owned();
         assert!(readings.contains(&found.as_slice()), "{name}: {found:?}, expected one of {readings:?}\n{shown:?}");
         refused += usize::from(readings.len() == 1 && found == [400]);
@@ -329,5 +329,5 @@ fn what_can_be_read_in_two_ways_is_refused_and_its_connection_ends() {
         metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or_default()
     };
     let malformed = count("claimsmith_connections_cut_total{reason=\"malformed\"}");
-    assert!(malformed + 20 > refused && malformed > 30, "{malformed} of {refused} are told");
+    assert!(malformed + 20 > refused && malformed > 30, "{malformed} of {refused} are reported");
 }

@@ -1,4 +1,4 @@
-//! Runs the recorded Go templates of the corpus, where the folder is present: `CLAIMSMITH_CORPUS`, or `../shared/corpus`.
+//! Renders the recorded Go templates of the corpus, if it exists in `CLAIMSMITH_CORPUS` or `../shared/corpus`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use claimsmith::templates::go::GoTemplate;
 use claimsmith::templates::{RenderInput, RenderLimits};
 use claimsmith::time::Timestamp;
 
-/// The oracle of this case took the whole path for one unsplittable value, so that its parts came out empty; ours are the
-/// parts of the path, which is what Go splits.
+/// Cases with a wrong oracle. It did not split the path of this case, so its parts are empty. Go splits the path, and
+/// so does claimsmith.
 const WRONG_ORACLE: &[&str] = &["pub-132-s2"];
 
 fn folder() -> PathBuf {
@@ -31,7 +31,7 @@ fn render(case: &Json<'_>) -> Result<String, String> {
     template.render(&input, &RenderLimits::default()).map_err(|error| format!("render: {error}"))
 }
 
-/// What is wrong with what we made of `case`: a class and a description.
+/// Compares the rendered claims of `case` with the recorded ones. An error has a class and a description.
 fn judge(case: &Json<'_>) -> Result<(), (&'static str, String)> {
     let result = render(case);
     let some = |name: &str| case.member(name).filter(|value| **value != Json::Null);
@@ -59,7 +59,7 @@ fn judge(case: &Json<'_>) -> Result<(), (&'static str, String)> {
 }
 
 #[test]
-fn every_recorded_go_template_comes_out_as_recorded() {
+fn recorded_go_templates_render_recorded_claims() {
     let folder = folder().join("go-templates");
     let mut table: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut failed = 0;
@@ -77,7 +77,7 @@ fn every_recorded_go_template_comes_out_as_recorded() {
                     failed += 1;
                     println!("{id}: {class}: {what}");
                     println!("    template {}", case.member("template").and_then(Json::as_str).unwrap());
-                    println!("    go said  {}", case.member("error").unwrap());
+                    println!("    go error  {}", case.member("error").unwrap());
                     class
                 }
             };

@@ -1,4 +1,4 @@
-//! The hydrator contract and the claims of a token, as Oathkeeper's own tests of both state them.
+//! The hydrator contract and the claims of a token, as in Oathkeeper's own tests.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn app(template: &str) -> TestApp {
     spawn_app(&Setup { template, ..Setup::default() })
 }
 
-/// The token of an answer, taken out, and the rest of the answer's text.
+/// Returns the token of a response, and the text of the response without it.
 fn without_token(text: &str) -> (String, String) {
     let start = text.find("eyJ").unwrap();
     let end = start + text[start..].find('"').unwrap();
@@ -23,7 +23,7 @@ fn without_token(text: &str) -> (String, String) {
 }
 
 #[test]
-fn the_whole_session_comes_back_byte_for_byte_with_the_token_in_one_header() {
+fn session_is_returned_byte_for_byte_with_the_token_in_one_header() {
     let app = app("");
     let answer = app.hydrate(WHOLE);
     assert_eq!(answer.status, 200);
@@ -36,7 +36,7 @@ fn the_whole_session_comes_back_byte_for_byte_with_the_token_in_one_header() {
 }
 
 #[test]
-fn no_extra_stays_null_and_other_headers_stay() {
+fn null_extra_and_other_headers_are_preserved() {
     let app = app("{}");
     let session = r#"{"subject":"foo","extra":null,"header":{"X-A":["1","2"],"authorization":["Bearer evil"]}}"#;
     let (_, rest) = without_token(&app.hydrate(session).text());
@@ -52,7 +52,7 @@ fn token_has_the_type_of_its_profile() {
 }
 
 #[test]
-fn the_token_goes_where_the_profile_says() {
+fn token_is_placed_as_the_profile_configures() {
     let app = spawn_app(&Setup { profile: "    placement: { extra: token }", template: "{}", ..Setup::default() });
     let (_, rest) = without_token(&app.hydrate(r#"{"subject":"foo","extra":{"foo":"bar","token":"old"}}"#).text());
     assert_eq!(rest, r#"{"subject":"foo","extra":{"foo":"bar","token":""}}"#);
@@ -66,7 +66,7 @@ fn the_token_goes_where_the_profile_says() {
 }
 
 #[test]
-fn query_parameters_of_the_end_user_change_nothing() {
+fn query_parameters_are_ignored() {
     let app = app("{}");
     let body = br#"{"subject":"foo"}"#;
     let answer = send(app.api, &post("/hydrate/p?a=b&c=%2612&profile=admin&template=x", &[], body));
@@ -74,7 +74,7 @@ fn query_parameters_of_the_end_user_change_nothing() {
 }
 
 #[test]
-fn issue_answers_with_the_token_alone() {
+fn issue_returns_only_the_token() {
     let app = app("{}");
     let answer = app.post("/issue/p", r#"{"subject":"foo"}"#);
     assert_eq!(answer.status, 200);
@@ -85,7 +85,7 @@ fn issue_answers_with_the_token_alone() {
 }
 
 #[test]
-fn the_registered_claims_are_set_for_every_session() {
+fn registered_claims_are_set_for_each_session() {
     let app = spawn_app(&Setup {
         profile: "    ttl: 30s\n    audience: [foo, bar]",
         template: r#"{"custom-claim": {{Subject}}}"#,
@@ -119,7 +119,7 @@ fn claims_come_from_extra_with_their_types() {
 }
 
 #[test]
-fn capture_groups_are_found_by_their_number_and_may_be_missing() {
+fn capture_groups_are_indexed_and_can_be_missing() {
     let app = app(r#"{"g": {{default MatchContext.RegexpCaptureGroups.[1] ""}}}"#);
     for (groups, expected) in [(r#"["user","pass"]"#, "pass"), (r#"["user"]"#, ""), ("[]", ""), ("null", "")] {
         let session = format!(r#"{{"subject":"foo","match_context":{{"regexp_capture_groups":{groups}}}}}"#);
@@ -128,7 +128,7 @@ fn capture_groups_are_found_by_their_number_and_may_be_missing() {
 }
 
 #[test]
-fn a_missing_value_does_what_the_profile_says() {
+fn missing_values_follow_the_profile_setting() {
     let template = r#"{"a": {{Extra.def}}, "b": 1}"#;
     let session = r#"{"subject":"foo","extra":{}}"#;
     let (status, problem) = app(template).refusal(session);
@@ -142,7 +142,7 @@ fn a_missing_value_does_what_the_profile_says() {
 }
 
 #[test]
-fn no_trait_changes_the_structure_of_a_token() {
+fn traits_never_change_token_structure() {
     let app = app(r#"{"name": "{{Extra.name}}", "typed": {{Extra.name}}, "{{Extra.name}}": 1}"#);
     let hostile = r#"","admin":true,"x":""#;
     let session = json!({"subject": "foo", "extra": {"name": hostile}}).to_string();
@@ -152,7 +152,7 @@ fn no_trait_changes_the_structure_of_a_token() {
 }
 
 #[test]
-fn a_value_that_becomes_a_registered_claim_is_refused() {
+fn session_value_that_becomes_a_registered_claim_is_rejected() {
     let app = app(r#"{"{{Extra.name}}": "evil"}"#);
     let (status, problem) = app.refusal(r#"{"subject":"foo","extra":{"name":"sub"}}"#);
     assert_eq!((status, &problem["type"]), (422, &json!("claims.registered")));
@@ -163,14 +163,14 @@ fn a_value_that_becomes_a_registered_claim_is_refused() {
 }
 
 #[test]
-fn a_name_that_values_make_twice_is_refused() {
+fn duplicate_claim_name_from_values_is_rejected() {
     let app = app(r#"{"{{Extra.a}}": 1, "{{Extra.b}}": 2}"#);
     let (status, problem) = app.refusal(r#"{"subject":"foo","extra":{"a":"x","b":"x"}}"#);
     assert_eq!((status, &problem["type"]), (422, &json!("claims.duplicate_member")));
 }
 
 #[test]
-fn a_token_never_outlives_its_session() {
+fn token_never_outlives_its_session() {
     let app = app("{}");
     let session = |expires: &str| format!(r#"{{"subject":"foo","extra":{{"expires_at":{expires}}}}}"#);
     assert_eq!(app.claims(&session(&(NOW + 60).to_string()))["exp"], NOW + 60);
@@ -183,7 +183,7 @@ fn a_token_never_outlives_its_session() {
 }
 
 #[test]
-fn the_subject_may_come_from_elsewhere_and_may_not_be_empty() {
+fn subject_path_is_configurable_and_empty_subject_is_rejected() {
     let at_identity =
         spawn_app(&Setup { template: "{}", profile: "    subject: Extra.identity.id", ..Setup::default() });
     let claims = at_identity.claims(r#"{"subject":"foo","extra":{"identity":{"id":"bar"}}}"#);
@@ -196,7 +196,7 @@ fn the_subject_may_come_from_elsewhere_and_may_not_be_empty() {
 }
 
 #[test]
-fn every_algorithm_signs_tokens_that_the_served_keys_verify() {
+fn published_keys_verify_tokens_of_each_algorithm() {
     for alg in SignatureAlg::ALL.into_iter().filter(|alg| !alg.is_symmetric()) {
         let app = spawn_app(&Setup { template: "{}", alg: Some(alg), ..Setup::default() });
         assert_eq!(app.token(r#"{"subject":"foo"}"#).alg(), alg);
@@ -204,7 +204,7 @@ fn every_algorithm_signs_tokens_that_the_served_keys_verify() {
 }
 
 #[test]
-fn claims_are_held_against_their_schema_at_every_issue_where_the_profile_says_so() {
+fn claims_are_validated_at_each_issue_when_configured() {
     let schema = [("templates/p/claims.schema.json", r#"{"properties": {"name": {"maxLength": 3}}}"#)];
     for (profile, status) in [("", 200), ("    validate: always", 422)] {
         let app =
@@ -220,7 +220,7 @@ fn claims_are_held_against_their_schema_at_every_issue_where_the_profile_says_so
 }
 
 #[test]
-fn a_token_is_issued_at_the_time_of_the_clock() {
+fn issued_at_is_the_time_of_the_clock() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     app.clock.set(NOW + 3600);
     assert_eq!(app.claims(r#"{"subject":"foo"}"#)["iat"], NOW + 3600);

@@ -1,4 +1,4 @@
-//! Who may import whom: the table in src/lib.rs, held by reading the source.
+//! The allowed imports between modules: the table in src/lib.rs, checked against the source.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("cli", 10),
 ];
 
-/// What may be named only in these modules.
+/// Crates and paths that only these modules may use.
 const SEALED: &[(&str, &[&str])] = &[
     ("josekit", &["keys"]),
     ("openssl::", &["keys"]),
@@ -51,19 +51,19 @@ const SEALED: &[(&str, &[&str])] = &[
     ("tracing", &["service", "edge", "telemetry", "app", "cli"]),
 ];
 
-/// The code of a file without its comments and its tests.
+/// Returns the code of a file without its comments and tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// How many modules a file stands in, the crate's root not counted: 1 for `a.rs` and `a/mod.rs`, 2 for `a/b.rs`.
+/// Returns the module depth of a file below the crate root: 1 for `a.rs` and `a/mod.rs`, 2 for `a/b.rs`.
 fn depth(relative: &Path) -> usize {
     relative.iter().count() - usize::from(relative.ends_with("mod.rs"))
 }
 
-/// Whether a chain of `super::` in code `depth` modules deep ends in the crate's root, from where every module is near.
+/// Returns `true` if a chain of `super::` at module depth `depth` reaches the crate root, which would bypass the check.
 fn reaches_the_root(code: &str, depth: usize) -> bool {
     code.contains(&"super::".repeat(depth))
 }
@@ -73,7 +73,7 @@ fn layer(module: &str) -> Option<u8> {
 }
 
 #[test]
-fn modules_import_from_lower_layers_alone() {
+fn modules_import_only_from_lower_layers() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = files_below(&source, "rs");
     let mut broken = Vec::new();
@@ -111,7 +111,7 @@ fn modules_import_from_lower_layers_alone() {
 }
 
 #[test]
-fn the_table_in_the_documentation_names_every_module() {
+fn layer_table_lists_each_module() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     for (module, layer) in LAYERS {
         let row = lib.lines().find(|line| line.starts_with(&format!("//! | {layer} |"))).unwrap();

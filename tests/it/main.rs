@@ -1,4 +1,4 @@
-//! claimsmith from outside: the real service over real sockets, and the real binary.
+//! Tests of claimsmith from outside: the real service over real sockets, and the real binary.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
@@ -10,11 +10,14 @@ mod cli;
 mod connections;
 mod depth;
 mod discovery;
+mod doc_test_references;
 mod documents;
+mod extra_cache;
 #[cfg(unix)]
 mod faults;
 mod framing;
 mod go_corpus;
+mod hostile_headers;
 mod hydrate;
 mod key_files;
 mod layers;
@@ -24,16 +27,14 @@ mod operations;
 mod overload;
 mod playground;
 mod problems;
-mod proofs;
 mod redaction;
 mod reload;
 mod remote;
 mod rotation;
 mod shutdown;
 mod support;
-mod tells;
+mod telemetry;
 mod threats;
 mod time_travel;
 mod tls;
-mod traps;
 mod unix_socket;

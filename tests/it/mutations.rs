@@ -1,11 +1,11 @@
-//! A session damaged in every place: served or refused, never a failure of the service, and never a quoted value.
+//! Sessions damaged at each position are served or rejected. The service never fails and never quotes a value.
 
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use crate::support::{Answer, Setup, TestApp, connect, post, read_answer, spawn_app};
+use crate::support::{Answer, Setup, TestApp, connect, post, read_response, spawn_app};
 
-/// The values are long enough to be found again in a refusal.
+/// The values are long enough to be recognized in an error.
 const SESSION: &str = r#"{"subject":"zoe-the-subject","extra":{"name":"Zo\u00eb O'Neil","n":[1,-2.5e3,true,null],
 "mail":{"value":"zoe@example.com"}},"header":{"X-Header":["header-value"]},"match_context":{
 "regexp_capture_groups":["orders-forty-two"],"url":{"Scheme":"https","User":null,"Path":"/v1/orders"},"method":"DELETE",
@@ -20,10 +20,10 @@ fn app() -> TestApp {
     spawn_app(&Setup { template, ..Setup::default() })
 }
 
-/// Sends `body` on a connection that is kept.
+/// Sends `body` on a persistent connection.
 fn hydrate(stream: &mut TcpStream, body: &[u8]) -> Answer {
     stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], body)).unwrap();
-    read_answer(stream, true)
+    read_response(stream, true)
 }
 
 #[track_caller]
@@ -35,7 +35,7 @@ fn assert_refused(answer: &Answer, place: &str) {
 }
 
 #[test]
-fn a_session_cut_off_anywhere_is_refused() {
+fn truncated_session_is_rejected() {
     let app = app();
     let mut stream = connect(app.api);
     assert_eq!(hydrate(&mut stream, SESSION.as_bytes()).status, 200);
@@ -47,7 +47,7 @@ fn a_session_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_session_with_any_byte_changed_is_served_or_refused() {
+fn session_with_one_changed_byte_is_served_or_rejected() {
     let app = app();
     let mut stream = connect(app.api);
     let (mut served, mut refused) = (0, 0);

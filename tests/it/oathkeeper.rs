@@ -1,4 +1,4 @@
-//! An Oathkeeper configuration as it is: served, checked and imported by the real binary.
+//! Unchanged Oathkeeper configurations, which the real binary serves, checks and imports.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, claimsmith, command, post, send, stderr, stdout};
 
-/// The service, stopped at the end of its test.
+/// The service, which stops at the end of its test.
 struct Service {
     child: Child,
     api: SocketAddr,
     keys: String,
-    /// Log lines until it was ready.
+    /// The log lines before the service was ready.
     log: Vec<String>,
 }
 
@@ -26,7 +26,7 @@ impl Drop for Service {
     }
 }
 
-/// A configuration as it stands in Oathkeeper's own documents, with the key in `folder`.
+/// Returns a configuration from Oathkeeper's own documents, with the key in `folder`.
 fn quickstart(folder: &Folder) -> String {
     let key = folder.path().join("id_token.jwks.json");
     format!(
@@ -77,13 +77,13 @@ impl Service {
         serde_json::from_str(verified.claims()).unwrap()
     }
 
-    fn says(&self, text: &str) -> bool {
+    fn has_logged(&self, text: &str) -> bool {
         self.log.iter().any(|line| line.contains(text))
     }
 }
 
 #[test]
-fn the_quickstart_configuration_is_served_as_it_is() {
+fn quickstart_configuration_is_served_unchanged() {
     let folder = folder();
     folder.write("oathkeeper.yml", &quickstart(&folder));
     let service = serve(&folder, "oathkeeper.yml");
@@ -96,7 +96,7 @@ fn the_quickstart_configuration_is_served_as_it_is() {
 }
 
 #[test]
-fn rules_are_profiles_and_registered_claims_are_overridden() {
+fn rules_become_profiles_and_registered_claims_are_overridden() {
     let folder = folder();
     let rules = r#"[
         {"id": "orders", "mutators": [{"handler": "id_token", "config":
@@ -112,13 +112,13 @@ fn rules_are_profiles_and_registered_claims_are_overridden() {
     assert_eq!((&claims["sub"], &claims["aud"]), (&json!("zoe"), &json!(["orders"])));
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
     assert_eq!(service.claims("inherits", &session)["session"], session["extra"]);
-    assert!(service.says("sets sub and exp"), "{}", service.log.join("\n"));
+    assert!(service.has_logged("sets sub and exp"), "{}", service.log.join("\n"));
     let answer = send(service.api, &post("/hydrate/other", &[], session.to_string().as_bytes()));
     assert_eq!(answer.status, 404);
 }
 
 #[test]
-fn check_reads_an_oathkeeper_configuration_too() {
+fn check_accepts_an_oathkeeper_configuration() {
     let folder = folder();
     folder.write("oathkeeper.yml", &quickstart(&folder));
     let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
@@ -130,7 +130,7 @@ fn check_reads_an_oathkeeper_configuration_too() {
     assert!(stderr(&output).contains("the function `env` is refused"), "{}", stderr(&output));
 }
 
-/// A configuration with templates of several kinds, one of which has no counterpart.
+/// A configuration with several kinds of templates, one of which cannot be converted.
 fn mixed(folder: &Folder) {
     let rules = r#"
 - id: people
@@ -158,7 +158,7 @@ fn mixed(folder: &Folder) {
 }
 
 #[test]
-fn an_imported_configuration_is_readable_checked_and_serves_the_same_claims() {
+fn imported_configuration_serves_the_same_claims() {
     let folder = folder();
     mixed(&folder);
     let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new"]);
@@ -185,7 +185,7 @@ fn an_imported_configuration_is_readable_checked_and_serves_the_same_claims() {
 }
 
 #[test]
-fn the_report_is_there_for_programs_too() {
+fn import_report_is_available_as_json() {
     let folder = folder();
     mixed(&folder);
     let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new", "--json"]);

@@ -1,4 +1,4 @@
-//! The manual, the dashboard and the alerts speak of the metrics that are really served.
+//! The manual, the dashboard and the alerts match the served metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{Setup, spawn_app};
 
-/// Everything that can be counted or measured, once.
+/// Records each metric once.
 fn every_metric() -> String {
     let metrics = Metrics::new();
     metrics.request(&metrics.route("none", "none", false), 200, 0.1);
@@ -35,7 +35,7 @@ fn every_metric() -> String {
     metrics.text(&Gauges { templates: 1, profiles: vec![profile], key_sets: vec![keys] })
 }
 
-/// The name of each metric as Prometheus calls it, with its type and its labels.
+/// Returns each metric by its Prometheus name, with its type and its labels.
 pub(crate) fn served() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let text = every_metric();
     let mut served = BTreeMap::new();
@@ -56,7 +56,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The metrics of ours that a text names, without the suffixes of histograms.
+/// Returns the claimsmith metrics that a text names, without the suffixes of histograms.
 pub(crate) fn named(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("claimsmith_"));
@@ -68,7 +68,7 @@ pub(crate) fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_manual_lists_every_metric_with_its_type_and_labels() {
+fn manual_lists_each_metric_with_type_and_labels() {
     let manual = read("docs/operations.md");
     let table = manual.split("## Metrics").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut listed = BTreeMap::new();
@@ -83,7 +83,7 @@ fn the_manual_lists_every_metric_with_its_type_and_labels() {
 }
 
 #[test]
-fn a_running_service_serves_no_other_metrics() {
+fn running_service_serves_only_documented_metrics() {
     let app = spawn_app(&Setup::default());
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
     let text = app.get_admin("/metrics").text();
@@ -96,7 +96,7 @@ fn a_running_service_serves_no_other_metrics() {
 }
 
 #[test]
-fn dashboard_and_alerts_name_only_metrics_that_are_served() {
+fn dashboard_and_alerts_use_only_served_metrics() {
     let served: BTreeSet<String> = served().into_keys().collect();
     for path in [
         "deploy/grafana/claimsmith.json",
@@ -114,7 +114,7 @@ fn dashboard_and_alerts_name_only_metrics_that_are_served() {
 }
 
 #[test]
-fn every_alert_is_tested_and_explained() {
+fn alerts_are_tested_and_documented() {
     let (rules, tests, manual) = (
         read("deploy/prometheus/claimsmith.rules.yml"),
         read("deploy/prometheus/claimsmith.rules.test.yml"),
@@ -130,7 +130,7 @@ fn every_alert_is_tested_and_explained() {
 }
 
 #[test]
-fn the_dashboard_is_well_formed() {
+fn dashboard_is_well_formed() {
     let dashboard: Value = serde_json::from_str(&read("deploy/grafana/claimsmith.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let mut ids: Vec<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();

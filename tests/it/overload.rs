@@ -1,10 +1,10 @@
-//! What the api listener withstands: each bound has its answer, and what is within bounds is served meanwhile.
+//! The API listener under overload: each limit has its response, and requests within the limits are served meanwhile.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app, wait_until};
+use crate::support::{Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 
@@ -18,7 +18,7 @@ fn metric(app: &TestApp, name: &str) -> String {
     line.unwrap_or_else(|| panic!("{name} is missing:\n{text}")).split(' ').nth(1).unwrap().to_owned()
 }
 
-/// A connection with a request whose body is still to come.
+/// Opens a connection and sends a request without its body.
 fn half_sent(app: &TestApp) -> TcpStream {
     let mut stream = connect(app.api);
     let whole = post("/hydrate/p", &[], SESSION);
@@ -27,7 +27,7 @@ fn half_sent(app: &TestApp) -> TcpStream {
 }
 
 #[test]
-fn requests_beyond_those_in_flight_are_shed_at_once_and_the_others_are_finished() {
+fn excess_requests_get_503_and_accepted_requests_finish() {
     let app = app("limits: { in_flight: 2 }");
     let mut held = [half_sent(&app), half_sent(&app)];
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "2");
@@ -39,14 +39,14 @@ fn requests_beyond_those_in_flight_are_shed_at_once_and_the_others_are_finished(
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"service.overloaded\"}"), "2");
     for stream in &mut held {
         stream.write_all(&SESSION[SESSION.len() - 5..]).unwrap();
-        assert_eq!(read_answer(stream, true).status, 200);
+        assert_eq!(read_response(stream, true).status, 200);
     }
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
 }
 
 #[test]
-fn whole_requests_that_wait_for_a_busy_worker_are_shed_too() {
+fn requests_that_wait_for_a_busy_worker_get_503() {
     let app = spawn_app(&Setup {
         template: r#"{"b": [{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}1{{/if}}{{/each}}{{/each}}]}"#,
         config: "serve: { workers: 1 }
@@ -60,14 +60,14 @@ limits: { in_flight: 1, template_work: 1000000000, request: 20s, claims: 16MiB }
     for stream in &mut others {
         stream.write_all(&post("/hydrate/p", &[], br#"{"subject":"u","extra":{"l":[]}}"#)).unwrap();
     }
-    let statuses: Vec<u16> = others.iter_mut().map(|stream| read_answer(stream, true).status).collect();
+    let statuses: Vec<u16> = others.iter_mut().map(|stream| read_response(stream, true).status).collect();
     assert!(statuses.contains(&503) && statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
-    let answer = read_answer(&mut first, true);
+    let answer = read_response(&mut first, true);
     assert_eq!(answer.status, 200, "{}", answer.text());
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "0");
 }
 
-/// Forty-eight clients ask for more than there is; the times of what was accepted, and how many were shed.
+/// Overloads the service with 48 clients. Returns the durations of accepted requests and the count of rejected ones.
 fn flood(app: &TestApp, request: &[u8]) -> (Vec<Duration>, usize) {
     let client = || {
         let (mut accepted, mut shed) = (Vec::new(), 0);
@@ -75,11 +75,11 @@ fn flood(app: &TestApp, request: &[u8]) -> (Vec<Duration>, usize) {
         for _ in 0..12 {
             let start = Instant::now();
             stream.write_all(request).unwrap();
-            match read_answer(&mut stream, true).status {
+            match read_response(&mut stream, true).status {
                 200 => accepted.push(start.elapsed()),
                 503 => {
                     shed += 1;
-                    // As a gateway waits before it asks again; the body was not read, so the connection is over.
+                    // Wait as a gateway does before a retry. The body was not read, so the connection is closed.
                     std::thread::sleep(Duration::from_millis(60));
                     stream = connect(app.api);
                 }
@@ -101,7 +101,7 @@ fn flood(app: &TestApp, request: &[u8]) -> (Vec<Duration>, usize) {
 }
 
 #[test]
-fn under_overload_what_is_accepted_is_answered_about_as_soon_as_ever() {
+fn accepted_requests_stay_fast_under_overload() {
     let app = spawn_app(&Setup {
         template: r#"{"b": [{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}1{{/if}}{{/each}}{{/each}}]}"#,
         profile: "    cache: off",
@@ -119,7 +119,7 @@ limits: { in_flight: 3, template_work: 1000000000, request: 20s, claims: 16MiB }
     let mut alone: Vec<_> = (0..15).map(|_| alone()).collect();
     alone.sort_unstable();
     let usual = alone[7];
-    // Without a bound each would wait for the 47 others. Other work on the machine may spoil a round, not three.
+    // Without the limit each request would wait for 47 others. Other load can disturb one round, but not three.
     let holds = |round: usize| {
         let (mut accepted, shed) = flood(&app, &request);
         accepted.sort_unstable();
@@ -132,7 +132,7 @@ limits: { in_flight: 3, template_work: 1000000000, request: 20s, claims: 16MiB }
 }
 
 #[test]
-fn who_is_no_caller_takes_no_room_and_is_not_told_that_there_is_none() {
+fn unauthenticated_requests_get_401_when_overloaded() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_file: t } }]\nlimits: { in_flight: 1 }",
         files: &[("t", "a-token-of-some-length")],
@@ -146,11 +146,11 @@ fn who_is_no_caller_takes_no_room_and_is_not_told_that_there_is_none() {
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 401);
     assert_eq!(send(app.api, &whole).status, 503);
     held.write_all(&whole[whole.len() - 5..]).unwrap();
-    assert_eq!(read_answer(&mut held, true).status, 200);
+    assert_eq!(read_response(&mut held, true).status, 200);
 }
 
 #[test]
-fn room_is_given_back_by_clients_that_go_away() {
+fn disconnected_clients_release_their_slot() {
     let app = app("limits: { in_flight: 1 }");
     let held = half_sent(&app);
     wait_until(|| metric(&app, "claimsmith_requests_in_flight") == "1");
@@ -161,41 +161,41 @@ fn room_is_given_back_by_clients_that_go_away() {
 }
 
 #[test]
-fn connections_beyond_the_bound_are_told_so_and_closed() {
+fn excess_connections_get_503_and_are_closed() {
     let app = app("limits: { connections: 2 }");
     let kept = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);
     let mut held: Vec<TcpStream> = (0..2).map(|_| connect(app.api)).collect();
     for stream in &mut held {
         stream.write_all(&kept).unwrap();
-        assert_eq!(read_answer(stream, true).status, 200);
+        assert_eq!(read_response(stream, true).status, 200);
     }
     assert_eq!(metric(&app, "claimsmith_connections"), "2");
     let mut third = connect(app.api);
     third.write_all(&kept).unwrap();
-    let answer = read_answer(&mut third, true);
+    let answer = read_response(&mut third, true);
     answer.assert_is_problem();
     assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("service.connections")));
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(third.read(&mut [0]).unwrap(), 0, "it is closed");
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"service.connections\"}"), "1");
     held[0].write_all(&kept).unwrap();
-    assert_eq!(read_answer(&mut held[0], true).status, 200, "those that were there first go on");
+    assert_eq!(read_response(&mut held[0], true).status, 200, "those that were there first go on");
     drop(held);
     wait_until(|| app.hydrate(r#"{"subject":"u"}"#).status == 200);
 }
 
 #[test]
-fn a_body_that_comes_too_slowly_is_refused_in_time() {
+fn slow_body_is_rejected_in_time() {
     let app = app("limits: { request: 1s }");
     let mut slow = half_sent(&app);
-    let answer = read_answer(&mut slow, true);
+    let answer = read_response(&mut slow, true);
     answer.assert_is_problem();
     assert_eq!((answer.status, answer.json()["type"].as_str()), (408, Some("request.timeout")));
     assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.timeout\"}"), "1");
 }
 
 #[test]
-fn a_connection_without_a_request_is_closed() {
+fn connection_without_a_request_is_closed() {
     let app = app("limits: { request: 1s }");
     let mut silent = connect(app.api);
     let start = Instant::now();
@@ -211,12 +211,12 @@ fn a_connection_without_a_request_is_closed() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_after_its_time_and_at_once_without_one() {
+fn idle_connection_is_closed_after_keep_alive() {
     for (config, connection) in [("limits: { keep_alive: 1s }", None), ("limits: { keep_alive: 0s }", Some("close"))] {
         let app = app(config);
         let mut stream = connect(app.api);
         stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
-        let answer = read_answer(&mut stream, true);
+        let answer = read_response(&mut stream, true);
         assert_eq!((answer.status, answer.header("connection")), (200, connection));
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{config}");
         wait_until(|| metric(&app, "claimsmith_connections") == "0");
@@ -224,7 +224,7 @@ fn an_idle_connection_is_closed_after_its_time_and_at_once_without_one() {
 }
 
 #[test]
-fn headers_above_the_bound_are_counted() {
+fn headers_above_the_limit_are_counted() {
     let app = app("limits: { header: 4KiB }");
     let cookie = "c".repeat(5000);
     let answer = send(app.api, &post("/hydrate/p", &[("Cookie", &cookie)], SESSION));

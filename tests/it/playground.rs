@@ -1,4 +1,4 @@
-//! The playground on the admin listener: what it tells, what it refuses, and what it never gives away.
+//! The playground on the admin listener: its responses, its errors, and the values that it never shows.
 
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use claimsmith::keys::{self, SignatureAlg};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Folder, Setup, TestApp, command, connect, read_answer, send, spawn_app, wait_until};
+use crate::support::{Answer, Folder, Setup, TestApp, command, connect, read_response, send, spawn_app, wait_until};
 
 const ON: &str = "serve: { admin: { playground: true } }";
 const SESSION: &str = r#"{"subject":"zoe","extra":{"mail":"zoe@example.org","n":12345678901234567890},"header":{}}"#;
@@ -42,7 +42,7 @@ fn post(app: &TestApp, path: &str, body: &str) -> Answer {
     send(app.admin, &request("POST", path, &[("Content-Type", "application/json")], body))
 }
 
-/// What comes of `template` over `session`, with `more` settings.
+/// Tries `template` with `session` and `more` settings, and returns the response.
 #[track_caller]
 fn evaluate(app: &TestApp, syntax: &str, template: &str, session: &str, more: Value) -> Value {
     let mut body = json!({"profile": "p", "syntax": syntax, "template": template, "session": session});
@@ -59,7 +59,7 @@ fn faults(app: &TestApp, syntax: &str, template: &str, session: &str) -> Vec<Val
     answer["faults"].as_array().unwrap().clone()
 }
 
-/// Code, part, line and column of the only fault.
+/// Returns code, part, line and column of the only error.
 #[track_caller]
 fn only(faults: &[Value]) -> (String, String, Option<u64>, Option<u64>) {
     let [fault] = faults else { panic!("expected one fault, found {faults:#?}") };
@@ -72,7 +72,7 @@ fn found(code: &str, part: &str, line: u64, column: u64) -> (String, String, Opt
 }
 
 #[test]
-fn it_is_off_unless_asked_for() {
+fn playground_is_off_by_default() {
     let app = spawn_app(&Setup::default());
     let unknown = get(&app, "/unknown");
     assert_eq!(unknown.status, 404);
@@ -85,7 +85,7 @@ fn it_is_off_unless_asked_for() {
 }
 
 #[test]
-fn every_answer_tells_the_browser_what_to_refuse() {
+fn responses_carry_security_headers() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let answers = PATHS.map(|path| get(&app, path));
     assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 200, 200, 200, 405, 405]);
@@ -112,7 +112,7 @@ fn every_answer_tells_the_browser_what_to_refuse() {
 }
 
 #[test]
-fn the_page_asks_for_nothing_from_elsewhere_and_makes_no_html_of_text() {
+fn page_loads_no_external_resources_and_inserts_no_html() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let [page, script, style] =
         ["", "/app.js", "/style.css"].map(|path| get(&app, &format!("/playground{path}")).text());
@@ -131,7 +131,7 @@ fn the_page_asks_for_nothing_from_elsewhere_and_makes_no_html_of_text() {
 }
 
 #[test]
-fn a_template_becomes_the_claims_and_the_token_that_the_service_would_issue() {
+fn template_renders_the_claims_and_token_of_the_service() {
     let template = r#"{"mail": {{Extra.mail}}, "n": {{Extra.n}}}"#;
     let app = spawn_app(&Setup { config: ON, template, profile: "    audience: [orders]", ..Setup::default() });
     let answer = evaluate(&app, "handlebars", template, SESSION, json!({}));
@@ -153,7 +153,7 @@ fn a_template_becomes_the_claims_and_the_token_that_the_service_would_issue() {
 }
 
 #[test]
-fn settings_that_are_asked_for_stand_in_the_place_of_the_profiles() {
+fn requested_settings_override_the_profile() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let settings = json!({"missing": "omit", "issuer": "i", "ttl": "1m30s", "audience": ["a", "b"],
                           "at": "2026-01-16T10:12:33+01:00"});
@@ -171,7 +171,7 @@ fn settings_that_are_asked_for_stand_in_the_place_of_the_profiles() {
 }
 
 #[test]
-fn a_fault_of_a_template_has_its_place() {
+fn template_error_has_its_position() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let of = |template: &str| faults(&app, "handlebars", template, SESSION);
     assert_eq!(only(&of("{\n  \"é\": \"x\", \"a\": {{{Extra.n}}}\n}")), found("template.refused", "template", 2, 18));
@@ -186,7 +186,7 @@ fn a_fault_of_a_template_has_its_place() {
 }
 
 #[test]
-fn a_fault_in_a_partial_names_it() {
+fn partial_error_names_the_partial() {
     let partial = "{{Extra.nowhere}}";
     let app = spawn_app(&Setup { config: ON, files: &[("templates/_partials/mail.hbs", partial)], ..Setup::default() });
     let fault = &faults(&app, "handlebars", "{\"a\": {{> mail}}}", SESSION)[0];
@@ -195,7 +195,7 @@ fn a_fault_in_a_partial_names_it() {
 }
 
 #[test]
-fn a_fault_of_a_session_has_its_place_in_characters() {
+fn session_error_has_its_position_in_characters() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let of = |session: &str| only(&faults(&app, "handlebars", "{}", session));
     assert_eq!(of("{\"subject\": \"u\",\n \"é\": \"éé\", x}"), found("session.malformed", "session", 2, 13));
@@ -211,7 +211,7 @@ fn a_fault_of_a_session_has_its_place_in_characters() {
 }
 
 #[test]
-fn a_session_that_gets_no_token_shows_its_claims_all_the_same() {
+fn claims_are_shown_when_the_session_gets_no_token() {
     let schema = r#"{"type": "object", "required": ["role"]}"#;
     let files = [("templates/p/claims.schema.json", schema)];
     let app = spawn_app(&Setup { config: ON, files: &files, ..Setup::default() });
@@ -228,7 +228,7 @@ fn a_session_that_gets_no_token_shows_its_claims_all_the_same() {
 }
 
 #[test]
-fn the_limits_of_a_request_for_a_token_hold_for_a_trial() {
+fn trials_have_the_limits_of_token_requests() {
     let limits = "limits: { body: 32KiB, depth: 16, claims: 1KiB, template_work: 1000 }";
     let app = spawn_app(&Setup { config: &format!("{ON}\n{limits}"), ..Setup::default() });
     let code = |syntax: &str, template: &str, session: &str| only(&faults(&app, syntax, template, session)).0;
@@ -251,18 +251,18 @@ fn the_limits_of_a_request_for_a_token_hold_for_a_trial() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_not_waited_for() {
+fn missing_body_times_out() {
     let app = spawn_app(&Setup { config: &format!("{ON}\nlimits: {{ request: 300ms }}"), ..Setup::default() });
     let mut stream = connect(app.admin);
     let whole = request("POST", "/playground/evaluate", &[("Content-Type", "application/json")], &" ".repeat(100));
     stream.write_all(&whole[..whole.len() - 50]).unwrap();
-    let late = read_answer(&mut stream, true);
+    let late = read_response(&mut stream, true);
     assert_eq!((late.status, &late.json()["type"]), (408, &json!("request.timeout")));
     let _ = stream.shutdown(Shutdown::Both);
 }
 
 #[test]
-fn no_template_takes_the_service_down() {
+fn expensive_templates_do_not_stop_the_service() {
     let app = spawn_app(&Setup { config: &format!("{ON}\nlimits: {{ request: 1m }}"), ..Setup::default() });
     let fill = |text: &&str| text.repeat(64 * 1024 / text.len());
     let around = |depth: usize, open: &str, inner: &str, close: &str| {
@@ -320,7 +320,7 @@ fn no_template_takes_the_service_down() {
 }
 
 #[test]
-fn a_go_template_is_converted_or_it_is_said_what_cannot_be() {
+fn go_template_is_converted_or_the_obstacle_is_reported() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let convert = |template: &str| {
         let answer = post(&app, "/playground/convert", &json!({"template": template}).to_string());
@@ -349,7 +349,7 @@ fn a_go_template_is_converted_or_it_is_said_what_cannot_be() {
 }
 
 #[test]
-fn profiles_come_with_their_templates_settings_and_recorded_cases() {
+fn profiles_are_listed_with_templates_settings_and_recorded_cases() {
     let files = [
         ("templates/p/one.session.json", "{\"subject\": \"one\"}"),
         ("templates/p/one.claims.json", "{\"a\": 1}"),
@@ -357,15 +357,15 @@ fn profiles_come_with_their_templates_settings_and_recorded_cases() {
     ];
     let profile = "    ttl: 1h30m\n    audience: orders\n    missing: as_null";
     let app = spawn_app(&Setup { config: ON, template: "{\"a\": 1}", profile, files: &files, ..Setup::default() });
-    let told = get(&app, "/playground/profiles").json();
-    assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(told["partials"], json!(["mail"]));
+    let listed = get(&app, "/playground/profiles").json();
+    assert_eq!(listed["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(listed["partials"], json!(["mail"]));
     let expected = json!([{"name": "p", "template": "p", "issuer": "https://issuer.example/", "ttl": "1h30m",
         "audience": ["orders"], "missing": "as_null", "alg": "ES256", "kid": "key-1"}]);
-    assert_eq!(told["profiles"], expected);
+    assert_eq!(listed["profiles"], expected);
     let expected = json!({"p": {"syntax": "handlebars", "text": "{\"a\": 1}", "left_out": 0,
         "samples": [{"name": "one", "session": "{\"subject\": \"one\"}"}]}});
-    assert_eq!(told["templates"], expected);
+    assert_eq!(listed["templates"], expected);
 
     app.folder.write("templates/p/claims.hbs", "{ \"a\": 1 }");
     app.folder.write("templates/p/large.session.json", &format!("{{\"subject\": \"{}\"}}", "x".repeat(4 << 20)));
@@ -376,7 +376,7 @@ fn profiles_come_with_their_templates_settings_and_recorded_cases() {
 }
 
 #[test]
-fn what_is_shown_of_a_token_is_no_token() {
+fn displayed_token_has_no_valid_signature() {
     for alg in [SignatureAlg::Es256, SignatureAlg::Rs256, SignatureAlg::EdDsa, SignatureAlg::Hs256] {
         let app = spawn_app(&Setup { config: ON, alg: Some(alg), template: "{}", ..Setup::default() });
         let answer = evaluate(&app, "handlebars", "{}", SESSION, json!({}));
@@ -399,7 +399,7 @@ fn what_is_shown_of_a_token_is_no_token() {
 }
 
 #[test]
-fn no_other_site_can_drive_it() {
+fn cross_origin_requests_are_rejected() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let body = json!({"profile": "p", "syntax": "handlebars", "template": "{}", "session": SESSION}).to_string();
     let try_with = |headers: &[(&str, &str)]| {
@@ -425,15 +425,15 @@ fn no_other_site_can_drive_it() {
         assert_eq!(try_with(&[("Content-Type", media_type)]), expected, "{media_type}");
     }
     assert_eq!(try_with(&[]).0, 415);
-    // The browser's question whether another site may gets no leave.
+    // A CORS preflight request of another site gets no permission.
     let asked = [("Access-Control-Request-Method", "POST"), own];
     assert_eq!(send(app.admin, &request("OPTIONS", "/playground/evaluate", &asked, "")).status, 405);
-    // The other paths of the listener are as they were.
+    // The other paths of the listener do not change.
     assert_eq!(app.get_admin("/health/ready").status, 200);
 }
 
 #[test]
-fn bodies_of_another_form_are_refused() {
+fn invalid_bodies_are_rejected() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let good = json!({"profile": "p", "syntax": "go", "template": "{}", "session": SESSION});
     let with = |name: &str, value: Value| {
@@ -468,7 +468,7 @@ fn bodies_of_another_form_are_refused() {
 }
 
 #[test]
-fn nothing_that_is_typed_shows_in_logs_metrics_or_refusals() {
+fn input_never_appears_in_logs_metrics_or_errors() {
     const CANARY: &str = "canary5e2a";
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");

@@ -1,4 +1,4 @@
-//! Bad input: the right problem, no token, no value of the session in it, and the service goes on.
+//! Invalid input gets a problem document without a token and without session values, and the service keeps running.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn refused(app: &TestApp, body: &[u8]) -> (u16, String, Answer) {
 }
 
 #[test]
-fn every_kind_of_bad_session_has_its_code() {
+fn invalid_sessions_have_their_error_codes() {
     let app = spawn_app(&Setup::default());
     let nested = format!("{{\"subject\":\"u\",\"extra\":{{\"n\":{}{}}}}}", "[".repeat(2000), "]".repeat(2000));
     let huge = format!("{{\"subject\":\"u\",\"extra\":{{\"n\":1{}}}}}", "0".repeat(400));
@@ -46,7 +46,7 @@ fn every_kind_of_bad_session_has_its_code() {
 }
 
 #[test]
-fn every_bound_has_its_code() {
+fn limits_have_their_error_codes() {
     let app = spawn_app(&Setup {
         template: r#"{"a": {{Extra.a}}, "b": [{{#each Extra.l}}{{#each @root.Extra.l}}1{{/each}}{{/each}}]}"#,
         profile: "    missing: as_null",
@@ -67,7 +67,7 @@ fn every_bound_has_its_code() {
 }
 
 #[test]
-fn template_refusals_name_the_path_and_no_value() {
+fn template_errors_name_the_path_without_the_value() {
     let app =
         spawn_app(&Setup { template: "{\"a\": \"{{Extra.a}}\"}", profile: "    missing: as_null", ..Setup::default() });
     let (status, kind, answer) = refused(&app, br#"{"subject":"u","extra":{"a":{"canary":"canary"}}}"#);
@@ -76,7 +76,7 @@ fn template_refusals_name_the_path_and_no_value() {
 }
 
 #[test]
-fn recorded_bad_bodies_are_refused_and_good_ones_are_served() {
+fn recorded_invalid_bodies_are_rejected_and_valid_ones_are_served() {
     let Some(folder) = corpus() else { return };
     let app = spawn_app(&Setup { profile: "    allow_empty_subject: true", ..Setup::default() });
     let results = fs::read_to_string(folder.join("sessions/go-decode-results.jsonl")).unwrap();

@@ -1,4 +1,4 @@
-//! Nothing that a session, a key or a caller holds ever shows in a log line, a metric, or an error.
+//! Values of sessions, keys and callers never appear in a log line, a metric or an error.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -7,16 +7,16 @@ use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::Value;
 
 use crate::support::{Folder, claimsmith, command, post, send, wait_until};
-use crate::tells::Collector;
+use crate::telemetry::Collector;
 
-/// Every secret of the test holds this word.
+/// Part of each secret in these tests.
 const CANARY: &str = "canary7c1f";
 
 fn canaries(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.contains(CANARY)).collect()
 }
 
-/// The private members of every key in the folder.
+/// Returns the private members of all keys in the directory.
 fn private_members(folder: &Folder) -> Vec<String> {
     let text = std::fs::read_to_string(folder.path().join("keys.json")).unwrap();
     let set: Value = serde_json::from_str(&text).unwrap();
@@ -25,7 +25,7 @@ fn private_members(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn a_running_service_tells_nothing_at_trace_level() {
+fn running_service_logs_no_secret_at_trace_level() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Rs256, "key-1");
     folder.write(
@@ -147,7 +147,7 @@ fn a_running_service_tells_nothing_at_trace_level() {
     }
 }
 
-/// A process that ends with its test, however that ends.
+/// A process that is killed at the end of its test, even if the test fails.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -157,17 +157,17 @@ impl Drop for Killed {
     }
 }
 
-/// Keys come, go and break under a service that logs everything, from a file that it rotates and from a server whose URL
-/// holds a secret.
+/// Adds, removes and damages keys while the service logs at trace level. The keys come from a file that it rotates and
+/// from a server whose URL contains a secret.
 #[test]
-fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
+fn key_changes_log_no_secret_at_trace_level() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
     let remote = keys::generate(SignatureAlg::EdDsa, None, &KeyId::parse("remote").unwrap()).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/keys?signature={CANARY}", listener.local_addr().unwrap());
     let body = remote.to_set().to_owned();
-    // Answers good sets and garbage in turns, until the test's process ends.
+    // Serves valid sets and garbage in turn, until the test process ends.
     std::thread::spawn(move || {
         for (count, mut stream) in listener.incoming().map_while(Result::ok).enumerate() {
             let _ = stream.read(&mut [0; 4096]);
@@ -201,7 +201,7 @@ fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
         .find(|event: &Value| event["message"] == "serving")
         .unwrap();
     let admin = serving["admin"].as_str().unwrap().parse().unwrap();
-    let mut told = String::new();
+    let mut readiness = String::new();
     let mut secrets: Vec<String> = Vec::new();
     let remember = |text: &str, secrets: &mut Vec<String>| {
         let set: Value = serde_json::from_str(text).unwrap();
@@ -224,14 +224,14 @@ fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
         assert!(status.success());
         for path in ["/health/ready", "/metrics"] {
             let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-            told.push_str(&send(admin, request.as_bytes()).text());
+            readiness.push_str(&send(admin, request.as_bytes()).text());
         }
     }
     wait_until(|| log().contains("a key source fails"));
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    assert!(secrets.len() == 3 && told.contains("\"reload\""), "{told}");
-    for (name, text) in [("log", &log()), ("readiness and metrics", &told)] {
+    assert!(secrets.len() == 3 && readiness.contains("\"reload\""), "{readiness}");
+    for (name, text) in [("log", &log()), ("readiness and metrics", &readiness)] {
         assert_eq!(canaries(text), [""; 0], "{name}");
         for secret in &secrets {
             assert!(!text.contains(secret.as_str()), "the {name} hold a private member");
@@ -240,7 +240,7 @@ fn changes_of_keys_tell_nothing_of_them_at_trace_level() {
 }
 
 #[test]
-fn commands_that_fail_quote_no_secret() {
+fn failing_commands_quote_no_secret() {
     let folder = Folder::new();
     let key = folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
     let text = std::fs::read_to_string(&key).unwrap();

@@ -1,4 +1,4 @@
-//! Files change under a running service: it takes over what is good, keeps what it has where that is bad, and says so.
+//! File changes under a running service: it loads valid files, keeps the last good ones otherwise, and reports errors.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn kids(app: &TestApp) -> Vec<String> {
 }
 
 #[test]
-fn a_changed_template_is_taken_over() {
+fn changed_template_is_reloaded() {
     let app = app("{\"version\": 1}");
     assert_eq!(app.claims(SESSION)["version"], 1);
     app.folder.write("templates/p/claims.hbs", "{\"version\": 2}");
@@ -36,7 +36,7 @@ fn a_changed_template_is_taken_over() {
 }
 
 #[test]
-fn a_bad_template_changes_nothing_and_readiness_says_what_is_wrong_with_it() {
+fn invalid_template_is_rejected_and_reported_by_readiness() {
     let app = app("{\"version\": 1}");
     app.folder.write("templates/p/claims.hbs", "{\"version\": {{Extra.a}");
     wait_until(|| has_metric(&app, "claimsmith_reload_refused 1"));
@@ -47,8 +47,8 @@ fn a_bad_template_changes_nothing_and_readiness_says_what_is_wrong_with_it() {
     assert!(fault.contains("claims.hbs:1:"), "{fault}");
     let asked = claimsmith(Path::new("."), &["health", "--url", &format!("http://{}/health/ready", app.admin)]);
     assert_eq!((asked.status.code(), stdout(&asked).as_str()), (Some(0), "ready\n"));
-    let told = stderr(&asked);
-    assert!(told.starts_with("reload, since ") && told.contains("claims.hbs:1:"), "{told}");
+    let readiness = stderr(&asked);
+    assert!(readiness.starts_with("reload, since ") && readiness.contains("claims.hbs:1:"), "{readiness}");
     assert!(has_metric(&app, r#"claimsmith_reloads_total{result="refused"} 1"#), "it is tried once");
 
     app.folder.write("templates/p/claims.hbs", "{\"version\": 1}");
@@ -58,7 +58,7 @@ fn a_bad_template_changes_nothing_and_readiness_says_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_template_that_breaks_its_recorded_case_is_not_taken_over() {
+fn template_that_breaks_a_recorded_case_is_rejected() {
     let app = spawn_app(&Setup {
         template: "{\"a\": {{Extra.a}}}",
         config: FAST,
@@ -73,7 +73,7 @@ fn a_template_that_breaks_its_recorded_case_is_not_taken_over() {
 }
 
 #[test]
-fn keys_and_partials_are_followed_through_the_links_of_a_mounted_volume() {
+fn keys_and_partials_are_reloaded_through_volume_symlinks() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::symlink;
@@ -102,11 +102,11 @@ fn keys_and_partials_are_followed_through_the_links_of_a_mounted_volume() {
 }
 
 #[test]
-fn templates_are_followed_through_the_links_of_a_mounted_volume() {
+fn templates_are_reloaded_through_volume_symlinks() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::symlink;
-        // The folder of templates is a link of one volume, and the folder of one template is a volume of its own.
+        // The template directory is a symlink in one volume, and the directory of one template is a volume of its own.
         for (link, target, file) in [
             ("etc/templates", "..data/templates", "templates/p/claims.hbs"),
             ("templates/p/claims.hbs", "..data/claims.hbs", "claims.hbs"),
@@ -139,7 +139,7 @@ fn templates_are_followed_through_the_links_of_a_mounted_volume() {
 }
 
 #[test]
-fn a_key_file_that_is_gone_or_broken_leaves_the_keys_in_use() {
+fn missing_or_invalid_key_file_keeps_the_current_keys() {
     let app = app("{}");
     let path = app.folder.path().join("keys.json");
     let good = fs::read(&path).unwrap();
@@ -158,7 +158,7 @@ fn a_key_file_that_is_gone_or_broken_leaves_the_keys_in_use() {
 }
 
 #[test]
-fn a_changed_configuration_brings_profiles_callers_and_limits() {
+fn changed_configuration_updates_profiles_callers_and_limits() {
     let app = app("{}");
     assert_eq!(app.post("/issue/q", SESSION).status, 404);
     let path = app.folder.path().join("claimsmith.yaml");
@@ -187,7 +187,7 @@ fn a_changed_configuration_brings_profiles_callers_and_limits() {
 }
 
 #[test]
-fn a_hangup_makes_the_service_look_at_once() {
+fn sighup_triggers_an_immediate_check() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
     folder.write("templates/p/claims.hbs", "{\"v\": 1}");
@@ -211,14 +211,14 @@ fn a_hangup_makes_the_service_look_at_once() {
 }
 
 #[test]
-fn the_service_rotates_its_key_file_by_itself() {
+fn service_rotates_its_key_file() {
     let app = spawn_app(&Setup {
         template: "{}",
         profile: "    ttl: 10m",
         config: "rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }",
         ..Setup::default()
     });
-    // The first key has no nbf, so its age is not known and the next one is due at once.
+    // The first key has no nbf, so its age is unknown and the next key is due immediately.
     wait_until(|| kids(&app).len() == 2);
     assert_eq!(app.token(SESSION).kid().as_str(), "key-1");
     let set: Value = serde_json::from_slice(&fs::read(app.folder.path().join("keys.json")).unwrap()).unwrap();
@@ -240,7 +240,7 @@ fn the_service_rotates_its_key_file_by_itself() {
 }
 
 #[test]
-fn a_member_that_cannot_be_used_is_counted() {
+fn unusable_key_set_member_is_counted() {
     let app = app("{}");
     assert!(app.get_admin("/metrics").text().contains("keys.json\"} 0"));
     let path = app.folder.path().join("keys.json");
@@ -253,7 +253,7 @@ fn a_member_that_cannot_be_used_is_counted() {
 }
 
 #[test]
-fn of_several_services_with_one_volume_one_rotates() {
+fn one_of_several_services_on_a_volume_rotates() {
     let shared = Folder::new();
     let keys = shared.write_key("keys.json", SignatureAlg::Es256, "first");
     let services: Vec<Service> = (0..3)
@@ -282,9 +282,9 @@ fn of_several_services_with_one_volume_one_rotates() {
 }
 
 #[test]
-fn a_rotation_that_cannot_be_written_is_told_and_tokens_go_on() {
+fn failed_rotation_is_reported_and_issuing_continues() {
     let app = spawn_app(&Setup { template: "{}", config: FAST, ..Setup::default() });
-    // A folder in the place of the lock is an obstacle for every user, root included.
+    // A directory in place of the lock file blocks all users, including root.
     fs::create_dir(app.folder.path().join(".keys.json.lock")).unwrap();
     let config = fs::read_to_string(app.folder.path().join("claimsmith.yaml")).unwrap();
     app.folder.write("claimsmith.yaml", &format!("{config}\nrotation: {{ every: 24h, lead: 1h }}\n"));
@@ -298,7 +298,7 @@ fn a_rotation_that_cannot_be_written_is_told_and_tokens_go_on() {
 }
 
 #[test]
-fn an_unused_algorithm_is_left_alone_and_symmetric_keys_too() {
+fn unused_algorithms_and_symmetric_keys_are_not_rotated() {
     let mut keys = Vec::new();
     for (alg, kid) in [(SignatureAlg::EdDsa, "ed"), (SignatureAlg::Hs256, "hs"), (SignatureAlg::Es256, "es")] {
         let set: Value =

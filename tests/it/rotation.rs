@@ -1,4 +1,4 @@
-//! The life of a key over real HTTP: published before it signs, and until its last token has expired.
+//! The lifecycle of a key over real HTTP: published before it signs, and until its last token expires.
 
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::{NOW, Setup, TestApp, spawn_app};
 
 const SESSION: &str = r#"{"subject":"u"}"#;
 
-/// A new ES256 key called `kid`, with further members.
+/// Returns a new ES256 key with this `kid` and `more` members.
 fn key(kid: &str, more: Value) -> Value {
     let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap();
     let set: Value = serde_json::from_str(generated.to_set()).unwrap();
@@ -25,7 +25,7 @@ fn public(key: &Value) -> Value {
     public
 }
 
-/// The service with the key set of `keys`; its tokens live ten minutes.
+/// Starts the service with a JWK Set of `keys`. Its tokens live ten minutes.
 fn app(keys: &[Value]) -> TestApp {
     let set = json!({ "keys": keys }).to_string();
     spawn_app(&Setup {
@@ -36,7 +36,7 @@ fn app(keys: &[Value]) -> TestApp {
     })
 }
 
-/// The names of the published keys, sorted, because the order of a set carries no meaning.
+/// Returns each published `kid`, sorted because the order of a JWK Set has no meaning.
 fn published(app: &TestApp) -> Vec<String> {
     let set = app.get("/p/.well-known/jwks.json").json();
     assert_eq!(app.get("/.well-known/jwks.json").json(), set);
@@ -47,7 +47,7 @@ fn published(app: &TestApp) -> Vec<String> {
 }
 
 #[test]
-fn a_new_key_is_published_ahead_and_signs_from_its_second_on() {
+fn new_key_is_published_before_it_signs() {
     let app = app(&[key("old", json!({})), key("new", json!({ "nbf": NOW + 60 }))]);
     app.clock.set(NOW + 59);
     assert_eq!(app.token(SESSION).kid().as_str(), "old");
@@ -58,7 +58,7 @@ fn a_new_key_is_published_ahead_and_signs_from_its_second_on() {
 }
 
 #[test]
-fn an_ended_key_is_published_until_its_last_token_has_expired() {
+fn expired_key_is_published_until_its_last_token_expires() {
     let app = app(&[key("old", json!({ "exp": NOW + 60 })), key("new", json!({ "nbf": NOW + 30 }))]);
     app.clock.set(NOW + 29);
     let last = app.token(SESSION);
@@ -71,7 +71,7 @@ fn an_ended_key_is_published_until_its_last_token_has_expired() {
 }
 
 #[test]
-fn an_ended_key_disappears_where_the_file_has_its_public_half_too() {
+fn expired_key_disappears_when_the_file_has_its_public_key_too() {
     let old = key("old", json!({ "exp": NOW + 60 }));
     let app = app(&[public(&old), old, key("new", json!({}))]);
     assert_eq!(published(&app), ["new", "old"]);
@@ -80,7 +80,7 @@ fn an_ended_key_disappears_where_the_file_has_its_public_half_too() {
 }
 
 #[test]
-fn without_a_key_that_signs_now_the_answer_is_a_short_503() {
+fn missing_signing_key_returns_503() {
     let app = app(&[key("a", json!({ "exp": NOW + 60 })), key("b", json!({ "nbf": NOW + 120 }))]);
     app.clock.set(NOW + 90);
     let answer = app.hydrate(SESSION);
@@ -93,7 +93,7 @@ fn without_a_key_that_signs_now_the_answer_is_a_short_503() {
 }
 
 #[test]
-fn the_etag_follows_the_published_keys() {
+fn etag_changes_with_the_published_keys() {
     let app = app(&[key("old", json!({ "exp": NOW + 60 })), key("new", json!({}))]);
     let etag = |app: &TestApp| app.get("/.well-known/jwks.json").header("etag").unwrap().to_owned();
     let before = etag(&app);

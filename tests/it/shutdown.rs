@@ -1,4 +1,4 @@
-//! The real binary is told to stop.
+//! Graceful shutdown of the real binary.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use claimsmith::keys::SignatureAlg;
 
-use crate::support::{Folder, Service, connect, post, read_answer, send, wait_until};
+use crate::support::{Folder, Service, connect, post, read_response, send, wait_until};
 
-/// Starts `claimsmith serve` with these further keys of `serve`.
+/// Starts `claimsmith serve` with these additional keys of `serve`.
 fn start(serve: &str) -> Service {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
@@ -21,7 +21,7 @@ fn start(serve: &str) -> Service {
 }
 
 #[test]
-fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
+fn in_flight_request_finishes_and_new_connections_are_refused() {
     let mut service = start("shutdown_timeout: 20s");
     let body = br#"{"subject":"u"}"#;
     let whole = post("/hydrate/p", &[], body);
@@ -29,10 +29,10 @@ fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
 
     let mut idle = connect(service.api);
     idle.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], body)).unwrap();
-    assert_eq!(read_answer(&mut idle, true).status, 200);
+    assert_eq!(read_response(&mut idle, true).status, 200);
     let mut in_flight = connect(service.api);
     in_flight.write_all(first).unwrap();
-    // The service has the head when a later request on another connection was answered by either worker.
+    // The service has read the head once both workers have answered a later request on another connection.
     for _ in 0..4 {
         assert_eq!(send(service.api, &whole).status, 200);
     }
@@ -41,7 +41,7 @@ fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
     wait_until(|| TcpStream::connect(service.api).is_err());
     assert!(service.child.try_wait().unwrap().is_none(), "it waits for the request in flight");
     in_flight.write_all(rest).unwrap();
-    assert_eq!(read_answer(&mut in_flight, true).status, 200);
+    assert_eq!(read_response(&mut in_flight, true).status, 200);
     let finished = Instant::now();
     let status = service.child.wait().unwrap();
     assert_eq!(status.code(), Some(0));
@@ -49,7 +49,7 @@ fn a_request_in_flight_is_finished_and_new_connections_are_refused() {
 }
 
 #[test]
-fn readiness_turns_503_before_the_listeners_close() {
+fn readiness_returns_503_before_listeners_close() {
     let mut service = start("shutdown_delay: 2s");
     let ready = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     assert_eq!(send(service.admin, ready).status, 200);
@@ -62,7 +62,7 @@ fn readiness_turns_503_before_the_listeners_close() {
 }
 
 #[test]
-fn a_request_that_never_ends_is_cut_off_at_the_timeout() {
+fn endless_request_is_closed_at_the_shutdown_timeout() {
     let mut service = start("shutdown_timeout: 1s");
     let mut in_flight = connect(service.api);
     in_flight.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").unwrap();

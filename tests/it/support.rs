@@ -1,4 +1,4 @@
-//! A running service for a test, and a client that sends exactly the bytes it is told to.
+//! Runs the service for a test, and sends requests byte for byte.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
@@ -39,7 +39,7 @@ impl Clock for TestClock {
     }
 }
 
-/// A folder of its own that goes with the test.
+/// A temporary directory that is removed at the end of the test.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -55,7 +55,7 @@ impl Folder {
         &self.0
     }
 
-    /// Writes `text` into the file `name`, making its folders.
+    /// Writes `text` into the file `name` and creates its parent directories.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -63,7 +63,7 @@ impl Folder {
         path
     }
 
-    /// Writes a set with one new key.
+    /// Writes a JWK Set with one new key.
     pub(crate) fn write_key(&self, name: &str, alg: SignatureAlg, kid: &str) -> PathBuf {
         self.write(name, keys::generate(alg, None, &KeyId::parse(kid).unwrap()).unwrap().to_set())
     }
@@ -75,7 +75,7 @@ impl Drop for Folder {
     }
 }
 
-/// The service, in a thread of its own, until it is dropped.
+/// The service in a thread of its own. Dropping this stops the service.
 pub(crate) struct TestApp {
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -85,18 +85,18 @@ pub(crate) struct TestApp {
     pub(crate) folder: Folder,
 }
 
-/// What a test wants to be different.
+/// Differences from the default service of a test.
 #[derive(Default)]
 pub(crate) struct Setup<'s> {
     /// The template of the profile `p`.
     pub(crate) template: &'s str,
-    /// Further lines of the profile `p`, four spaces deep.
+    /// Additional lines of the profile `p`, indented by four spaces.
     pub(crate) profile: &'s str,
-    /// Further lines of the configuration.
+    /// Additional lines of the configuration.
     pub(crate) config: &'s str,
-    /// The algorithm of the key; ES256 if none is given.
+    /// The algorithm of the key, ES256 by default.
     pub(crate) alg: Option<SignatureAlg>,
-    /// Files besides.
+    /// Additional files.
     pub(crate) files: &'s [(&'s str, &'s str)],
 }
 
@@ -136,12 +136,12 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     let ReloadOutcome::Replaced(generation) = reloader.check(clock.now()) else { panic!("the files cannot be served") };
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let (tell, told) = mpsc::channel();
+    let (send, started) = mpsc::channel();
     let app_clock = clock.clone();
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let app = Application::bind(*generation, Arc::new(app_clock)).unwrap();
-            tell.send((app.api_address().unwrap(), app.admin_address())).unwrap();
+            send.send((app.api_address().unwrap(), app.admin_address())).unwrap();
             app.run_with(Upkeep::new(reloader, remote), async {
                 let _ = stopped.await;
             })
@@ -149,7 +149,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
             .unwrap();
         });
     });
-    let (api, admin) = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    let (api, admin) = started.recv_timeout(Duration::from_secs(20)).unwrap();
     TestApp { api, admin, clock, stop: Some(stop), thread: Some(thread), folder }
 }
 
@@ -171,7 +171,7 @@ impl TestApp {
         send(self.admin, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
     }
 
-    /// The token that the profile places into `header.Authorization`, verified against the served keys.
+    /// Verifies the token in `header.Authorization` with the served keys and returns it.
     pub(crate) fn token(&self, session: &str) -> VerifiedToken {
         let answer = self.hydrate(session);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -182,12 +182,12 @@ impl TestApp {
         keys::verify(token, &self.get("/.well-known/jwks.json").body).unwrap()
     }
 
-    /// What the template made of `session`, with the registered claims.
+    /// Returns the claims of the token for `session`, including the registered claims.
     pub(crate) fn claims(&self, session: &str) -> Value {
         serde_json::from_str(self.token(session).claims()).unwrap()
     }
 
-    /// A refusal: its status and its problem document.
+    /// Returns the status and the problem document of a rejected request.
     pub(crate) fn refusal(&self, session: &str) -> (u16, Value) {
         let answer = self.hydrate(session);
         answer.assert_is_problem();
@@ -206,13 +206,13 @@ impl Drop for TestApp {
     }
 }
 
-/// The real binary, serving the `claimsmith.yaml` of its folder, until it is dropped.
+/// The real binary, serving the `claimsmith.yaml` of its directory. Dropping this stops it.
 pub(crate) struct Service {
     pub(crate) child: Child,
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) folder: Folder,
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub(crate) log: Arc<Mutex<String>>,
 }
 
@@ -223,13 +223,13 @@ impl Service {
         Self::run(folder, command)
     }
 
-    /// As [`Service::start`], after the shell has done `first` to the process, such as `ulimit -n 64`.
+    /// Like [`Service::start`], but the shell first runs `first` in the process, such as `ulimit -n 64`.
     pub(crate) fn start_after(folder: Folder, first: &str) -> Self {
         let command = command_after(folder.path(), first);
         Self::run(folder, command)
     }
 
-    /// As [`Service::start`], by `command`.
+    /// Like [`Service::start`], with `command`.
     #[expect(clippy::zombie_processes, reason = "the drop of Service waits for it")]
     pub(crate) fn run(folder: Folder, mut command: Command) -> Self {
         let mut child = command.arg("serve").stderr(Stdio::piped()).spawn().unwrap();
@@ -259,12 +259,12 @@ impl Service {
         }
     }
 
-    /// Whether it has logged `text`.
+    /// Returns `true` if the log contains `text`.
     pub(crate) fn has_logged(&self, text: &str) -> bool {
         self.log.lock().unwrap().contains(text)
     }
 
-    /// Sends it a signal, such as `TERM`.
+    /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -278,7 +278,7 @@ impl Drop for Service {
     }
 }
 
-/// Waits until `holds`, at most ten seconds.
+/// Waits until `holds` returns `true`, at most ten seconds.
 #[track_caller]
 pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -288,7 +288,7 @@ pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// The bytes of a POST that closes its connection.
+/// Returns the bytes of a POST request that closes its connection.
 pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
@@ -303,7 +303,7 @@ pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8>
     bytes
 }
 
-/// An HTTP answer as it came.
+/// An HTTP response as received.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -343,16 +343,16 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends `bytes` on a connection of their own and reads one answer.
+/// Sends `bytes` on a new connection and reads one response.
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = connect(address);
-    // The service may answer and close before it has read everything.
+    // The service can respond and close before it has read everything.
     let _ = stream.write_all(bytes);
-    read_answer(&mut stream, !bytes.starts_with(b"HEAD"))
+    read_response(&mut stream, !bytes.starts_with(b"HEAD"))
 }
 
-/// Sends `bytes` and no more, and returns the statuses of all answers until the connection ends.
-pub(crate) fn statuses_to_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
+/// Sends only `bytes`, and returns the statuses of all responses until the connection closes.
+pub(crate) fn read_all_statuses(address: SocketAddr, bytes: &[u8]) -> Vec<u16> {
     let mut stream = connect(address);
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
@@ -362,14 +362,14 @@ pub(crate) fn statuses_to_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u16>
     text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..at + 12].parse().unwrap()).collect()
 }
 
-/// Reads one answer, leaving what follows it.
-pub(crate) fn read_answer(stream: &mut TcpStream, has_body: bool) -> Answer {
+/// Reads one response and leaves the bytes after it.
+pub(crate) fn read_response(stream: &mut TcpStream, has_body: bool) -> Answer {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte) {
             Ok(1) => head.push(byte[0]),
-            // The test itself was stopped and went on.
+            // A signal interrupted the read.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             other => panic!("the connection ended in an answer's head: {other:?}: {}", String::from_utf8_lossy(&head)),
         }
@@ -396,18 +396,18 @@ pub(crate) fn claimsmith(folder: &Path, arguments: &[&str]) -> Output {
     command(folder).args(arguments).output().unwrap()
 }
 
-/// The binary in `folder`, with none of the environment's own settings.
+/// Returns a command for the binary in `folder`, without the claimsmith variables of the environment.
 pub(crate) fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claimsmith"));
     command.current_dir(folder);
-    // Also CLAIMSMITH_CORPUS, which is the tests' own and which the binary refuses as a key that it does not know.
+    // This includes CLAIMSMITH_CORPUS, which only tests use and which the binary rejects as an unknown key.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLAIMSMITH_")) {
         command.env_remove(name);
     }
     command
 }
 
-/// As [`command`], after the shell has done `first` to the process.
+/// Like [`command`], but the shell first runs `first` in the process.
 pub(crate) fn command_after(folder: &Path, first: &str) -> Command {
     let binary = command(folder);
     let mut shell = Command::new("sh");
@@ -429,7 +429,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Every file below `folder` that ends in `extension`.
+/// Returns all files below `folder` with this extension.
 pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -443,7 +443,7 @@ pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The recorded sessions, where they stand beside the repository.
+/// Returns the recorded sessions, if they exist beside the repository.
 pub(crate) fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("CLAIMSMITH_CORPUS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);

@@ -1,4 +1,4 @@
-//! What somebody could try, and that it gives nothing: the lines of docs/threat-model.md that no other test proves.
+//! Attacks from docs/threat-model.md that no other test covers, and their failure.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,13 +9,13 @@ use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Folder, Service, Setup, TestApp, claimsmith, post, send, spawn_app, statuses_to_the_end, stderr, wait_until,
+    Folder, Service, Setup, TestApp, claimsmith, post, read_all_statuses, send, spawn_app, stderr, wait_until,
 };
 
 const ONE: &str = "Bearer the-token-of-the-one-caller";
 const ALL: &str = "Bearer the-token-of-the-other-caller";
 
-/// Two profiles, one of which is not for the caller `one`.
+/// Two profiles. The caller `one` may use only one of them.
 fn two_callers() -> TestApp {
     spawn_app(&Setup {
         template: "{\"name\": {{Extra.name}}}",
@@ -30,7 +30,7 @@ reload: { interval: 100ms }",
     })
 }
 
-fn ask(app: &TestApp, path: &str, authorization: &str, session: &str) -> (u16, String) {
+fn request_token(app: &TestApp, path: &str, authorization: &str, session: &str) -> (u16, String) {
     let answer = send(app.api, &post(path, &[("Authorization", authorization)], session.as_bytes()));
     (answer.status, answer.text())
 }
@@ -40,11 +40,11 @@ fn metric_lines(app: &TestApp) -> usize {
 }
 
 #[test]
-fn no_way_of_writing_a_path_leads_a_caller_to_another_profile() {
+fn path_encodings_never_reach_another_profile() {
     let app = two_callers();
     let session = r#"{"subject":"u","extra":{"name":"n"}}"#;
-    assert_eq!(ask(&app, "/issue/q", ONE, session).0, 200);
-    assert_eq!(ask(&app, "/issue/%71", ONE, session).0, 200, "the decoded name counts");
+    assert_eq!(request_token(&app, "/issue/q", ONE, session).0, 200);
+    assert_eq!(request_token(&app, "/issue/%71", ONE, session).0, 200, "the decoded name counts");
     for path in [
         "/issue/p",
         "/issue/%70",
@@ -64,35 +64,35 @@ fn no_way_of_writing_a_path_leads_a_caller_to_another_profile() {
         "/hydrate/../issue/p",
         "http://x/issue/p",
     ] {
-        let (status, text) = ask(&app, path, ONE, session);
+        let (status, text) = request_token(&app, path, ONE, session);
         assert!([403, 404].contains(&status) && !text.contains("eyJ"), "{path}: {status} {text}");
     }
     for path in ["/issue/q?profile=p", "/issue/q#/issue/p", "http://p/issue/q"] {
-        let answer: Value = serde_json::from_str(&ask(&app, path, ONE, session).1).unwrap();
+        let answer: Value = serde_json::from_str(&request_token(&app, path, ONE, session).1).unwrap();
         let claims: Value = serde_json::from_str(app.verify(answer["token"].as_str().unwrap()).claims()).unwrap();
         assert_eq!(claims["iss"], "i", "{path} is the profile q");
     }
 }
 
 #[test]
-fn a_token_in_the_cache_is_for_those_who_may_ask_for_it() {
+fn cached_tokens_require_permission_for_the_profile() {
     let app = two_callers();
     let session = r#"{"subject":"u","extra":{"name":"n"}}"#;
-    let (first, again) = (ask(&app, "/issue/p", ALL, session), ask(&app, "/issue/p", ALL, session));
+    let (first, again) = (request_token(&app, "/issue/p", ALL, session), request_token(&app, "/issue/p", ALL, session));
     assert_eq!((first.0, &first), (200, &again), "it is in the cache");
     for authorization in [ONE, "Bearer another-token", "Basic eDp5", ""] {
-        let (status, text) = ask(&app, "/issue/p", authorization, session);
+        let (status, text) = request_token(&app, "/issue/p", authorization, session);
         assert!([401, 403].contains(&status) && !text.contains("eyJ"), "{authorization}: {text}");
     }
-    let of_q = ask(&app, "/issue/q", ALL, session);
+    let of_q = request_token(&app, "/issue/q", ALL, session);
     assert_ne!(of_q.1, first.1, "another profile has a token of its own");
     app.folder.write("all", "the-secret-has-changed-meanwhile");
-    wait_until(|| ask(&app, "/issue/p", "Bearer the-secret-has-changed-meanwhile", session).0 == 200);
-    assert_eq!(ask(&app, "/issue/p", ALL, session).0, 401, "an old secret finds nothing in the cache");
+    wait_until(|| request_token(&app, "/issue/p", "Bearer the-secret-has-changed-meanwhile", session).0 == 200);
+    assert_eq!(request_token(&app, "/issue/p", ALL, session).0, 401, "an old secret finds nothing in the cache");
 }
 
 #[test]
-fn what_is_almost_the_credential_of_a_caller_is_none() {
+fn near_miss_credentials_are_rejected() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "callers:
@@ -138,7 +138,7 @@ limits: { failed_attempts: 1000000 }",
     }
 }
 
-/// Values that look alike, or whose texts run into each other.
+/// Values that look alike, or that are ambiguous when concatenated.
 fn lookalikes() -> Vec<String> {
     let values = [
         "null",
@@ -186,7 +186,7 @@ fn lookalikes() -> Vec<String> {
 }
 
 #[test]
-fn sessions_that_look_alike_never_share_a_token() {
+fn similar_sessions_never_share_a_token() {
     let app = spawn_app(&Setup {
         template: r#"{"a": {{Extra.a}}, "b": {{Extra.b}}, "kind": {{#if Extra.a}}1{{else}}0{{/if}}}"#,
         profile: "    missing: as_null
@@ -201,7 +201,7 @@ fn sessions_that_look_alike_never_share_a_token() {
         claims.as_object_mut().unwrap().remove("jti");
         claims.to_string()
     };
-    // The second round is answered from the cache.
+    // The second round is served from the cache.
     for _ in 0..2 {
         for session in lookalikes() {
             assert_eq!(claims("/issue/p", &session), claims("/issue/fresh", &session), "{session}");
@@ -212,7 +212,7 @@ fn sessions_that_look_alike_never_share_a_token() {
 }
 
 #[test]
-fn a_key_that_is_taken_away_leaves_no_token_in_the_cache_even_under_its_own_name() {
+fn removed_key_leaves_no_cached_token() {
     let app = spawn_app(&Setup { template: "{}", config: "reload: { interval: 100ms }", ..Setup::default() });
     let session = r#"{"subject":"u"}"#;
     let token = || app.post("/issue/p", session).json()["token"].as_str().unwrap().to_owned();
@@ -226,7 +226,7 @@ fn a_key_that_is_taken_away_leaves_no_token_in_the_cache_even_under_its_own_name
 }
 
 #[test]
-fn a_request_that_two_readers_could_end_at_different_places_is_refused() {
+fn ambiguous_message_length_is_rejected() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let body = r#"{"subject":"u"}"#;
     let length = format!("Content-Length: {}\r\n", body.len());
@@ -257,13 +257,13 @@ fn a_request_that_two_readers_could_end_at_different_places_is_refused() {
     ];
     for (rest, name) in cases {
         let found =
-            statuses_to_the_end(app.api, format!("POST /issue/p HTTP/1.1\r\nHost: x\r\n{rest}{smuggled}").as_bytes());
+            read_all_statuses(app.api, format!("POST /issue/p HTTP/1.1\r\nHost: x\r\n{rest}{smuggled}").as_bytes());
         assert_eq!(found, [400], "{name}");
     }
 }
 
 #[test]
-fn a_body_that_two_readers_could_read_differently_gets_no_token() {
+fn ambiguous_json_gets_no_token() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let bodies: &[&[u8]] = &[
         br#"{"subject":"u","subject":"admin"}"#,
@@ -301,8 +301,8 @@ fn a_body_that_two_readers_could_read_differently_gets_no_token() {
 }
 
 #[test]
-fn a_claim_whose_name_differs_in_case_does_not_outweigh_a_registered_one() {
-    // Readers that match names without regard to case, as Go's do, take the last.
+fn claim_in_other_case_does_not_override_a_registered_claim() {
+    // Readers that ignore case in names, as in Go, use the last member.
     let app = spawn_app(&Setup {
         template: r#"{"{{Extra.name}}": "evil"}"#,
         profile: "    audience: [orders]",
@@ -320,7 +320,7 @@ fn a_claim_whose_name_differs_in_case_does_not_outweigh_a_registered_one() {
 }
 
 #[test]
-fn a_template_is_no_way_to_keys_secrets_or_the_environment() {
+fn templates_cannot_read_keys_secrets_or_environment() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::symlink;
@@ -380,7 +380,7 @@ fn a_template_is_no_way_to_keys_secrets_or_the_environment() {
 }
 
 #[test]
-fn what_strangers_make_up_is_no_label() {
+fn unknown_paths_and_methods_add_no_metric_labels() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let invent = |from: usize| {
         for number in from..from + 20 {
@@ -397,7 +397,7 @@ fn what_strangers_make_up_is_no_label() {
 }
 
 #[test]
-fn an_audit_line_is_one_line_whatever_the_session_says() {
+fn session_values_cannot_split_audit_lines() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "audit: { to: 'file://audit.jsonl' , subject: plain }",
@@ -415,13 +415,13 @@ fn an_audit_line_is_one_line_whatever_the_session_says() {
     let audit = || fs::read_to_string(app.folder.path().join("audit.jsonl")).unwrap_or_default();
     wait_until(|| audit().lines().count() >= subjects.len());
     let lines: Vec<Value> = audit().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> = lines.iter().map(|line| line["sub"].as_str().unwrap()).collect();
-    assert_eq!(told, subjects);
+    let audited: Vec<_> = lines.iter().map(|line| line["sub"].as_str().unwrap()).collect();
+    assert_eq!(audited, subjects);
     assert!(!audit().contains('\u{1b}') && !audit().contains('\0'), "control characters are escaped");
 }
 
 #[test]
-fn what_asks_for_discovery_has_no_say_in_it() {
+fn discovery_ignores_request_headers() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     for path in ["/.well-known/openid-configuration", "/p/.well-known/openid-configuration"] {
         let request = format!(
@@ -435,7 +435,7 @@ fn what_asks_for_discovery_has_no_say_in_it() {
 }
 
 #[test]
-fn a_page_in_a_browser_gets_no_leave_to_read_an_answer() {
+fn responses_grant_no_cross_origin_access() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let origin = ("Origin", "https://evil.example");
     let answer = send(app.api, &post("/issue/p", &[origin, ("Content-Type", "text/plain")], br#"{"subject":"u"}"#));
@@ -450,7 +450,7 @@ fn a_page_in_a_browser_gets_no_leave_to_read_an_answer() {
 }
 
 #[test]
-fn a_line_end_in_a_header_of_the_session_stays_escaped_and_the_token_stands_once() {
+fn line_break_in_a_session_header_stays_escaped() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     let session = r#"{"subject":"u","header":{"X-A":["a\r\nAuthorization: Bearer evil"],"authorization":["evil"],"AUTHORIZATION":["evil"]}}"#;
     let answer = app.hydrate(session);
@@ -462,7 +462,7 @@ fn a_line_end_in_a_header_of_the_session_stays_escaped_and_the_token_stands_once
 }
 
 #[test]
-fn one_key_id_for_two_keys_never_mixes_up_two_profiles() {
+fn duplicate_kid_never_mixes_up_profiles() {
     let other = keys::generate(SignatureAlg::Es256, None, &KeyId::parse("key-1").unwrap()).unwrap();
     let app = spawn_app(&Setup {
         template: "{}",
@@ -482,7 +482,7 @@ fn one_key_id_for_two_keys_never_mixes_up_two_profiles() {
     assert_eq!(app.get("/.well-known/jwks.json").json()["keys"].as_array().unwrap().len(), 2, "as the note says");
 }
 
-/// Answers `GET /keys?NAME` with a set of one key called `NAME`, until the test's process ends.
+/// Serves `GET /keys?NAME` with a JWK Set of one key `NAME`, until the test process ends.
 fn key_server() -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -502,7 +502,7 @@ fn key_server() -> std::net::SocketAddr {
 }
 
 #[test]
-fn key_sources_that_differ_in_what_is_not_shown_are_two() {
+fn key_sources_that_differ_only_in_hidden_parts_stay_distinct() {
     let address = key_server();
     let folder = Folder::new();
     folder.write("templates/p/claims.hbs", "{}");
@@ -527,7 +527,7 @@ fn key_sources_that_differ_in_what_is_not_shown_are_two() {
 }
 
 #[test]
-fn links_beside_a_key_file_lead_a_rotation_nowhere() {
+fn symlinks_beside_a_key_file_do_not_redirect_rotation() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -553,7 +553,7 @@ fn links_beside_a_key_file_lead_a_rotation_nowhere() {
 }
 
 #[test]
-fn the_admin_listener_takes_no_orders() {
+fn admin_listener_accepts_no_changes() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     for path in ["/health/alive", "/health/ready", "/version", "/metrics"] {
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
@@ -566,7 +566,7 @@ fn the_admin_listener_takes_no_orders() {
 }
 
 #[test]
-fn the_cache_keeps_to_its_bytes_whatever_end_users_vary() {
+fn cache_stays_within_its_byte_limit() {
     let app = spawn_app(&Setup {
         template: "{\"path\": {{MatchContext.URL.Path}}}",
         config: "limits: { token_cache: 64KiB }",
@@ -588,7 +588,7 @@ fn the_cache_keeps_to_its_bytes_whatever_end_users_vary() {
 }
 
 #[test]
-fn what_every_user_of_the_machine_may_read_is_warned_about() {
+fn world_readable_secrets_cause_a_warning() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -600,21 +600,21 @@ fn what_every_user_of_the_machine_may_read_is_warned_about() {
             "claimsmith.yaml",
             "profiles: { p: { issuer: i, jwks: keys.json } }\ncallers: [{ name: c, bearer: { token_file: token } }]\n",
         );
-        let told = |mode: u32| {
+        let check_output = |mode: u32| {
             for name in ["keys.json", "token"] {
                 fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
             }
             stderr(&claimsmith(folder.path(), &["check"]))
         };
-        let warned = told(0o644);
+        let warned = check_output(0o644);
         assert!(warned.contains("keys.json: every user of this host can read these private keys"), "{warned}");
         assert!(warned.contains("token: every user of this host can read this caller secret"), "{warned}");
-        assert!(!told(0o640).contains("every user"), "group and owner may");
+        assert!(!check_output(0o640).contains("every user"), "group and owner may");
     }
 }
 
 #[test]
-fn the_api_listener_shows_nothing_of_the_admin_listener() {
+fn api_listener_serves_no_admin_route() {
     let app = spawn_app(&Setup { template: "{}", ..Setup::default() });
     for path in ["/metrics", "/health/ready", "/health/alive", "/version", "/%6detrics", "//metrics"] {
         assert_eq!(app.get(path).status, 404, "{path}");

@@ -1,5 +1,5 @@
-//! A year of rotations in a few seconds: replicas whose clocks differ and who see a changed file late, verifiers who keep
-//! a key set as long as they may, and not one token that meets a verifier without its key.
+//! Simulates a year of rotations in a few seconds. The clocks of replicas differ, replicas see changed files late, and
+//! verifiers cache key sets as long as allowed. Each verifier must have the key of each token.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,30 +18,30 @@ use uuid::Uuid;
 use crate::support::NOW;
 
 const MAX_AGE: i64 = 300;
-/// How late a replica may see a change of a mounted volume.
+/// The longest delay until a replica sees a change of a mounted volume.
 const LONGEST_DELAY: i64 = 90;
-/// How often a service looks, the time a change needs to settle included.
-const LOOK: i64 = 6;
+/// The interval of change checks, including the debounce time.
+const CHECK_INTERVAL: i64 = 6;
 
-/// What one history is like.
-struct World {
+/// The parameters of a simulation.
+struct Simulation {
     replicas: usize,
     days: i64,
     every: i64,
     lead: i64,
     ttl: i64,
-    /// How far the clocks of replicas and verifiers are off at most.
+    /// The largest clock offset of replicas and verifiers.
     skew: i64,
 }
 
-/// A state of the key file, from when on it is written.
+/// A state of the key file and the time of its write.
 struct Version {
     written: i64,
     mint: Mint,
     set: KeySet,
 }
 
-/// What became of the tokens of a history.
+/// The verification results of a simulation.
 #[derive(Debug, Default)]
 struct Outcome {
     rotations: usize,
@@ -51,18 +51,18 @@ struct Outcome {
     signers: BTreeSet<String>,
 }
 
-impl World {
-    /// The clock of a replica at `time`: the first is ahead, the last is behind, the others are between them. One alone is
-    /// ahead, which is the worse for verifiers, whose clocks are behind.
+impl Simulation {
+    /// Returns the clock of a replica at `time`. The first clock is ahead, the last is behind, the others are in between.
+    /// A single replica is ahead, because that is worse for verifiers, whose clocks are behind.
     fn clock(&self, replica: usize, time: i64) -> Timestamp {
         let steps = (self.replicas - 1).max(1) as i64;
         Timestamp::from_seconds(time + self.skew - 2 * self.skew * replica as i64 / steps)
     }
 
-    /// How late `replica` sees the version that is the `index`th: another one is the last each time.
+    /// Returns the delay until `replica` sees version `index`. Another replica is the last one each time.
     fn delay(&self, replica: usize, index: usize) -> i64 {
         let place = (replica + index) % self.replicas;
-        LOOK + LONGEST_DELAY * place as i64 / (self.replicas - 1).max(1) as i64
+        CHECK_INTERVAL + LONGEST_DELAY * place as i64 / (self.replicas - 1).max(1) as i64
     }
 
     fn policy(&self) -> RotationPolicy {
@@ -88,7 +88,7 @@ impl World {
         Version { written, mint, set: KeySet::parse(bytes).unwrap() }
     }
 
-    /// Every state of the file: each replica looks every five minutes, at times of its own, and rotates what is due.
+    /// Returns all states of the file. Each replica checks every five minutes at its own offset and rotates.
     fn history(&self) -> Vec<Version> {
         let first = keys::generate(SignatureAlg::EdDsa, None, &KeyId::parse("key-0").unwrap()).unwrap();
         let mut bytes = first.to_set().as_bytes().to_vec();
@@ -112,7 +112,7 @@ impl World {
         versions
     }
 
-    /// The moments to try: every few hours, and close together around everything that happens.
+    /// Returns the times to test: every few hours, and densely around each event.
     fn moments(&self, history: &[Version]) -> BTreeSet<i64> {
         let mut moments: BTreeSet<i64> = (0..self.days * 86_400).step_by(8 * 3600).map(|tick| NOW + tick).collect();
         for version in history {
@@ -129,8 +129,8 @@ impl World {
         moments
     }
 
-    /// Issues tokens by every replica, and shows each to verifiers who fetched their sets from any replica, just now or as
-    /// long ago as they may.
+    /// Issues tokens on each replica, and verifies each token with sets from any replica, fetched now or as long ago as
+    /// allowed.
     fn run(&self) -> Outcome {
         let history = self.history();
         let seen = |replica: usize, time: i64| {
@@ -154,13 +154,13 @@ impl World {
                 let token = draft.sign().unwrap();
                 outcome.tokens += 1;
                 outcome.signers.insert(token.kid.as_str().to_owned());
-                // The public half that verifies it; whether verifiers have this very one is the question.
+                // The public key that verifies the token. The test is whether verifiers have it.
                 let own = profile.keys().signing_keys().find(|key| *key.kid() == token.kid).unwrap().public().unwrap();
                 let own = own.to_json();
                 keys::verify(token.jws.as_str(), format!("{{\"keys\":[{own}]}}").as_bytes()).unwrap();
 
                 let end = token.expires_at.seconds();
-                // The last moment for a verifier whose clock is behind.
+                // The last valid moment for a verifier whose clock is behind.
                 let last = end + self.skew - 1;
                 for shown in [time, (time + last) / 2, last] {
                     for fetched in [shown, shown - MAX_AGE / 2, shown - MAX_AGE + 1] {
@@ -179,12 +179,12 @@ impl World {
     }
 }
 
-fn year(replicas: usize) -> World {
-    World { replicas, days: 365, every: 720 * 3600, lead: 3600, ttl: 900, skew: 60 }
+fn year(replicas: usize) -> Simulation {
+    Simulation { replicas, days: 365, every: 720 * 3600, lead: 3600, ttl: 900, skew: 60 }
 }
 
 #[track_caller]
-fn loses_nothing(world: &World) {
+fn assert_no_loss(world: &Simulation) {
     let outcome = world.run();
     assert_eq!(outcome.lost, 0, "{outcome:?}");
     assert!(outcome.rotations as i64 >= world.days * 86_400 / world.every && outcome.rotations < 400, "{outcome:?}");
@@ -192,29 +192,29 @@ fn loses_nothing(world: &World) {
 }
 
 #[test]
-fn in_a_year_of_one_replica_every_token_meets_its_key() {
-    loses_nothing(&year(1));
+fn one_replica_keeps_tokens_verifiable_for_a_year() {
+    assert_no_loss(&year(1));
 }
 
 #[test]
-fn in_a_year_of_two_replicas_every_token_meets_its_key() {
-    loses_nothing(&year(2));
+fn two_replicas_keep_tokens_verifiable_for_a_year() {
+    assert_no_loss(&year(2));
 }
 
 #[test]
-fn in_a_year_of_five_replicas_every_token_meets_its_key() {
-    loses_nothing(&year(5));
+fn five_replicas_keep_tokens_verifiable_for_a_year() {
+    assert_no_loss(&year(5));
 }
 
-/// The shortest lead without a warning, and tokens that live longer than it.
+/// Uses the shortest lead time without a warning, and tokens with a longer lifetime.
 #[test]
-fn daily_rotations_with_the_shortest_lead_lose_nothing() {
-    loses_nothing(&World { days: 20, every: 24 * 3600, lead: MAX_AGE + 240, ttl: 3600, ..year(5) });
+fn daily_rotation_with_the_shortest_lead_keeps_tokens_verifiable() {
+    assert_no_loss(&Simulation { days: 20, every: 24 * 3600, lead: MAX_AGE + 240, ttl: 3600, ..year(5) });
 }
 
-/// Otherwise the tests above could not fail: a lead that is only just longer than max-age is one that `check` warns of.
+/// Proves that the tests above can fail. `check` warns about this lead time, which barely exceeds max-age.
 #[test]
-fn a_lead_that_leaves_no_time_to_be_seen_loses_tokens_here() {
-    let outcome = World { days: 20, every: 24 * 3600, lead: MAX_AGE + 1, ..year(5) }.run();
+fn too_short_lead_breaks_verification() {
+    let outcome = Simulation { days: 20, every: 24 * 3600, lead: MAX_AGE + 1, ..year(5) }.run();
     assert!(outcome.lost > 0, "{outcome:?}");
 }

@@ -1,4 +1,4 @@
-//! The api listener over TLS, with a real client: its certificate, those of callers, and what a change of either does.
+//! The API listener over TLS with a real client: server certificates, client certificates, and changes of both.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use crate::support::{Folder, Setup, TestApp, claimsmith, connect, spawn_app, std
 const SPIFFE_ID: &str = "spiffe://example.org/ns/auth/sa/oathkeeper";
 const SESSION: &str = r#"{"subject":"u"}"#;
 
-/// An authority that signs certificates.
+/// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate with its key, in PEM.
+/// A certificate and its key, in PEM.
 struct Pair {
     certificate: String,
     key: String,
@@ -42,14 +42,14 @@ impl Authority {
         Pair { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }
 
-    /// A certificate for the service.
+    /// Issues a certificate for the service.
     fn server(&self) -> Pair {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::IpAddress("127.0.0.1".parse().unwrap()));
         self.sign(params)
     }
 
-    /// A certificate for a caller.
+    /// Issues a certificate for a caller.
     fn client(&self, names: &[(DnType, &str)], alternative: Option<SanType>) -> Pair {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name = named(names);
@@ -69,12 +69,12 @@ fn spiffe(id: &str) -> Option<SanType> {
     Some(SanType::URI(id.try_into().unwrap()))
 }
 
-/// Runs `future` by itself.
+/// Runs `future` to completion.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// A client that trusts `root`, and shows the certificate of `pair`. Its connections live as long as `wait` runs.
+/// Returns a client that trusts `root` and presents the certificate of `pair`. Connections stay open while `wait` runs.
 fn client(root: &str, pair: Option<&Pair>) -> Client {
     let mut builder =
         Client::builder().no_proxy().https_only(true).tls_certs_only([Certificate::from_pem(root.as_bytes()).unwrap()]);
@@ -85,8 +85,13 @@ fn client(root: &str, pair: Option<&Pair>) -> Client {
     builder.build().unwrap()
 }
 
-/// What one request for a token of `profile` is answered; `None` where there is no connection.
-async fn ask(client: &Client, api: SocketAddr, profile: &str, authorization: Option<&str>) -> Option<(u16, Value)> {
+/// Requests a token of `profile` and returns the response, or `None` if the connection fails.
+async fn request_token(
+    client: &Client,
+    api: SocketAddr,
+    profile: &str,
+    authorization: Option<&str>,
+) -> Option<(u16, Value)> {
     let mut request = client.post(format!("https://{api}/issue/{profile}")).body(SESSION);
     if let Some(value) = authorization {
         request = request.header("authorization", value);
@@ -97,9 +102,9 @@ async fn ask(client: &Client, api: SocketAddr, profile: &str, authorization: Opt
     Some((status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()))
 }
 
-/// The status of one request on a connection of its own.
+/// Returns the status of one request on a new connection.
 fn status(root: &str, pair: Option<&Pair>, app: &TestApp, authorization: Option<&str>) -> Option<u16> {
-    wait(async { ask(&client(root, pair), app.api, "p", authorization).await }).map(|(status, _)| status)
+    wait(async { request_token(&client(root, pair), app.api, "p", authorization).await }).map(|(status, _)| status)
 }
 
 fn spawn(server: &Pair, client_ca: &str, tls: &str, config: &str) -> TestApp {
@@ -121,16 +126,16 @@ fn spawn(server: &Pair, client_ca: &str, tls: &str, config: &str) -> TestApp {
     })
 }
 
-/// The certificate and the key of a service, in PEM.
+/// Writes the certificate and the key of a service in PEM.
 pub(crate) fn server_pair() -> (String, String) {
     let pair = Authority::new("root").server();
     (pair.certificate, pair.key)
 }
 
-/// Whether a client that trusts anybody gets a token over TLS.
+/// Returns `true` if a client that trusts any certificate gets a token over TLS.
 pub(crate) fn is_served(api: SocketAddr) -> bool {
     let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
-    wait(async { ask(&client, api, "p", None).await }).is_some_and(|(status, _)| status == 200)
+    wait(async { request_token(&client, api, "p", None).await }).is_some_and(|(status, _)| status == 200)
 }
 
 fn metric(app: &TestApp, line: &str) -> bool {
@@ -138,7 +143,7 @@ fn metric(app: &TestApp, line: &str) -> bool {
 }
 
 #[test]
-fn the_api_is_served_over_tls_to_those_who_trust_its_root() {
+fn api_is_served_over_tls() {
     let (authority, stranger) = (Authority::new("root"), Authority::new("stranger"));
     let app = spawn(&authority.server(), "", "", "");
     assert_eq!(status(&authority.pem(), None, &app, None), Some(200));
@@ -151,26 +156,30 @@ fn the_api_is_served_over_tls_to_those_who_trust_its_root() {
 }
 
 #[test]
-fn a_new_certificate_is_taken_over_and_open_connections_go_on() {
+fn new_certificate_is_loaded_and_open_connections_continue() {
     let (before, after) = (Authority::new("before"), Authority::new("after"));
     let app = spawn(&before.server(), "", "", "");
     wait(async {
         let client_before = client(&before.pem(), None);
-        assert_eq!(ask(&client_before, app.api, "p", None).await.unwrap().0, 200);
+        assert_eq!(request_token(&client_before, app.api, "p", None).await.unwrap().0, 200);
         let pair = after.server();
         app.folder.write("tls.crt", &pair.certificate);
         app.folder.write("tls.key", &pair.key);
-        // Connections are made anew until the new root is the one that vouches.
-        while ask(&client(&after.pem(), None), app.api, "p", None).await.is_none() {
+        // Open new connections until the new root is trusted.
+        while request_token(&client(&after.pem(), None), app.api, "p", None).await.is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        assert!(ask(&client(&before.pem(), None), app.api, "p", None).await.is_none());
-        assert_eq!(ask(&client_before, app.api, "p", None).await.unwrap().0, 200, "the open connection goes on");
+        assert!(request_token(&client(&before.pem(), None), app.api, "p", None).await.is_none());
+        assert_eq!(
+            request_token(&client_before, app.api, "p", None).await.unwrap().0,
+            200,
+            "the open connection goes on"
+        );
     });
 }
 
 #[test]
-fn a_bad_certificate_changes_nothing_and_readiness_says_what_is_wrong_with_it() {
+fn invalid_certificate_is_rejected_and_reported_by_readiness() {
     let authority = Authority::new("root");
     let pair = authority.server();
     let app = spawn(&pair, "", "", "");
@@ -192,7 +201,7 @@ fn a_bad_certificate_changes_nothing_and_readiness_says_what_is_wrong_with_it() 
 }
 
 #[test]
-fn callers_are_known_by_the_names_in_their_certificates() {
+fn callers_authenticate_by_certificate_names() {
     let (authority, stranger) = (Authority::new("root"), Authority::new("stranger"));
     let app = spawn(
         &authority.server(),
@@ -214,7 +223,10 @@ fn callers_are_known_by_the_names_in_their_certificates() {
     assert_eq!(status(&root, Some(&authority.client(&[], dns("gateway.example.org"))), &app, None), Some(200));
     let (allowed, forbidden) = wait(async {
         let client = client(&root, Some(&by_uri));
-        (ask(&client, app.api, "q", None).await.unwrap(), ask(&client, app.api, "p", None).await.unwrap())
+        (
+            request_token(&client, app.api, "q", None).await.unwrap(),
+            request_token(&client, app.api, "p", None).await.unwrap(),
+        )
     });
     assert_eq!((allowed.0, forbidden.0, &forbidden.1["type"]), (200, 403, &Value::from("caller.forbidden")));
     assert!(metric(&app, r#"claimsmith_caller_requests_total{caller="by-uri",result="issued"} 1"#));
@@ -240,7 +252,7 @@ fn callers_are_known_by_the_names_in_their_certificates() {
 }
 
 #[test]
-fn without_a_certificate_there_is_no_connection_where_one_is_required() {
+fn missing_client_certificate_is_rejected_when_required() {
     let (authority, next) = (Authority::new("root"), Authority::new("next"));
     let app = spawn(&authority.server(), &authority.pem(), ", client_ca_file: ca.crt", "");
     let root = authority.pem();
@@ -255,7 +267,7 @@ fn without_a_certificate_there_is_no_connection_where_one_is_required() {
 }
 
 #[test]
-fn a_client_ca_that_is_replaced_vouches_for_no_open_connection_either() {
+fn replaced_client_ca_is_not_trusted_on_open_connections() {
     let (authority, next) = (Authority::new("root"), Authority::new("next"));
     for (tls, config) in [
         (", client_ca_file: ca.crt, client_auth: optional", "callers: [{ name: a, tls: { subject: CN=a } }]"),
@@ -264,10 +276,10 @@ fn a_client_ca_that_is_replaced_vouches_for_no_open_connection_either() {
         let app = spawn(&authority.server(), &authority.pem(), tls, config);
         wait(async {
             let client = client(&authority.pem(), Some(&authority.client(&[(DnType::CommonName, "a")], None)));
-            assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 200);
+            assert_eq!(request_token(&client, app.api, "p", None).await.unwrap().0, 200);
             app.folder.write("ca.crt", &next.pem());
             loop {
-                match ask(&client, app.api, "p", None).await.expect("the connection stays open").0 {
+                match request_token(&client, app.api, "p", None).await.expect("the connection stays open").0 {
                     401 => break,
                     status => assert_eq!(status, 200),
                 }
@@ -278,7 +290,7 @@ fn a_client_ca_that_is_replaced_vouches_for_no_open_connection_either() {
 }
 
 #[test]
-fn a_certificate_that_ends_ends_its_caller_on_an_open_connection() {
+fn expired_client_certificate_is_rejected_on_an_open_connection() {
     let authority = Authority::new("root");
     let app = spawn(
         &authority.server(),
@@ -292,15 +304,15 @@ fn a_certificate_that_ends_ends_its_caller_on_an_open_connection() {
     let pair = authority.sign(params);
     wait(async {
         let client = client(&authority.pem(), Some(&pair));
-        assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 200);
+        assert_eq!(request_token(&client, app.api, "p", None).await.unwrap().0, 200);
         app.clock.set(1_798_761_601);
-        assert_eq!(ask(&client, app.api, "p", None).await.unwrap().0, 401);
+        assert_eq!(request_token(&client, app.api, "p", None).await.unwrap().0, 401);
     });
     assert_eq!(status(&authority.pem(), Some(&pair), &app, None), None, "nor is there another connection");
 }
 
 #[test]
-fn a_start_or_a_check_with_bad_files_says_which() {
+fn invalid_tls_files_are_named_at_startup_and_by_check() {
     let folder = Folder::new();
     folder.write_key("keys.json", claimsmith::keys::SignatureAlg::Es256, "key-1");
     folder.write("templates/p/claims.hbs", "{}");
@@ -320,7 +332,7 @@ fn a_start_or_a_check_with_bad_files_says_which() {
 }
 
 #[test]
-fn a_handshake_that_does_not_come_ends_in_time() {
+fn missing_handshake_times_out() {
     let app = spawn(&Authority::new("root").server(), "", "", "limits: { request: 1s }");
     let mut silent = connect(app.api);
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
@@ -329,7 +341,7 @@ fn a_handshake_that_does_not_come_ends_in_time() {
 }
 
 #[test]
-fn a_request_without_tls_gets_no_answer() {
+fn plain_http_request_gets_no_response() {
     let authority = Authority::new("root");
     let app = spawn(&authority.server(), "", "", "");
     let plain = Client::builder().no_proxy().build().unwrap();

@@ -1,4 +1,4 @@
-//! The api listener on a Unix socket: besides an address, alone, in the place of what a kill left behind.
+//! The API listener on a Unix socket: beside an address, without one, and in place of a stale socket.
 
 #![cfg(unix)]
 
@@ -16,7 +16,7 @@ use crate::support::{Folder, Setup, claimsmith, command, post, spawn_app, stderr
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 
-fn ask(socket: &Path, headers: &[(&str, &str)]) -> String {
+fn request_token(socket: &Path, headers: &[(&str, &str)]) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.write_all(&post("/issue/p", headers, SESSION)).unwrap();
     let mut answer = String::new();
@@ -36,7 +36,7 @@ fn folder(api: &str) -> Folder {
 }
 
 #[test]
-fn a_socket_beside_an_address_serves_the_same_to_the_same_callers() {
+fn socket_and_address_serve_the_same_callers() {
     let app = spawn_app(&Setup {
         template: "{}",
         config: "serve: { api: { unix: { path: api.sock, mode: \"600\" } } }
@@ -49,16 +49,16 @@ limits: { failed_attempts: 1, failed_delay: 0s }",
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let right = [("Authorization", "Bearer a-token-of-some-length")];
     let wrong = [("Authorization", "Bearer another-token")];
-    assert!(ask(&socket, &right).starts_with("HTTP/1.1 200"));
-    assert!(ask(&socket, &[]).starts_with("HTTP/1.1 401"));
-    assert!(ask(&socket, &wrong).contains("caller.unauthenticated"));
-    assert!(ask(&socket, &wrong).contains("caller.slowed"), "those on the socket are one peer");
-    assert!(ask(&socket, &right).starts_with("HTTP/1.1 200"));
+    assert!(request_token(&socket, &right).starts_with("HTTP/1.1 200"));
+    assert!(request_token(&socket, &[]).starts_with("HTTP/1.1 401"));
+    assert!(request_token(&socket, &wrong).contains("caller.unauthenticated"));
+    assert!(request_token(&socket, &wrong).contains("caller.slowed"), "those on the socket are one peer");
+    assert!(request_token(&socket, &right).starts_with("HTTP/1.1 200"));
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 401);
 }
 
 #[test]
-fn a_socket_alone_replaces_a_stale_one_and_goes_with_the_service() {
+fn stale_socket_is_replaced_and_removed_at_shutdown() {
     let folder = folder("unix: { path: api.sock }");
     let socket = folder.path().join("api.sock");
     drop(UnixListener::bind(&socket).unwrap());
@@ -76,12 +76,12 @@ fn a_socket_alone_replaces_a_stale_one_and_goes_with_the_service() {
     };
     assert_eq!(serving["api"], "unix:api.sock");
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
-    assert!(ask(&socket, &[]).starts_with("HTTP/1.1 200"));
+    assert!(request_token(&socket, &[]).starts_with("HTTP/1.1 200"));
 
     let second = claimsmith(folder.path(), &["serve"]);
     assert_eq!(second.status.code(), Some(1), "{}", stderr(&second));
     assert!(stderr(&second).contains("expected api.sock to be free to listen on, found a listener"));
-    assert!(ask(&socket, &[]).starts_with("HTTP/1.1 200"), "the second one took nothing away");
+    assert!(request_token(&socket, &[]).starts_with("HTTP/1.1 200"), "the second one took nothing away");
 
     let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
@@ -90,7 +90,7 @@ fn a_socket_alone_replaces_a_stale_one_and_goes_with_the_service() {
 }
 
 #[test]
-fn what_is_no_socket_is_left_alone() {
+fn file_that_is_not_a_socket_is_kept() {
     let folder = folder("unix: { path: api.sock }");
     folder.write("api.sock", "a file of somebody else");
     let output = claimsmith(folder.path(), &["serve"]);

@@ -1,10 +1,10 @@
 //! What the targets share: the sessions that every template is tried on, and what must hold of rendered claims.
-use crate::json::{Json, JsonFault, ReadLimits};
-use crate::session::Session;
-use crate::templates::{
+use claimsmith::json::{Json, JsonFault, ReadLimits};
+use claimsmith::session::Session;
+use claimsmith::templates::{
     ClaimTemplate, CompileOptions, Missing, Partial, RenderInput, RenderLimits, Syntax, TemplateText,
 };
-use crate::time::Timestamp;
+use claimsmith::time::Timestamp;
 
 /// Small enough that one input takes milliseconds, large enough that each limit can still be reached on purpose.
 pub const LIMITS: RenderLimits = RenderLimits { output_bytes: 16 * 1024, depth: 100, work: 20_000 };

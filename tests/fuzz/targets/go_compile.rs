@@ -1,7 +1,7 @@
 //! Any text as a Go template: reading never panics, and what it renders is one JSON object without repeated names.
 #![no_main]
 
-use claimsmith_fuzz::templates::{Missing, Syntax};
+use claimsmith::templates::{Missing, Syntax};
 use claimsmith_fuzz::trial::{Names, compile, render_over_hostile_sessions};
 use libfuzzer_sys::fuzz_target;
 

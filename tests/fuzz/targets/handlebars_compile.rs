@@ -4,7 +4,7 @@
 //! The first byte chooses what a missing value means; the rest is the template, which may use the partials `p` and `q`.
 #![no_main]
 
-use claimsmith_fuzz::templates::{Missing, Partial, Syntax, TemplateText};
+use claimsmith::templates::{Missing, Partial, Syntax, TemplateText};
 use claimsmith_fuzz::trial::{Names, compile, render_over_hostile_sessions};
 use libfuzzer_sys::fuzz_target;
 

@@ -3,9 +3,9 @@
 //! The first byte chooses the template; the rest is the session.
 #![no_main]
 
-use claimsmith_fuzz::json::{Json, NumberComparison, ReadLimits};
-use claimsmith_fuzz::session::Session;
-use claimsmith_fuzz::templates::{ClaimTemplate, Missing, Syntax};
+use claimsmith::json::{Json, NumberComparison, ReadLimits};
+use claimsmith::session::{Selection, Session, SessionDocument};
+use claimsmith::templates::{ClaimTemplate, Missing, Syntax};
 use claimsmith_fuzz::trial::{CANARY, LIMITS, compile, render};
 use libfuzzer_sys::fuzz_target;
 
@@ -113,8 +113,9 @@ thread_local! {
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, text)) = data.split_first() else { return };
-    let Ok(session) = Session::parse(text, ReadLimits { depth: 64 }) else { return };
-    check_placement(&session);
+    let limits = ReadLimits { depth: 64 };
+    let Ok((document, session)) = SessionDocument::parse(text, limits, Selection::everything()) else { return };
+    check_placement(&document, &session);
     TEMPLATES.with(|templates| {
         let (template, case) = &templates[usize::from(*choice) % templates.len()];
         // The session is the fuzzer's own, so the canary means nothing here.
@@ -129,10 +130,11 @@ fuzz_target!(|data: &[u8]| {
 /// Over a session that was read for this template alone, it says the same.
 fn check_selection(template: &ClaimTemplate, text: &[u8], claims: &str) {
     let own = Session::parse_for(text, ReadLimits { depth: 64 }, template.selection()).expect("it was read before");
-    if let Some(known) = own.extra_to_know() {
-        let knowing = Session::parse_knowing(text, ReadLimits { depth: 64 }, template.selection(), |_| Some(&known));
-        let again = render(template, CANARY, &knowing.expect("it was read before"));
-        assert_eq!(again, render(template, CANARY, &own), "an extra that was read before says something else");
+    if let Some(cached) = own.cacheable_extra() {
+        let limits = ReadLimits { depth: 64 };
+        let again = SessionDocument::parse_with_cache(text, limits, template.selection(), |_| Some(&cached));
+        let again = render(template, CANARY, &again.expect("it was read before").1);
+        assert_eq!(again, render(template, CANARY, &own), "a cached `extra` renders other claims");
     }
     let own = render(template, CANARY, &own).expect("what it lacks is not read");
     let parse = |text: &str| Json::parse(text.as_bytes(), ReadLimits { depth: LIMITS.depth }).map(Json::into_owned);
@@ -176,15 +178,15 @@ fn check_value(value: &Json<'_>, holds: &Holds, missing: Missing, session: &Sess
     assert!(holds_that, "found {} where the template puts another thing", value.kind());
 }
 
-/// A token that is placed into the session is the only thing that a reader sees changed.
-fn check_placement(session: &Session<'_>) {
+/// Checks that a placed token is the only change.
+fn check_placement(document: &SessionDocument<'_>, session: &Session<'_>) {
     let limits = ReadLimits { depth: 66 };
     let token = Json::String("a.b.c".into());
-    let with_header = session.with_header("Authorization", &["a.b.c"]);
+    let with_header = document.with_header("Authorization", &["a.b.c"]);
     let placed = Session::parse(with_header.as_bytes(), limits).expect("a session with a header is a session");
     assert_eq!(placed.values().header.member("Authorization"), Some(&Json::Array(vec![token.clone()])));
     assert_eq!((placed.subject(), placed.values().extra), (session.subject(), session.values().extra));
-    let with_extra = session.with_extra("token", "a.b.c");
+    let with_extra = document.with_extra("token", "a.b.c");
     let placed = Session::parse(with_extra.as_bytes(), limits).expect("a session with an extra member is a session");
     assert_eq!(placed.values().extra.member("token"), Some(&token));
     assert_eq!((placed.subject(), placed.values().header), (session.subject(), session.values().header));

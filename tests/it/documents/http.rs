@@ -1,4 +1,4 @@
-//! The HTTP reference: made of the OpenAPI document.
+//! The HTTP reference, which is generated from the OpenAPI document.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,23 +8,21 @@ use claimsmith::edge::http::openapi_document;
 use serde_json::{Map, Value};
 
 use super::markdown::repository;
+use super::section;
 
-#[path = "../../section.rs"]
-mod section;
-
-/// Codes that no operation of the document answers with, and where they are met.
+/// Codes that no operation of the document returns, and where they occur.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("config.invalid", "at the start, in a check"),
-    ("keys.invalid", "at the start, in a check"),
-    ("keys.source_timeout", "at the start, in a check, in a metric"),
-    ("keys.source_too_large", "at the start, in a check, in a metric"),
-    ("keys.source_unavailable", "at the start, in a check, in a metric"),
-    ("request.malformed", "at the playground of the admin listener"),
-    ("request.media_type", "at the playground of the admin listener"),
-    ("request.method", "at a path of the document, with a method that it does not have"),
-    ("request.origin", "at the playground of the admin listener"),
-    ("template.recorded_case", "at the start, in a check"),
-    ("tls.invalid", "at the start, in a check"),
+    ("config.invalid", "at startup, in `check`"),
+    ("keys.invalid", "at startup, in `check`"),
+    ("keys.source_timeout", "at startup, in `check`, in a metric"),
+    ("keys.source_too_large", "at startup, in `check`, in a metric"),
+    ("keys.source_unavailable", "at startup, in `check`, in a metric"),
+    ("request.malformed", "in the playground of the admin listener"),
+    ("request.media_type", "in the playground of the admin listener"),
+    ("request.method", "at a path of the document, with a method that the path does not have"),
+    ("request.origin", "in the playground of the admin listener"),
+    ("template.recorded_case", "at startup, in `check`"),
+    ("tls.invalid", "at startup, in `check`"),
 ];
 
 fn document() -> Value {
@@ -47,7 +45,7 @@ fn members<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = (&'v String
     value[name].as_object().into_iter().flat_map(Map::iter)
 }
 
-/// What a schema asks for, in a few words; a schema with a name is a link to it.
+/// Describes a schema in a few words. A schema with a name becomes a link.
 fn kind(schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.rsplit('/').next().unwrap();
@@ -74,7 +72,7 @@ fn kind_of_items(schema: &Value) -> String {
     kind(&schema["items"])
 }
 
-/// Media type and schema of a body.
+/// Returns media type and schema of a body.
 fn body(value: &Value) -> Option<String> {
     let (media, content) = members(value, "content").next()?;
     if media == "application/problem+json" {
@@ -127,7 +125,7 @@ fn codes(answer: &Value) -> impl Iterator<Item = &str> {
     answer["x-error-codes"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// The members of an object, those of objects in it by their path.
+/// Appends a row for each member of an object, and for the members of nested objects by their path.
 fn rows(prefix: &str, schema: &Value, out: &mut String) {
     let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, member) in members(schema, "properties") {
@@ -139,7 +137,7 @@ fn rows(prefix: &str, schema: &Value, out: &mut String) {
     }
 }
 
-/// A body that has a name.
+/// Returns the section of a named schema.
 fn schema(name: &str, schema: &Value) -> String {
     let rest = match &schema["additionalProperties"] {
         rest @ Value::Object(_) => format!("Any member: {}.", kind(rest)),
@@ -157,7 +155,7 @@ fn schema(name: &str, schema: &Value) -> String {
 }
 
 #[test]
-fn the_reference_of_http_is_generated_from_the_openapi_document() {
+fn generated_http_reference_matches_openapi() {
     let document = document();
     let mut out = String::new();
     for (path, operations) in members(&document, "paths") {
@@ -185,7 +183,7 @@ fn the_reference_of_http_is_generated_from_the_openapi_document() {
 }
 
 #[test]
-fn every_code_of_an_answer_has_its_status_and_every_code_that_a_request_meets_is_there() {
+fn error_codes_have_one_status_and_appear_in_openapi() {
     let manual = fs::read_to_string(repository().join("docs/http.md")).unwrap();
     let status_of = |code: &str| {
         let row = manual.lines().find(|line| line.starts_with(&format!("| `{code}` |")));

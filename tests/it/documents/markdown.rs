@@ -1,20 +1,20 @@
-//! The documents of the repository, as far as a test has to understand Markdown.
+//! Reads the documents of the repository, as far as the tests need Markdown.
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::files_below;
 
-/// A document and what is in it.
+/// A document and its parts.
 pub(super) struct Document {
-    /// Below the repository, such as `docs/keys.md`.
+    /// The path in the repository, such as `docs/keys.md`.
     pub(super) path: String,
     pub(super) blocks: Vec<Block>,
-    /// Everything outside of fenced blocks, line by line; what is in a block is an empty line.
+    /// The text outside of fenced blocks. Each line of a block is an empty line here, so that line numbers stay.
     pub(super) prose: String,
 }
 
-/// A fenced block, without the indentation of its fence.
+/// A fenced block without the indentation of its fence.
 pub(super) struct Block {
     pub(super) line: usize,
     pub(super) language: String,
@@ -22,13 +22,13 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// The first line that says something.
-    pub(super) fn begins(&self) -> &str {
+    /// Returns the first line.
+    pub(super) fn first_line(&self) -> &str {
         self.text.lines().next().unwrap_or_default()
     }
 }
 
-/// Every document that a reader of the repository may open.
+/// Reads all documents that readers of the repository open.
 pub(super) fn documents() -> Vec<Document> {
     let root = repository();
     let mut paths = Vec::new();
@@ -69,12 +69,12 @@ fn read(path: &Path) -> Document {
         }
         document.prose.push('\n');
     }
-    assert!(open.is_none(), "{}: a block does not end", document.path);
+    assert!(open.is_none(), "{}: a block has no end", document.path);
     document
 }
 
 impl Document {
-    /// Every text in backticks, with its line.
+    /// Returns each text in backticks with its line.
     pub(super) fn code_spans(&self) -> Vec<(usize, &str)> {
         let mut spans = Vec::new();
         for (index, line) in self.prose.lines().enumerate() {
@@ -90,7 +90,7 @@ impl Document {
         spans
     }
 
-    /// The target of every link, with its line.
+    /// Returns the target of each link with its line.
     pub(super) fn links(&self) -> Vec<(usize, &str)> {
         let mut links = Vec::new();
         for (index, line) in self.prose.lines().enumerate() {
@@ -101,7 +101,7 @@ impl Document {
         links
     }
 
-    /// What a link may name after `#`: the headings, as GitHub turns them into anchors.
+    /// Returns the anchors of the headings, as GitHub creates them.
     pub(super) fn anchors(&self) -> Vec<String> {
         let mut plain: Vec<String> = Vec::new();
         let mut anchors = Vec::new();
@@ -118,7 +118,7 @@ impl Document {
     }
 }
 
-/// The words of a line of shell, as far as documents use it: quotes, and a comment at the end.
+/// Splits a line of shell into words. Understands what documents use: quotes, and a comment at the end.
 pub(super) fn words(line: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let (mut word, mut quote) = (None::<String>, None::<char>);
@@ -139,7 +139,7 @@ pub(super) fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Each simple command of a script: its words.
+/// Splits a script into its simple commands, and each command into its words.
 pub(super) fn commands(script: &str) -> Vec<Vec<String>> {
     let mut commands = Vec::new();
     for line in script.replace("\\\n", " ").lines() {

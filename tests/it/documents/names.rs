@@ -1,4 +1,4 @@
-//! Names of the product in the prose of the documents: commands, keys, codes, variables, metrics, files, tests, links.
+//! Tests that names in the documents exist: commands, keys, codes, variables, metrics, files, tests, links.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +12,10 @@ use super::yaml;
 use crate::operations;
 use crate::support::{Folder, claimsmith, stderr, stdout};
 
-/// What the words in capital letters of the documents may stand for, where not everything will do.
+/// Values for placeholders that cannot have any value.
 const PLACEHOLDERS: &[(&str, &str)] = &[("SHELL", "bash"), ("COMMAND", "serve")];
 
-/// The names of the commands.
+/// Returns the names of the commands.
 fn command_names() -> Vec<String> {
     let help = stdout(&claimsmith(Folder::new().path(), &["--help"]));
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
@@ -23,8 +23,8 @@ fn command_names() -> Vec<String> {
     names.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
 }
 
-/// Why the command line would not take these arguments, as far as it can be asked without doing what they say.
-fn refusal(arguments: &[String]) -> Option<String> {
+/// Returns the error of the command line for these arguments. `--help` prevents that the command runs.
+fn usage_error(arguments: &[String]) -> Option<String> {
     let stands_for = |word: &String| {
         let known = PLACEHOLDERS.iter().find(|(placeholder, _)| word == placeholder);
         known.map_or(word.clone(), |(_, word)| (*word).to_owned())
@@ -38,28 +38,32 @@ fn refusal(arguments: &[String]) -> Option<String> {
     (!output.status.success()).then(|| format!("claimsmith {}: {}", arguments.join(" "), stderr(&output)))
 }
 
-/// Why the commands of ours in a script would be refused.
-pub(super) fn unreadable(script: &str) -> impl Iterator<Item = String> {
-    let syntax = std::process::Command::new("sh").args(["-nc", script]).output().unwrap();
-    let syntax = (!syntax.status.success()).then(|| stderr(&syntax));
-    let is_ours = |word: &str| word == "claimsmith" || word.ends_with("/claimsmith");
-    let ours = commands(script).into_iter().filter(move |command| is_ours(&command[0]));
-    syntax.into_iter().chain(ours.filter_map(|command| refusal(&command[1..])))
+/// Returns the claimsmith commands in a script.
+pub(super) fn own_commands(script: &str) -> Vec<Vec<String>> {
+    let is_own = |word: &str| word == "claimsmith" || word.ends_with("/claimsmith");
+    commands(script).into_iter().filter(|command| is_own(&command[0])).collect()
 }
 
-/// Calls `judge` with each text in backticks and collects what it finds wrong, with its place.
-fn judged(documents: &[Document], judge: impl Fn(&str) -> Option<String>) -> Vec<String> {
+/// Returns the syntax error of a script and the usage errors of its claimsmith commands, without running them.
+pub(super) fn invalid_commands(script: &str) -> impl Iterator<Item = String> {
+    let syntax = std::process::Command::new("sh").args(["-nc", script]).output().unwrap();
+    let syntax = (!syntax.status.success()).then(|| stderr(&syntax));
+    syntax.into_iter().chain(own_commands(script).into_iter().filter_map(|command| usage_error(&command[1..])))
+}
+
+/// Calls `check` with each text in backticks and returns the errors with their places.
+fn check_spans(documents: &[Document], check: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut wrong = Vec::new();
     for document in documents {
         for (line, span) in document.code_spans() {
-            wrong.extend(judge(span).map(|why| format!("{}:{line}: `{span}`: {why}", document.path)));
+            wrong.extend(check(span).map(|why| format!("{}:{line}: `{span}`: {why}", document.path)));
         }
     }
     wrong
 }
 
 #[test]
-fn every_command_in_the_prose_exists() {
+fn commands_in_prose_exist() {
     let names = command_names();
     assert!(names.len() > 10, "{names:?}");
     let read = |name: &str| fs::read_to_string(repository().join(name)).unwrap();
@@ -72,25 +76,25 @@ fn every_command_in_the_prose_exists() {
         let is_its = |row: &&str| row.contains(&format!("`{name}`")) || row.contains(&format!("`{name} "));
         assert!(table.iter().any(is_its), "README.md has no row for `{name}`");
     }
-    let wrong = judged(&documents(), |span| {
+    let wrong = check_spans(&documents(), |span| {
         let words = words(span.split(['|', '>']).next().unwrap());
         let (first, second) = (words.first()?.as_str(), words.get(1)?.as_str());
         match first {
-            "claimsmith" => refusal(&words[1..]),
+            "claimsmith" => usage_error(&words[1..]),
             "make" => (!makefile.lines().any(|line| line.split(':').next() == Some(second)))
-                .then(|| "no target of the Makefile".to_owned()),
+                .then(|| "the Makefile has no such target".to_owned()),
             "cargo" => {
-                let known = ["bench", "build", "clippy", "deny", "fmt", "fuzz", "nextest", "run", "test"];
+                let known = ["bench", "build", "clippy", "deny", "fmt", "nextest", "run", "test"];
                 let named = words.windows(2).filter(|pair| ["--bin", "--bench", "--features"].contains(&&*pair[0]));
                 let is_there = |name: &str| {
                     manifest.contains(&format!("name = \"{name}\"")) || manifest.contains(&format!("\n{name} = ["))
                 };
                 let all = named.into_iter().all(|pair| is_there(&pair[1]));
-                (!known.contains(&second) || !all).then(|| "no such cargo command here".to_owned())
+                (!known.contains(&second) || !all).then(|| "no such cargo command".to_owned())
             }
-            // A command of ours by its own name, such as `keys rotate --now`.
+            // A claimsmith command by its own name, such as `keys rotate --now`.
             name if names.iter().any(|known| known == name) && !span.contains(':') && !helpers.contains(span) => {
-                refusal(&words)
+                usage_error(&words)
             }
             _ => None,
         }
@@ -98,10 +102,10 @@ fn every_command_in_the_prose_exists() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Dotted names of others.
+/// Dotted names of other products.
 const FOREIGN: &[&str] = &["config.api.url", "service.name", "service.version"];
 
-/// Whether a dotted path is a key of the schema of the configuration.
+/// Returns `true` if a dotted path is a key in the schema of the configuration.
 fn is_key(schema: &Value, path: &str) -> bool {
     let steps = path.split('.').flat_map(|step| match step.strip_suffix("[]") {
         Some(name) => vec![name, "[]"],
@@ -121,7 +125,7 @@ fn is_key(schema: &Value, path: &str) -> bool {
 }
 
 #[test]
-fn every_key_code_and_file_in_the_prose_exists() {
+fn keys_codes_and_files_in_prose_exist() {
     let schema: Value = serde_json::from_str(&claimsmith::config::schema()).unwrap();
     let reference = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
     let values = fs::read_to_string(repository().join("deploy/helm/claimsmith/values.yaml")).unwrap();
@@ -129,7 +133,7 @@ fn every_key_code_and_file_in_the_prose_exists() {
     let families: BTreeSet<&str> =
         ErrorCode::ALL.iter().filter_map(|code| Some(code.as_str().split_once('.')?.0)).collect();
     let is_name = |c: char| c.is_ascii_lowercase() || "_.[]<>".contains(c);
-    let wrong = judged(&documents(), |span| {
+    let wrong = check_spans(&documents(), |span| {
         if !span.contains([' ', '*', '…'])
             && ["src/", "tests/", "docs/", "deploy/"].iter().any(|top| span.starts_with(top))
         {
@@ -140,29 +144,29 @@ fn every_key_code_and_file_in_the_prose_exists() {
         if is_file || !span.chars().all(is_name) || span.ends_with('.') || FOREIGN.contains(&span) {
             return None;
         }
-        // Secrets stand in the environment alone, and so not in the schema; the chart has values of its own.
+        // Inline secrets exist only in the environment, so the schema lacks them. The chart has values of its own.
         let path = span.replacen("profiles.id_token.", "profiles.<name>.", 1);
         let is_value = span.split('.').try_fold(&values, |value, step| value.get(step)).is_some();
         let is_listed = is_value || reference.contains(&format!("| `{path}` |"));
         let is_ours = schema["properties"].get(first.trim_end_matches("[]")).is_some();
         if is_ours {
-            return (!is_listed && !is_key(&schema, &path)).then(|| "no key of the configuration".to_owned());
+            return (!is_listed && !is_key(&schema, &path)).then(|| "no such configuration key".to_owned());
         }
         let is_code = ErrorCode::ALL.iter().any(|code| code.as_str() == span);
-        (families.contains(first) && !is_code && !is_listed).then(|| "no error code".to_owned())
+        (families.contains(first) && !is_code && !is_listed).then(|| "no such error code".to_owned())
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_variable_and_metric_in_the_documents_exists() {
+fn variables_and_metrics_in_documents_exist() {
     let reference = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
     let variables: BTreeSet<String> = reference
         .split('`')
         .filter(|span| span.starts_with("CLAIMSMITH_"))
         .map(|span| span.replace("_<NAME>", "_ID_TOKEN").replace("_<N>", "_0"))
         .collect();
-    // What the environment says besides keys, and prefixes.
+    // Variables that are not keys, and prefixes.
     let others = ["CLAIMSMITH_CONFIG", "CLAIMSMITH_TEST_", "CLAIMSMITH_", "CLAIMSMITH_CORPUS", "CLAIMSMITH_PROFILES_"];
     let metrics: BTreeSet<String> = operations::served().into_keys().collect();
     let mut wrong = Vec::new();
@@ -184,7 +188,7 @@ fn every_variable_and_metric_in_the_documents_exists() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether the text of a Rust file or folder of this name has the function.
+/// Returns `true` if the Rust file or directory of this name has the function.
 fn has_function(path: &str, function: &str) -> bool {
     let path = repository().join(path);
     let file = path.with_extension("rs");
@@ -195,17 +199,17 @@ fn has_function(path: &str, function: &str) -> bool {
 }
 
 #[test]
-fn every_test_and_module_in_the_prose_exists() {
+fn tests_and_modules_in_prose_exist() {
     let is_part =
         |part: &str| part.starts_with(|c: char| c.is_ascii_lowercase()) && !part.contains(['<', '(', ' ', '*']);
-    let wrong = judged(&documents(), |span| {
+    let wrong = check_spans(&documents(), |span| {
         let parts: Vec<&str> = span.split("::").collect();
         let (function, modules) = parts.split_last()?;
         if modules.is_empty() || !parts.iter().all(|part| is_part(part)) {
             return None;
         }
         let (ours, tests) = (format!("src/{}", modules.join("/")), format!("tests/it/{}", modules.join("/")));
-        // Unit tests stand in `tests`, inside of the file or beside it.
+        // Unit tests are in the module `tests`, inside of the file or beside it.
         let inside = ours.trim_end_matches("/tests");
         let has_it = [ours.as_str(), &tests, inside].iter().any(|path| has_function(path, function));
         let module = repository().join(&ours).join(function);
@@ -216,7 +220,7 @@ fn every_test_and_module_in_the_prose_exists() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn links_have_targets() {
     let documents = documents();
     let mut wrong = Vec::new();
     for document in &documents {

@@ -1,4 +1,4 @@
-//! A folder like a clone of the repository after its build, in which the commands of a document are typed.
+//! A directory like a clone of the repository after a build, in which the commands of a document run.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -8,10 +8,10 @@ use std::process::{Command, Output, Stdio};
 use super::markdown::repository;
 use crate::support::Folder;
 
-/// The port that documents speak of.
+/// The address in the documents.
 const DOCUMENTED: &str = "127.0.0.1:4477";
 
-/// `serve` goes into the background, on free ports, and its address into a file; everything else is the binary.
+/// Starts `serve` in the background on free ports and writes its address into a file. Other commands run the binary.
 const CLAIMSMITH: &str = r#"#!/bin/sh
 if [ "${1:-}" != serve ]; then exec "@BINARY@" "$@"; fi
 : > "@FOLDER@/serve.log"
@@ -25,24 +25,25 @@ until grep '"message":"serving"' "@FOLDER@/serve.log" | sed -n 's/.*"api":"\([^"
 done
 "#;
 
-/// The build is there already.
+/// Builds nothing, because the binary exists. `run` runs the binary.
 const CARGO: &str = r#"#!/bin/sh
-case "$*" in
-    'build --release') ;;
-    'run --release -- demo') exec claimsmith demo --once ;;
-    *) echo "expected a cargo command that the test knows, found: cargo $*" >&2; exit 1 ;;
+case "$1" in
+    run) while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done; shift ;;
+    *) exit 0 ;;
 esac
+if [ "${1:-}" = demo ]; then set -- "$@" --once; fi
+exec claimsmith "$@"
 "#;
 
-/// What stands in for a command that must not run, or cannot.
-fn stand_in(command: &str) -> String {
+/// Returns the script that replaces a command which cannot run here.
+fn replacement(command: &str) -> String {
     match command {
-        // Make itself says whether it would know what to do.
+        // A dry run fails if the target does not exist.
         "make" => {
             let root = repository().display();
             format!("PATH=${{PATH#*:}} exec make --dry-run --directory '{root}' \"$@\" > /dev/null")
         }
-        // The files of this repository that are named have to be there.
+        // The files of this repository in the arguments must exist.
         _ => {
             "for word in \"$@\"; do\n    case $word in deploy/*|templates/*) test -e \"$word\" || exit 1 ;; esac\ndone"
                 .to_owned()
@@ -83,11 +84,11 @@ impl Scratch {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs `script` in the folder `within` as `sh -eu` would, where the commands of `without` do nothing. Of the text
-    /// only the address that the service really has is changed.
-    pub(super) fn run(&self, script: &str, within: &str, without: &[&str]) -> Output {
-        for command in without {
-            self.command(command, &format!("#!/bin/sh\n{}\n", stand_in(command)));
+    /// Runs `script` in the directory `within` with `sh -eu`. Replacements run instead of the commands in `replaced`.
+    /// The documented address becomes the address of the running service.
+    pub(super) fn run(&self, script: &str, within: &str, replaced: &[&str]) -> Output {
+        for command in replaced {
+            self.command(command, &format!("#!/bin/sh\n{}\n", replacement(command)));
         }
         let api = fs::read_to_string(self.path().join("serve.api")).unwrap_or_default();
         let script = if api.is_empty() { script.to_owned() } else { script.replace(DOCUMENTED, api.trim()) };
@@ -98,7 +99,7 @@ impl Scratch {
             shell.env_remove(name);
         }
         let output = shell.output().unwrap();
-        for command in without {
+        for command in replaced {
             fs::remove_file(self.path().join("bin").join(command)).unwrap();
         }
         output
@@ -114,7 +115,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Copies a file, or a folder with everything in it.
+/// Copies a file, or a directory with its content.
 fn copy(from: &Path, to: &PathBuf) {
     if from.is_file() {
         fs::copy(from, to).unwrap();

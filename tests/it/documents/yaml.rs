@@ -1,9 +1,9 @@
-//! YAML of others as a JSON value.
+//! Reads YAML as a JSON value.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
-/// The one document in `text`; aliases and keys that are no text are not read.
+/// Parses the one document in `text`. Rejects aliases and keys that are not strings.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut open: Vec<(Value, Option<String>)> = Vec::new();
     let mut root = None;
@@ -27,16 +27,16 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
                 open.push((Value::Array(Vec::new()), None));
                 continue;
             }
-            Event::MappingEnd | Event::SequenceEnd => open.pop().ok_or("an end without a beginning")?.0,
+            Event::MappingEnd | Event::SequenceEnd => open.pop().ok_or("an end without a start")?.0,
             Event::Alias(_) => return Err(format!("line {line}: an alias")),
             _ => continue,
         };
         match open.last_mut() {
             Some((Value::Array(items), _)) => items.push(done),
             Some((Value::Object(members), key)) => {
-                let key = key.take().ok_or_else(|| format!("line {line}: a key that is no text"))?;
+                let key = key.take().ok_or_else(|| format!("line {line}: a key that is not a string"))?;
                 if members.insert(key.clone(), done).is_some() {
-                    return Err(format!("line {line}: `{key}` stands twice"));
+                    return Err(format!("line {line}: `{key}` appears twice"));
                 }
             }
             _ if root.is_none() => root = Some(done),

@@ -1,9 +1,9 @@
-//! What an end user's headers can do to a hydrator call, on raw sockets: nothing.
+//! Hostile headers of end users have no effect on a hydrator call. The tests use raw sockets.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use crate::support::{Setup, TestApp, connect, post, read_answer, send, spawn_app};
+use crate::support::{Setup, TestApp, connect, post, read_response, send, spawn_app};
 
 const SESSION: &[u8] = br#"{"subject":"u","extra":{"a":1}}"#;
 
@@ -11,13 +11,13 @@ fn app() -> TestApp {
     spawn_app(&Setup::default())
 }
 
-/// The next request is served as if nothing had been.
+/// Checks that the next request is served as usual.
 fn assert_serves(app: &TestApp) {
     assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
 }
 
 #[test]
-fn headers_that_speak_of_another_body_are_ignored() {
+fn headers_about_encoding_range_and_upgrade_are_ignored() {
     let app = app();
     for headers in [
         &[("Accept-Encoding", "gzip, br, zstd")][..],
@@ -42,7 +42,7 @@ fn headers_that_speak_of_another_body_are_ignored() {
 }
 
 #[test]
-fn an_upgrade_to_websocket_is_answered_as_the_post_it_is() {
+fn websocket_upgrade_is_served_as_a_plain_post() {
     let app = app();
     let headers = [
         ("Connection", "Upgrade"),
@@ -52,7 +52,7 @@ fn an_upgrade_to_websocket_is_answered_as_the_post_it_is() {
     ];
     let mut stream = connect(app.api);
     stream.write_all(&post("/hydrate/p", &headers, SESSION)).unwrap();
-    let answer = read_answer(&mut stream, true);
+    let answer = read_response(&mut stream, true);
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the connection is closed behind the answer");
 
@@ -62,7 +62,7 @@ fn an_upgrade_to_websocket_is_answered_as_the_post_it_is() {
 }
 
 #[test]
-fn a_client_that_waits_for_100_continue_gets_it() {
+fn client_that_expects_100_continue_gets_it() {
     let app = app();
     let mut stream = connect(app.api);
     let head = format!(
@@ -70,13 +70,13 @@ fn a_client_that_waits_for_100_continue_gets_it() {
         SESSION.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    assert_eq!(read_answer(&mut stream, false).status, 100);
+    assert_eq!(read_response(&mut stream, false).status, 100);
     stream.write_all(SESSION).unwrap();
-    assert_eq!(read_answer(&mut stream, true).status, 200);
+    assert_eq!(read_response(&mut stream, true).status, 200);
 }
 
 #[test]
-fn large_cookies_pass_up_to_the_limit() {
+fn large_cookies_are_accepted_up_to_the_limit() {
     let app = app();
     let cookie = "c".repeat(60 * 1024);
     assert_eq!(send(app.api, &post("/hydrate/p", &[("Cookie", &cookie)], SESSION)).status, 200);
@@ -102,12 +102,12 @@ fn chunked_and_pipelined_requests_are_served_in_order() {
     all.extend(chunked);
     let mut stream = connect(app.api);
     stream.write_all(&all).unwrap();
-    let statuses: Vec<_> = (0..3).map(|_| read_answer(&mut stream, true).status).collect();
+    let statuses: Vec<_> = (0..3).map(|_| read_response(&mut stream, true).status).collect();
     assert_eq!(statuses, [200, 400, 200]);
 }
 
 #[test]
-fn a_chunked_body_is_bounded_too() {
+fn chunked_body_is_limited() {
     let app = spawn_app(&Setup { config: "limits: { body: 4KiB }", ..Setup::default() });
     let mut bytes = b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..10 {
@@ -130,11 +130,11 @@ fn http_1_0_is_answered() {
 }
 
 #[test]
-fn a_body_that_comes_too_slowly_or_not_whole_ends_in_time() {
+fn slow_or_incomplete_body_times_out() {
     let app = spawn_app(&Setup { config: "limits: { request: 1500ms }", ..Setup::default() });
     let mut stream = connect(app.api);
     stream.write_all(b"POST /hydrate/p HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").unwrap();
-    let answer = read_answer(&mut stream, true);
+    let answer = read_response(&mut stream, true);
     assert_eq!((answer.status, &answer.json()["type"]), (408, &"request.timeout".into()));
 
     let mut stream = connect(app.api);
@@ -149,7 +149,7 @@ fn a_body_that_comes_too_slowly_or_not_whole_ends_in_time() {
 }
 
 #[test]
-fn bytes_that_are_no_http_do_not_stop_the_service() {
+fn invalid_http_does_not_stop_the_service() {
     let app = app();
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],

@@ -1,4 +1,4 @@
-//! Outputs and files of others that the documents show, made again.
+//! Checks that compare outputs in the documents with real outputs.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use super::scratch::Scratch;
 use super::{names, yaml};
 use crate::support::{Folder, Service, claimsmith, command, post, send, stderr, stdout, wait_until};
 
-/// What the README has one do first.
+/// The first command of the README.
 const GENERATE: &str = "claimsmith keys generate --alg RS256 --out keys/id_token.jwks.json";
 
-/// Texts as they stay the same from run to run: times and ids are told by their kind.
+/// Replaces times and ids by their kind, so that the text is the same in each run.
 fn masked(text: &str) -> String {
     let time = Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap();
     let text = time.replace_all(text, "TIME");
@@ -23,7 +23,7 @@ fn masked(text: &str) -> String {
     id.replace_all(&text, "ID").into_owned()
 }
 
-/// Holds shown JSON against real JSON: a text with `…` says how the real one begins.
+/// Compares shown JSON with real JSON. A shown string with `…` is a prefix of the real string.
 #[track_caller]
 fn assert_alike(shown: &str, real: &str) {
     let value = |text: &str| -> Value { serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")) };
@@ -31,8 +31,8 @@ fn assert_alike(shown: &str, real: &str) {
     let order = |text: &str| {
         Regex::new(r#""(\w+)":"#).unwrap().find_iter(text).map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(order(shown), order(real), "{shown}\nis shown, but there is\n{real}");
-    assert!(is_alike(&left, &right), "{shown}\nis shown, but there is\n{real}");
+    assert_eq!(order(shown), order(real), "{shown}\nis shown, but the real output is\n{real}");
+    assert!(is_alike(&left, &right), "{shown}\nis shown, but the real output is\n{real}");
 }
 
 fn is_alike(shown: &Value, real: &Value) -> bool {
@@ -51,7 +51,7 @@ fn is_alike(shown: &Value, real: &Value) -> bool {
     }
 }
 
-/// A folder with shipped templates, a key, and a configuration with one profile of each template.
+/// Creates a directory with shipped templates, a key, and a configuration with `profiles`.
 fn folder(templates: &[&str], profiles: &str, more: &str) -> Folder {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
@@ -73,14 +73,14 @@ fn get(address: SocketAddr, path: &str) -> String {
     send(address, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).text()
 }
 
-/// What readiness says once it says more than `ok`.
-fn concern(service: &Service) -> String {
-    let mut said = String::new();
+/// Waits until readiness reports a degraded condition, and returns the response.
+fn degraded_condition(service: &Service) -> String {
+    let mut response = String::new();
     wait_until(|| {
-        said = get(service.admin, "/health/ready");
-        said.contains("since")
+        response = get(service.admin, "/health/ready");
+        response.contains("since")
     });
-    said
+    response
 }
 
 pub(super) fn problem(shown: &str) {
@@ -89,17 +89,17 @@ pub(super) fn problem(shown: &str) {
     assert_alike(shown, &send(service.api, &post("/hydrate/identity", &[], session.as_bytes())).text());
 }
 
-pub(super) fn refused_template(shown: &str) {
+pub(super) fn rejected_template(shown: &str) {
     let profile = |template: &str| format!("  id_token: {{ issuer: i, jwks: keys.json, template: {template} }}\n");
     let service = Service::start(folder(&["identity", "session"], &profile("session"), ""));
     service.folder.write("claimsmith.yaml", &configuration(&profile("sesion"), ""));
-    assert_alike(shown, &concern(&service));
+    assert_alike(shown, &degraded_condition(&service));
 }
 
-pub(super) fn refused_keys(shown: &str) {
+pub(super) fn rejected_keys(shown: &str) {
     let service = Service::start(folder(&["session"], "  session: { issuer: i, jwks: keys.json }\n", ""));
     service.folder.write("keys.json", "no set");
-    assert_alike(shown, &concern(&service));
+    assert_alike(shown, &degraded_condition(&service));
 }
 
 pub(super) fn log_line(shown: &str) {
@@ -109,9 +109,9 @@ pub(super) fn log_line(shown: &str) {
     let read = |name: &str| fs::read_to_string(scratch.path().join(name)).unwrap();
     let api = read("serve.api").trim().parse().unwrap();
     send(api, &post("/hydrate/identity", &[], br#"{"subject":"zoe","extra":{"identity":{"id":"7"}}}"#));
-    let refused = || read("serve.log").lines().find(|line| line.contains("\"request refused\"")).map(str::to_owned);
-    wait_until(|| refused().is_some());
-    assert_alike(shown, &refused().unwrap());
+    let logged = || read("serve.log").lines().find(|line| line.contains("\"request refused\"")).map(str::to_owned);
+    wait_until(|| logged().is_some());
+    assert_alike(shown, &logged().unwrap());
 }
 
 pub(super) fn lost_lines(shown: &str) {
@@ -129,17 +129,17 @@ pub(super) fn lost_lines(shown: &str) {
     let audit = log.join("audit.jsonl");
     wait_until(|| fs::read_to_string(&audit).is_ok_and(|text| text.contains("token_issued")));
     let text = fs::read_to_string(audit).unwrap();
-    let told = text.lines().find(|line| line.contains("lines_lost")).unwrap();
-    assert_alike(shown, &told.replace("\"count\":1}", "\"count\":17}"));
+    let line = text.lines().find(|line| line.contains("lines_lost")).unwrap();
+    assert_alike(shown, &line.replace("\"count\":1}", "\"count\":17}"));
 }
 
-pub(super) fn configuration_faults(shown: &str) {
+pub(super) fn configuration_errors(shown: &str) {
     let folder = folder(&["session"], "  id_token:\n    isuer: i\n    issuer: i\n    jwks: k\n", "");
     let text = "profiles:\n  id_token:\n    isuer: i\n    issuer: i\n    jwks: keys.json\n";
     folder.write("claimsmith.yaml", text);
     let output = command(folder.path()).arg("serve").env("CLAIMSMITH_SERVE_API_PORT", "http").output().unwrap();
     assert_eq!(output.status.code(), Some(78));
-    assert!(stderr(&output).contains(shown.trim()), "{shown}\nis shown, but there is\n{}", stderr(&output));
+    assert!(stderr(&output).contains(shown.trim()), "{shown}\nis shown, but the real output is\n{}", stderr(&output));
 }
 
 pub(super) fn list_of_keys(shown: &str) {
@@ -153,7 +153,7 @@ pub(super) fn list_of_keys(shown: &str) {
         let lines = masked(text);
         lines.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
     };
-    assert_eq!(even(listed), even(&real), "{shown}\nis shown, but there is\n{real}");
+    assert_eq!(even(listed), even(&real), "{shown}\nis shown, but the real output is\n{real}");
 }
 
 pub(super) fn recorded_case(shown: &str) {
@@ -163,12 +163,12 @@ pub(super) fn recorded_case(shown: &str) {
     assert!(text.contains("aal1"));
     fs::write(case, text.replace("aal1", "aal2")).unwrap();
     assert!(scratch.run(GENERATE, ".", &[]).status.success());
-    let told = stderr(&claimsmith(scratch.path(), &["check"]));
-    assert!(told.contains(shown.trim()), "{shown}\nis shown, but there is\n{told}");
+    let errors = stderr(&claimsmith(scratch.path(), &["check"]));
+    assert!(errors.contains(shown.trim()), "{shown}\nis shown, but the real output is\n{errors}");
 }
 
-/// The schema beside a template: it takes claims that fit and refuses others.
-pub(super) fn schema_of_claims(shown: &str) {
+/// Uses the schema beside a template: matching claims are valid, others are not.
+pub(super) fn claims_schema(shown: &str) {
     let folder = folder(&[], "  p: { issuer: i, jwks: keys.json }\n", "");
     folder.write("templates/p/claims.hbs", "{\"email\": {{Extra.email}}, \"roles\": {{Extra.roles}}}");
     folder.write("templates/p/claims.schema.json", shown);
@@ -181,12 +181,12 @@ pub(super) fn schema_of_claims(shown: &str) {
     }
 }
 
-/// A container of Kubernetes: its command line is ours, and what it mounts is there.
-pub(super) fn container(value: &Value) {
+/// Checks a Kubernetes container: claimsmith accepts its arguments, and its volumes exist.
+pub(super) fn check_container(value: &Value) {
     let container = &value["containers"][0];
     let arguments: Vec<&str> =
         container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-    let wrong: Vec<_> = names::unreadable(&format!("claimsmith {}", arguments.join(" "))).collect();
+    let wrong: Vec<_> = names::invalid_commands(&format!("claimsmith {}", arguments.join(" "))).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
     for mount in container["volumeMounts"].as_array().unwrap() {
         let volumes = value["volumes"].as_array().unwrap();
@@ -195,8 +195,8 @@ pub(super) fn container(value: &Value) {
     }
 }
 
-/// An overlay of `deploy/kubernetes`: the images and the ConfigMap that it changes are there.
-pub(super) fn overlay(value: &Value) {
+/// Checks an overlay of `deploy/kubernetes`: the images and ConfigMaps that it changes exist.
+pub(super) fn check_overlay(value: &Value) {
     let folder = repository().join("deploy/kubernetes");
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let (base, deployment, rotate) = (read("kustomization.yaml"), read("deployment.yaml"), read("rotate.yaml"));

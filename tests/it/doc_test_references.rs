@@ -1,4 +1,4 @@
-//! Documents that claim something name the tests that prove it, and those tests exist.
+//! The tests that documents name as evidence exist, and each row of their tables names one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,21 +6,21 @@ use std::path::Path;
 
 use crate::support::files_below;
 
-/// The documents whose tables name tests.
+/// The documents with tables that name tests.
 const DOCUMENTS: [&str; 2] = ["docs/threat-model.md", "docs/reliability.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The module of a file below the root of its crate: `json::skip` for `json/skip.rs`, `json` for `json/mod.rs`.
+/// Returns the module of a file below the root of its crate: `json::skip` for `json/skip.rs`, `json` for `json/mod.rs`.
 fn module(relative: &Path) -> String {
     let path = relative.with_extension("");
     let names = path.iter().map(|name| name.to_str().unwrap()).filter(|name| *name != "mod");
     names.collect::<Vec<_>>().join("::")
 }
 
-/// The names of all tests in `text`, a file of the module `module`.
+/// Adds the names of all tests in `text`, a file of the module `module`, to `found`.
 fn tests_in(text: &str, module: &str, found: &mut BTreeSet<String>) {
     let (mut inner, mut is_test) = (String::new(), false);
     for line in text.lines() {
@@ -38,7 +38,7 @@ fn tests_in(text: &str, module: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Every test, as `module::function` below the root of its crate.
+/// Returns all tests as `module::function` below the root of their crate.
 fn tests() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let integration = fs::read_to_string(root().join("tests/it/main.rs")).unwrap();
@@ -46,7 +46,7 @@ fn tests() -> BTreeSet<String> {
         let folder = root().join(folder);
         for file in files_below(&folder, "rs") {
             let module = module(file.strip_prefix(&folder).unwrap());
-            // A file that no module names is not compiled.
+            // A file without a `mod` line is not compiled.
             if folder.ends_with("src") || integration.contains(&format!("mod {module};")) {
                 tests_in(&fs::read_to_string(&file).unwrap(), &module, &mut found);
             }
@@ -55,7 +55,7 @@ fn tests() -> BTreeSet<String> {
     found
 }
 
-/// What stands in backticks and looks like the path of a function: `a::b`, in small letters.
+/// Returns each text in backticks that looks like the path of a function: `a::b`, in lower case.
 fn named(text: &str) -> impl Iterator<Item = &str> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
@@ -64,14 +64,14 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2).filter(is_path).filter(|path| *path != "module::function")
 }
 
-/// What is wrong with `document`: names of tests that there are not, and rows without one in tables whose heading
-/// speaks of tests.
-fn faults(document: &str, tests: &BTreeSet<String>) -> Vec<String> {
-    let mut faults = Vec::new();
+/// Returns the errors in `document`: names of tests that do not exist, and rows without a test in tables that have a
+/// column for tests.
+fn errors(document: &str, tests: &BTreeSet<String>) -> Vec<String> {
+    let mut errors = Vec::new();
     let mut heading: Option<bool> = None;
     for (number, line) in (1..).zip(document.lines()) {
         let unknown = named(line).filter(|name| !tests.contains(*name));
-        faults.extend(unknown.map(|name| format!("line {number}: there is no test `{name}`")));
+        errors.extend(unknown.map(|name| format!("line {number}: no test `{name}`")));
         if !line.starts_with('|') {
             heading = None;
             continue;
@@ -80,29 +80,29 @@ fn faults(document: &str, tests: &BTreeSet<String>) -> Vec<String> {
         let is_of_tests = *heading.get_or_insert_with(|| line.to_ascii_lowercase().contains("test"));
         let is_rule = line.bytes().all(|byte| b"|-: ".contains(&byte));
         if is_of_tests && !is_heading && !is_rule && named(line).next().is_none() {
-            faults.push(format!("line {number}: the row names no test"));
+            errors.push(format!("line {number}: the row names no test"));
         }
     }
-    faults
+    errors
 }
 
 #[test]
-fn every_line_names_a_test_and_every_named_test_exists() {
+fn table_rows_name_existing_tests() {
     let tests = tests();
     assert!(tests.len() > 300, "only {} tests were found", tests.len());
     for name in DOCUMENTS {
         let path = root().join(name);
         if path.exists() {
             let document = fs::read_to_string(path).unwrap();
-            let faults = faults(&document, &tests);
-            assert!(faults.is_empty(), "{name}\n{}", faults.join("\n"));
+            let errors = errors(&document, &tests);
+            assert!(errors.is_empty(), "{name}\n{}", errors.join("\n"));
             assert!(named(&document).count() > 20, "{name} names tests in its tables");
         }
     }
 }
 
 #[test]
-fn a_missing_test_and_a_row_without_one_are_found() {
+fn missing_tests_and_rows_without_tests_are_reported() {
     let mut tests = BTreeSet::new();
     tests_in(
         "    #[test]\n    fn inside() {}\nfn helper() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn it() {}\n",
@@ -112,5 +112,5 @@ fn a_missing_test_and_a_row_without_one_are_found() {
     assert_eq!(tests, BTreeSet::from(["a::inside".to_owned(), "a::tests::it".to_owned()]));
     let document =
         "`a::gone`\n\n| What | Test |\n| --- | --- |\n| x | `a::inside` |\n| y | none |\n\n| What |\n| --- |\n| z |\n";
-    assert_eq!(faults(document, &tests), ["line 1: there is no test `a::gone`", "line 6: the row names no test"]);
+    assert_eq!(errors(document, &tests), ["line 1: no test `a::gone`", "line 6: the row names no test"]);
 }

@@ -1,4 +1,4 @@
-//! What the service tells: the audit log, traces, readings of keys, readiness.
+//! The audit log, traces, key gauges and readiness.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -22,7 +22,7 @@ fn audit_lines(path: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn each_issued_token_has_its_line_and_a_refusal_has_none() {
+fn audit_log_has_a_line_for_each_issued_token_only() {
     let secret = [("caller.txt", "a secret of some length")];
     let app = spawn_app(&Setup {
         config: "audit: { to: 'file://audit.jsonl' }\ncallers: [{ name: gateway, bearer: { token_file: caller.txt } }]",
@@ -64,7 +64,7 @@ fn each_issued_token_has_its_line_and_a_refusal_has_none() {
 }
 
 #[test]
-fn the_subject_of_a_line_is_that_of_the_token() {
+fn audit_subject_is_the_token_subject() {
     let app = spawn_app(&Setup {
         profile: "    subject: Extra.identity.id",
         config: "audit: { to: 'file://audit.jsonl', subject: plain }",
@@ -82,7 +82,7 @@ fn the_subject_of_a_line_is_that_of_the_token() {
 }
 
 #[test]
-fn a_file_that_was_moved_is_begun_anew() {
+fn moved_audit_file_is_created_again() {
     let app = spawn_app(&Setup { config: "audit: { to: 'file://audit.jsonl', subject: none }", ..Setup::default() });
     let (path, moved) = (app.folder.path().join("audit.jsonl"), app.folder.path().join("audit.jsonl.1"));
     app.token(SESSION);
@@ -95,7 +95,7 @@ fn a_file_that_was_moved_is_begun_anew() {
 }
 
 #[test]
-fn an_audit_log_that_cannot_be_written_is_told_by_readiness() {
+fn failing_audit_log_is_reported_by_readiness() {
     let app = spawn_app(&Setup {
         config: "audit: { to: 'file://log/audit.jsonl' }\nreload: { interval: 100ms }",
         files: &[("log/audit.jsonl", "")],
@@ -110,7 +110,7 @@ fn an_audit_log_that_cannot_be_written_is_told_by_readiness() {
     fs::create_dir(&folder).unwrap();
     app.token(SESSION);
     wait_until(|| app.get_admin("/health/ready").json() == json!({"status": "ok"}));
-    // What failed may have left half a line, so the next begins on a line of its own.
+    // The failed write can leave a partial line, so the next entry starts on a new line.
     let text = fs::read_to_string(folder.join("audit.jsonl")).unwrap();
     let events: Vec<Value> =
         text.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -119,14 +119,14 @@ fn an_audit_log_that_cannot_be_written_is_told_by_readiness() {
 }
 
 #[test]
-fn an_audit_log_that_cannot_be_opened_stops_the_start() {
+fn unopenable_audit_log_prevents_startup() {
     let folder = serving_folder("audit: { to: 'file://nowhere/audit.jsonl' }");
     let output = command(folder.path()).arg("serve").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("audit.to: expected"), "{}", stderr(&output));
 }
 
-/// A folder that `claimsmith serve` can serve, with a further line of configuration.
+/// Creates a directory that `claimsmith serve` can serve, with one more line of configuration.
 fn serving_folder(config: &str) -> Folder {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
@@ -137,7 +137,7 @@ fn serving_folder(config: &str) -> Folder {
 }
 
 #[test]
-fn a_service_that_stops_has_written_every_line() {
+fn audit_lines_are_flushed_at_shutdown() {
     let mut service = Service::start(serving_folder("audit: { to: 'file://audit.jsonl' }"));
     for _ in 0..20 {
         assert_eq!(send(service.api, &post("/hydrate/p", &[], SESSION.as_bytes())).status, 200);
@@ -148,7 +148,7 @@ fn a_service_that_stops_has_written_every_line() {
 }
 
 #[test]
-fn audit_lines_on_standard_output_stand_there_alone() {
+fn stdout_contains_only_audit_lines() {
     let folder = serving_folder("audit: { to: stdout }");
     let mut child = command(folder.path()).arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -163,11 +163,11 @@ fn audit_lines_on_standard_output_stand_there_alone() {
     assert_eq!(serde_json::from_str::<Value>(&lines).unwrap()["event"], "token_issued");
 }
 
-/// A collector that takes what it is sent, until the test's process ends.
+/// A collector that accepts all requests until the test process ends.
 #[derive(Clone)]
 pub(crate) struct Collector {
     address: SocketAddr,
-    /// The head and the body of each request.
+    /// Head and body of each request.
     requests: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
@@ -211,7 +211,7 @@ impl Collector {
     }
 }
 
-/// An attribute of a span, whatever its type.
+/// Returns an attribute of a span, regardless of its type.
 fn attribute<'s>(span: &'s Value, name: &str) -> Option<&'s Value> {
     let attribute = span["attributes"].as_array()?.iter().find(|attribute| attribute["key"] == name)?;
     attribute["value"].as_object()?.values().next()
@@ -225,7 +225,7 @@ fn hydrate_with(app: &TestApp, path: &str, traceparent: &str, session: &str) -> 
 }
 
 #[test]
-fn a_span_continues_the_trace_that_came_and_tells_of_the_token() {
+fn span_continues_the_incoming_trace_and_describes_the_token() {
     let collector = Collector::start("200 OK");
     let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
     assert_eq!(hydrate_with(&app, "/hydrate/p", &format!("00-{TRACE}-{PARENT}-01"), SESSION), 200);
@@ -279,14 +279,14 @@ fn a_span_continues_the_trace_that_came_and_tells_of_the_token() {
 }
 
 #[test]
-fn what_the_gateway_does_not_record_is_not_recorded_and_what_begins_here_by_its_ratio() {
+fn sampling_follows_the_parent_or_the_configured_ratio() {
     let collector = Collector::start("200 OK");
     let config = collector.config(", sample_ratio: 0");
     let app = spawn_app(&Setup { config: &config, ..Setup::default() });
     assert_eq!(app.hydrate(SESSION).status, 200);
     assert_eq!(hydrate_with(&app, "/hydrate/p", &format!("00-{TRACE}-{PARENT}-00"), SESSION), 200);
     assert_eq!(hydrate_with(&app, "/hydrate/p", &format!("00-{TRACE}-{PARENT}-01"), SESSION), 200);
-    // The end brings out what is waiting.
+    // Shutdown flushes the pending spans.
     drop(app);
     let spans = collector.spans();
     assert_eq!(spans.len(), 1, "{spans:?}");
@@ -294,7 +294,7 @@ fn what_the_gateway_does_not_record_is_not_recorded_and_what_begins_here_by_its_
 }
 
 #[test]
-fn several_traceparents_are_none() {
+fn repeated_traceparent_is_ignored() {
     let collector = Collector::start("200 OK");
     let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
     let other = format!("00-{}-{PARENT}-01", TRACE.replace('0', "1"));
@@ -309,7 +309,7 @@ fn several_traceparents_are_none() {
 }
 
 #[test]
-fn a_collector_that_takes_nothing_holds_up_nothing() {
+fn stalled_collector_does_not_delay_requests() {
     let collector = Collector::start("400 Bad Request");
     let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
     assert_eq!(app.hydrate(SESSION).status, 200);
@@ -318,7 +318,7 @@ fn a_collector_that_takes_nothing_holds_up_nothing() {
 }
 
 #[test]
-fn the_environment_brings_headers_and_attributes_and_the_end_brings_out_spans() {
+fn environment_sets_otlp_headers_and_shutdown_flushes_spans() {
     let collector = Collector::start("200 OK");
     let folder = serving_folder(&collector.config(""));
     let mut child = command(folder.path())
@@ -344,14 +344,14 @@ fn the_environment_brings_headers_and_attributes_and_the_end_brings_out_spans() 
     }
 }
 
-/// Where a service serves that logs that it does.
+/// Returns the address that the service logs.
 fn address_of_the_api(log: &mut impl Iterator<Item = String>) -> SocketAddr {
     let mut events = log.map(|line| serde_json::from_str::<Value>(&line).unwrap());
     let serving = events.find(|event| event["message"] == "serving").unwrap();
     serving["api"].as_str().unwrap().parse().unwrap()
 }
 
-/// A set of ES256 keys (kid, nbf, exp).
+/// Returns a JWK Set of ES256 keys (kid, nbf, exp).
 fn key_set(members: &[(&str, Option<i64>, Option<i64>)]) -> String {
     let member = |(kid, nbf, exp): &(&str, Option<i64>, Option<i64>)| {
         let generated = keys::generate(SignatureAlg::Es256, None, &KeyId::parse(*kid).unwrap()).unwrap();
@@ -366,13 +366,13 @@ fn key_set(members: &[(&str, Option<i64>, Option<i64>)]) -> String {
     json!({ "keys": members.iter().map(member).collect::<Vec<_>>() }).to_string()
 }
 
-/// The sample of this series.
+/// Returns the sample of this series.
 fn sample(metrics: &str, series: &str) -> Option<i64> {
     metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[test]
-fn readings_of_keys_follow_the_clock() {
+fn key_gauges_follow_the_clock() {
     let keys = key_set(&[("old", Some(NOW - 5000), Some(NOW + 100)), ("next", Some(NOW + 50), Some(NOW + 1000))]);
     let app = spawn_app(&Setup {
         files: &[("other.json", &keys)],
@@ -407,7 +407,7 @@ fn readings_of_keys_follow_the_clock() {
     app.clock.set(NOW + 1000);
     assert_eq!(of_q(), [Some(0), None, None, None, None]);
     assert_eq!(read(&format!("keys_published{{set=\"{set}\"}}")), Some(1));
-    // A key without times has no age, and nothing will change.
+    // A key without times has no age, so its gauges stay constant.
     assert_eq!(read("profile_can_sign{profile=\"p\"}"), Some(1));
     assert_eq!(read("signing_key_age_seconds{profile=\"p\"}"), None);
     assert_eq!(read("signing_key_next_change_seconds{profile=\"p\"}"), None);
