@@ -5,14 +5,20 @@
 
 mod audit;
 mod metrics;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_otlp.rs"]
+mod otlp;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod queue;
 mod readings;
 mod traces;
 
 pub use audit::{Audit, AuditCounts, Issued};
 pub use metrics::{CallerCounters, Cut, HYDRATE_ROUTE, ISSUE_ROUTE, METRICS_CONTENT_TYPE, Metrics};
+pub use otlp::{RequestSpan, Traces};
 pub use readings::{KeyReading, ProfileReading, Readings};
-pub use traces::{Answered, RequestSpan, TokenFacts, TraceCounts, Traces};
+pub use traces::{Answered, TokenFacts, TraceCounts};
 
 use std::io::IsTerminal as _;
 
