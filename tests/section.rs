@@ -22,5 +22,5 @@ pub(crate) fn hold(path: &str, name: &str, expected: &str) {
     let gone = found.lines().filter(|line| !is_in(line, &expected)).map(|line| format!("- {line}\n"));
     let new = expected.lines().filter(|line| !is_in(line, found)).map(|line| format!("+ {line}\n"));
     let difference: String = gone.chain(new).collect();
-    panic!("{path}: `{name}` is not what the code says; UPDATE_DOCS=1 cargo nextest run generated\n{difference}");
+    panic!("{path}: `{name}` is not what the code says; UPDATE_DOCS=1 cargo test generated\n{difference}");
 }

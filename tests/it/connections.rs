@@ -322,7 +322,7 @@ fn resident_bytes(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// The figure in docs/reliability.md comes from here: `cargo nextest run --no-capture ten_thousand_idle`.
+/// The figure in docs/reliability.md comes from here: `cargo test ten_thousand_idle -- --nocapture`.
 #[test]
 fn ten_thousand_idle_connections_are_held_and_others_are_served() {
     const IDLE: usize = 10_000;

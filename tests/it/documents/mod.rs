@@ -38,6 +38,7 @@ const MINUTES: &str = "it takes minutes";
 
 /// Document, what stands in the block and in no other, way.
 const SCRIPTS: &[(&str, &str, Way)] = &[
+    ("README.md", "make demo", Without(&["make"], MINUTES)),
     ("README.md", "make test", Without(&["make"], "it would run this test inside of itself")),
     ("deploy/compose/README.md", "docker compose up", Without(&["docker"], ENGINE)),
     ("deploy/compose/README.md", "verify TOKEN", Read("the token is one that a person has seen in a browser")),
