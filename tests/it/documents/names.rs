@@ -80,7 +80,7 @@ fn every_command_in_the_prose_exists() {
             "make" => (!makefile.lines().any(|line| line.split(':').next() == Some(second)))
                 .then(|| "no target of the Makefile".to_owned()),
             "cargo" => {
-                let known = ["bench", "build", "clippy", "deny", "fmt", "fuzz", "nextest", "run", "test"];
+                let known = ["bench", "build", "clippy", "deny", "fmt", "fuzz", "metadata", "run", "test", "tree"];
                 let named = words.windows(2).filter(|pair| ["--bin", "--bench", "--features"].contains(&&*pair[0]));
                 let is_there = |name: &str| {
                     manifest.contains(&format!("name = \"{name}\"")) || manifest.contains(&format!("\n{name} = ["))
