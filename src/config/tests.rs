@@ -621,7 +621,8 @@ fn an_override_does_not_hide_a_fault_of_the_file() {
 #[cfg(not(feature = "otlp"))]
 fn traces_are_rejected_without_the_feature_otlp() {
     let found = faults(&format!("{MINIMAL}traces: {{ endpoint: 'http://c:4318/v1/traces' }}\n"), &[]);
-    let expected = "traces: expected a claimsmith that was built with the feature `otlp`, found one that was built without it";
+    let expected =
+        "traces: expected a claimsmith that was built with the feature `otlp`, found one that was built without it";
     assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
 }
 
