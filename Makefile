@@ -1,37 +1,43 @@
-# `make test` sets up what the tests need in folders of its own and passes them all. `make bench` measures, `make soak`
-# shows that it lasts, `make fuzz` looks for what no test thought of. `make release` builds what deploy/ ships.
+# `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` measures,
+# `make soak` tests endurance, `make fuzz` searches for inputs that break parsers. `make release` builds what deploy/ ships.
 
-NEXTEST_VERSION := 0.9.128
-CARGO_CYCLONEDX_VERSION := 0.5.9
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
 FUZZ_TARGETS := config_parse extra_cache go_compile handlebars_compile jwk_set oathkeeper_parse pem_import \
 	render_session token_verify
+TARGET := x86_64-unknown-linux-gnu
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
-export PATH := $(TOOLS)/bin:$(PATH)
+# Prefix of builds that are not shipped: they use the OpenSSL of the system where possible.
+LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz demo setup page-test \
-	deploy-test release reproducible sbom newcomer
+	deploy-test release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
+# The dev profile, which the tests use too: what `make demo` compiles is not compiled again for `make test`.
+demo:
+	$(LOCAL) cargo run -- demo $(ARGS)
+
+# `cargo build` first, because the targets below use its binary.
 rust-tests: setup
-	cargo build
-	cargo nextest run
-	cargo test --doc
+	$(LOCAL) cargo build
+	$(LOCAL) cargo test
 
 interop: setup
+	$(LOCAL) cargo build
 	$(PYTHON) tests/interop/run.py
 	$(PYTHON) tests/interop/keys.py
 	$(PYTHON) tests/interop/s3.py
 	$(PYTHON) tests/interop/reload.py
 
 page-test: tests/playground/node_modules/installed
-	cargo build
+	$(LOCAL) cargo build
 	cd tests/playground && node --test
 
-# The tables of docs/performance.md, some minutes; the same in half a minute, to see that the benchmark itself works.
+# The tables of docs/performance.md take some minutes. `bench-quick` takes half a minute and shows only that the benchmark
+# works. Both measure what is shipped, so OpenSSL is compiled from source unless OPENSSL_NO_VENDOR=1 is set.
 bench: bench-build
 	target/release/claimsmith-bench
 
@@ -41,28 +47,29 @@ bench-quick: bench-build
 soak: bench-build
 	target/release/claimsmith-bench soak --minutes $(SOAK_MINUTES)
 
-# Fails where a hot path takes 5 % more instructions than tests/bench/instructions.json says.
-instructions: bench-build
+bench-build:
+	cargo build --release --features bench --bins
+
+instructions:
+	$(LOCAL) cargo build --release --features bench --bins
 	sh tests/bench/instructions.sh
 
-# What a request costs inside the process: instructions by what they do, and allocations. Builds with symbols, aside.
+# Shows what a request costs inside the process: instructions by purpose, and allocations. The build has symbols, so it
+# has a target directory of its own.
 profile:
 	sh tests/interop/need.sh valgrind valgrind
-	CARGO_PROFILE_RELEASE_STRIP=false cargo build --release --features bench --bins --target-dir target/profile
+	$(LOCAL) CARGO_PROFILE_RELEASE_STRIP=false cargo build --release --features bench --bins --target-dir target/profile
 	python3 tests/bench/profile.py target/profile/release
 
 micro:
-	cargo bench --features bench --bench micro
-
-bench-build:
-	cargo build --release --features bench --bins
+	$(LOCAL) cargo bench --features bench,micro --bench micro
 
 # Builds with the dev profile into the same directory as `cargo build`, so that only claimsmith is compiled again, with
 # coverage instrumentation (tests/fuzz/instrument.sh). Findings and corpus are in tests/fuzz/artifacts and
 # tests/fuzz/corpus, which are not part of the repository.
 fuzz:
 	cp Cargo.lock tests/fuzz/Cargo.lock
-	RUSTC_WRAPPER=$(CURDIR)/tests/fuzz/instrument.sh cargo build --manifest-path tests/fuzz/Cargo.toml \
+	$(LOCAL) RUSTC_WRAPPER=$(CURDIR)/tests/fuzz/instrument.sh cargo build --manifest-path tests/fuzz/Cargo.toml \
 		--target-dir target $(FUZZ_TARGETS:%=--bin %)
 	set -e; for target in $(FUZZ_TARGETS); do \
 		case $$target in *_parse|jwk_set|pem_import|token_verify) longest=8192;; *) longest=1024;; esac; \
@@ -72,13 +79,13 @@ fuzz:
 			-dict=tests/fuzz/dictionaries/$$target.dict -artifact_prefix=tests/fuzz/artifacts/$$target/ -verbosity=0; \
 	done
 
-# What deploy/ ships, tried as far as that goes without a container engine and a cluster.
-deploy-test: $(TOOLS)/deploy/installed $(TOOLS)/cargo-cyclonedx
-	cargo build
+# Tests what deploy/ ships, as far as that is possible without a container engine and a cluster.
+deploy-test: $(TOOLS)/deploy/installed
+	$(LOCAL) cargo build
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
-# The binary, templates, manual pages and completions, below DIST as they would lie below /.
+# Lays out the binary, templates, manual pages and completions below DIST as they belong below /.
 DIST := target/dist
 release:
 	rm -rf $(DIST)
@@ -91,48 +98,38 @@ release:
 	$(DIST)/usr/local/bin/claimsmith completions zsh > $(DIST)/usr/share/zsh/vendor-completions/_claimsmith
 	$(DIST)/usr/local/bin/claimsmith completions fish > $(DIST)/usr/share/fish/vendor_completions.d/claimsmith.fish
 
-# Two builds of the release, about six minutes each on two cores.
+# Builds the release twice and compares the bytes.
 reproducible:
 	tests/deploy/reproducible.sh
 
-# How long somebody new takes: from a clone to the first token, from an Oathkeeper configuration to the same claims.
+# Times a new user's first steps: from a clone to the first token, and from an Oathkeeper configuration to the same claims.
 newcomer:
 	sh tests/newcomer.sh start
-	cargo build --release
-	BINARY=target/release/claimsmith sh tests/newcomer.sh migrate
+	$(LOCAL) cargo build
+	BINARY=target/debug/claimsmith sh tests/newcomer.sh migrate
 
-# What the binary is made of, in target/claimsmith.cdx.json. What only builds need is in it too, because OpenSSL comes by
-# that way. cargo-cyclonedx also lists what only tests switch on; cargo tree knows better.
-TARGET := x86_64-unknown-linux-gnu
-sbom: $(TOOLS)/cargo-cyclonedx
-	sh tests/interop/need.sh jq jq
+# Writes target/claimsmith.cdx.json, which lists what the binary is built from.
+sbom:
 	mkdir -p target
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --describe binaries \
-		--target $(TARGET)
-	cargo tree --locked --target $(TARGET) --edges normal,build --prefix none --format '{p}' | \
-		sed 's/^\([^ ]*\) v\([^ ]*\).*/\1@\2/' > target/claimsmith.crates
-	sed 's#file://$(CURDIR)#file:///claimsmith#g' claimsmith_bin.cdx.json | \
-		jq --rawfile kept target/claimsmith.crates --from-file deploy/sbom.jq > target/claimsmith.cdx.json
-	rm -f claimsmith_bin.cdx.json claimsmith-bench_bin.cdx.json
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) python3 deploy/sbom.py $(TARGET) default > target/claimsmith.cdx.json
 
-demo:
-	cargo run --release -- demo
+# Checks dependencies against .deny.toml. Only cargo-deny knows security advisories; its database is on the network.
+policy:
+	python3 .ci/policy.py
+	@set -e; if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --config .deny.toml --all-features check bans licenses sources; \
+		if timeout 60 cargo deny --config .deny.toml --all-features fetch db >/dev/null 2>&1; then \
+			cargo deny --config .deny.toml --all-features check advisories; \
+		else \
+			echo 'WARNING: security advisories were NOT checked: the advisory database cannot be fetched' >&2; \
+		fi; \
+	else \
+		echo 'WARNING: security advisories were NOT checked: cargo-deny is not installed' >&2; \
+	fi
 
-setup: $(TOOLS)/nextest $(TOOLS)/venv/installed tests/interop/node_modules/installed
+setup: $(TOOLS)/venv/installed tests/interop/node_modules/installed
 	sh tests/interop/need.sh curl curl
 	sh tests/interop/need.sh jq jq
-
-$(TOOLS)/nextest:
-	mkdir -p $(TOOLS)
-	cargo nextest --version >/dev/null 2>&1 || \
-		cargo install --locked --debug --root $(TOOLS) --version $(NEXTEST_VERSION) cargo-nextest
-	touch $@
-
-$(TOOLS)/cargo-cyclonedx:
-	mkdir -p $(TOOLS)
-	cargo cyclonedx --version >/dev/null 2>&1 || \
-		cargo install --locked --debug --root $(TOOLS) --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
-	touch $@
 
 $(TOOLS)/deploy/installed: tests/deploy/requirements.txt
 	mkdir -p $(TOOLS)

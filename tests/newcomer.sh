@@ -42,11 +42,11 @@ start() {
     type_in "git clone --quiet $repository $folder"
     type_in "cd $folder"
     first=$(awk '/^```sh$/ { shown = 1; next } /^```/ && shown { exit } shown' README.md)
-    type_in "$first --once" > "$work/demo"
+    type_in "$first ARGS=--once" > "$work/demo"
     grep '^== 3. Verified against' "$work/demo"
     since > "$work/whole"
     begin
-    "${CARGO_TARGET_DIR:-target}/release/claimsmith" demo --once > "$work/demo"
+    "${CARGO_TARGET_DIR:-target}/debug/claimsmith" demo --once > "$work/demo"
     grep -q '^== 3. Verified against' "$work/demo"
     since > "$work/demo"
     echo "from a clone to the first verified token: $commands commands, $(cat "$work/whole"); of that $(cat "$work/demo")" \

@@ -89,6 +89,11 @@ pub(super) fn audit(audit: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -
 }
 
 pub(super) fn traces(traces: &Mapping<'_>, faults: &mut Faults) -> Option<Traces> {
+    if cfg!(not(feature = "otlp")) {
+        let expected = "a claimsmith that was built with the feature `otlp`";
+        faults.add(traces.path.clone(), expected, "one that was built without it", &traces.place);
+        return None;
+    }
     let endpoint = traces.value("endpoint", faults, text_as(|text| is_base_url(text).then(|| text.to_owned())));
     let sample_ratio = traces.value("sample_ratio", faults, ratio);
     Some(Traces { endpoint: endpoint?, sample_ratio: sample_ratio? })

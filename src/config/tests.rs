@@ -631,6 +631,16 @@ fn an_override_does_not_hide_a_fault_of_the_file() {
 }
 
 #[test]
+#[cfg(not(feature = "otlp"))]
+fn traces_are_rejected_without_the_feature_otlp() {
+    let found = faults(&format!("{MINIMAL}traces: {{ endpoint: 'http://c:4318/v1/traces' }}\n"), &[]);
+    let expected =
+        "traces: expected a claimsmith that was built with the feature `otlp`, found one that was built without it";
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+}
+
+#[test]
+#[cfg(feature = "otlp")]
 fn what_is_told_has_a_place_to_go() {
     let config = accepted(
         &format!("{MINIMAL}audit: {{ to: file://audit.jsonl }}\ntraces: {{ endpoint: 'http://c:4318/v1/traces' }}\n"),

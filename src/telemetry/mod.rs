@@ -7,6 +7,11 @@ mod audit;
 mod gauges;
 mod labels;
 mod metrics;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_otlp.rs"]
+mod otlp;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod queue;
 mod traces;
 
@@ -14,7 +19,8 @@ pub use audit::{Audit, AuditCounts, Issued};
 pub use gauges::{Gauges, KeySetGauges, ProfileGauges};
 pub use labels::CloseReason;
 pub use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, Metrics, RouteMetrics};
-pub use traces::{Answered, RequestSpan, TokenFacts, TraceCounts, Traces};
+pub use otlp::{RequestSpan, Traces};
+pub use traces::{Answered, TokenFacts, TraceCounts};
 
 use std::io::IsTerminal as _;
 

@@ -5,6 +5,8 @@ import tomllib
 
 import pytest
 from conftest import BINARY, ROOT, claimsmith, run
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,7 @@ def test_the_list_of_components_names_what_is_linked():
     run("make", "sbom", cwd=ROOT)
     text = (ROOT / "target" / "claimsmith.cdx.json").read_text()
     assert str(ROOT) not in text
+    assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None
     found = json.loads(text)
     assert (found["bomFormat"], found["metadata"]["component"]["name"]) == ("CycloneDX", "claimsmith")
     listed = {(component["name"], component["version"]) for component in found["components"]}
@@ -52,7 +55,7 @@ def test_the_list_of_components_names_what_is_linked():
     references.add(found["metadata"]["component"]["bom-ref"])
     for entry in found["dependencies"]:
         assert {entry["ref"], *entry.get("dependsOn", [])} <= references
-    # OpenSSL itself is among them; what only tests need is not.
+    # The list includes OpenSSL's source, which is a build dependency, but no development dependencies.
     names = {name for name, _ in listed}
     assert {"openssl-src", "josekit", "actix-web"} <= names and not {"criterion", "proptest", "rcgen"} & names
 

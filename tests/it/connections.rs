@@ -322,7 +322,7 @@ fn resident_bytes(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// Prints the figure in docs/reliability.md: `cargo nextest run --no-capture ten_thousand_idle`.
+/// Prints the figure in docs/reliability.md: `cargo test ten_thousand_idle -- --nocapture`.
 #[test]
 fn ten_thousand_idle_connections_do_not_block_requests() {
     const IDLE: usize = 10_000;

@@ -84,7 +84,7 @@ fn commands_in_prose_exist() {
             "make" => (!makefile.lines().any(|line| line.split(':').next() == Some(second)))
                 .then(|| "the Makefile has no such target".to_owned()),
             "cargo" => {
-                let known = ["bench", "build", "clippy", "deny", "fmt", "nextest", "run", "test"];
+                let known = ["bench", "build", "clippy", "deny", "fmt", "fuzz", "metadata", "run", "test", "tree"];
                 let named = words.windows(2).filter(|pair| ["--bin", "--bench", "--features"].contains(&&*pair[0]));
                 let is_there = |name: &str| {
                     manifest.contains(&format!("name = \"{name}\"")) || manifest.contains(&format!("\n{name} = ["))

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""policy.py: checks all dependencies against .deny.toml: licenses, sources and wildcard versions.
+
+These are the checks `cargo deny check bans licenses sources` as far as .deny.toml configures them. They run here because
+compiling cargo-deny takes longer than all other checks together. Security advisories need cargo-deny itself.
+Run it in the root directory of the repository.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
+# A setting that this script does not know must not pass unchecked.
+KNOWN = {
+    "graph": {"targets": None, "all-features": True},
+    "licenses": {"allow": None, "confidence-threshold": None},
+    "bans": {"multiple-versions": "allow", "wildcards": "deny"},
+    "sources": {"unknown-registry": "deny", "unknown-git": "deny"},
+}
+
+
+def check_known(policy):
+    for section, settings in policy.items():
+        for name, value in settings.items():
+            known = KNOWN.get(section, {})
+            if name not in known or known[name] not in (None, value):
+                sys.exit(f"policy.py: cannot check {section}.{name} = {value!r} of .deny.toml; use cargo-deny")
+
+
+def is_allowed(expression, allowed):
+    """Evaluates an SPDX expression. AND binds more tightly than OR, WITH more tightly than AND."""
+    tokens = re.findall(r"[()]|[^\s()]+", expression.replace("/", " OR "))
+
+    def alternatives():
+        result = everything()
+        while tokens and tokens[0] == "OR":
+            tokens.pop(0)
+            result = everything() or result
+        return result
+
+    def everything():
+        result = one()
+        while tokens and tokens[0] == "AND":
+            tokens.pop(0)
+            result = one() and result
+        return result
+
+    def one():
+        token = tokens.pop(0)
+        if token == "(":
+            result = alternatives()
+            tokens.pop(0)
+            return result
+        if tokens and tokens[0] == "WITH":
+            tokens.pop(0)
+            token = f"{token} WITH {tokens.pop(0)}"
+        return token in allowed
+
+    return alternatives()
+
+
+def packages(policy):
+    """Yields each package that builds for one of the targets use, with its dependencies for tests."""
+    found = {}
+    for target in policy["graph"]["targets"]:
+        command = ["cargo", "metadata", "--locked", "--all-features", "--format-version", "1", "--filter-platform", target]
+        metadata = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        used = {node["id"] for node in metadata["resolve"]["nodes"]}
+        found |= {package["id"]: package for package in metadata["packages"] if package["id"] in used}
+    return found.values()
+
+
+def main():
+    policy = tomllib.loads(Path(".deny.toml").read_text())
+    check_known(policy)
+    allowed = set(policy["licenses"]["allow"])
+    problems, used = [], set()
+    count = 0
+    for package in packages(policy):
+        name = f"{package['name']} {package['version']}"
+        count += 1
+        license = package["license"]
+        if not license:
+            problems.append(f"{name}: has no license expression")
+        elif not is_allowed(license, allowed):
+            problems.append(f"{name}: license {license} is not in licenses.allow of .deny.toml")
+        used |= {entry for entry in allowed if license and entry in license}
+        if package["source"] is None:
+            wild = [dep["name"] for dep in package["dependencies"] if dep["req"] == "*" and not dep.get("path")]
+            problems += [f"{name}: the version of {dependency} is a wildcard" for dependency in wild]
+        elif package["source"] != CRATES_IO:
+            problems.append(f"{name}: is not from crates.io but from {package['source']}")
+    problems += [f".deny.toml: no dependency has the license {entry}" for entry in sorted(allowed - used)]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"licenses, sources and versions of {count} packages checked, {len(problems)} problems")
+    sys.exit(bool(problems))
+
+
+if __name__ == "__main__":
+    main()
