@@ -16,7 +16,7 @@
 //! | 1 | [`claims`] | what a token says |
 //! | 2 | [`templates`], [`keys`] | handlebars; josekit, openssl |
 //! | 3 | [`mint`] | how a token is made |
-//! | 4 | [`config`], [`reload`], [`sources`], [`tls`] | files; the network |
+//! | 4 | [`config`], [`oathkeeper`], [`reload`], [`sources`], [`tls`] | files; the network |
 //! | 5 | [`edge`], [`telemetry`] | HTTP, metrics, logs |
 //! | 6 | [`app`], [`cli`] | everything |
 
@@ -31,6 +31,7 @@ pub mod edge;
 pub mod json;
 pub mod keys;
 pub mod mint;
+pub mod oathkeeper;
 pub mod reload;
 pub mod secret;
 pub mod session;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::RenderArgs;
+use super::args::RenderArgs;
 use super::output::{self, Failure};
 use crate::claims::PrivateClaims;
 use crate::code::ErrorCode;
@@ -52,7 +52,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
         Ok(claims) => output::line(&claims.to_pretty()),
         Err((code, message)) if as_json => {
             output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
-            Err(Failure::Told)
+            Err(Failure::Reported)
         }
         // The faults of a template come several lines each, with their codes.
         Err((_, message)) if message.contains('\n') => {
@@ -129,7 +129,7 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     if !as_json {
         output::line(&format!("{passed} passed, {failed} failed"))?;
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::Told) }
+    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// How one recorded case came out. `differences` says why it failed; none means that it passed.

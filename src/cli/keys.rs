@@ -10,9 +10,9 @@ use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
-use super::serve::Source;
-use super::{AddArgs, Global, KeysCommand, RotateArgs};
+use super::source::Source;
 use crate::keys::{
     self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
 };

@@ -5,13 +5,13 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::document::{Quoting, Value};
 use super::fault::{Faults, Place, nearest};
 use super::raw;
 use super::read::{Mapping, count, has_control_characters, hidden_texts, path, text_as, words};
 use super::secret::SecretSource;
 use super::validate::optional;
 use super::values::{ProfileName, is_name};
+use super::yaml::{Quoting, Value};
 use super::{Caller, CallerLimits, Credential, Profile, Rate};
 use crate::secret::Secret;
 use crate::tls::CertificateName;

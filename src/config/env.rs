@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::document::{self, Entry, Node, Quoting, Value};
 use super::fault::{Faults, Place, nearest};
 use super::field::{Kind, Presence, Section};
 use super::raw::ROOT;
+use super::yaml::{self, Entry, Node, Quoting, Value};
 
 /// What every variable starts with.
 pub(super) const PREFIX: &str = "CLAIMSMITH_";
@@ -177,7 +177,7 @@ fn node_of(target: &Target, value: &str, place: &Place, faults: &mut Faults) -> 
             Some(Node { place: place.clone(), value: Value::List(items) })
         }
         Kind::Many(_) | Kind::Named(_) | Kind::Section(_) | Kind::Texts => {
-            document::parse(value, Some(place), target.quoting, faults)
+            yaml::parse(value, Some(place), target.quoting, faults)
         }
     }
 }
@@ -222,7 +222,7 @@ fn put(root: &mut Node, path: &[Step], node: Node, place: &Place, faults: &mut F
 
 fn path_text(path: &[Step]) -> String {
     path.iter().fold(String::new(), |path, step| match step {
-        Step::Key(key) => document::joined(&path, key),
+        Step::Key(key) => yaml::joined(&path, key),
         Step::Index(index) => format!("{path}[{index}]"),
     })
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
+use crate::mint::{BuildFault, FaultPointer};
 
 /// Where a value of the configuration was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct ConfigError {
 
 /// The faults found so far.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(crate) struct Faults(Vec<Fault>);
 
 impl Fault {
     /// The dotted path of the key, such as `profiles.id_token.ttl`; empty for the configuration as a whole.
@@ -54,6 +55,20 @@ impl Fault {
     /// Where it was written.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    fn build_fault(&self, file: &str) -> BuildFault {
+        let (line, column, variable) = match &self.place {
+            Place::File { line, column } => (Some(*line), Some(*column), None),
+            Place::Environment(name) => (None, None, Some(name.to_string())),
+            Place::Nowhere => (None, None, None),
+        };
+        // The path of a fault in another document, such as a file of access rules, starts with the name of that document.
+        let (path, key) = self.path.split_once(": ").unwrap_or((file, &self.path));
+        let path = variable.is_none().then(|| path.to_owned());
+        let key = (!key.is_empty()).then(|| key.to_owned());
+        let pointer = FaultPointer { path, line, column, key, variable, message: self.message() };
+        BuildFault::new(ErrorCode::ConfigInvalid, file, self.to_string()).at(pointer)
     }
 }
 
@@ -75,6 +90,11 @@ impl ConfigError {
         &self.faults
     }
 
+    /// Returns the faults as those of a generation; `file` is the configuration file.
+    pub fn build_faults(&self, file: &str) -> Vec<BuildFault> {
+        self.faults.iter().map(|fault| fault.build_fault(file)).collect()
+    }
+
     /// The stable code of this error.
     pub fn code(&self) -> ErrorCode {
         ErrorCode::ConfigInvalid
@@ -94,7 +114,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Faults {
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         path: impl Into<String>,
         expected: impl Into<String>,
@@ -106,16 +126,16 @@ impl Faults {
     }
 
     /// Takes over the faults of another document, whose name their paths then start with.
-    pub(super) fn append_under(&mut self, document: &str, others: Faults) {
+    pub(crate) fn append_under(&mut self, document: &str, others: Faults) {
         self.0.extend(others.0.into_iter().map(|fault| Fault { path: format!("{document}: {}", fault.path), ..fault }));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The error that holds these faults.
-    pub(super) fn into_error(mut self) -> ConfigError {
+    pub(crate) fn into_error(mut self) -> ConfigError {
         self.0.sort_by(|left, right| left.place.rank().cmp(&right.place.rank()));
         ConfigError { faults: self.0 }
     }
@@ -133,7 +153,7 @@ impl Place {
 }
 
 /// The candidate that `word` most likely meant, if one is near enough to be worth naming.
-pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     const LONGEST: usize = 128;
     if word.len() > LONGEST {
         return None;

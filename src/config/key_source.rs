@@ -67,11 +67,14 @@ impl fmt::Display for KeySource {
 }
 
 impl KeySource {
+    /// The values that [`KeySource::parse`] accepts, for errors.
+    pub(crate) const EXPECTED: &str = "a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL";
+
     /// The source that `text` names: a path, which is relative to `base_dir`, or a URL.
     ///
     /// # Errors
     /// What was found instead, in words that quote nothing: the text may be a key or hold a password.
-    pub(super) fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Ok(KeySource::File(base_dir.join(text)));
         };

@@ -17,12 +17,10 @@
 //! ```
 
 mod callers;
-mod document;
 mod env;
-mod fault;
+pub(crate) mod fault;
 mod field;
 mod key_source;
-mod oathkeeper;
 mod raw;
 mod read;
 mod schema;
@@ -32,6 +30,7 @@ mod tells;
 mod tests;
 mod validate;
 mod values;
+pub(crate) mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -49,7 +48,6 @@ use crate::tls::CertificateName;
 
 pub use fault::{ConfigError, Fault, Place};
 pub use key_source::{InlineKeys, KeySource};
-pub use oathkeeper::{ClaimsText, OathkeeperConfig, OathkeeperProfile, RuleSource};
 pub use schema::schema;
 pub use secret::{KnownCaller, KnownCredential, LoadedCallers, SecretSource, load_callers};
 pub use tells::{AuditLog, AuditSubject, AuditTarget, SampleRatio, Traces};
@@ -351,7 +349,7 @@ impl Config {
         given: BTreeMap<ProfileName, Profile>,
     ) -> Result<Loaded, ConfigError> {
         let mut faults = fault::Faults::default();
-        let root = document::parse(text, None, document::Quoting::Shown, &mut faults);
+        let root = yaml::parse(text, None, yaml::Quoting::Shown, &mut faults);
         if let Some(mut root) = root {
             env::apply(&mut root, environment, &mut faults);
             let mut warnings = Vec::new();

@@ -2,6 +2,7 @@
 //! share, so that they cannot disagree.
 
 use super::field::{Kind, Presence, Section, Words, field, section};
+use super::key_source::KeySource;
 use crate::keys::SignatureAlg;
 
 /// Shapes of text that several fields share.
@@ -14,8 +15,8 @@ const HTTP_URL: Words = Words {
     expected: "an http or https URL without user, query or fragment, such as https://tokens.example.org",
     pattern: "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$",
 };
-pub(super) const JWKS: Words = Words {
-    expected: "a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL",
+const JWKS: Words = Words {
+    expected: KeySource::EXPECTED,
     pattern: "^((file|base64|https?|s3|gs|azblob)://.+|(?![A-Za-z][A-Za-z0-9+.-]*://).+)$",
 };
 const HEADER_NAME: Words = Words {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::time::parse_duration;
 
-use super::document::{self, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 use super::fault::{Faults, Place, nearest};
 use super::field::{Field, Kind, Presence, Section};
+use super::yaml::{self, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 
 /// A mapping of known keys at its path.
 pub(super) struct Mapping<'n> {
@@ -142,7 +142,7 @@ impl<'n> Mapping<'n> {
 
     fn default_of(&self, field: &Field, faults: &mut Faults) -> Option<Node> {
         match field.presence {
-            Presence::Default(text) => document::parse(text, Some(&Place::Nowhere), Quoting::Hidden, faults),
+            Presence::Default(text) => yaml::parse(text, Some(&Place::Nowhere), Quoting::Hidden, faults),
             Presence::Required => {
                 self.miss(field.name, faults);
                 None

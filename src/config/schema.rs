@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::document::{self, Node, Quoting, ScalarKind, scalar_kind};
 use super::fault::{Faults, Place};
 use super::field::{Field, Kind, Presence, Section};
 use super::raw::{PROFILE_NAME, ROOT};
+use super::yaml::{self, Node, Quoting, ScalarKind, scalar_kind};
 
 /// The schema as JSON text, indented, with a line end.
 pub fn schema() -> String {
@@ -114,20 +114,20 @@ fn kind_schema(kind: Kind) -> Map<String, Value> {
 
 /// YAML text of the table as JSON.
 fn value_of(text: &str) -> Value {
-    document::parse(text, Some(&Place::Nowhere), Quoting::Hidden, &mut Faults::default())
+    yaml::parse(text, Some(&Place::Nowhere), Quoting::Hidden, &mut Faults::default())
         .map_or(Value::Null, |node| json_of(&node))
 }
 
 fn json_of(node: &Node) -> Value {
     match &node.value {
-        document::Value::Scalar { text, is_plain } => match scalar_kind(text, *is_plain) {
+        yaml::Value::Scalar { text, is_plain } => match scalar_kind(text, *is_plain) {
             ScalarKind::Null => Value::Null,
             ScalarKind::Bool(value) => value.into(),
             ScalarKind::Number => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
             ScalarKind::Text => text.as_str().into(),
         },
-        document::Value::List(items) => items.iter().map(json_of).collect(),
-        document::Value::Map(entries) => {
+        yaml::Value::List(items) => items.iter().map(json_of).collect(),
+        yaml::Value::Map(entries) => {
             Value::Object(entries.iter().map(|entry| (entry.key.clone(), json_of(&entry.value))).collect())
         }
     }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::document::{Node, ScalarKind, Value, scalar_kind};
 use super::fault::Faults;
 use super::field::Kind;
 use super::read::{Mapping, Misfit, choice, text_as, words};
 use super::values::is_base_url;
+use super::yaml::{Node, ScalarKind, Value, scalar_kind};
 
 /// The audit log: a line for each token.
 #[derive(Clone, Debug, PartialEq, Eq)]

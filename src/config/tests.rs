@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::document::{self, Node, Quoting, Value};
 use super::fault::Faults;
 use super::field::{Field, Kind, Presence, Section, size_text};
 use super::raw::ROOT;
+use super::yaml::{self, Node, Quoting, Value};
 use super::*;
 use crate::secret::Secret;
 
@@ -852,7 +852,7 @@ fn the_samples_of_the_reference_are_accepted() {
 
 /// The tree of a text, to change it at random.
 fn tree(text: &str) -> Node {
-    document::parse(text, None, Quoting::Shown, &mut Faults::default()).unwrap()
+    yaml::parse(text, None, Quoting::Shown, &mut Faults::default()).unwrap()
 }
 
 #[test]

@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::time::Ttl;
 
 use super::callers::callers;
-use super::document::{Node, Value, joined};
 use super::fault::Faults;
 use super::raw::{self, ROOT};
 use super::read::{Mapping, Misfit, boolean, choice, count, duration, path, port, size, text_as, texts, words};
 use super::tells;
 use super::values::{HeaderName, Host, ProfileName, is_base_url, is_name, is_token};
+use super::yaml::{Node, Value, joined};
 use super::{
     Caller, ClientCa, Config, Credential, ExpiresWith, KeySource, Limits, Listener, Log, LogFormat, LogLevel, Profile,
     Rotation, Serve, TlsFiles, UnixSocket,
@@ -312,7 +312,7 @@ fn profiles(
         _ => {
             let found = match node.value {
                 Value::Map(_) => "none".to_owned(),
-                _ => node.description(super::document::Quoting::Shown),
+                _ => node.description(super::yaml::Quoting::Shown),
             };
             faults.add(path, "a mapping of at least one profile, by name", found, &node.place);
             return profiles;

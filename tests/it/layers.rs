@@ -17,6 +17,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("keys", 2),
     ("mint", 3),
     ("config", 4),
+    ("oathkeeper", 4),
     ("reload", 4),
     ("sources", 4),
     ("tls", 4),

@@ -1,7 +1,11 @@
-//! YAML 1.2 text as a tree that knows where each value was written.
+//! YAML 1.2 text as a tree in which each value has its source position.
 //!
-//! JSON is YAML, so it is read as well. Refused: more than one document, the same key twice, keys that are no scalars,
-//! tags, and documents that grow beyond what a configuration can be (anchors are expanded within that bound).
+//! The tree is our own because errors name the line and column of a value long after parsing, for example when two sections
+//! contradict each other. Deserializers stop at the first error and drop positions. `saphyr-parser` reads the
+//! syntax.
+//!
+//! JSON is YAML, so it is read as well. Rejected are: more than one document, duplicate keys, keys that are not scalars,
+//! tags, and documents larger than any configuration. Anchors are expanded up to that limit.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,13 +22,13 @@ const DEEPEST: usize = 32;
 
 /// One value with its place. No `Debug`: it may hold a secret.
 #[derive(Clone)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
 }
 
 #[derive(Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// `is_plain` where no quotes tell that it is text, so that `12` may be a number.
     Scalar {
         text: String,
@@ -36,15 +40,15 @@ pub(super) enum Value {
 
 /// A key of a mapping and its value.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) place: Place,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) value: Node,
 }
 
 /// What a plain scalar is in YAML 1.2's core schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ScalarKind {
+pub(crate) enum ScalarKind {
     Null,
     Bool(bool),
     Number,
@@ -53,27 +57,27 @@ pub(super) enum ScalarKind {
 
 impl Node {
     /// Text that was written as text.
-    pub(super) fn text(text: impl Into<String>, place: Place) -> Self {
+    pub(crate) fn text(text: impl Into<String>, place: Place) -> Self {
         Self { place, value: Value::Scalar { text: text.into(), is_plain: false } }
     }
 
     /// A scalar whose kind its text decides.
-    pub(super) fn plain(text: impl Into<String>, place: Place) -> Self {
+    pub(crate) fn plain(text: impl Into<String>, place: Place) -> Self {
         Self { place, value: Value::Scalar { text: text.into(), is_plain: true } }
     }
 
     /// An empty mapping.
-    pub(super) fn empty_map(place: Place) -> Self {
+    pub(crate) fn empty_map(place: Place) -> Self {
         Self { place, value: Value::Map(Vec::new()) }
     }
 
     /// Whether this is YAML's null.
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, is_plain } if scalar_kind(text, *is_plain) == ScalarKind::Null)
     }
 
     /// The entry `key` of a mapping.
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
@@ -81,7 +85,7 @@ impl Node {
     }
 
     /// What this is, for an error; with the value itself where `quoting` allows.
-    pub(super) fn description(&self, quoting: Quoting) -> String {
+    pub(crate) fn description(&self, quoting: Quoting) -> String {
         let quoted = |kind: &str, text: &str| match quoting {
             Quoting::Hidden => kind.to_owned(),
             Quoting::Shown => format!("{kind} `{}`", shortened(text)),
@@ -103,13 +107,13 @@ impl Node {
 
 /// Whether an error may show a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quoting {
+pub(crate) enum Quoting {
     Hidden,
     Shown,
 }
 
 /// The kind of a scalar.
-pub(super) fn scalar_kind(text: &str, is_plain: bool) -> ScalarKind {
+pub(crate) fn scalar_kind(text: &str, is_plain: bool) -> ScalarKind {
     if !is_plain {
         return ScalarKind::Text;
     }
@@ -138,7 +142,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Text short enough for one line of an error, without control characters.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
@@ -149,7 +153,7 @@ pub(super) fn shortened(text: &str) -> String {
 
 /// Reads `text`. `None` where it is no tree at all, which is then among the faults; an empty text is an empty mapping.
 /// Every place is `within` where that is given, the line and column otherwise.
-pub(super) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults: &mut Faults) -> Option<Node> {
+pub(crate) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults: &mut Faults) -> Option<Node> {
     let start = within.cloned().unwrap_or(Place::File { line: 1, column: 1 });
     if text.len() > MOST_BYTES {
         faults.add("", format!("at most {MOST_BYTES} bytes"), format!("{} bytes", text.len()), &start);
@@ -380,7 +384,7 @@ fn refuse_repeated_keys(node: &Node, path: &str, quoting: Quoting, faults: &mut 
 }
 
 /// A path one key longer.
-pub(super) fn joined(path: &str, key: &str) -> String {
+pub(crate) fn joined(path: &str, key: &str) -> String {
     let key = shortened(key);
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
