@@ -4,8 +4,10 @@
 //! profile says that such claims are overridden, as Oathkeeper does it; the one exception is `aud`, which a template may
 //! set where the profile configures none.
 
+mod issuer;
 mod policy;
 
+pub use issuer::Issuer;
 pub use policy::{Audience, Lifetime, LifetimeError, SessionExpiry, lifetime};
 
 use std::fmt;

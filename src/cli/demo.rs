@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::json::{Json, ReadLimits};
 use crate::keys::{self, KeyId, SignatureAlg};
 use crate::mint::{GenerationParts, Mint, TemplateFiles};
-use crate::reload::{self, Generation};
+use crate::reload::Generation;
 use crate::templates::{Syntax, TemplateText};
 use crate::time::{Clock as _, SystemClock};
 
@@ -36,7 +36,7 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     let config = Config::parse(CONFIG, Path::new("."), &[]).context("the demo's own configuration")?.config;
     let key = keys::generate(SignatureAlg::Es256, None, &KeyId::new(Uuid::new_v4().to_string()))
         .context("the demo's own key")?;
-    let mut parts = GenerationParts { profiles: reload::profile_specs(&config), ..GenerationParts::default() };
+    let mut parts = GenerationParts { profiles: config.profile_specs(), ..GenerationParts::default() };
     for profile in &parts.profiles {
         parts.key_sets.insert(profile.key_set.clone(), key.to_set().as_bytes().to_vec().into());
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::fault::{Faults, Place, nearest};
 use super::field::{Kind, Presence, Section};
-use super::raw::ROOT;
+use super::root::ROOT;
 use super::yaml::{self, Entry, Node, Quoting, Value};
 
 /// What every variable starts with.

@@ -85,6 +85,20 @@ pub(super) struct Words {
     pub(super) pattern: &'static str,
 }
 
+/// The name of a profile, template or caller.
+pub(super) const NAME: Words = Words {
+    expected: "a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, digit or `_`",
+    pattern: "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+};
+/// Text without control characters.
+pub(super) const NOT_EMPTY: Words =
+    Words { expected: "text that is not empty", pattern: "^[^\\u0000-\\u001f\\u007f]+$" };
+/// The URL of an HTTP service.
+pub(super) const HTTP_URL: Words = Words {
+    expected: "an http or https URL without user, query or fragment, such as https://tokens.example.org",
+    pattern: "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$",
+};
+
 /// A mapping without a choice and without secrets.
 pub(super) const fn section(fields: &'static [Field]) -> Section {
     Section { fields, one_of: &[], is_secret: false }

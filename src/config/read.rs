@@ -64,6 +64,11 @@ impl<'n> Mapping<'n> {
         Self { path, place, node, section, is_broken }
     }
 
+    /// Creates a mapping in which no key is set.
+    pub(super) fn empty(section: &'static Section) -> Self {
+        Self { path: String::new(), place: Place::Nowhere, node: None, section, is_broken: false }
+    }
+
     /// The mapping under the key `name`.
     pub(super) fn mapping(&self, name: &'static str, faults: &mut Faults) -> Mapping<'n> {
         let path = joined(&self.path, name);
@@ -112,6 +117,35 @@ impl<'n> Mapping<'n> {
         };
         faults.add(self.path_of(name), field.kind.expected(), found, &node.place);
         None
+    }
+
+    /// As [`Mapping::value`], for a key without a default: `Some(None)` if it is not set.
+    pub(super) fn optional<T>(
+        &self,
+        name: &'static str,
+        faults: &mut Faults,
+        read: impl FnOnce(&Node, Kind) -> Result<T, Misfit>,
+    ) -> Option<Option<T>> {
+        match self.given(name) {
+            Some(_) => self.value(name, faults, read).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// Reads the mapping under the key `name`: `Some(None)` if it is not set, `None` if a fault was added.
+    pub(super) fn optional_mapping<T>(
+        &self,
+        name: &'static str,
+        faults: &mut Faults,
+        read: impl FnOnce(&Mapping<'n>, &mut Faults) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.given(name) {
+            Some(_) => {
+                let mapping = self.mapping(name, faults);
+                read(&mapping, faults).map(Some)
+            }
+            None => Some(None),
+        }
     }
 
     /// Adds the fault that `name` is missing.

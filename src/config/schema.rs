@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::fault::{Faults, Place};
-use super::field::{Field, Kind, Presence, Section};
-use super::raw::{PROFILE_NAME, ROOT};
+use super::field::{Field, Kind, NAME, Presence, Section};
+use super::root::ROOT;
 use super::yaml::{self, Node, Quoting, ScalarKind, scalar_kind};
 
 /// The schema as JSON text, indented, with a line end.
@@ -85,7 +85,7 @@ fn kind_schema(kind: Kind) -> Map<String, Value> {
         Kind::Named(section) => json!({
             "type": "object",
             "minProperties": 1,
-            "propertyNames": { "pattern": PROFILE_NAME.pattern },
+            "propertyNames": { "pattern": NAME.pattern },
             "additionalProperties": section_schema(section),
         }),
         Kind::Path => json!({ "type": "string", "minLength": 1 }),

@@ -1,12 +1,12 @@
 //! The secrets of callers, fetched from where the configuration says they are.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::caller::{Caller, CallerLimits, Credential, SecretSource};
 use super::fault::{ConfigError, Faults, Place};
-use super::{Caller, CallerLimits, Credential};
 use crate::secret::Secret;
 use crate::tls::CertificateName;
 
@@ -14,15 +14,6 @@ use crate::tls::CertificateName;
 const SHORTEST_WITHOUT_WARNING: usize = 16;
 /// No password or token is larger; a file that is was named by mistake.
 const LONGEST: usize = 64 * 1024;
-
-/// Where a secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// A file that holds it.
-    File(PathBuf),
-    /// An environment variable held it.
-    Inline(Secret),
-}
 
 /// A caller whose secrets are at hand.
 #[derive(Clone, Debug)]
@@ -132,20 +123,6 @@ fn secrets(
     secrets
 }
 
-impl Credential {
-    /// The files that its secrets are in.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let sources = match self {
-            Credential::Basic { passwords: sources, .. } | Credential::Bearer { tokens: sources } => sources.as_slice(),
-            Credential::Certificate(_) => &[],
-        };
-        sources.iter().filter_map(|source| match source {
-            SecretSource::File(path) => Some(path.as_path()),
-            SecretSource::Inline(_) => None,
-        })
-    }
-}
-
 impl KnownCredential {
     /// Whether there is a request that both would send.
     fn overlaps(&self, other: &Self) -> bool {
@@ -182,6 +159,7 @@ fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn bearer(name: &str, file: &str) -> Caller {
         let tokens = file.split('+').map(|file| SecretSource::File(PathBuf::from(file))).collect();

@@ -4,10 +4,19 @@ use proptest::prelude::*;
 
 use super::fault::Faults;
 use super::field::{Field, Kind, Presence, Section, size_text};
-use super::raw::ROOT;
+use super::root::ROOT;
 use super::yaml::{self, Node, Quoting, Value};
 use super::*;
+use crate::claims::{Audience, Issuer, RegisteredInTemplate, SessionExpiry};
+use crate::mint::{Caching, HeaderName, Placement, ProfileSpec, Validate};
 use crate::secret::Secret;
+use crate::session::SessionPath;
+use crate::sources::RemoteSource;
+use crate::templates::{Missing, TemplateName};
+use crate::time::Ttl;
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 #[path = "../../tests/section.rs"]
 mod section;
@@ -81,23 +90,29 @@ fn the_least_configuration_has_every_default() {
     assert_eq!((&config.audit, &config.traces), (&None, &None));
     assert_eq!(config.public_url, None);
     let path = SessionPath::parse("Extra.expires_at").unwrap();
-    let expected = Profile {
-        issuer: "https://id.example.org/".into(),
-        jwks: KeySource::File("/etc/claimsmith/keys/a.json".into()),
+    let jwks = KeySource::File("/etc/claimsmith/keys/a.json".into());
+    let (name, issuer) = (ProfileName::parse("id_token").unwrap(), Issuer::parse("https://id.example.org/").unwrap());
+    let spec = ProfileSpec {
+        name: name.clone(),
+        issuer: issuer.clone(),
+        key_set: config.key_names()[&jwks].clone(),
         alg: None,
         ttl: Ttl::new(Duration::from_secs(900)).unwrap(),
         audience: None,
-        template: "id_token".into(),
-        placement: Placement::Header { name: "Authorization".into(), scheme: Some("Bearer".into()) },
+        template: TemplateName::parse("id_token").unwrap(),
+        placement: Placement::Header { name: HeaderName::authorization(), scheme: Some("Bearer".into()) },
         missing: Missing::Error,
-        expires_with: ExpiresWith::Path { path, is_explicit: false },
+        expires_with: SessionExpiry::IfPresent(path),
         subject: SessionPath::subject(),
         allow_empty_subject: false,
         registered_claims: RegisteredInTemplate::Refuse,
         validate: Validate::Recorded,
         cache: Caching::On,
     };
+    let expected = Profile { jwks: jwks.clone(), spec: spec.clone() };
     assert_eq!(profile(&config), &expected);
+    let defaults = Profile::with_defaults(name, issuer, jwks).unwrap();
+    assert_eq!(defaults.spec, ProfileSpec { key_set: String::new(), ..spec });
 }
 
 #[test]
@@ -120,8 +135,8 @@ callers:
   - { name: oathkeeper, basic: { username: oathkeeper, password_file: /run/secrets/oathkeeper } }
 "#;
     let config = accepted(text, &[]);
-    assert_eq!(profile(&config).audience.as_deref(), Some(["orders".to_owned(), "billing".to_owned()].as_slice()));
-    assert!(matches!(profile(&config).expires_with, ExpiresWith::Path { is_explicit: true, .. }));
+    assert_eq!(profile(&config).spec.audience, Audience::new(vec!["orders".to_owned(), "billing".to_owned()]));
+    assert!(matches!(profile(&config).spec.expires_with, SessionExpiry::Required(_)));
     let passwords = vec![SecretSource::File("/run/secrets/oathkeeper".into())];
     assert_eq!(config.callers[0].credential, Credential::Basic { username: "oathkeeper".into(), passwords });
     assert_eq!((&config.callers[0].profiles, config.callers[0].limits), (&None, CallerLimits::default()));
@@ -296,9 +311,9 @@ fn a_rotation_that_would_lose_tokens_is_refused_with_the_place() {
 #[test]
 fn placements_are_a_header_or_a_member() {
     let placement =
-        |text: &str| profile(&accepted(&with_profile(&format!("placement: {text}")), &[])).placement.clone();
+        |text: &str| profile(&accepted(&with_profile(&format!("placement: {text}")), &[])).spec.placement.clone();
     let header = |name: &str, scheme: Option<&str>| Placement::Header {
-        name: name.to_owned(),
+        name: HeaderName::parse(name).unwrap(),
         scheme: scheme.map(str::to_owned),
     };
     assert_eq!(placement("{ header: x-id-token }"), header("X-Id-Token", None));
@@ -529,11 +544,11 @@ callers:
     assert_eq!(config.limits.body, 65_536);
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.templates, Path::new("/t"));
-    assert_eq!(profile(&config).ttl.seconds(), 3600);
-    assert_eq!(profile(&config).issuer, "12");
-    assert_eq!(profile(&config).audience, Some(vec!["orders".into(), "billing".into()]));
-    assert_eq!(config.profiles["rule-1.x"].audience, Some(vec!["a,b".into()]));
-    assert_eq!(config.profiles["rule-1.x"].placement, Placement::Extra("token".into()));
+    assert_eq!(profile(&config).spec.ttl.seconds(), 3600);
+    assert_eq!(profile(&config).spec.issuer.as_str(), "12");
+    assert_eq!(profile(&config).spec.audience, Audience::new(vec!["orders".into(), "billing".into()]));
+    assert_eq!(config.profiles["rule-1.x"].spec.audience, Audience::new(vec!["a,b".into()]));
+    assert_eq!(config.profiles["rule-1.x"].spec.placement, Placement::Extra("token".into()));
     let Credential::Bearer { tokens } = &config.callers[1].credential else { panic!("expected a token") };
     let [SecretSource::Inline(token)] = tokens.as_slice() else { panic!("expected one token of the environment") };
     assert_eq!(*token, Secret::new(b"a: token, with \"signs\"".to_vec()));
@@ -550,7 +565,7 @@ fn the_environment_alone_can_be_a_configuration() {
             ("CLAIMSMITH_SERVE_API_PORT", "0"),
         ],
     );
-    assert_eq!(profile(&config).ttl.seconds(), 1200);
+    assert_eq!(profile(&config).spec.ttl.seconds(), 1200);
 }
 
 #[test]
@@ -667,7 +682,7 @@ fn a_wildcard_listener_is_warned_about_without_a_public_url() {
     let config = parse(text, &[("CLAIMSMITH_PUBLIC_URL", "https://t.example/x/")]).unwrap();
     assert!(config.warnings[0].starts_with("serve.api.tls: not set, so the secrets of callers"));
     assert_eq!(config.warnings.len(), 1);
-    assert_eq!(config.config.public_url.as_deref(), Some("https://t.example/x"));
+    assert_eq!(config.config.public_url.as_ref().map(HttpUrl::as_str), Some("https://t.example/x"));
 }
 
 /// A configuration in which `value` stands at the path of a field.

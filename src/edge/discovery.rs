@@ -57,7 +57,7 @@ pub(crate) async fn profile_configuration(request: HttpRequest, edge: Data<Edge>
     match mint.profile(&name) {
         Some(profile) => {
             let path = format!("/{}/.well-known/jwks.json", profile.spec().name);
-            document(&request, &edge, &serving, &profile.spec().issuer, &[profile], &path)
+            document(&request, &edge, &serving, profile.spec().issuer.as_str(), &[profile], &path)
         }
         None => refuse(&request, unknown_profile()),
     }

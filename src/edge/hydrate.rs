@@ -26,9 +26,9 @@ use crate::time::Timestamp;
 pub(crate) async fn hydrate(request: HttpRequest, edge: Data<Edge>, payload: Payload) -> HttpResponse {
     answer(request, edge, payload, |profile, session, token, _| match &profile.spec().placement {
         Placement::Extra(name) => session.with_extra(name, token.jws.as_str()),
-        Placement::Header { name, scheme: None } => session.with_header(name, &[token.jws.as_str()]),
+        Placement::Header { name, scheme: None } => session.with_header(name.as_str(), &[token.jws.as_str()]),
         Placement::Header { name, scheme: Some(scheme) } => {
-            session.with_header(name, &[scheme, " ", token.jws.as_str()])
+            session.with_header(name.as_str(), &[scheme, " ", token.jws.as_str()])
         }
     })
     .await
@@ -119,8 +119,8 @@ async fn issued(
     let made = async {
         let draft = serving.mint.draft(profile, &session, terms, || Uuid::new_v4().to_string()).map_err(refused)?;
         let token = edge.signing.sign(draft).await?;
-        edge.metrics.issued(&profile.spec().name, token.alg.as_str());
-        edge.warn_of_overridden(&profile.spec().name, &token.overridden);
+        edge.metrics.issued(profile.spec().name.as_str(), token.alg.as_str());
+        edge.warn_of_overridden(profile.spec().name.as_str(), &token.overridden);
         Ok(token)
     };
     let (token, origin) = match &key {

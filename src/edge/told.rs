@@ -39,7 +39,7 @@ impl<'t> Told<'t> {
                 at: now,
                 request_id: &RequestId::of(self.request).to_string(),
                 caller: self.caller,
-                profile: &profile.spec().name,
+                profile: profile.spec().name.as_str(),
                 jti: &token.jti,
                 subject: subject.as_ref().and_then(Json::as_str).unwrap_or_default(),
                 kid: token.kid.as_str(),

@@ -9,11 +9,14 @@
 
 mod build;
 mod cache;
+mod names;
 mod schema;
 mod trial;
 
 pub use build::{BuildError, BuildFault, FaultPointer, GenerationParts, TemplateFiles};
 pub use cache::{Origin, TokenCache, TokenKey};
+pub(crate) use names::is_token;
+pub use names::{HeaderName, ProfileName};
 pub use schema::{ClaimsSchema, SchemaError};
 pub use trial::{TemplateSources, Trial, TrialFault, TrialPart, Tried, UnsignedToken, try_conversion};
 
@@ -22,23 +25,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::claims::{
-    Audience, ClaimsError, ClaimsSet, Lifetime, LifetimeError, PrivateClaims, Registered, RegisteredClaim,
+    Audience, ClaimsError, ClaimsSet, Issuer, Lifetime, LifetimeError, PrivateClaims, Registered, RegisteredClaim,
     RegisteredInTemplate, SessionExpiry, lifetime,
 };
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::keys::{CompactJws, KeyId, KeySet, NoSigner, PublicJwk, SignError, SignatureAlg, SigningKey};
 use crate::session::{Selection, Session, SessionPath};
-use crate::templates::{ClaimTemplate, Missing, RenderError, RenderInput, RenderLimits};
+use crate::templates::{ClaimTemplate, Missing, RenderError, RenderInput, RenderLimits, TemplateName};
 use crate::time::{Timestamp, Ttl};
 
 /// Everything that decides one kind of token, as the configuration says it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileSpec {
     /// The name in the URL path.
-    pub name: String,
+    pub name: ProfileName,
     /// `iss`
-    pub issuer: String,
+    pub issuer: Issuer,
     /// The JWK Set, by the name that the sets are handed over under.
     pub key_set: String,
     /// The only algorithm that may sign, if there is to be only one.
@@ -48,7 +51,7 @@ pub struct ProfileSpec {
     /// `aud`
     pub audience: Option<Audience>,
     /// The template's name.
-    pub template: String,
+    pub template: TemplateName,
     /// Where the token goes in the answer of the hydrator.
     pub placement: Placement,
     /// What a missing value means to the template.
@@ -106,10 +109,17 @@ pub enum Placement {
     /// Into `header`, under this canonical name, behind this scheme if any.
     Header {
         /// Such as `Authorization`.
-        name: String,
+        name: HeaderName,
         /// Such as `Bearer`.
         scheme: Option<String>,
     },
+}
+
+impl Default for Placement {
+    /// `Authorization: Bearer`
+    fn default() -> Self {
+        Placement::Header { name: HeaderName::authorization(), scheme: Some("Bearer".to_owned()) }
+    }
 }
 
 /// One kind of token, ready to issue.
@@ -146,7 +156,7 @@ impl Profile {
 /// A proven generation.
 #[derive(Debug)]
 pub struct Mint {
-    profiles: BTreeMap<String, Profile>,
+    profiles: BTreeMap<ProfileName, Profile>,
     key_sets: BTreeMap<String, ProvenSet>,
     limits: RenderLimits,
     longest_ttl: BTreeMap<String, Ttl>,
@@ -323,7 +333,7 @@ impl Mint {
         let claims = ClaimsSet::new(
             &private,
             &Registered {
-                issuer: &profile.spec.issuer,
+                issuer: profile.spec.issuer.as_str(),
                 subject: &subject,
                 audience: profile.spec.audience.as_ref(),
                 issued_at: lifetime.issued_at,
@@ -345,7 +355,7 @@ impl Mint {
         now: Timestamp,
     ) -> Result<(PrivateClaims, Vec<RegisteredClaim>), IssueError> {
         let values = session.values();
-        let input = RenderInput::new(session, &values, &profile.spec.name, now);
+        let input = RenderInput::new(session, &values, profile.spec.name.as_str(), now);
         let rendered = profile.template.render_marked(&input, &self.limits).map_err(IssueError::Render)?;
         let (audience, registered) = (profile.spec.audience.as_ref(), profile.spec.registered_claims);
         let claims = PrivateClaims::parse_marked(rendered.as_str(), rendered.copied(), audience, registered)

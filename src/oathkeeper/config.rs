@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use super::rules::{Fetch, Rule, RuleSource, rules};
 use super::settings::{ClaimsText, Findings, KEYS, Settings, at, is_true, scalar};
-use crate::claims::RegisteredInTemplate;
+use crate::claims::{Issuer, RegisteredInTemplate};
 use crate::config::fault::{ConfigError, Faults, Place};
 use crate::config::yaml::{self, Entry, Node, Quoting, Value, joined};
-use crate::config::{ExpiresWith, KeySource, Profile, ProfileName};
-use crate::mint::{Caching, Placement, Validate};
-use crate::session::SessionPath;
-use crate::templates::{Missing, TemplateText};
+use crate::config::{KeySource, Profile};
+use crate::mint::ProfileName;
+use crate::templates::{TemplateName, TemplateText};
 use crate::time::{Ttl, parse_duration};
 
 /// The lifetime of a token if no `ttl` is set.
@@ -32,20 +31,12 @@ pub struct OathkeeperConfig {
 /// One kind of token of an Oathkeeper configuration.
 #[derive(Clone, Debug)]
 pub struct OathkeeperProfile {
-    /// The profile's name: `id_token`, or the rule's id as far as a URL path allows it.
-    pub name: ProfileName,
+    /// The profile with Oathkeeper's settings. Its name is `id_token`, or the rule's id as far as a URL path allows it.
+    pub profile: Profile,
     /// The rule's id.
     pub rule: Option<String>,
-    /// `issuer_url`
-    pub issuer: String,
-    /// The keys at `jwks_url`.
-    pub jwks: KeySource,
-    /// `ttl`
-    pub ttl: Ttl,
     /// `claims`: the template and its origin; `None` if the token has only registered claims.
     pub claims: Option<ClaimsText>,
-    /// Whether the rule accepts requests without a subject (`noop`).
-    pub allow_empty_subject: bool,
 }
 
 impl OathkeeperConfig {
@@ -69,40 +60,26 @@ impl OathkeeperConfig {
         Err(findings.faults.into_error())
     }
 
-    /// Returns the profiles as claimsmith's own, and their templates by name.
-    pub(crate) fn profiles(&self) -> (BTreeMap<ProfileName, Profile>, BTreeMap<String, TemplateText>) {
+    /// Returns the profiles and their templates, by name.
+    pub(crate) fn profiles(&self) -> (BTreeMap<ProfileName, Profile>, BTreeMap<TemplateName, TemplateText>) {
         let mut templates = BTreeMap::new();
-        let profiles = self.profiles.iter().map(|profile| {
-            let (name, text) = match &profile.claims {
+        let profiles = self.profiles.iter().map(|one| {
+            let spec = &one.profile.spec;
+            let (name, text) = match &one.claims {
                 Some(claims) => (claims.name.clone(), claims.text.clone()),
-                None => (profile.name.to_string(), "{}".to_owned()),
+                None => (spec.name.to_string(), "{}".to_owned()),
             };
-            templates.insert(profile.name.to_string(), TemplateText { name, text });
-            (profile.name.clone(), profile.to_profile())
+            templates.insert(spec.template.clone(), TemplateText { name, text });
+            (spec.name.clone(), one.profile.clone())
         });
         (profiles.collect(), templates)
     }
 }
 
 impl OathkeeperProfile {
-    fn to_profile(&self) -> Profile {
-        Profile {
-            issuer: self.issuer.clone(),
-            jwks: self.jwks.clone(),
-            alg: None,
-            ttl: self.ttl,
-            audience: None,
-            template: self.name.to_string(),
-            placement: Placement::Header { name: "Authorization".to_owned(), scheme: Some("Bearer".to_owned()) },
-            missing: Missing::Error,
-            expires_with: SessionPath::parse("Extra.expires_at")
-                .map_or(ExpiresWith::Never, |path| ExpiresWith::Path { path, is_explicit: false }),
-            subject: SessionPath::subject(),
-            allow_empty_subject: self.allow_empty_subject,
-            registered_claims: RegisteredInTemplate::Override,
-            validate: Validate::Recorded,
-            cache: Caching::On,
-        }
+    /// Returns the name of the profile.
+    pub fn name(&self) -> &ProfileName {
+        &self.profile.spec.name
     }
 }
 
@@ -141,7 +118,7 @@ fn profiles(
         );
     }
     let taken: BTreeSet<ProfileName> =
-        profiles.iter().map(|profile: &OathkeeperProfile| profile.name.clone()).collect();
+        profiles.iter().map(|profile: &OathkeeperProfile| profile.name().clone()).collect();
     for rule in rules(&root, environment, taken, fetch, findings) {
         profiles.extend(profile(Some(&rule), &global, &mut findings.faults));
     }
@@ -185,7 +162,7 @@ fn profile(rule: Option<&Rule>, global: &Settings, faults: &mut Faults) -> Optio
     own.check(faults);
     let layers = [own, global];
     let setting = |key: &str| layers.iter().find_map(|layer| Some((*layer, layer.entry(key)?)));
-    let issuer = required_text(&layers, "issuer_url", faults);
+    let issuer = required_text(&layers, "issuer_url", faults).and_then(|(text, ..)| Issuer::parse(text));
     let jwks = required_text(&layers, "jwks_url", faults).and_then(|(text, settings, place)| {
         KeySource::parse(text, Path::new(""))
             .map_err(|found| faults.add(joined(&settings.path, "jwks_url"), KeySource::EXPECTED, found, place))
@@ -196,18 +173,16 @@ fn profile(rule: Option<&Rule>, global: &Settings, faults: &mut Faults) -> Optio
         Some((settings, entry)) => ttl(settings, entry, faults),
     };
     let claims = setting("claims").and_then(|(settings, entry)| settings.claims(entry, faults));
-    Some(OathkeeperProfile {
-        name: match rule {
-            Some(rule) => rule.name.clone(),
-            None => ProfileName::parse("id_token")?,
-        },
-        rule: rule.map(|rule| rule.id.clone()),
-        issuer: issuer?.0.to_owned(),
-        jwks: jwks?,
-        ttl: ttl?,
-        claims,
-        allow_empty_subject: rule.is_some_and(|rule| rule.allow_empty_subject),
-    })
+    let name = match rule {
+        Some(rule) => rule.name.clone(),
+        None => ProfileName::parse("id_token")?,
+    };
+    let mut profile = Profile::with_defaults(name, issuer?, jwks?)?;
+    profile.spec.ttl = ttl?;
+    profile.spec.allow_empty_subject = rule.is_some_and(|rule| rule.allow_empty_subject);
+    // Oathkeeper writes its own registered claims over those of a template.
+    profile.spec.registered_claims = RegisteredInTemplate::Override;
+    Some(OathkeeperProfile { profile, rule: rule.map(|rule| rule.id.clone()), claims })
 }
 
 /// Returns the lifetime in `entry`. Oathkeeper accepts a single unit, so `1h30m` is a fault here.
@@ -270,13 +245,13 @@ mod tests {
                      - { id: three, mutators: [{ handler: header }] }\n\
                      - { id: 'api:a/b', mutators: [{ handler: id_token, config: null }] }\n";
         let config = parse(GLOBAL, rules).unwrap();
-        let names: Vec<_> = config.profiles.iter().map(|profile| profile.name.to_string()).collect();
+        let names: Vec<_> = config.profiles.iter().map(|profile| profile.name().to_string()).collect();
         assert_eq!(names, ["id_token", "one", "two", "api-a-b"]);
-        let seconds: Vec<_> = config.profiles.iter().map(|profile| profile.ttl.seconds()).collect();
+        let seconds: Vec<_> = config.profiles.iter().map(|profile| profile.profile.spec.ttl.seconds()).collect();
         assert_eq!(seconds, [900, 30, 900, 900]);
         let claims: Vec<_> = config.profiles.iter().map(|profile| profile.claims.clone().unwrap().text).collect();
         assert_eq!(claims, ["{\"a\": 1}", "{}", "{\"a\": 1}", "{\"a\": 1}"]);
-        assert_eq!(config.profiles.iter().filter(|profile| profile.allow_empty_subject).count(), 1);
+        assert_eq!(config.profiles.iter().filter(|profile| profile.profile.spec.allow_empty_subject).count(), 1);
         assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
     }
 
@@ -310,6 +285,6 @@ mod tests {
     fn the_environment_overrides_as_with_oathkeeper() {
         let environment = [("MUTATORS_ID_TOKEN_CONFIG_ISSUER_URL".to_owned(), "/bar".to_owned())];
         let config = OathkeeperConfig::parse("o", GLOBAL, &environment, &|_| Ok(b"[]".to_vec())).unwrap();
-        assert_eq!(config.profiles[0].issuer, "/bar");
+        assert_eq!(config.profiles[0].profile.spec.issuer.as_str(), "/bar");
     }
 }

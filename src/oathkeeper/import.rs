@@ -40,7 +40,7 @@ impl Import {
         let mut imported = Vec::new();
         let mut left_out = Vec::new();
         for profile in profiles {
-            let name = profile.name.clone();
+            let name = profile.name().clone();
             match Imported::of(profile) {
                 Ok(one) => imported.push(one),
                 Err(message) => left_out.push((name, message)),
@@ -84,7 +84,7 @@ impl Import {
             files.push(ImportedFile { path, bytes: Zeroizing::new(text.into_bytes()), is_private: false });
         };
         for one in &self.profiles {
-            let directory = Path::new("templates").join(one.profile.name.as_str());
+            let directory = Path::new("templates").join(one.profile.name().as_str());
             add(directory.join(one.template_file()), one.text.clone());
             if let Some((session, claims)) = &one.proof.case {
                 add(directory.join("imported.session.json"), pretty(session));
@@ -94,7 +94,7 @@ impl Import {
         add("claimsmith.yaml".into(), self.configuration());
         add("REPORT.md".into(), report::markdown(&self.warnings, &self.profiles, &self.file));
         for one in &self.profiles {
-            if let KeySource::Inline(keys) = &one.profile.jwks {
+            if let KeySource::Inline(keys) = &one.profile.profile.jwks {
                 let bytes = Zeroizing::new(keys.as_bytes().to_vec());
                 files.push(ImportedFile { path: key_file(&one.profile).into(), bytes, is_private: true });
             }
@@ -106,7 +106,8 @@ impl Import {
     fn configuration(&self) -> String {
         let mut out = format!("# Imported from {}; see REPORT.md for what changed.\nprofiles:\n", self.file.display());
         for Imported { profile, syntax, .. } in &self.profiles {
-            let jwks = match &profile.jwks {
+            let spec = &profile.profile.spec;
+            let jwks = match &profile.profile.jwks {
                 KeySource::File(path) => {
                     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                     format!("file://{}", path.display())
@@ -114,16 +115,16 @@ impl Import {
                 KeySource::Inline(_) => format!("file://{}", key_file(profile)),
                 KeySource::Remote(source) => source.url(),
             };
-            out.push_str(&format!("  {}:\n", quoted(profile.name.as_str())));
-            out.push_str(&format!("    issuer: {}\n", quoted(&profile.issuer)));
+            out.push_str(&format!("  {}:\n", quoted(profile.name().as_str())));
+            out.push_str(&format!("    issuer: {}\n", quoted(spec.issuer.as_str())));
             out.push_str(&format!("    jwks: {}\n", quoted(&jwks)));
-            out.push_str(&format!("    ttl: {}s\n", profile.ttl.seconds()));
+            out.push_str(&format!("    ttl: {}s\n", spec.ttl.seconds()));
             match syntax {
                 // Oathkeeper's `print` and `toJson` turn missing values into empty text and null.
                 Syntax::Handlebars => out.push_str("    missing: as_null\n"),
                 Syntax::Go => out.push_str("    registered_claims: override\n"),
             }
-            if profile.allow_empty_subject {
+            if spec.allow_empty_subject {
                 out.push_str("    allow_empty_subject: true\n");
             }
         }
@@ -134,7 +135,7 @@ impl Import {
 /// Returns the path for keys that Oathkeeper's configuration contains. They move to a file, because a configuration is
 /// no place for private keys.
 fn key_file(profile: &OathkeeperProfile) -> String {
-    format!("keys/{}.jwks.json", profile.name)
+    format!("keys/{}.jwks.json", profile.name())
 }
 
 fn quoted(text: &str) -> String {

@@ -28,7 +28,7 @@ impl Imported {
         };
         let go = GoTemplate::parse(name, text).map_err(|error| error.to_string())?;
         let mut conversion = go.to_handlebars();
-        let template = conversion.compile(profile.name.as_str());
+        let template = conversion.compile(profile.name().as_str());
         let Conversion { handlebars, mut remarks } = conversion;
         // The report counts lines in the file, if the template is part of one.
         let claims = profile.claims.as_ref();
@@ -41,11 +41,11 @@ impl Imported {
         let paths = go.session_paths();
         let (syntax, text, proof) = match template.zip(handlebars) {
             Some((template, handlebars)) => {
-                let proof = Proof::of(&original, &template, &paths, profile.name.as_str());
+                let proof = Proof::of(&original, &template, &paths, profile.name().as_str());
                 (Syntax::Handlebars, format!("{}\n", handlebars.trim_end()), proof)
             }
             None => {
-                let proof = Proof::of(&original, &original, &paths, profile.name.as_str());
+                let proof = Proof::of(&original, &original, &paths, profile.name().as_str());
                 (Syntax::Go, text.to_owned(), proof)
             }
         };

@@ -19,7 +19,7 @@ pub(super) fn markdown(warnings: &[String], imported: &[Imported], file: &Path) 
         out.push_str(&format!("\n- {warning}\n"));
     }
     for one in imported {
-        out.push_str(&format!("\n## Profile {}\n\n", one.profile.name));
+        out.push_str(&format!("\n## Profile {}\n\n", one.profile.name()));
         match &one.profile.rule {
             Some(rule) => out.push_str(&format!("From the access rule `{rule}`.\n")),
             None => out.push_str("From the global configuration.\n"),
@@ -97,7 +97,7 @@ pub(super) fn json(warnings: &[String], imported: &[Imported]) -> String {
                 })
                 .collect();
             json!({
-                "name": one.profile.name.as_str(),
+                "name": one.profile.name().as_str(),
                 "rule": one.profile.rule,
                 "template": one.template_file(),
                 "changed": remarks(RemarkKind::Changed),
@@ -121,7 +121,7 @@ pub(super) fn summary(imported: &[Imported], out: &Path) -> String {
         lines.push(format!(
             "  {}: {}, {} pitfall(s) in the original, {} expression(s) not convertible; of {} sessions {} same, {} \
              rejected by both, {} different",
-            one.profile.name,
+            one.profile.name(),
             one.template_file(),
             count(RemarkKind::Trap),
             count(RemarkKind::Unconvertible),
@@ -146,11 +146,11 @@ pub(super) fn oathkeeper_change(imported: &[Imported]) -> String {
         out.push_str("# in the configuration, beside or instead of mutators.id_token\nmutators:\n  hydrator:\n");
         out.push_str(&format!(
             "    enabled: true\n    config: {{ api: {{ url: {} }} }}\n",
-            url(first.profile.name.as_str())
+            url(first.profile.name().as_str())
         ));
     }
     for one in imported {
-        let name = one.profile.name.as_str();
+        let name = one.profile.name().as_str();
         match &one.profile.rule {
             Some(rule) => out.push_str(&format!("# in the rule {rule}, instead of handler: id_token\n")),
             None => out.push_str("# in rules that use the global configuration\n"),

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::settings::{Findings, Settings, at, handler, list, scalar};
-use crate::config::ProfileName;
 use crate::config::fault::{Faults, Place};
 use crate::config::yaml::{self, Node, Quoting, Value};
+use crate::mint::ProfileName;
 
 /// Where access rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ mod read;
 
 pub use files::{Content, Files};
 pub use key_file::{KeyFileError, change_key_file};
-pub use read::{load, longest_ttl, profile_specs, read_partials};
+pub use read::{load, longest_ttl, read_partials};
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -9,7 +9,6 @@ use claimsmith::config::Config;
 use claimsmith::json::ReadLimits;
 use claimsmith::keys::{self, KeyId, KeySet, RotationPolicy, SignatureAlg};
 use claimsmith::mint::{GenerationParts, Mint, TemplateFiles};
-use claimsmith::reload;
 use claimsmith::session::Session;
 use claimsmith::templates::{Syntax, TemplateText};
 use claimsmith::time::{Timestamp, Ttl};
@@ -78,7 +77,7 @@ impl World {
     fn version(&self, written: i64, bytes: &[u8]) -> Version {
         let text = format!("profiles: {{ p: {{ issuer: i, jwks: k, ttl: {}s }} }}", self.ttl);
         let config = Config::parse(&text, Path::new(""), &[]).unwrap().config;
-        let mut parts = GenerationParts { profiles: reload::profile_specs(&config), ..GenerationParts::default() };
+        let mut parts = GenerationParts { profiles: config.profile_specs(), ..GenerationParts::default() };
         parts.key_sets.insert("k".to_owned(), bytes.to_vec().into());
         let text = TemplateText { name: "p".to_owned(), text: "{}".to_owned() };
         let files = TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() };

@@ -1,6 +1,6 @@
 //! What the playground's page asks: JSON bodies, taken apart.
 
-use crate::claims::{Audience, RegisteredInTemplate};
+use crate::claims::{Audience, Issuer, RegisteredInTemplate};
 use crate::code::ErrorCode;
 use crate::json::{Json, Object, ReadLimits};
 use crate::mint::{Mint, Profile, ProfileSpec, Trial};
@@ -69,8 +69,10 @@ impl<'m> Asked<'m> {
         }
         match body.optional_text("issuer")? {
             None => {}
-            Some("") => misfit("issuer", "expected text that is not empty"),
-            Some(issuer) => issuer.clone_into(&mut spec.issuer),
+            Some(issuer) => match Issuer::parse(issuer) {
+                Some(issuer) => spec.issuer = issuer,
+                None => misfit("issuer", "expected text that is not empty"),
+            },
         }
         match body.optional_text("ttl")?.map(|text| parse_duration(text).and_then(Ttl::new)) {
             None => {}
