@@ -67,7 +67,7 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
             stop_signal().await;
         }
         let _ = stop.send(());
-        service.await.context("the demo's service broke off")?
+        service.await.context("the demo's service task failed")?
     })?;
     Ok(())
 }

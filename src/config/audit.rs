@@ -41,8 +41,8 @@ pub(super) static AUDIT: Section = section(&[
     field(
         "to",
         "To",
-        "Where lines go: `stdout`, or a file. After `file://` a path stays relative to the configuration file unless \
-         it starts with a slash.",
+        "The destination of lines: `stdout`, or a file. A path after `file://` is relative to the \
+         configuration file unless it starts with a slash.",
         Kind::Text(AUDIT_TARGET),
         Presence::Required,
         &["stdout", "file:///var/log/claimsmith/audit.jsonl"],
@@ -50,7 +50,7 @@ pub(super) static AUDIT: Section = section(&[
     field(
         "subject",
         "Subject",
-        "What a line says of the token's `sub`: its SHA-256, `sub` itself, or nothing.",
+        "How a line records the claim `sub`: as SHA-256, in plain text, or not at all.",
         Kind::Choice(&["hash", "plain", "none"]),
         Presence::Default("hash"),
         &["none"],

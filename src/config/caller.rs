@@ -99,7 +99,7 @@ pub(super) static CALLER: Section = Section {
         field(
             "name",
             "Name",
-            "What logs and metrics call this caller.",
+            "The name of this caller in logs and metrics.",
             Kind::Text(NAME),
             Presence::Required,
             &["oathkeeper"],
@@ -107,7 +107,8 @@ pub(super) static CALLER: Section = Section {
         field(
             "basic",
             "HTTP Basic",
-            "This caller sends a user name and a password. Exactly one of this, `bearer` and `tls`.",
+            "This caller sends a user name and a password. Exactly one of `basic`, `bearer` and `tls` is \
+         required.",
             Kind::Section(&BASIC),
             Presence::Optional,
             &["{ username: oathkeeper, password_file: /run/secrets/oathkeeper }"],
@@ -123,8 +124,8 @@ pub(super) static CALLER: Section = Section {
         field(
             "tls",
             "Client certificate",
-            "This caller shows a certificate that `serve.api.tls.client_ca_file` vouches for. Its `Authorization` \
-             header is then not looked at, since it may be the end user's.",
+            "This caller presents a client certificate from the CA in `serve.api.tls.client_ca_file`. Its \
+         `Authorization` header is ignored, because it may be the end user's.",
             Kind::Section(&CERTIFICATE),
             Presence::Optional,
             &["{ spiffe: \"spiffe://example.org/ns/auth/sa/oathkeeper\" }"],
@@ -132,7 +133,7 @@ pub(super) static CALLER: Section = Section {
         field(
             "profiles",
             "Profiles",
-            "The profiles that this caller may ask for. Without it, all of them.",
+            "The profiles that this caller can request. Without it, all profiles.",
             Kind::Texts,
             Presence::Optional,
             &["[id_token]"],
@@ -140,7 +141,7 @@ pub(super) static CALLER: Section = Section {
         field(
             "limits",
             "Limits",
-            "How much this caller may ask for; beyond it, it is answered 429.",
+            "The limits of this caller; requests beyond them get 429.",
             Kind::Section(&CALLER_LIMITS),
             Presence::Optional,
             &["{ concurrency: 64, rate: 100/s, burst: 200 }"],
@@ -155,7 +156,7 @@ static CERTIFICATE: Section = Section {
         field(
             "subject",
             "Subject",
-            "The whole subject of the certificate, as RFC 4514 writes it: the last part first.",
+            "The full subject of the certificate in RFC 4514 form, the last part first.",
             Kind::Text(SUBJECT_NAME),
             Presence::Optional,
             &["\"CN=oathkeeper,O=Example\""],
@@ -163,7 +164,8 @@ static CERTIFICATE: Section = Section {
         field(
             "spiffe",
             "SPIFFE ID",
-            "The only URI among the certificate's alternative names. Exactly one of the three.",
+            "The SPIFFE ID, which must be the only URI among the subject alternative names. Exactly one of the \
+         three keys is required.",
             Kind::Text(SPIFFE_ID),
             Presence::Optional,
             &["\"spiffe://example.org/ns/auth/sa/oathkeeper\""],
@@ -171,7 +173,7 @@ static CERTIFICATE: Section = Section {
         field(
             "dns",
             "DNS name",
-            "A DNS name among the certificate's alternative names.",
+            "A DNS name among the subject alternative names.",
             Kind::Text(DNS_NAME),
             Presence::Optional,
             &["oathkeeper.auth.svc"],
@@ -185,7 +187,7 @@ static CALLER_LIMITS: Section = section(&[
     field(
         "concurrency",
         "Concurrency",
-        "Requests of this caller that are worked on at once.",
+        "Requests of this caller in progress at once.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Optional,
         &["64"],
@@ -193,7 +195,7 @@ static CALLER_LIMITS: Section = section(&[
     field(
         "rate",
         "Rate",
-        "Requests of this caller in the long run, for each second, minute or hour: `100/s`, `600/m`.",
+        "Sustained rate of requests per second, minute or hour: `100/s`, `600/m`.",
         Kind::Text(RATE),
         Presence::Optional,
         &["100/s", "600/m"],
@@ -201,7 +203,7 @@ static CALLER_LIMITS: Section = section(&[
     field(
         "burst",
         "Burst",
-        "Requests that may come at once before the rate holds them back. Only beside `rate`.",
+        "Requests allowed at once before the rate applies. Requires `rate`.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::DefaultInWords("the requests of one second, at least one"),
         &["200"],
@@ -214,7 +216,7 @@ static BASIC: Section = Section {
         field(
             "password_file",
             "Password file",
-            "The file that holds the password; one line end at its end does not count.",
+            "The file that contains the password. A trailing newline is ignored.",
             Kind::Path,
             Presence::Optional,
             &["/run/secrets/oathkeeper"],
@@ -222,8 +224,8 @@ static BASIC: Section = Section {
         field(
             "password_files",
             "Password files",
-            "Several files as of `password_file`, each of whose passwords is taken: the new one and the old one while \
-             the secret changes.",
+            "Several files like `password_file`. Each password is accepted, so that the old and the new one work \
+         during a change.",
             Kind::Texts,
             Presence::Optional,
             &["[/run/secrets/oathkeeper-next, /run/secrets/oathkeeper]"],
@@ -231,7 +233,7 @@ static BASIC: Section = Section {
         field(
             "password",
             "Password",
-            "The password itself. Only in the environment. Exactly one of the four.",
+            "The password itself, only as an environment variable. Exactly one of the four keys is required.",
             Kind::Text(NOT_EMPTY),
             Presence::EnvironmentOnly,
             &[],
@@ -239,7 +241,7 @@ static BASIC: Section = Section {
         field(
             "passwords",
             "Passwords",
-            "Several passwords, each of which is taken. Only in the environment.",
+            "Several accepted passwords, only as an environment variable.",
             Kind::Texts,
             Presence::EnvironmentOnly,
             &[],
@@ -254,7 +256,7 @@ static BEARER: Section = Section {
         field(
             "token_file",
             "Token file",
-            "The file that holds the token; one line end at its end does not count.",
+            "The file that contains the token. A trailing newline is ignored.",
             Kind::Path,
             Presence::Optional,
             &["/run/secrets/caller-token"],
@@ -262,8 +264,8 @@ static BEARER: Section = Section {
         field(
             "token_files",
             "Token files",
-            "Several files as of `token_file`, each of whose tokens is taken: the new one and the old one while the \
-             secret changes.",
+            "Several files like `token_file`. Each token is accepted, so that the old and the new one work during \
+         a change.",
             Kind::Texts,
             Presence::Optional,
             &["[/run/secrets/caller-token-next, /run/secrets/caller-token]"],
@@ -271,7 +273,7 @@ static BEARER: Section = Section {
         field(
             "token",
             "Token",
-            "The token itself. Only in the environment. Exactly one of the four.",
+            "The token itself, only as an environment variable. Exactly one of the four keys is required.",
             Kind::Text(NOT_EMPTY),
             Presence::EnvironmentOnly,
             &[],
@@ -279,7 +281,7 @@ static BEARER: Section = Section {
         field(
             "tokens",
             "Tokens",
-            "Several tokens, each of which is taken. Only in the environment.",
+            "Several accepted tokens, only as an environment variable.",
             Kind::Texts,
             Presence::EnvironmentOnly,
             &[],
@@ -303,7 +305,7 @@ impl Credential {
     }
 }
 
-/// The callers of the file, whose profiles are among `profiles`.
+/// Reads the section. Each profile of a caller must be one of `profiles`.
 pub(super) fn callers(
     root: &Mapping<'_>,
     base_dir: &Path,
@@ -345,7 +347,7 @@ pub(super) fn callers(
     callers
 }
 
-/// The profiles of a caller, each of which is one of `known`.
+/// Reads the profiles of a caller, which must be among the `known` ones.
 fn caller_profiles(
     caller: &Mapping<'_>,
     known: &BTreeMap<ProfileName, Profile>,
@@ -360,7 +362,7 @@ fn caller_profiles(
         .and_then(|name| nearest(name, known.iter().copied()))
         .map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"));
     let expected = format!("names of configured profiles ({}){advice}", known.join(", "));
-    let found = format!("another one in place {}", index + 1);
+    let found = format!("an unknown name at position {}", index + 1);
     faults.add(caller.path_of("profiles"), expected, found, &caller.place_of("profiles"));
     None
 }
@@ -376,14 +378,14 @@ fn caller_limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<CallerLimi
     let (concurrency, burst) = (concurrency?, burst?);
     if let (Some(_), None) = (burst, rate) {
         let place = limits.place_of("burst");
-        faults.add(limits.path_of("burst"), "burst only beside rate", "it alone", &place);
+        faults.add(limits.path_of("burst"), "rate beside burst", "burst without rate", &place);
         return None;
     }
     let rate = rate.map(|(period, of_one_second)| Rate { period, burst: burst.unwrap_or(of_one_second) });
     Some(CallerLimits { concurrency, rate })
 }
 
-/// The time that brings one request, and the requests of one second, at least one.
+/// Parses a rate: the time between two requests, and the requests of one second, at least one.
 fn rate_of(text: &str) -> Option<(Duration, NonZeroU32)> {
     let (number, unit) = text.split_once('/')?;
     let is_plain = number.len() <= 9 && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
@@ -422,7 +424,7 @@ fn certificate(tls: &Mapping<'_>, faults: &mut Faults) -> Option<Credential> {
     subject.or(spiffe).or(dns).map(Credential::Certificate)
 }
 
-/// The keys under which the secrets of one kind of caller stand.
+/// The keys of the secrets of one kind of credential.
 struct SecretKeys {
     file: &'static str,
     files: &'static str,
@@ -438,8 +440,8 @@ fn secrets(
 ) -> Option<Vec<SecretSource>> {
     for inline in [keys.one, keys.several] {
         if let Some(node) = mapping.given(inline).filter(|node| !matches!(node.place, Place::Environment(_))) {
-            let expected = format!("the secret in a file that `{}` names, or in the environment", keys.file);
-            faults.add(mapping.path_of(inline), expected, "it in the configuration file", &node.place);
+            let expected = format!("a file that `{}` names, or an environment variable", keys.file);
+            faults.add(mapping.path_of(inline), expected, "the secret in the configuration file", &node.place);
             return None;
         }
     }

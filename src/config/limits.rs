@@ -56,7 +56,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "depth",
         "Depth",
-        "Arrays and objects inside each other in a session, and in rendered claims.",
+        "Nesting depth of arrays and objects in a session and in rendered claims.",
         Kind::Count { least: 8, most: 512 },
         Presence::Default("192"),
         &["192"],
@@ -72,8 +72,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "template_work",
         "Template work",
-        "Steps that one rendering may take: an expression, an iteration and each value that a helper looks at count \
-         one.",
+        "Steps of one rendering. Each expression, iteration and value that a helper reads is one step.",
         Kind::Count { least: 100, most: 1_000_000_000 },
         Presence::Default("100000"),
         &["100000"],
@@ -81,7 +80,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "header",
         "Header",
-        "Bytes of a request's header block.",
+        "Bytes of the header block of a request.",
         Kind::Size { least: 4 * KIB, most: 120 * KIB },
         Presence::Default("64KiB"),
         &["64KiB"],
@@ -89,8 +88,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "request",
         "Request",
-        "How long a request may take, from its first byte to the answer, and how long a client may take for a TLS handshake \
-         and for reading its answer.",
+        "How long a request may take, from its first byte to its response. A TLS handshake and reading the \
+         response have the same limit.",
         Kind::Duration { least_in_ms: 10 },
         Presence::Default("5s"),
         &["5s", "500ms"],
@@ -98,7 +97,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "connections",
         "Connections",
-        "Connections that the api listener serves at once, over all workers; requests on further ones are answered \
+        "Concurrent connections of the API listener, over all workers. Requests on further connections get \
          503.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Default("1024"),
@@ -107,16 +106,16 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "connections_per_peer",
         "Connections per peer",
-        "Connections of one address at once; requests on further ones are answered 429. A gateway is one address: give it \
-         as many as it opens. IPv6 hosts count as their /64; a Unix socket is not counted.",
+        "Concurrent connections of one address. Requests on further connections get 429. A gateway is one \
+         address, so allow as many as it opens. IPv6 hosts are counted by /64; Unix sockets are not counted.",
         Kind::Count { least: 1, most: 1_000_000 },
-        Presence::DefaultInWords("`connections`, which is no bound of its own"),
+        Presence::DefaultInWords("equal to `connections`"),
         &["256"],
     ),
     field(
         "in_flight",
         "In flight",
-        "Requests for tokens that are worked on at once, over all workers; further ones are answered 503 at once.",
+        "Token requests in progress at once, over all workers. Further requests get 503 immediately.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Default("1024"),
         &["1024", "256"],
@@ -124,8 +123,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "failed_attempts",
         "Failed attempts",
-        "Requests with wrong credentials from one address, a minute, before further wrong ones are slowed. Right ones \
-         never are.",
+        "Failed authentications of one address per minute before further failures are throttled. Successful \
+         ones are never throttled.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Default("20"),
         &["20"],
@@ -133,8 +132,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "failed_delay",
         "Failed delay",
-        "How long the answer to a wrong attempt waits once its address is slowed. Less than a gateway waits (Oathkeeper: \
-         1s), or it asks again.",
+        "How long the response to a throttled failure is delayed. It must be shorter than the gateway's \
+         timeout (Oathkeeper: 1s), otherwise the gateway retries.",
         Kind::Duration { least_in_ms: 0 },
         Presence::Default("250ms"),
         &["250ms", "0s"],
@@ -142,8 +141,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "token_cache",
         "Token cache",
-        "Bytes of signed tokens, of what they were made from, and for a quarter of what was read of their sessions, that are \
-         kept to answer again; 0 keeps none.",
+        "Bytes of the token cache: tokens, their cache keys and, in a quarter of the space, parsed sessions. \
+         0 disables the cache.",
         Kind::Size { least: 0, most: 64 * 1024 * MIB },
         Presence::Default("32MiB"),
         &["32MiB", "0"],
@@ -151,7 +150,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "key_set",
         "Key set",
-        "Bytes of a key set from the network; a larger one is not taken, and the last good one stays in use.",
+        "Bytes of a remote key set. A larger response is rejected, and the last good key set stays in use.",
         Kind::Size { least: KIB, most: 64 * MIB },
         Presence::Default("1MiB"),
         &["1MiB"],
@@ -159,7 +158,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "key_fetch",
         "Key fetch",
-        "How long a key set from the network may take to come, to its last byte.",
+        "How long the fetch of a remote key set may take.",
         Kind::Duration { least_in_ms: 10 },
         Presence::Default("10s"),
         &["10s", "2s"],
@@ -167,8 +166,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "keep_alive",
         "Keep-alive",
-        "How long an idle connection stays open. Longer than the gateway keeps it (Go: 90s), or requests are lost to \
-         connections that close under them; 0s closes after each answer.",
+        "How long an idle connection stays open. It must be longer than in the gateway (Go: 90s), otherwise \
+         requests fail on connections that are closing. 0s closes after each response.",
         Kind::Duration { least_in_ms: 0 },
         Presence::Default("2m"),
         &["2m", "0s"],

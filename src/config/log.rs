@@ -37,7 +37,7 @@ pub(super) static LOG: Section = section(&[
     field(
         "level",
         "Level",
-        "The least important kind of event that is logged.",
+        "The lowest level that is logged.",
         Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         Presence::Default("info"),
         &["debug"],
@@ -45,7 +45,7 @@ pub(super) static LOG: Section = section(&[
     field(
         "format",
         "Format",
-        "Lines for people, or JSON for programs.",
+        "The format of log lines.",
         Kind::Choice(&["text", "json"]),
         Presence::Default("json"),
         &["text"],

@@ -58,8 +58,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "jwks",
         "JWK Set",
-        "Where the private keys are. After file:// a path stays relative to the configuration file unless it starts with \
-         a slash, as in file:///etc/keys.json. docs/keys.md has the other URLs.",
+        "The source of the private keys. A path after file:// is relative to the configuration file unless it \
+         starts with a slash, as in file:///etc/keys.json. docs/keys.md describes the other URLs.",
         Kind::Text(JWKS),
         Presence::Required,
         &["file://keys/id_token.jwks.json", "keys/id_token.jwks.json", "s3://keys/id_token.jwks.json"],
@@ -67,7 +67,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "alg",
         "Algorithm",
-        "Signs only with keys of this algorithm. Without it, the key decides.",
+        "The only algorithm to sign with. Without it, the key determines the algorithm.",
         Kind::Choice(&SignatureAlg::NAMES),
         Presence::Optional,
         &["ES256"],
@@ -75,7 +75,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "ttl",
         "Time to live",
-        "How long a token lives, in whole seconds; the session's end and the key's may come first.",
+        "How long a token lives, in whole seconds. The session or the key may expire earlier.",
         Kind::Duration { least_in_ms: 1000 },
         Presence::Default("15m"),
         &["15m", "1h30m"],
@@ -83,7 +83,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "audience",
         "Audience",
-        "The claim `aud`. Without it, the template may set `aud`.",
+        "The claim `aud`. Without it, the template can set `aud`.",
         Kind::Texts,
         Presence::Optional,
         &["[orders, billing]", "orders"],
@@ -91,8 +91,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "template",
         "Template",
-        "The claims template: `templates/<name>/claims.hbs`, or `claims.gotmpl` for a Go template as Oathkeeper has \
-         it.",
+        "The claims template: `templates/<name>/claims.hbs`, or `claims.gotmpl` for a Go template as in \
+         Oathkeeper.",
         Kind::Text(NAME),
         Presence::DefaultInWords("the profile's name"),
         &["session"],
@@ -108,7 +108,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "missing",
         "Missing values",
-        "What a template gets for a path that the session does not have: an error, null, or its member left out.",
+        "The value of a path that the session does not have: an error, null, or the member is omitted.",
         Kind::Choice(&["error", "as_null", "omit"]),
         Presence::Default("error"),
         &["as_null"],
@@ -116,8 +116,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "expires_with",
         "Expires with",
-        "The value of the session, an RFC 3339 time or a NumericDate, that no token outlives. A path that is written \
-         here must be in every session; the default is used where it is present. none turns it off.",
+        "The path of the session expiry, an RFC 3339 time or a NumericDate. No token outlives it. An explicit \
+         path must be present in every session; the default path is optional. `none` disables the check.",
         Kind::Text(EXTRA_PATH),
         Presence::Default("Extra.expires_at"),
         &["Extra.session.expires_at", "none"],
@@ -125,7 +125,7 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "subject",
         "Subject",
-        "Where the claim `sub` comes from: `Subject`, or a path below `Extra`.",
+        "The source of the claim `sub`: `Subject`, or a path below `Extra`.",
         Kind::Text(SUBJECT_PATH),
         Presence::Default("Subject"),
         &["Extra.identity.id"],
@@ -141,8 +141,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "registered_claims",
         "Registered claims",
-        "What happens to `iss`, `sub`, `exp` and the like that a Go template sets: no token is made, or claimsmith's \
-         own value stands in the token, as with Oathkeeper.",
+        "How registered claims such as `iss`, `sub` and `exp` in a Go template are handled: reject the \
+         request, or override them as Oathkeeper does.",
         Kind::Choice(&["refuse", "override"]),
         Presence::Default("refuse"),
         &["override"],
@@ -150,8 +150,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "validate",
         "Validate",
-        "When claims are held against `claims.schema.json` beside the template: with its recorded cases at every \
-         start, or before every signature too.",
+        "When claims are validated against `claims.schema.json` beside the template: in recorded cases at \
+         startup, or also before each signature.",
         Kind::Choice(&["recorded", "always"]),
         Presence::Default("recorded"),
         &["always"],
@@ -159,8 +159,8 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "cache",
         "Cache",
-        "Whether a session that would get the same claims again gets the same token, jti included, until a tenth of its \
-         life is left or its key signs no more.",
+        "Whether sessions with equal claims get the same token, including its `jti`. A token is reused until \
+         a tenth of its lifetime is left or its key no longer signs.",
         Kind::Choice(&["on", "off"]),
         Presence::Default("on"),
         &["off"],
@@ -180,7 +180,7 @@ static PLACEMENT: Section = Section {
         field(
             "scheme",
             "Scheme",
-            "What stands before the token in the header.",
+            "The authentication scheme before the token in the header.",
             Kind::Text(SCHEME),
             Presence::DefaultInWords("Bearer in Authorization, nothing in other headers"),
             &["Bearer"],
@@ -247,19 +247,19 @@ pub(super) fn profiles(
         if ProfileName::is_reserved(&entry.key) {
             faults.add(
                 path.clone(),
-                "a name that no path of the service has, nor the folder of partials",
-                "that one",
+                "a name that is not reserved for a path of the service or for partials",
+                "a reserved name",
                 &entry.place,
             );
         } else if name.is_none() {
-            faults.add(path.clone(), NAME.expected, "another one", &entry.place);
+            faults.add(path.clone(), NAME.expected, "an invalid name", &entry.place);
         }
         let mapping = Mapping::open(Some(&entry.value), path, entry.place.clone(), &PROFILE, faults);
         if let Some(profile) = profile(&mapping, name, base_dir, faults)
             && profiles.insert(profile.spec.name.clone(), profile).is_some()
         {
-            let expected = "a name that no profile of the Oathkeeper configuration has";
-            faults.add(joined("profiles", &entry.key), expected, "one that has it", &entry.place);
+            let expected = "a name that no profile of the Oathkeeper configuration uses";
+            faults.add(joined("profiles", &entry.key), expected, "a duplicate name", &entry.place);
         }
     }
     profiles
@@ -387,8 +387,8 @@ fn placement(placement: &Mapping<'_>, faults: &mut Faults) -> Option<Placement> 
     let extra = placement.value("extra", faults, words);
     if placement.given("extra").is_some() && placement.given("header").is_none() && placement.given("scheme").is_some()
     {
-        let expected = "scheme only beside header";
-        faults.add(placement.path_of("scheme"), expected, "it beside extra", &placement.place_of("scheme"));
+        let expected = "scheme only with header";
+        faults.add(placement.path_of("scheme"), expected, "scheme with extra", &placement.place_of("scheme"));
     }
     match (header, extra) {
         (Some(name), None) => {

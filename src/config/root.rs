@@ -60,18 +60,11 @@ pub struct Config {
 }
 
 pub(super) static ROOT: Section = section(&[
-    field(
-        "serve",
-        "Listeners",
-        "Where the service listens, and how it starts and stops.",
-        Kind::Section(&SERVE),
-        Presence::Optional,
-        &[],
-    ),
+    field("serve", "Listeners", "The listeners, startup and shutdown.", Kind::Section(&SERVE), Presence::Optional, &[]),
     field(
         "limits",
         "Limits",
-        "What one request and one token may cost; beyond it, requests are refused.",
+        "The limits of requests and tokens; requests beyond them are rejected.",
         Kind::Section(&LIMITS),
         Presence::Optional,
         &[],
@@ -87,7 +80,8 @@ pub(super) static ROOT: Section = section(&[
     field(
         "profiles",
         "Profiles",
-        "The kinds of token, by name; the name stands in the path, as in `POST /hydrate/{profile}`. At least one.",
+        "The kinds of tokens, by name. The name is part of the path, as in `POST /hydrate/{profile}`. At \
+         least one is required.",
         Kind::Named(&PROFILE),
         Presence::Required,
         &["{ id_token: { issuer: \"https://id.example.org/\", jwks: file://keys/id_token.jwks.json } }"],
@@ -95,17 +89,18 @@ pub(super) static ROOT: Section = section(&[
     field(
         "callers",
         "Callers",
-        "Who may ask for a token. Without callers everyone who reaches the api listener may.",
+        "The clients that can request tokens. Without callers, anyone who can reach the API listener can \
+         request tokens.",
         Kind::Many(&CALLER),
         Presence::Optional,
         &["[{ name: oathkeeper, basic: { username: oathkeeper, password_file: /run/secrets/oathkeeper } }]"],
     ),
-    field("reload", "Reload", "How changes of files are noticed.", Kind::Section(&RELOAD), Presence::Optional, &[]),
+    field("reload", "Reload", "How file changes are detected.", Kind::Section(&RELOAD), Presence::Optional, &[]),
     field(
         "rotation",
         "Rotation",
-        "Adds the next key to each key file before the last one is due to end, and drops the dead. Without it, keys change \
-         only when somebody changes the files.",
+        "Adds the next key to each key file before the last one expires, and removes keys past their \
+         retention period. Without it, the service does not change key files.",
         Kind::Section(&ROTATION),
         Presence::Optional,
         &["{ every: 720h, lead: 1h }"],
@@ -113,16 +108,16 @@ pub(super) static ROOT: Section = section(&[
     field(
         "jwks_max_age",
         "JWKS max-age",
-        "How long verifiers may keep a published key set before they ask again.",
+        "How long verifiers may cache a published key set.",
         Kind::Duration { least_in_ms: 1000 },
         Presence::Default("5m"),
         &["5m", "1m"],
     ),
-    field("log", "Log", "What is logged, and how.", Kind::Section(&LOG), Presence::Optional, &[]),
+    field("log", "Log", "Which events are logged, and their format.", Kind::Section(&LOG), Presence::Optional, &[]),
     field(
         "audit",
         "Audit log",
-        "A line for each token that is issued. Without it there is none. See docs/operations.md.",
+        "A line for each issued token. Without it, there is no audit log. See docs/operations.md.",
         Kind::Section(&AUDIT),
         Presence::Optional,
         &["{ to: stdout }"],
@@ -130,7 +125,8 @@ pub(super) static ROOT: Section = section(&[
     field(
         "traces",
         "Traces",
-        "Spans for each request, sent as OpenTelemetry's OTLP. Without it there are none. See docs/operations.md.",
+        "A span for each request, sent as OpenTelemetry OTLP. Without it, there are no traces. See \
+         docs/operations.md.",
         Kind::Section(&TRACES),
         Presence::Optional,
         &["{ endpoint: \"http://127.0.0.1:4318/v1/traces\" }"],
@@ -138,8 +134,8 @@ pub(super) static ROOT: Section = section(&[
     field(
         "public_url",
         "Public URL",
-        "The URL under which verifiers reach the api listener; discovery documents point there. Without it, the \
-         address of the api listener, where that is a single one.",
+        "The URL under which verifiers reach the API listener, for discovery documents. The default is the \
+         address of the API listener if there is exactly one.",
         Kind::Text(HTTP_URL),
         Presence::Optional,
         &["https://tokens.example.org"],
@@ -149,7 +145,8 @@ pub(super) static ROOT: Section = section(&[
 static RELOAD: Section = section(&[field(
     "interval",
     "Interval",
-    "How often key files, templates, partials and this configuration are looked at; SIGHUP looks at once.",
+    "The interval of change checks of key files, templates, partials and this configuration. SIGHUP \
+         starts a check immediately.",
     Kind::Duration { least_in_ms: 100 },
     Presence::Default("5s"),
     &["5s", "1s"],
@@ -298,7 +295,7 @@ fn refuse_certificates_without_an_authority(config: &Config, root: &Mapping<'_>,
     if let Some(index) = config.callers.iter().position(is_certificate).filter(|_| !has_authority) {
         let path = format!("{}[{index}].tls", root.path_of("callers"));
         let place = root.place_of("callers");
-        faults.add(path, "serve.api.tls.client_ca_file, which vouches for callers", "none", &place);
+        faults.add(path, "serve.api.tls.client_ca_file for the certificates of callers", "none", &place);
     }
 }
 
@@ -308,27 +305,27 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
     let is_open = config.serve.has_api_address && !api.host.is_loopback();
     if is_open && config.serve.tls.is_none() && !config.callers.is_empty() {
         warnings.push(format!(
-            "serve.api.tls: not set, so the secrets of callers and the tokens travel to {}:{} in the clear",
+            "serve.api.tls: not set, so the secrets of callers and the tokens are sent to {}:{} unencrypted",
             api.host, api.port
         ));
     }
     if config.serve.allow_unauthenticated && is_open {
         warnings.push(format!(
-            "serve.api.allow_unauthenticated: everyone who reaches {}:{} gets a token for any session",
+            "serve.api.allow_unauthenticated: anyone who can reach {}:{} can request a token for any session",
             api.host, api.port
         ));
     }
     for source in config.remote_sources().iter().filter(|source| source.is_in_the_clear()) {
         warnings.push(format!(
-            "jwks: private keys come from {source} in the clear, and whoever is on the way can put others in their \
-             place; name an https URL"
+            "jwks: private keys are fetched from {source} without TLS, so an attacker on the network can read and replace \
+             them; use an https URL"
         ));
     }
     let admin = &config.serve.admin;
     if config.serve.playground && !admin.host.is_loopback() {
         warnings.push(format!(
-            "serve.admin.playground: everyone who reaches {}:{} sees the templates and their recorded cases, and may \
-             spend this machine's time on templates of their own",
+            "serve.admin.playground: anyone who can reach {}:{} can see the templates and their recorded cases, and run \
+             templates of their own on this host",
             admin.host, admin.port
         ));
     }
@@ -336,8 +333,8 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
         && rotation.lead < config.jwks_max_age + SEEN_BY_ALL
     {
         warnings.push(format!(
-            "rotation.lead: {}s is less than {}s above jwks_max_age: a mounted volume may take 90s to show a new key, and \
-             clocks differ, so a verifier may meet a token of a key that it does not have yet",
+            "rotation.lead: {}s is less than {}s above jwks_max_age: a mounted volume can take 90s to show a new key, and \
+             clocks differ, so a verifier could get a token before it has the key",
             rotation.lead.as_secs(),
             SEEN_BY_ALL.as_secs()
         ));
@@ -347,7 +344,7 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
         && matches!(api.host.text().as_str(), "0.0.0.0" | "::")
     {
         warnings.push(format!(
-            "public_url: not set, and serve.api.host is {}, so discovery documents cannot say where the keys are",
+            "public_url: not set, and serve.api.host is {}, so discovery documents cannot contain the URL of the keys",
             api.host
         ));
     }

@@ -31,8 +31,8 @@ pub(super) static ROTATION: Section = section(&[
     field(
         "lead",
         "Lead",
-        "How long a key is published before it signs: longer than `jwks_max_age`, so that no verifier meets a key \
-         that it does not have.",
+        "How long a key is published before it signs. It must be longer than `jwks_max_age`, otherwise a \
+         verifier could meet a key that it does not have.",
         Kind::Duration { least_in_ms: 1000 },
         Presence::Default("1h"),
         &["1h", "24h"],
@@ -40,7 +40,8 @@ pub(super) static ROTATION: Section = section(&[
     field(
         "retire",
         "Retire",
-        "How long an ended key stays in the file, at least the longest `ttl` of the profiles that sign with it.",
+        "How long an expired key stays in the file, at least the longest `ttl` of the profiles that sign with \
+         it.",
         Kind::Duration { least_in_ms: 1000 },
         Presence::DefaultInWords("the longest `ttl` of the profiles"),
         &["24h"],

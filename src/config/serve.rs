@@ -75,11 +75,18 @@ pub struct UnixSocket {
 const FILE_MODE: Words = Words { expected: "three octal digits in quotes, such as \"660\"", pattern: "^0?[0-7]{3}$" };
 
 pub(super) static SERVE: Section = section(&[
-    field("api", "API listener", "Issuing, key sets and discovery.", Kind::Section(&API), Presence::Optional, &[]),
+    field(
+        "api",
+        "API listener",
+        "The API listener: issuing, key sets and discovery.",
+        Kind::Section(&API),
+        Presence::Optional,
+        &[],
+    ),
     field(
         "admin",
         "Admin listener",
-        "Health, version, metrics, playground.",
+        "The admin listener: health, version, metrics and playground.",
         Kind::Section(&ADMIN),
         Presence::Optional,
         &[],
@@ -87,7 +94,7 @@ pub(super) static SERVE: Section = section(&[
     field(
         "shutdown_timeout",
         "Shutdown timeout",
-        "How long requests in flight may take to finish once the service stops.",
+        "How long requests in flight may take after shutdown has begun.",
         Kind::Duration { least_in_ms: 0 },
         Presence::Default("25s"),
         &["25s", "1m"],
@@ -95,7 +102,7 @@ pub(super) static SERVE: Section = section(&[
     field(
         "shutdown_delay",
         "Shutdown delay",
-        "How long the listeners stay open after readiness has turned 503, for load balancers to notice.",
+        "How long the listeners stay open after readiness has turned 503, so that load balancers notice.",
         Kind::Duration { least_in_ms: 0 },
         Presence::Default("0s"),
         &["0s", "5s"],
@@ -103,7 +110,7 @@ pub(super) static SERVE: Section = section(&[
     field(
         "workers",
         "Workers",
-        "Threads that serve the api listener; 0 takes one for each core.",
+        "Threads of the API listener; 0 starts one per core.",
         Kind::Count { least: 0, most: 1024 },
         Presence::Default("0"),
         &["0", "4"],
@@ -114,8 +121,8 @@ static API: Section = section(&[
     field(
         "host",
         "Host",
-        "The address to listen on. One that is not loopback needs callers, required client certificates, or \
-         allow_unauthenticated.",
+        "The address to listen on. An address that is not loopback requires callers, client certificates or \
+         `allow_unauthenticated`.",
         Kind::Host,
         Presence::Default("127.0.0.1"),
         &["127.0.0.1", "localhost", "\"::1\""],
@@ -123,7 +130,7 @@ static API: Section = section(&[
     field(
         "port",
         "Port",
-        "The port to listen on; 0 takes any free one.",
+        "The port to listen on; 0 selects any free port.",
         Kind::Port,
         Presence::Default("4477"),
         &["4477", "0"],
@@ -131,8 +138,8 @@ static API: Section = section(&[
     field(
         "allow_unauthenticated",
         "Allow unauthenticated requests",
-        "Lets everyone who reaches a listener that is not loopback ask for tokens. Only where something in front of it \
-         decides who does.",
+        "Accepts requests without authentication on an address that is not loopback. Set it only if another \
+         component in front of claimsmith authenticates clients.",
         Kind::Bool,
         Presence::Default("false"),
         &["true"],
@@ -140,7 +147,7 @@ static API: Section = section(&[
     field(
         "tls",
         "TLS",
-        "Speaks TLS 1.2 and 1.3 on host and port.",
+        "Serves TLS 1.2 and 1.3 on host and port.",
         Kind::Section(&TLS),
         Presence::Optional,
         &["{ cert_file: /etc/claimsmith/tls/tls.crt, key_file: /etc/claimsmith/tls/tls.key }"],
@@ -148,7 +155,7 @@ static API: Section = section(&[
     field(
         "unix",
         "Unix socket",
-        "A socket for sidecars. Without host and port beside it, it is the only listener of the api.",
+        "A Unix socket for sidecars. Unless host or port is set too, it is the only API listener.",
         Kind::Section(&UNIX),
         Presence::Optional,
         &["{ path: /run/claimsmith/api.sock }"],
@@ -159,7 +166,7 @@ static TLS: Section = section(&[
     field(
         "cert_file",
         "Certificates",
-        "The certificate and those between it and its root, in PEM. Taken over when its content changes.",
+        "The certificate and its intermediates, in PEM. Changes are applied without a restart.",
         Kind::Path,
         Presence::Required,
         &["/etc/claimsmith/tls/tls.crt"],
@@ -175,7 +182,7 @@ static TLS: Section = section(&[
     field(
         "client_ca_file",
         "Client CA",
-        "The roots that vouch for the certificates of callers, in PEM.",
+        "The CA certificates that sign the certificates of callers, in PEM.",
         Kind::Path,
         Presence::Optional,
         &["/etc/claimsmith/tls/ca.crt"],
@@ -183,7 +190,7 @@ static TLS: Section = section(&[
     field(
         "client_auth",
         "Client certificates",
-        "Whether callers are asked for a certificate. `required` lets nobody else connect, not even for public keys.",
+        "Whether clients present a certificate. `required` rejects all other clients, even for public keys.",
         Kind::Choice(&["none", "optional", "required"]),
         Presence::DefaultInWords("`required` with `client_ca_file`, `none` without"),
         &["optional", "required"],
@@ -194,7 +201,7 @@ static UNIX: Section = section(&[
     field(
         "path",
         "Path",
-        "Where the socket stands. One that nobody listens on any more is replaced.",
+        "The path of the socket. A stale socket at this path is replaced.",
         Kind::Path,
         Presence::Required,
         &["/run/claimsmith/api.sock"],
@@ -202,7 +209,7 @@ static UNIX: Section = section(&[
     field(
         "mode",
         "Mode",
-        "Who may connect, as file permissions: three octal digits in quotes.",
+        "The permissions of the socket: three octal digits in quotes.",
         Kind::Text(FILE_MODE),
         Presence::Default("\"660\""),
         &["\"666\""],
@@ -221,7 +228,7 @@ static ADMIN: Section = section(&[
     field(
         "port",
         "Port",
-        "The port to listen on; 0 takes any free one.",
+        "The port to listen on; 0 selects any free port.",
         Kind::Port,
         Presence::Default("4478"),
         &["4478", "0"],
@@ -229,8 +236,8 @@ static ADMIN: Section = section(&[
     field(
         "playground",
         "Playground",
-        "Serves a page at /playground that tries claims templates on sessions. Whoever reaches the listener may use it, and \
-         sees the templates and their recorded cases.",
+        "Serves a page at /playground for trying claims templates on sessions. Anyone who can reach the admin \
+         listener can use it and see the templates and their recorded cases.",
         Kind::Bool,
         Presence::Default("false"),
         &["true"],
@@ -245,7 +252,7 @@ pub(super) fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, f
     let tls = api_mapping.optional_mapping("tls", faults, |mapping, faults| tls(mapping, base_dir, faults));
     let unix = api_mapping.optional_mapping("unix", faults, |mapping, faults| unix(mapping, base_dir, faults));
     let names_address = ["host", "port", "tls"].iter().any(|key| api_mapping.given(key).is_some());
-    let has_api_address = unix.is_none() || names_address;
+    let has_api_address = api_mapping.given("unix").is_none() || names_address;
     let admin = listener(&admin_mapping, faults);
     let playground = admin_mapping.value("playground", faults, boolean);
     if let (Some(api), Some(admin), true) = (&api, &admin, has_api_address) {
@@ -288,15 +295,15 @@ fn tls(tls: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<TlsFil
     };
     let client_auth = match tls.given("client_auth") {
         Some(_) => tls.value("client_auth", faults, choice(requirement)),
-        None => Some(client_ca.is_some().then_some(true)),
+        None => Some(tls.given("client_ca_file").map(|_| true)),
     };
     let client = match (client_ca?, client_auth?) {
         (Some(file), Some(is_required)) => Some(ClientCa { file: base_dir.join(file), is_required }),
         (None, None) => None,
         (ca, _) => {
             let (expected, found) = match ca {
-                Some(_) => ("optional or required beside client_ca_file", "none"),
-                None => ("none, or client_ca_file beside it", "it without client_ca_file"),
+                Some(_) => ("optional or required with client_ca_file", "none"),
+                None => ("client_ca_file beside it, or none", "no client_ca_file"),
             };
             faults.add(tls.path_of("client_auth"), expected, found, &tls.place_of("client_auth"));
             return None;
@@ -335,7 +342,7 @@ fn refuse_one_port_for_both(
             None => api_mapping.place_of("port"),
         };
         let found = format!("{} for both", api.port);
-        faults.add(admin_mapping.path_of("port"), "a port other than that of serve.api", found, &place);
+        faults.add(admin_mapping.path_of("port"), "a port other than the port of serve.api", found, &place);
     }
 }
 
@@ -348,15 +355,14 @@ fn require_a_decision(
     faults: &mut Faults,
 ) {
     if !is_decided && !allow_unauthenticated && !api.host.is_loopback() {
-        let expected = "a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
-                        `client_auth: required` below `tls`, or `allow_unauthenticated: true` where something in \
-                        front decides who may";
-        let found = format!("`{}`, which everyone may reach, without callers", api.host);
+        let expected = "a loopback address such as 127.0.0.1, or `callers`, or `client_auth: required` below `tls`, or \
+                        `allow_unauthenticated: true` if another component authenticates clients";
+        let found = format!("`{}`, which other hosts can reach, without callers", api.host);
         faults.add(mapping.path_of("host"), expected, found, &mapping.place_of("host"));
     }
     if is_decided && allow_unauthenticated {
-        let expected = "false where there are callers or client_auth is required";
+        let expected = "false with callers or client_auth: required";
         let place = mapping.place_of("allow_unauthenticated");
-        faults.add(mapping.path_of("allow_unauthenticated"), expected, "true beside them", &place);
+        faults.add(mapping.path_of("allow_unauthenticated"), expected, "true", &place);
     }
 }

@@ -188,7 +188,7 @@ public_url: example.org
         "limits.body: expected a size from 1KiB to 256MiB, such as 64KiB, found the text `12MB` (line 5, column 9)",
         "limits.request: expected a duration of 10ms or more, such as 5s, found the number `5` (line 6, column 12)",
         "profiles.id token: expected a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, \
-         digit or `_`, found another one (line 8, column 3)",
+         digit or `_`, found an invalid name (line 8, column 3)",
         "profiles.id token.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found \
          nothing (line 8, column 3)",
         "profiles.id token.issuer: expected text that is not empty, found a number, which is text only in quotes \
@@ -208,8 +208,8 @@ public_url: example.org
         "profiles.b.expires_with: expected a dotted path that starts with `Extra.`, or none, found the text `Subject` \
          (line 18, column 19)",
         "callers[0].basic.username: expected a user name without a colon, found the text (line 21, column 24)",
-        "callers[0].basic.password: expected the secret in a file that `password_file` names, or in the environment, \
-         found it in the configuration file (line 21, column 41)",
+        "callers[0].basic.password: expected a file that `password_file` names, or an environment variable, \
+         found the secret in the configuration file (line 21, column 41)",
         "callers[1].name: expected each name once, found `a` a second time (line 22, column 13)",
         "callers[1].bearer: expected a mapping, found the text (line 22, column 24)",
         "log.level: expected one of error, warn, info, debug, trace, found the text `verbose` (line 23, column 15)",
@@ -247,7 +247,7 @@ fn a_profile_may_not_be_called_like_a_path() {
     assert_fault(
         "profiles: { hydrate: { issuer: a, jwks: b } }",
         &[],
-        "profiles.hydrate: expected a name that no path of the service has, nor the folder of partials, found that one (line 1, column 13)",
+        "profiles.hydrate: expected a name that is not reserved for a path of the service or for partials, found a reserved name (line 1, column 13)",
     );
 }
 
@@ -333,7 +333,7 @@ fn placements_are_a_header_or_a_member() {
         "profiles.id_token.placement: expected exactly one of header, extra, found none of them (line 5, column 5)",
     );
     assert!(
-        faults(&with_profile("placement: { extra: t, scheme: Bearer }"), &[])[0].contains("scheme only beside header")
+        faults(&with_profile("placement: { extra: t, scheme: Bearer }"), &[])[0].contains("scheme only with header")
     );
     assert_fault(
         &with_profile("placement: { extra: expires_at }"),
@@ -351,17 +351,17 @@ fn an_address_that_everyone_reaches_needs_a_decision() {
     let found = faults(&open, &[]);
     assert_eq!(
         found,
-        ["serve.api.host: expected a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
-         `client_auth: required` below `tls`, or `allow_unauthenticated: true` where something in front decides who \
-         may, found `0.0.0.0`, which everyone may reach, without callers (line 1, column 23)"]
+        ["serve.api.host: expected a loopback address such as 127.0.0.1, or `callers`, or `client_auth: required` \
+         below `tls`, or `allow_unauthenticated: true` if another component authenticates clients, found `0.0.0.0`, \
+         which other hosts can reach, without callers (line 1, column 23)"]
     );
     let allowed = parse(&open, &[("CLAIMSMITH_SERVE_API_ALLOW_UNAUTHENTICATED", "true")]).unwrap();
-    assert!(allowed.warnings[0].contains("everyone who reaches 0.0.0.0:4477"));
+    assert!(allowed.warnings[0].contains("anyone who can reach 0.0.0.0:4477"));
     let callers = "[{name: a, bearer: {token_file: t}}]";
     accepted(&open, &[("CLAIMSMITH_CALLERS", callers)]);
     assert_eq!(faults(&open, &[("CLAIMSMITH_CALLERS", "[]")]).len(), 1);
     let both = [("CLAIMSMITH_CALLERS", callers), ("CLAIMSMITH_SERVE_API_ALLOW_UNAUTHENTICATED", "true")];
-    assert!(faults(&open, &both)[0].contains("false where there are callers"));
+    assert!(faults(&open, &both)[0].contains("false with callers"));
     assert_eq!(faults(&format!("{open}callers: 1\n"), &[]).len(), 1);
     assert_eq!(faults(&open, &[("CLAIMSMITH_SERVE_WORKERS", "many")]).len(), 2);
 }
@@ -371,7 +371,7 @@ fn two_listeners_need_two_ports() {
     assert_fault(
         &format!("serve: {{ admin: {{ port: 4477 }} }}\n{MINIMAL}"),
         &[],
-        "serve.admin.port: expected a port other than that of serve.api, found 4477 for both (line 1, column 25)",
+        "serve.admin.port: expected a port other than the port of serve.api, found 4477 for both (line 1, column 25)",
     );
     accepted(&format!("serve: {{ admin: {{ port: 0 }}, api: {{ port: 0 }} }}\n{MINIMAL}"), &[]);
     accepted(&format!("serve: {{ admin: {{ port: 4477, host: 127.0.0.2 }} }}\n{MINIMAL}"), &[]);
@@ -384,7 +384,7 @@ fn the_playground_is_off_unless_asked_for_and_warned_of_where_others_reach_it() 
     let loaded = parse(&on, &[]).unwrap();
     assert_eq!((loaded.config.serve.playground, loaded.warnings.len()), (true, 0));
     let open = parse(&on, &[("CLAIMSMITH_SERVE_ADMIN_HOST", "0.0.0.0")]).unwrap();
-    assert!(open.warnings[0].starts_with("serve.admin.playground: everyone who reaches 0.0.0.0:4478"));
+    assert!(open.warnings[0].starts_with("serve.admin.playground: anyone who can reach 0.0.0.0:4478"));
     let off = [("CLAIMSMITH_SERVE_ADMIN_HOST", "0.0.0.0"), ("CLAIMSMITH_SERVE_ADMIN_PLAYGROUND", "false")];
     assert_eq!(parse(&on, &off).unwrap().warnings, [""; 0]);
 }
@@ -401,11 +401,11 @@ fn callers_have_exactly_one_credential() {
         "exactly one of password_file, password_files, password (only in the environment), passwords (only in the \
              environment), found none of them"
     ));
-    assert!(one("{ name: a, bearer: { tokens: [hunter2] } }").contains("found it in the configuration file"));
+    assert!(one("{ name: a, bearer: { tokens: [hunter2] } }").contains("found the secret in the configuration file"));
     assert!(one("{ name: a, bearer: { token_files: [] } }").contains("a list of text that is not empty"));
     assert!(!one("{ name: a, bearer: { token_files: [[hunter2]] } }").contains("hunter2"));
     assert!(one("hunter2").starts_with("callers[0]: expected a mapping, found the text ("));
-    assert!(one("{ name: a, bearer: { token: hunter2 } }").contains("found it in the configuration file"));
+    assert!(one("{ name: a, bearer: { token: hunter2 } }").contains("found the secret in the configuration file"));
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn a_callers_profiles_are_configured_ones() {
         &with("[id_token, id_tokne]"),
         &[],
         "callers[0].profiles: expected names of configured profiles (id_token) (did you mean `id_token`?), found \
-         another one in place 2 (line 5, column 59)",
+         an unknown name at position 2 (line 5, column 59)",
     );
     assert!(!faults(&with("[hunter2]"), &[])[0].contains("hunter2"));
     assert_eq!(faults(&with("[]"), &[]).len(), 1);
@@ -476,8 +476,8 @@ fn certificates_of_callers_need_somebody_who_vouches_for_them() {
     for (tls, caller, expected) in [
         (format!("tls: {{ {files} }}"), name, "callers[0].tls: expected serve.api.tls.client_ca_file"),
         (String::new(), name, "callers[0].tls: expected serve.api.tls.client_ca_file"),
-        (format!("tls: {{ {files}, client_auth: required }}"), name, "found it without client_ca_file"),
-        (format!("tls: {{ {files}, client_ca_file: ca, client_auth: none }}"), name, "optional or required beside"),
+        (format!("tls: {{ {files}, client_auth: required }}"), name, "found no client_ca_file"),
+        (format!("tls: {{ {files}, client_ca_file: ca, client_auth: none }}"), name, "optional or required with"),
         (optional.clone(), "{ subject: a }", "RFC 4514"),
         (optional.clone(), "{ spiffe: \"https://a/b\" }", "SPIFFE ID"),
         (optional.clone(), "{ dns: \"*.a\" }", "without wildcards"),
@@ -667,7 +667,10 @@ fn keys_that_travel_in_the_clear_are_warned_about() {
     };
     for url in ["http://keys.example/a?canary", "http://192.0.2.1/a", "http://[2001:db8::1]/a"] {
         let found = warnings(url);
-        assert!(found.starts_with("jwks: private keys come from http://") && !found.contains("canary"), "{found}");
+        assert!(
+            found.starts_with("jwks: private keys are fetched from http://") && !found.contains("canary"),
+            "{found}"
+        );
     }
     for url in ["https://keys.example/a", "http://127.0.0.1:1/a", "http://localhost/a", "http://[::1]/a", "s3://a/b"] {
         assert_eq!(warnings(url), "", "{url}");

@@ -23,7 +23,7 @@ pub(super) static TRACES: Section = section(&[
     field(
         "endpoint",
         "Endpoint",
-        "The URL that takes OTLP over HTTP as JSON, whole, such as `http://127.0.0.1:4318/v1/traces`.",
+        "The full URL of the OTLP receiver (HTTP with JSON), such as `http://127.0.0.1:4318/v1/traces`.",
         Kind::Text(HTTP_URL),
         Presence::Required,
         &["http://127.0.0.1:4318/v1/traces"],
@@ -31,7 +31,8 @@ pub(super) static TRACES: Section = section(&[
     field(
         "sample_ratio",
         "Sample ratio",
-        "Which part of the traces that begin here is recorded. A request with a `traceparent` does as that says.",
+        "The share of new traces that is recorded. A request with a `traceparent` header follows the decision \
+         in the header.",
         Kind::Ratio,
         Presence::Default("1"),
         &["0.01", "0"],

@@ -21,7 +21,7 @@ enum HostForm {
 pub struct HttpUrl(String);
 
 impl Host {
-    /// Takes `text` as an IP address, in brackets or not, or as a host name.
+    /// Parses an IP address, with or without brackets, or a host name.
     pub fn parse(text: &str) -> Option<Self> {
         let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = unbracketed.parse::<IpAddr>() {
@@ -38,7 +38,7 @@ impl Host {
         is_name.then(|| Self(HostForm::Name(text.to_ascii_lowercase())))
     }
 
-    /// Whether only this machine reaches it. Of names, only `localhost` is known to.
+    /// Returns `true` if only this host can reach it. Of all names, only `localhost` is known to be loopback.
     pub fn is_loopback(&self) -> bool {
         match &self.0 {
             HostForm::Address(address) => address.to_canonical().is_loopback(),
@@ -46,7 +46,7 @@ impl Host {
         }
     }
 
-    /// Whether two listeners on the same port cannot both have their host.
+    /// Returns `true` if two listeners with these hosts cannot share a port.
     pub fn overlaps(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (HostForm::Address(left), HostForm::Address(right)) => {
@@ -60,7 +60,7 @@ impl Host {
         }
     }
 
-    /// The host as a socket address or a resolver takes it, without brackets.
+    /// Returns the host without brackets, for socket addresses and resolvers.
     pub fn text(&self) -> String {
         match &self.0 {
             HostForm::Address(address) => address.to_string(),
@@ -70,7 +70,7 @@ impl Host {
 }
 
 impl fmt::Display for Host {
-    /// As in a URL: IPv6 addresses in brackets.
+    /// Writes the host as in a URL, IPv6 addresses in brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             HostForm::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_know_whether_they_are_loopback() {
+    fn loopback_hosts_are_recognized() {
         for loopback in ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST", "::ffff:127.0.0.1"] {
             assert!(Host::parse(loopback).unwrap().is_loopback(), "{loopback}");
         }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_overlap_where_one_takes_all() {
+    fn hosts_overlap_if_one_is_unspecified() {
         let overlaps = |left: &str, right: &str| {
             let (left, right) = (Host::parse(left).unwrap(), Host::parse(right).unwrap());
             assert_eq!(left.overlaps(&right), right.overlaps(&left));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn base_urls_have_a_host_and_nothing_after_the_path() {
+    fn base_url_has_a_host_and_ends_with_its_path() {
         for right in ["https://a.example", "http://127.0.0.1:4455/", "https://a/b/c"] {
             assert!(is_base_url(right), "{right}");
         }

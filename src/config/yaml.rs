@@ -13,14 +13,14 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::fault::{Faults, Place};
 
-/// How much text a configuration may have.
+/// The largest text, in bytes.
 const MOST_BYTES: usize = 1024 * 1024;
-/// How many values, anchors expanded.
+/// The most values, after the expansion of anchors.
 const MOST_NODES: usize = 50_000;
-/// How many lists and mappings inside each other.
+/// The deepest nesting of lists and mappings.
 const DEEPEST: usize = 32;
 
-/// One value with its place. No `Debug`: it may hold a secret.
+/// One value with its place. No `Debug`, because it may be a secret.
 #[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) place: Place,
@@ -29,7 +29,7 @@ pub(crate) struct Node {
 
 #[derive(Clone)]
 pub(crate) enum Value {
-    /// `is_plain` where no quotes tell that it is text, so that `12` may be a number.
+    /// `is_plain` is `true` without quotes, so that `12` can be a number.
     Scalar {
         text: String,
         is_plain: bool,
@@ -46,7 +46,7 @@ pub(crate) struct Entry {
     pub(crate) value: Node,
 }
 
-/// What a plain scalar is in YAML 1.2's core schema.
+/// The type of a plain scalar in the core schema of YAML 1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScalarKind {
     Null,
@@ -56,27 +56,27 @@ pub(crate) enum ScalarKind {
 }
 
 impl Node {
-    /// Text that was written as text.
+    /// Creates text that was written in quotes.
     pub(crate) fn text(text: impl Into<String>, place: Place) -> Self {
         Self { place, value: Value::Scalar { text: text.into(), is_plain: false } }
     }
 
-    /// A scalar whose kind its text decides.
+    /// Creates a scalar without quotes.
     pub(crate) fn plain(text: impl Into<String>, place: Place) -> Self {
         Self { place, value: Value::Scalar { text: text.into(), is_plain: true } }
     }
 
-    /// An empty mapping.
+    /// Creates an empty mapping.
     pub(crate) fn empty_map(place: Place) -> Self {
         Self { place, value: Value::Map(Vec::new()) }
     }
 
-    /// Whether this is YAML's null.
+    /// Returns `true` if this is null.
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, is_plain } if scalar_kind(text, *is_plain) == ScalarKind::Null)
     }
 
-    /// The entry `key` of a mapping.
+    /// Returns the entry `key` of a mapping.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
@@ -84,7 +84,7 @@ impl Node {
         }
     }
 
-    /// What this is, for an error; with the value itself where `quoting` allows.
+    /// Describes the value for an error, and quotes it if `quoting` allows.
     pub(crate) fn description(&self, quoting: Quoting) -> String {
         let quoted = |kind: &str, text: &str| match quoting {
             Quoting::Hidden => kind.to_owned(),
@@ -105,14 +105,14 @@ impl Node {
     }
 }
 
-/// Whether an error may show a value.
+/// Whether an error can quote a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quoting {
     Hidden,
     Shown,
 }
 
-/// The kind of a scalar.
+/// Returns the kind of a scalar.
 pub(crate) fn scalar_kind(text: &str, is_plain: bool) -> ScalarKind {
     if !is_plain {
         return ScalarKind::Text;
@@ -141,7 +141,7 @@ fn is_number(text: &str) -> bool {
     }
 }
 
-/// Text short enough for one line of an error, without control characters.
+/// Shortens text for one line of an error and replaces control characters.
 pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -190,7 +190,7 @@ pub(crate) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults
     Some(root)
 }
 
-/// Why the reading stops.
+/// A limit that stops the parser.
 struct TooMuch {
     expected: String,
     found: String,
@@ -205,18 +205,18 @@ struct Tree<'p> {
     quoting: Quoting,
 }
 
-/// A value that an alias may repeat, with what the repetition costs.
+/// A value that an alias can repeat, with its size.
 struct Anchored {
     node: Node,
     nodes: usize,
     depth: usize,
 }
 
-/// A list or mapping that has begun.
+/// A list or mapping whose end has not been read.
 struct Open {
     anchor: usize,
     node: Node,
-    /// The key that waits for its value.
+    /// The key whose value comes next.
     key: Option<(String, Place)>,
 }
 
@@ -299,7 +299,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Puts a complete value where it belongs.
+    /// Adds a complete value to the list or mapping that contains it.
     fn put(&mut self, node: Node, anchor: usize, faults: &mut Faults) {
         if anchor > 0 {
             let (nodes, depth) = measure(&node);
@@ -326,7 +326,7 @@ impl Tree<'_> {
         }
     }
 
-    /// The path of the value that comes next.
+    /// Returns the path of the next value.
     fn path(&self) -> String {
         let mut path = String::new();
         if self.quoting == Quoting::Hidden {
@@ -347,7 +347,7 @@ fn too_deep() -> TooMuch {
     TooMuch { expected: format!("at most {DEEPEST} lists and mappings inside each other"), found: "more".into() }
 }
 
-/// How many values a tree has, and how many stand inside each other.
+/// Returns the number of values in a tree and its depth.
 fn measure(node: &Node) -> (usize, usize) {
     let children: Vec<&Node> = match &node.value {
         Value::Scalar { .. } => return (1, 0),
@@ -383,7 +383,7 @@ fn refuse_repeated_keys(node: &Node, path: &str, quoting: Quoting, faults: &mut 
     }
 }
 
-/// A path one key longer.
+/// Appends a key to a path.
 pub(crate) fn joined(path: &str, key: &str) -> String {
     let key = shortened(key);
     if path.is_empty() { key } else { format!("{path}.{key}") }
@@ -452,7 +452,7 @@ mod tests {
     #[test]
     fn deep_nesting_ends_before_the_stack_does() {
         let found = faults_of(&"[".repeat(100_000));
-        // The scanner has a limit of its own, and looks ahead.
+        // The scanner has its own limit and reads ahead.
         assert!(found[0].contains("recursion limit"), "{found:?}");
         assert!(faults_of(&"[".repeat(60))[0].contains("at most 32"));
         assert!(faults_of(&format!("a: {}", "{b: ".repeat(1000)))[0].contains("at most 32"));

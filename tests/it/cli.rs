@@ -272,7 +272,7 @@ fn a_key_file_that_is_there_can_be_left_as_it_is() {
     let first = fs::read(folder.path().join("k.json")).unwrap();
     let again = claimsmith(folder.path(), &generate);
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
-    assert!(stderr(&again).contains("k.json is there already"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("k.json exists already"), "{}", stderr(&again));
     assert_eq!(fs::read(folder.path().join("k.json")).unwrap(), first);
     let nowhere = claimsmith(folder.path(), &["keys", "generate", "--unless-exists"]);
     assert_eq!(nowhere.status.code(), Some(2));
