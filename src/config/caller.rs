@@ -17,7 +17,7 @@ use crate::tls::CertificateName;
 
 /// A caller that can request tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The unique name of the caller in logs and metrics.
     pub name: String,
     /// The credential that it sends.
@@ -30,7 +30,7 @@ pub struct Caller {
 
 /// The credential of a caller, and the sources of its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// HTTP Basic (RFC 7617).
     Basic {
         /// The user name.
@@ -49,7 +49,7 @@ pub enum Credential {
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
+pub(crate) enum SecretSource {
     /// A file that contains it.
     File(PathBuf),
     /// The value of an environment variable.
@@ -293,7 +293,7 @@ static BEARER: Section = Section {
 
 impl Credential {
     /// Returns the files that contain its secrets.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let sources = match self {
             Credential::Basic { passwords: sources, .. } | Credential::Bearer { tokens: sources } => sources.as_slice(),
             Credential::Certificate(_) => &[],

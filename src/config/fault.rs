@@ -91,7 +91,7 @@ impl ConfigError {
     }
 
     /// Returns the faults as those of a generation; `file` is the configuration file.
-    pub fn build_faults(&self, file: &str) -> Vec<BuildFault> {
+    pub(crate) fn build_faults(&self, file: &str) -> Vec<BuildFault> {
         self.faults.iter().map(|fault| fault.build_fault(file)).collect()
     }
 

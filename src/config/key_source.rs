@@ -28,7 +28,7 @@ pub struct InlineKeys(Zeroizing<Vec<u8>>);
 
 impl InlineKeys {
     /// Returns the bytes of the set.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -8,7 +8,7 @@ use super::read::{Mapping, count, duration, size};
 
 /// What one request and one token may cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bytes of a request body.
     pub body: usize,
     /// Nesting depth of arrays and objects.

@@ -6,7 +6,7 @@ use super::read::{Mapping, choice};
 
 /// Which events are logged, and their format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
+pub(crate) struct Log {
     /// The lowest level that is logged.
     pub level: LogLevel,
     /// The format of a line.
@@ -15,8 +15,7 @@ pub struct Log {
 
 /// The level of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it all")]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     Error,
     Warn,
     Info,
@@ -26,7 +25,7 @@ pub enum LogLevel {
 
 /// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// JSON.
     Json,
     /// Text.
@@ -54,7 +53,7 @@ pub(super) static LOG: Section = section(&[
 
 impl LogLevel {
     /// Returns the level as it is written.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             LogLevel::Error => "error",
             LogLevel::Warn => "warn",

@@ -47,19 +47,20 @@ use std::path::Path;
 use crate::mint::ProfileName;
 
 pub use audit::{AuditLog, AuditSubject, AuditTarget};
-pub use caller::{Caller, CallerLimits, Credential, Rate, SecretSource};
+pub use caller::{CallerLimits, Rate};
 pub use fault::{ConfigError, Fault, Place};
 pub use key_source::{InlineKeys, KeySource};
-pub use limits::Limits;
-pub use log::{Log, LogFormat, LogLevel};
 pub use profile::Profile;
 pub use root::Config;
-pub use rotation::Rotation;
 pub use schema::schema;
-pub use secret::{KnownCaller, KnownCredential, LoadedCallers, load_callers};
-pub use serve::{ClientCa, Listener, Serve, TlsFiles, UnixSocket};
+pub use secret::{KnownCaller, KnownCredential};
 pub use traces::{SampleRatio, Traces};
 pub use values::{Host, HttpUrl};
+
+pub(crate) use log::{LogFormat, LogLevel};
+pub(crate) use rotation::Rotation;
+pub(crate) use secret::load_callers;
+pub(crate) use serve::{Listener, Serve, UnixSocket};
 
 /// A valid configuration and its warnings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::parse`]; a duplicate profile is a fault.
-    pub fn parse_with(
+    pub(crate) fn parse_with(
         text: &str,
         base_dir: &Path,
         environment: &[(String, String)],

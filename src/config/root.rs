@@ -32,31 +32,31 @@ const SEEN_BY_ALL: Duration = Duration::from_secs(240);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where the service listens, and how it starts and stops.
-    pub serve: Serve,
+    pub(crate) serve: Serve,
     /// What one request and one token may cost.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// The directory of the claims templates.
-    pub templates: PathBuf,
+    pub(crate) templates: PathBuf,
     /// Go templates that are not files but part of an Oathkeeper configuration, by name.
-    pub go_templates: BTreeMap<TemplateName, TemplateText>,
+    pub(crate) go_templates: BTreeMap<TemplateName, TemplateText>,
     /// The kinds of tokens; at least one.
-    pub profiles: BTreeMap<ProfileName, Profile>,
+    pub(crate) profiles: BTreeMap<ProfileName, Profile>,
     /// The callers. If there are none, anyone who can reach the API listener can request tokens.
-    pub callers: Vec<Caller>,
+    pub(crate) callers: Vec<Caller>,
     /// The interval of change checks.
-    pub reload_interval: Duration,
+    pub(crate) reload_interval: Duration,
     /// How keys follow each other in key files; `None` if the service does not rotate keys.
-    pub rotation: Option<Rotation>,
+    pub(crate) rotation: Option<Rotation>,
     /// How long verifiers may cache a published key set.
-    pub jwks_max_age: Duration,
+    pub(crate) jwks_max_age: Duration,
     /// Which events are logged, and their format.
-    pub log: Log,
+    pub(crate) log: Log,
     /// The audit log of issued tokens; `None` if there is none.
-    pub audit: Option<AuditLog>,
+    pub(crate) audit: Option<AuditLog>,
     /// Where traces are sent; `None` if there are no traces.
-    pub traces: Option<Traces>,
+    pub(crate) traces: Option<Traces>,
     /// The URL under which verifiers reach the API listener, without a trailing slash.
-    pub public_url: Option<HttpUrl>,
+    pub(crate) public_url: Option<HttpUrl>,
 }
 
 pub(super) static ROOT: Section = section(&[
@@ -154,17 +154,17 @@ static RELOAD: Section = section(&[field(
 
 impl Config {
     /// Returns the key files, each once.
-    pub fn key_files(&self) -> BTreeSet<&Path> {
+    pub(crate) fn key_files(&self) -> BTreeSet<&Path> {
         self.profiles.values().filter_map(Profile::key_file).collect()
     }
 
     /// Returns the sources of key sets, each once, with a unique name. [`ProfileSpec::key_set`] is this name.
-    pub fn key_names(&self) -> BTreeMap<&KeySource, String> {
+    pub(crate) fn key_names(&self) -> BTreeMap<&KeySource, String> {
         key_names(&self.profiles)
     }
 
     /// Returns the remote key sets, each once.
-    pub fn remote_sources(&self) -> BTreeSet<RemoteSource> {
+    pub(crate) fn remote_sources(&self) -> BTreeSet<RemoteSource> {
         let sources = self.profiles.values().map(|profile| &profile.jwks);
         sources
             .filter_map(|source| match source {
@@ -181,7 +181,7 @@ impl Config {
 
     /// Returns the longest lifetime of tokens that are signed with keys of a file for which `is_wanted` returns `true`;
     /// `None` if no profile uses such a file.
-    pub fn longest_ttl(&self, is_wanted: impl Fn(&Path) -> bool) -> Option<Ttl> {
+    pub(crate) fn longest_ttl(&self, is_wanted: impl Fn(&Path) -> bool) -> Option<Ttl> {
         let has_keys = |profile: &&Profile| profile.key_file().is_some_and(&is_wanted);
         self.profiles.values().filter(has_keys).map(|profile| profile.spec.ttl).max()
     }
@@ -190,7 +190,7 @@ impl Config {
     ///
     /// # Errors
     /// Returns [`PolicyError`] if a verifier could meet a token without its key.
-    pub fn rotation_of(&self, rotation: &Rotation, longest_ttl: Ttl) -> Result<RotationPolicy, PolicyError> {
+    pub(crate) fn rotation_of(&self, rotation: &Rotation, longest_ttl: Ttl) -> Result<RotationPolicy, PolicyError> {
         rotation.policy(longest_ttl, self.jwks_max_age)
     }
 }

@@ -10,7 +10,7 @@ use crate::time::Ttl;
 
 /// How keys follow each other in key files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotation {
+pub(crate) struct Rotation {
     /// How long a key signs.
     pub every: Duration,
     /// The lead time: how long a key is published before it signs.
@@ -54,7 +54,7 @@ impl Rotation {
     ///
     /// # Errors
     /// Returns [`PolicyError`] if a verifier could meet a token without its key.
-    pub fn policy(&self, longest_ttl: Ttl, jwks_max_age: Duration) -> Result<RotationPolicy, PolicyError> {
+    pub(crate) fn policy(&self, longest_ttl: Ttl, jwks_max_age: Duration) -> Result<RotationPolicy, PolicyError> {
         let retire = self.retire.unwrap_or(Duration::from_secs(longest_ttl.seconds().into()));
         RotationPolicy::new(self.lead, retire, jwks_max_age, longest_ttl)
     }

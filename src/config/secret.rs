@@ -49,7 +49,7 @@ pub enum KnownCredential {
 
 /// The callers with their secrets, and warnings about the secrets.
 #[derive(Clone, Debug)]
-pub struct LoadedCallers {
+pub(crate) struct LoadedCallers {
     /// The callers, in the order of the configuration.
     pub callers: Vec<KnownCaller>,
     /// Warnings for the operator.
@@ -60,7 +60,7 @@ pub struct LoadedCallers {
 ///
 /// # Errors
 /// Returns a fault for each file that cannot be read or is not one line of text, and for each duplicate credential.
-pub fn load_callers(
+pub(crate) fn load_callers(
     callers: &[Caller],
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<LoadedCallers, ConfigError> {

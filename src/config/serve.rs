@@ -11,7 +11,7 @@ use super::values::Host;
 
 /// Where the service listens, and how it starts and stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// The API listener: issuing, key sets and discovery.
     pub api: Listener,
     /// Whether `api` is opened. It is not if only a Unix socket is configured.
@@ -36,7 +36,7 @@ pub struct Serve {
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
+pub(crate) struct Listener {
     /// The address or host name.
     pub host: Host,
     /// The port; 0 for any free one.
@@ -45,7 +45,7 @@ pub struct Listener {
 
 /// The files of TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// The certificate and its intermediates, in PEM.
     pub cert_file: PathBuf,
     /// Its private key, in PEM.
@@ -56,7 +56,7 @@ pub struct TlsFiles {
 
 /// The CA that signs the client certificates of callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCa {
+pub(crate) struct ClientCa {
     /// The root certificates, in PEM.
     pub file: PathBuf,
     /// Whether clients without a certificate cannot connect.
@@ -65,7 +65,7 @@ pub struct ClientCa {
 
 /// A Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnixSocket {
+pub(crate) struct UnixSocket {
     /// The path of the socket.
     pub path: PathBuf,
     /// Its permissions.

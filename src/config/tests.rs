@@ -2,9 +2,13 @@
 
 use proptest::prelude::*;
 
+use super::caller::{Credential, SecretSource};
 use super::fault::Faults;
 use super::field::{Field, Kind, Presence, Section, size_text};
+use super::limits::Limits;
+use super::log::Log;
 use super::root::ROOT;
+use super::serve::ClientCa;
 use super::yaml::{self, Node, Quoting, Value};
 use super::*;
 use crate::claims::{Audience, Issuer, RegisteredInTemplate, SessionExpiry};

@@ -51,7 +51,7 @@ impl SampleRatio {
     }
 
     /// As a number from 0 to 1.
-    pub fn as_f64(self) -> f64 {
+    pub(crate) fn as_f64(self) -> f64 {
         f64::from(self.0) / Self::WHOLE
     }
 }

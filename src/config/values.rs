@@ -22,7 +22,7 @@ pub struct HttpUrl(String);
 
 impl Host {
     /// Parses an IP address, with or without brackets, or a host name.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = unbracketed.parse::<IpAddr>() {
             return Some(Self(HostForm::Address(address)));
@@ -39,7 +39,7 @@ impl Host {
     }
 
     /// Returns `true` if only this host can reach it. Of all names, only `localhost` is known to be loopback.
-    pub fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         match &self.0 {
             HostForm::Address(address) => address.to_canonical().is_loopback(),
             HostForm::Name(name) => name == "localhost",
@@ -47,7 +47,7 @@ impl Host {
     }
 
     /// Returns `true` if two listeners with these hosts cannot share a port.
-    pub fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (HostForm::Address(left), HostForm::Address(right)) => {
                 let (left, right) = (left.to_canonical(), right.to_canonical());
@@ -61,7 +61,7 @@ impl Host {
     }
 
     /// Returns the host without brackets, for socket addresses and resolvers.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match &self.0 {
             HostForm::Address(address) => address.to_string(),
             HostForm::Name(name) => name.clone(),
@@ -92,7 +92,7 @@ impl HttpUrl {
     }
 
     /// Returns the URL.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
