@@ -14,7 +14,7 @@
 //!
 //! let text = "profiles: { id_token: { issuer: https://id.example.org/, jwks: keys/id_token.jwks.json } }";
 //! let loaded = Config::parse(text, Path::new("/etc/claimsmith"), &[]).unwrap();
-//! assert_eq!(loaded.config.serve.api.port, 4477);
+//! assert_eq!(loaded.config.profile_specs()[0].ttl.seconds(), 900);
 //!
 //! let error = Config::parse("profiles: { id_token: { isuer: x } }", Path::new("."), &[]).unwrap_err();
 //! assert!(error.to_string().contains("did you mean `issuer`?"));
