@@ -23,7 +23,7 @@
 //! | 3 | [`keys`], [`templates`] | josekit, openssl, aws-lc-rs; handlebars and Go templates |
 //! | 4 | [`mint`] | one generation of keys, templates and profiles |
 //! | 5 | [`config`] | the configuration |
-//! | 6 | [`reload`], [`telemetry`] | files to generations; metrics, logs, traces |
+//! | 6 | [`oathkeeper`], [`reload`], [`telemetry`] | Oathkeeper's files; files to generations; metrics, logs, traces |
 //! | 7 | [`service`] | admission, cache, signing queue, record |
 //! | 8 | [`edge`] | protocol adapters |
 //! | 9 | [`app`] | listeners and background tasks |
@@ -40,6 +40,7 @@ pub mod edge;
 pub mod json;
 pub mod keys;
 pub mod mint;
+pub mod oathkeeper;
 pub mod reload;
 pub mod remote;
 pub mod secret;

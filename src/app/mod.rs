@@ -313,7 +313,10 @@ fn served(
             failed_attempts: config.limits.failed_attempts,
             failed_delay: config.limits.failed_delay,
         },
-        public_url: config.public_url.or_else(|| address.map(|address| format!("{scheme}://{address}"))),
+        public_url: config
+            .public_url
+            .map(|url| url.to_string())
+            .or_else(|| address.map(|address| format!("{scheme}://{address}"))),
         jwks_max_age: config.jwks_max_age.as_secs(),
     }
 }

@@ -255,7 +255,10 @@ impl Keeper {
         let Some(rotation) = &self.config.rotation else { return due };
         let generation = self.edge.issuer.current();
         for path in self.config.key_files() {
-            let policy = self.config.longest_ttl(path).and_then(|ttl| self.config.rotation_of(rotation, ttl).ok());
+            let policy = self
+                .config
+                .longest_ttl(|file| file == path)
+                .and_then(|ttl| self.config.rotation_of(rotation, ttl).ok());
             let Some(policy) = policy else { continue };
             let name = path.display().to_string();
             for profile in generation.mint.profiles().filter(|profile| profile.spec().key_set == name) {

@@ -5,10 +5,12 @@
 //! configures none.
 
 mod grant;
+mod issuer;
 mod jwt_id;
 mod policy;
 
 pub use grant::{Actor, Grant, Scope};
+pub use issuer::Issuer;
 pub use jwt_id::JwtId;
 pub use policy::{Audience, Lifetime, LifetimeError, SessionExpiry, lifetime};
 

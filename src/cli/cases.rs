@@ -1,4 +1,4 @@
-//! `render` and `test`: templates tried before they are live.
+//! `render` and `test`: run templates before they are deployed.
 
 use std::fs;
 use std::io::{self, BufRead, Read as _};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::RenderArgs;
+use super::args::RenderArgs;
 use super::output::{self, Failure};
 use crate::claims::PrivateClaims;
 use crate::code::ErrorCode;
@@ -18,7 +18,7 @@ use crate::templates::{
 };
 use crate::time::{Clock as _, SystemClock};
 
-/// A case holds a session, and claims may wrap a session.
+/// Deeper than the limit of sessions, because a case contains a session, and claims can contain one too.
 const CLAIMS_LIMITS: ReadLimits = ReadLimits { depth: 1024 };
 
 pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
@@ -36,8 +36,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
         io::stdin().read_to_end(&mut bytes).context("the session on standard input")?;
         bytes
     } else {
-        fs::read(&args.session)
-            .with_context(|| format!("expected a session that can be read in {}", args.session.display()))?
+        fs::read(&args.session).with_context(|| format!("cannot read the session {}", args.session.display()))?
     };
     let attempt = Attempt {
         syntax: args.syntax.into(),
@@ -52,9 +51,9 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
         Ok(claims) => output::line(&claims.to_pretty()),
         Err((code, message)) if as_json => {
             output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
-            Err(Failure::Told)
+            Err(Failure::Reported)
         }
-        // The faults of a template come several lines each, with their codes.
+        // The errors of a template have several lines each and include their codes.
         Err((_, message)) if message.contains('\n') => {
             Err(Failure::Refused(format!("the template cannot be used\n{message}")))
         }
@@ -62,7 +61,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-/// Partials of a template at `<templates>/<name>/claims.hbs` stand in `<templates>/_partials`.
+/// Reads the partials of a template: for `<templates>/<name>/claims.hbs`, they are in `<templates>/_partials`.
 fn partials_beside(template: &Path) -> Result<Vec<Partial>, Failure> {
     match template.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.join("_partials"))) {
         Some(folder) if folder.is_dir() => {
@@ -92,7 +91,7 @@ impl Attempt<'_> {
         let input = RenderInput::new(&session, &values, self.profile, SystemClock.now());
         let text =
             template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
-        // Oathkeeper writes its registered claims over those of a Go template, so such a template may hold them.
+        // A Go template can set registered claims, because Oathkeeper overrides them.
         if self.syntax == Syntax::Go {
             return Json::parse(text.as_bytes(), CLAIMS_LIMITS)
                 .map(Json::into_owned)
@@ -129,10 +128,10 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     if !as_json {
         output::line(&format!("{passed} passed, {failed} failed"))?;
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::Told) }
+    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// How one recorded case came out. `differences` says why it failed; none means that it passed.
+/// The result of one recorded case. It passed if there are no `differences`.
 struct Outcome {
     id: Json<'static>,
     claims: Option<Json<'static>>,
@@ -188,7 +187,7 @@ fn run_case(line: &[u8], place: &str) -> Outcome {
     let Some(expected) = case.member("claims") else {
         return unreadable(id, "expected the member `claims`, an object, or null for a refusal".to_owned());
     };
-    // Go decodes numbers as float64, so claims of its templates are equal when those are.
+    // Go decodes numbers as float64, so compare the claims of its templates as float64 too.
     let numbers = match syntax {
         Syntax::Go => NumberComparison::AsFloat64,
         Syntax::Handlebars => NumberComparison::Exact,

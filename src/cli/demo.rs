@@ -1,20 +1,20 @@
-//! `demo`: the main job on one machine, with nothing to prepare.
+//! `demo`: the full flow on one host, without any setup.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use uuid::Uuid;
 
+use super::http::{client, fetch};
 use super::output::{self, Failure};
-use super::serve::run;
+use super::runtime::block_on;
 use crate::app::{Application, stop_signal};
 use crate::config::Config;
 use crate::json::{Json, ReadLimits};
 use crate::keys::{self, KeyId, SignatureAlg};
 use crate::mint::{GenerationParts, Mint, TemplateFiles};
-use crate::reload::{self, Generation};
+use crate::reload::Generation;
 use crate::templates::{Syntax, TemplateText};
 use crate::time::{Clock as _, SystemClock};
 
@@ -35,7 +35,7 @@ const SESSION: &str = include_str!("../../templates/session/kratos.session.json"
 pub(super) fn demo(once: bool) -> Result<(), Failure> {
     let config = Config::parse(CONFIG, Path::new("."), &[]).context("the demo's own configuration")?.config;
     let key = keys::generate(SignatureAlg::Es256, None, &KeyId::from(Uuid::new_v4())).context("the demo's own key")?;
-    let mut parts = GenerationParts { profiles: reload::profile_specs(&config), ..GenerationParts::default() };
+    let mut parts = GenerationParts { profiles: config.profile_specs(), ..GenerationParts::default() };
     for profile in &parts.profiles {
         parts.key_sets.insert(profile.key_set.clone(), key.to_set().as_bytes().to_vec().into());
     }
@@ -49,7 +49,7 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     let generation = Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes };
     crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
 
-    run(async move {
+    block_on(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
         let address = application.api_address().context("expected an address to listen on")?;
         let api = format!("http://{address}");
@@ -66,11 +66,12 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
             stop_signal().await;
         }
         let _ = stop.send(());
-        service.await.context("the demo's service broke off")?
-    })
+        service.await.context("the demo's service task failed")?
+    })?;
+    Ok(())
 }
 
-/// Sends the session through the service, verifies what comes back, and tells it all.
+/// Sends the session through the service, verifies the response, and prints each step.
 async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
     let url = format!("{api}/hydrate/session");
     let client = client(&url)?;
@@ -118,29 +119,4 @@ async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
 
 fn say(text: &str) -> anyhow::Result<()> {
     output::line(text).map_err(|_| anyhow::anyhow!("standard output is closed"))
-}
-
-/// A client for the few calls to `url` that the command line makes; it follows no redirect and uses no proxy. Only for
-/// https it needs root certificates, which small containers do not have.
-pub(super) fn client(url: &str) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(10));
-    if url.starts_with("http://") {
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().context("expected root certificates of the system, found none that can be used")
-}
-
-/// The body at `url`, at most `limit` bytes.
-pub(super) async fn fetch(client: &reqwest::Client, url: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
-    let mut answer = client.get(url).send().await.with_context(|| format!("expected an answer from {url}"))?;
-    ensure!(answer.status() == 200, "expected 200 from {url}, found {}", answer.status());
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.with_context(|| format!("the answer of {url}"))? {
-        ensure!(body.len() + chunk.len() <= limit, "expected at most {limit} bytes from {url}, found more");
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

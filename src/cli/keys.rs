@@ -1,4 +1,4 @@
-//! `keys`: making JWK Sets, changing them, and looking at them.
+//! `keys`: generates, changes and lists JWK Sets.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,26 +10,26 @@ use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
-use super::serve::Source;
-use super::{AddArgs, Global, KeysCommand, RotateArgs};
+use super::source::Source;
 use crate::keys::{
     self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
 };
 use crate::reload::{Files, KeyFileError, change_key_file, longest_ttl};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
-/// How long a key is published before it signs, where nothing says otherwise.
+/// The lead time without a configuration.
 const LEAD: Duration = Duration::from_secs(3600);
-/// How long an ended key stays where no configuration says how long tokens live: longer than those of most services.
+/// The retention period without a configuration, longer than the lifetime of most tokens.
 const RETIRE: Duration = Duration::from_secs(24 * 3600);
-/// The max-age of published sets where no configuration says it.
+/// The max-age of published key sets without a configuration.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
 pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> {
     match command {
         KeysCommand::Generate { out: Some(path), unless_exists: true, .. } if path.exists() => {
-            output::note(&format!("{} is there already; it stays as it is", path.display()));
+            output::note(&format!("{} exists already and was not changed", path.display()));
             Ok(())
         }
         KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => generate(&alg, kid, bits, out.as_deref()),
@@ -47,12 +47,13 @@ fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path
     match out {
         None => output::bytes(key.to_set().as_bytes()),
         Some(path) => {
-            let mut file = output::private_file(path)
-                .with_context(|| format!("expected {} to be a new file in a folder that exists", path.display()))?;
+            let mut file = output::private_file(path).with_context(|| {
+                format!("cannot create {}: expected a new file in an existing directory", path.display())
+            })?;
             file.write_all(key.to_set().as_bytes())
                 .and_then(|()| file.sync_all())
-                .with_context(|| format!("{} cannot be written", path.display()))?;
-            output::note(&format!("wrote {}: a private {alg} key called {kid}", path.display()));
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            output::note(&format!("wrote {}: a private {alg} key with kid {kid}", path.display()));
             Ok(())
         }
     }
@@ -71,7 +72,7 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     }
     let now = SystemClock.now();
     let signs_from = change_key_file(&args.file, |bytes| {
-        // The first key of a set is one that nobody can wait for.
+        // The first key of a set signs immediately, because there is no other key.
         let signs_from = match (bytes, args.now) {
             (Some(_), false) => Some(now.after(lead)),
             (Some(_), true) => Some(now),
@@ -138,27 +139,27 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     }
     if args.now {
         output::note(&format!(
-            "what breaks: every token of the dropped keys is refused by whoever fetches the set from now on. A verifier \
-             that keeps a copy of the set trusts those keys for up to {}s more, and refuses tokens of the new ones as long, \
-             unless it asks again for a kid that it does not know. A running service takes the file over within its \
-             reload interval, or on SIGHUP at once.",
+            "impact: verifiers that fetch the JWK Set from now on reject all tokens of the removed keys. A verifier with a \
+             cached JWK Set trusts the removed keys for up to {}s more. It rejects tokens of the new keys until then, unless \
+             it fetches the JWK Set again for an unknown kid. A running service reloads the file within its reload \
+             interval, or immediately on SIGHUP.",
             surroundings.max_age.as_secs()
         ));
     } else if surroundings.longest_ttl.is_none() && retire.is_none() {
         output::note(&format!(
-            "note: no configuration was found that names {}, so no token is taken to live longer than 24h; --config or \
-             --retire says otherwise",
+            "note: found no configuration that names {}, so tokens are assumed to live at most 24h; set --config or \
+             --retire to change that",
             path.display()
         ));
     }
     Ok(())
 }
 
-/// Changes `path` as `edit` says; there has to be such a file.
+/// Applies `edit` to the existing file `path`.
 fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>) -> Result<Rotation, Failure> {
     if !path.exists() {
         return Err(Failure::Refused(format!(
-            "expected {} to be a JWK Set, found no such file; make one: claimsmith keys generate --out {}",
+            "expected {} to be a JWK Set, found no such file; create one: claimsmith keys generate --out {}",
             path.display(),
             path.display()
         )));
@@ -173,11 +174,11 @@ fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>)
 fn refused(path: &Path, error: &KeyFileError<EditError>) -> Failure {
     match error {
         KeyFileError::Edit(error) => Failure::Refused(format!("{}: {error}", path.display())),
-        KeyFileError::Io { .. } => Failure::Refused(format!("{error}; the file is as it was")),
+        KeyFileError::Io { .. } => Failure::Refused(format!("{error}; the file was not changed")),
     }
 }
 
-/// What a configuration says of a key file: that at hand, if it names the file.
+/// The settings of a key file, from a configuration that names the file.
 struct Surroundings {
     max_age: Duration,
     longest_ttl: Option<Ttl>,
@@ -196,7 +197,7 @@ impl Surroundings {
             Err(faults) if source.is_named() => return Err(source.failure(&faults)),
             Err(_) => {
                 output::note(&format!(
-                    "note: {} cannot be used, so what it says of this file is not known; see `claimsmith check`",
+                    "note: {} is invalid, so its settings for this file are unknown; run `claimsmith check`",
                     source.path().display()
                 ));
                 return Ok(unknown);
@@ -211,7 +212,7 @@ impl Surroundings {
         self.rotation.map_or(LEAD.max(self.max_age * 2), |rotation| rotation.lead)
     }
 
-    /// The policy with this lead; `retire` says how long ended keys stay, else the configuration does.
+    /// Returns the policy with this lead time. `retire` overrides the retention period of the configuration.
     fn policy(&self, lead: Duration, retire: Option<Duration>) -> Result<RotationPolicy, Failure> {
         let configured = self.rotation.and_then(|rotation| rotation.retire).or(self.longest_ttl.map(duration));
         let retire = retire.or(configured).unwrap_or(RETIRE);
@@ -243,20 +244,18 @@ fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), 
         output::note(&format!("note: {skipped}"));
     }
     if surroundings.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
-        output::note(
-            "note: no configuration was found that names this file, so ends of publication are those for tokens of 24h",
-        );
+        output::note("note: found no configuration that names this file, so tokens are assumed to live at most 24h");
     }
     Ok(())
 }
 
-/// What `list` says of one private key.
+/// The line of one private key in `list`.
 struct KeyLine<'k> {
     key: &'k SigningKey,
     state: KeyState,
-    /// Signs for profiles without an algorithm of their own.
+    /// Whether it signs for profiles without `alg`.
     signs: bool,
-    /// Signs for profiles with its algorithm.
+    /// Whether it signs for profiles with its algorithm.
     signs_for_alg: bool,
     changes_at: Option<Timestamp>,
     next: Option<&'k KeyId>,

@@ -1,4 +1,4 @@
-//! `man`: the manual pages, made of the same words as `--help`.
+//! `man`: the manual pages, generated from the texts of `--help`.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use clap_mangen::Man;
 
 use super::output::{self, Failure};
 
-/// Prints the page of `command`, or writes it and those of all commands below it into the folder `out`.
+/// Prints the page of `command`, or writes the pages of it and its subcommands to the directory `out`.
 pub(super) fn man(command: &Command, out: Option<&Path>) -> Result<(), Failure> {
-    // `help` has no page: what it would say stands in those of the commands.
+    // `help` needs no page, because each command has one.
     let command = command.clone().disable_help_subcommand(true);
     let Some(folder) = out else {
         let mut page = Vec::new();
-        Man::new(command).render(&mut page).context("the manual page cannot be made")?;
+        Man::new(command).render(&mut page).context("cannot generate the manual page")?;
         return output::bytes(&page);
     };
     clap_mangen::generate_to(command, folder)
-        .with_context(|| format!("expected {} to be a folder that can be written", folder.display()))?;
+        .with_context(|| format!("cannot write manual pages to the directory {}", folder.display()))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Standard output, standard error, and how a command fails.
+//! Standard output, standard error, and the failure of a command.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,27 +7,27 @@ use std::path::Path;
 use crate::code::ErrorCode;
 use crate::json;
 
-/// How a command failed, and what its user is told.
+/// Why a command failed.
 pub(super) enum Failure {
-    /// What was asked is refused; everything has been said already.
-    Told,
-    /// What was asked is refused.
+    /// The command failed and has already reported why.
+    Reported,
+    /// The command failed.
     Refused(String),
-    /// The configuration, or what it names, cannot be used.
+    /// The configuration, or a file that it names, cannot be used.
     Configuration(String),
 }
 
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Told | Failure::Refused(_) => 1,
+            Failure::Reported | Failure::Refused(_) => 1,
             Failure::Configuration(_) => 78,
         }
     }
 
     pub(super) fn report(&self) {
         match self {
-            Failure::Told => {}
+            Failure::Reported => {}
             Failure::Refused(message) | Failure::Configuration(message) => {
                 let _ = writeln!(io::stderr(), "error: {message}");
             }
@@ -41,7 +41,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Writes a line to standard output. A reader that has gone away ends the command without a complaint.
+/// Writes a line to standard output. If the reader has closed its end, the command ends without a message.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     bytes(format!("{text}\n").as_bytes())
 }
@@ -50,12 +50,12 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Told),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Reported),
         Err(error) => Err(Failure::Refused(format!("standard output cannot be written: {error}"))),
     }
 }
 
-/// Opens a new file, readable by its owner alone.
+/// Creates a new file that only its owner can read.
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

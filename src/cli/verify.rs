@@ -1,18 +1,18 @@
-//! `verify`: what a verifier does with a token, step by step.
+//! `verify`: the checks that a verifier makes on a token, step by step.
 
 use std::fs;
 use std::io::{self, Read as _};
 
 use anyhow::Context as _;
 
-use super::VerifyArgs;
-use super::demo;
+use super::args::VerifyArgs;
+use super::http;
 use super::output::{self, Failure};
 use crate::json::{Json, ReadLimits};
 use crate::keys;
 use crate::time::{Clock as _, SystemClock};
 
-/// No JWK Set is larger.
+/// The largest JWK Set that is read.
 const LARGEST_SET: usize = 1024 * 1024;
 
 pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
@@ -24,12 +24,7 @@ pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
         args.token.clone()
     };
     let jwks = if args.jwks.starts_with("http://") || args.jwks.starts_with("https://") {
-        let mut fetched = Vec::new();
-        super::serve::run(async {
-            fetched = demo::fetch(&demo::client(&args.jwks)?, &args.jwks, LARGEST_SET).await?;
-            Ok(())
-        })?;
-        fetched
+        http::download(&args.jwks, LARGEST_SET)?
     } else {
         let path = args.jwks.strip_prefix("file://").unwrap_or(&args.jwks);
         fs::read(path).with_context(|| format!("the JWK Set {path}"))?
@@ -52,7 +47,7 @@ pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
     output::line(&claims.to_pretty())
 }
 
-/// Whether the claim `name` is, or as an array holds, `expected`.
+/// Checks that the claim `name` is `expected`, or an array that contains it.
 fn check_text(claims: &Json<'_>, name: &str, expected: Option<&str>) -> Result<(), Failure> {
     let Some(expected) = expected else { return Ok(()) };
     let is_match = match claims.member(name) {
@@ -64,6 +59,6 @@ fn check_text(claims: &Json<'_>, name: &str, expected: Option<&str>) -> Result<(
         return Ok(());
     }
     Err(Failure::Refused(format!(
-        "the signature is right, but the claim `{name}` is not or does not hold `{expected}`"
+        "the signature is valid, but the claim `{name}` is not `{expected}` and does not contain it"
     )))
 }

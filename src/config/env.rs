@@ -1,24 +1,24 @@
-//! Environment variables put over the tree of a configuration file, before it is read.
+//! Overrides the tree of a configuration file with environment variables, before it is read.
 //!
-//! A variable's name is `CLAIMSMITH_` and the path of a key, upper-cased, joined by `_`; what is no letter or digit
-//! in a profile's name becomes `_`. Its value is the key's: text as it stands, numbers and booleans as in YAML, lists
-//! and mappings as YAML (`[a, b]`, `{extra: token}`), lists of text also separated by commas.
+//! The name of a variable is `CLAIMSMITH_` and the path of a key in upper case, joined by `_`. In the name of a profile,
+//! each character that is not a letter or digit becomes `_`. Text is used as it is. Numbers, booleans, lists and mappings
+//! are YAML (`[a, b]`, `{extra: token}`); commas can also separate the items of a list of text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::document::{self, Entry, Node, Quoting, Value};
 use super::fault::{Faults, Place, nearest};
 use super::field::{Kind, Presence, Section};
-use super::raw::ROOT;
+use super::root::ROOT;
+use super::yaml::{self, Entry, Node, Quoting, Value};
 
-/// What every variable starts with.
+/// The prefix of each variable.
 pub(super) const PREFIX: &str = "CLAIMSMITH_";
-/// Variables that are read elsewhere: the path of the file, the filter of the log.
+/// Variables that other modules read: the path of the file.
 const ELSEWHERE: [&str; 1] = ["CLAIMSMITH_CONFIG"];
-/// Variables of the tests.
+/// The prefix of variables for tests.
 const TESTS: &str = "CLAIMSMITH_TEST_";
-/// How many callers the environment may count up to.
+/// The most callers that variables can define.
 const MOST_CALLERS: usize = 1000;
 
 /// One step of a path.
@@ -28,7 +28,7 @@ enum Step {
     Index(usize),
 }
 
-/// A key that a variable may set.
+/// A key that a variable can set.
 #[derive(Clone, Debug)]
 struct Target {
     path: Vec<Step>,
@@ -36,14 +36,14 @@ struct Target {
     quoting: Quoting,
 }
 
-/// Puts every `CLAIMSMITH_` variable of `environment` over `root`.
+/// Applies each `CLAIMSMITH_` variable of `environment` to `root`.
 pub(super) fn apply(root: &mut Node, environment: &[(String, String)], faults: &mut Faults) {
     let variables: BTreeMap<&str, &str> = environment
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(TESTS) && !ELSEWHERE.contains(name))
         .collect();
-    // Whole lists and mappings come first: a profile that one of them brings may then be changed key by key.
+    // Apply whole lists and mappings first, so that other variables can change the profiles in them.
     let (wholes, rest): (Vec<_>, Vec<_>) =
         variables.into_iter().partition(|(name, _)| ["CLAIMSMITH_CALLERS", "CLAIMSMITH_PROFILES"].contains(name));
     for variables in [wholes, rest] {
@@ -92,7 +92,7 @@ fn refuse_unknown(
     faults.add("", "the name of a key, such as CLAIMSMITH_SERVE_API_PORT", "an unknown variable", place);
 }
 
-/// Every name that a variable may have over this tree, with what it means.
+/// Returns each valid name of a variable and the keys that it means.
 fn targets(root: &Node, variables: &[(&str, &str)]) -> BTreeMap<String, Vec<Target>> {
     let mut targets = BTreeMap::new();
     let callers = caller_count(root, variables);
@@ -143,7 +143,7 @@ fn profile_names(root: &Node) -> Vec<&str> {
     }
 }
 
-/// How many callers there are with those that the variables add without leaving a gap.
+/// Returns the number of callers in the file and in variables. Variables count only up to the first gap.
 fn caller_count(root: &Node, variables: &[(&str, &str)]) -> usize {
     let mut count = match root.entry("callers").map(|entry| &entry.value.value) {
         Some(Value::List(callers)) => callers.len(),
@@ -163,7 +163,7 @@ fn as_variable(profile: &str) -> String {
     profile.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
-/// The value of a variable as its key's kind takes it.
+/// Converts the value of a variable to a node of the kind of its key.
 fn node_of(target: &Target, value: &str, place: &Place, faults: &mut Faults) -> Option<Node> {
     match target.kind {
         Kind::Choice(_) | Kind::Duration { .. } | Kind::Host | Kind::Path | Kind::Text(_) => {
@@ -177,12 +177,12 @@ fn node_of(target: &Target, value: &str, place: &Place, faults: &mut Faults) -> 
             Some(Node { place: place.clone(), value: Value::List(items) })
         }
         Kind::Many(_) | Kind::Named(_) | Kind::Section(_) | Kind::Texts => {
-            document::parse(value, Some(place), target.quoting, faults)
+            yaml::parse(value, Some(place), target.quoting, faults)
         }
     }
 }
 
-/// Puts `node` where `path` leads, making mappings and list items on the way.
+/// Sets `node` at `path` and creates the mappings and list items above it.
 fn put(root: &mut Node, path: &[Step], node: Node, place: &Place, faults: &mut Faults) {
     let mut at = root;
     for step in path {
@@ -222,7 +222,7 @@ fn put(root: &mut Node, path: &[Step], node: Node, place: &Place, faults: &mut F
 
 fn path_text(path: &[Step]) -> String {
     path.iter().fold(String::new(), |path, step| match step {
-        Step::Key(key) => document::joined(&path, key),
+        Step::Key(key) => yaml::joined(&path, key),
         Step::Index(index) => format!("{path}[{index}]"),
     })
 }

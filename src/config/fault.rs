@@ -1,14 +1,15 @@
-//! What is wrong with a configuration: every fault at once, each with its path and its place.
+//! The errors of a configuration: every fault at once, each with its path and its place.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
+use crate::mint::{BuildFault, FaultPointer};
 
 /// Where a value of the configuration was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the configuration file; both count from 1, columns in characters.
+    /// In the configuration file; line and column count from 1, columns in characters.
     File {
         /// The line.
         line: usize,
@@ -21,7 +22,7 @@ pub enum Place {
     Nowhere,
 }
 
-/// One thing that is wrong.
+/// One error of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(super) path: String,
@@ -30,7 +31,7 @@ pub struct Fault {
     pub(super) place: Place,
 }
 
-/// A configuration that cannot be used: all of its faults, in the order of the file, then of the environment.
+/// All faults of a configuration: first those of the file, in its order, then those of the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     faults: Vec<Fault>,
@@ -38,22 +39,36 @@ pub struct ConfigError {
 
 /// The faults found so far.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(crate) struct Faults(Vec<Fault>);
 
 impl Fault {
-    /// The dotted path of the key, such as `profiles.id_token.ttl`; empty for the configuration as a whole.
+    /// Returns the dotted path of the key, such as `profiles.id_token.ttl`; empty for the configuration as a whole.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What was expected and what was found, without the path and the place.
+    /// Returns what was expected and what was found, without the path and the place.
     pub fn message(&self) -> String {
         format!("expected {}, found {}", self.expected, self.found)
     }
 
-    /// Where it was written.
+    /// Returns where the value was written.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    fn build_fault(&self, file: &str) -> BuildFault {
+        let (line, column, variable) = match &self.place {
+            Place::File { line, column } => (Some(*line), Some(*column), None),
+            Place::Environment(name) => (None, None, Some(name.to_string())),
+            Place::Nowhere => (None, None, None),
+        };
+        // The path of a fault in another document, such as a file of access rules, starts with the name of that document.
+        let (path, key) = self.path.split_once(": ").unwrap_or((file, &self.path));
+        let path = variable.is_none().then(|| path.to_owned());
+        let key = (!key.is_empty()).then(|| key.to_owned());
+        let pointer = FaultPointer { path, line, column, key, variable, message: self.message() };
+        BuildFault::new(ErrorCode::ConfigInvalid, file, self.to_string()).at(pointer)
     }
 }
 
@@ -70,12 +85,17 @@ impl fmt::Display for Fault {
 }
 
 impl ConfigError {
-    /// Every fault; there is at least one.
+    /// Returns every fault; there is at least one.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
 
-    /// The stable code of this error.
+    /// Returns the faults as those of a generation; `file` is the configuration file.
+    pub(crate) fn build_faults(&self, file: &str) -> Vec<BuildFault> {
+        self.faults.iter().map(|fault| fault.build_fault(file)).collect()
+    }
+
+    /// Returns the stable code of this error.
     pub fn code(&self) -> ErrorCode {
         ErrorCode::ConfigInvalid
     }
@@ -94,7 +114,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Faults {
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         path: impl Into<String>,
         expected: impl Into<String>,
@@ -105,24 +125,24 @@ impl Faults {
         self.0.push(Fault { path, expected, found, place: place.clone() });
     }
 
-    /// Takes over the faults of another document, whose name their paths then start with.
-    pub(super) fn append_under(&mut self, document: &str, others: Faults) {
+    /// Appends the faults of another document and puts its name before their paths.
+    pub(crate) fn append_under(&mut self, document: &str, others: Faults) {
         self.0.extend(others.0.into_iter().map(|fault| Fault { path: format!("{document}: {}", fault.path), ..fault }));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The error that holds these faults.
-    pub(super) fn into_error(mut self) -> ConfigError {
+    /// Returns an error with these faults.
+    pub(crate) fn into_error(mut self) -> ConfigError {
         self.0.sort_by(|left, right| left.place.rank().cmp(&right.place.rank()));
         ConfigError { faults: self.0 }
     }
 }
 
 impl Place {
-    /// What faults are sorted by: the file from top to bottom, then the environment by name, then what is missing.
+    /// Returns the sort key of faults: the file from top to bottom, then the environment by name, then missing values.
     fn rank(&self) -> (u8, usize, usize, &str) {
         match self {
             Place::File { line, column } => (0, *line, *column, ""),
@@ -132,8 +152,8 @@ impl Place {
     }
 }
 
-/// The candidate that `word` most likely meant, if one is near enough to be worth naming.
-pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+/// Returns the candidate with the smallest edit distance to `word`, if it is small enough for a suggestion.
+pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     const LONGEST: usize = 128;
     if word.len() > LONGEST {
         return None;
@@ -147,7 +167,7 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one text into the other.
+/// Returns the number of insertions, deletions, replacements and swaps of neighbors that turn one text into the other.
 fn edit_distance(left: &str, right: &str) -> usize {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let width = right.len() + 1;
@@ -173,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_finger_finds_its_word() {
+    fn nearest_suggests_the_word_of_a_typo() {
         let words = ["issuer", "jwks", "audience", "ttl", "template"];
         assert_eq!(nearest("isuser", words.into_iter()), Some("issuer"));
         assert_eq!(nearest("jkws", words.into_iter()), Some("jwks"));

@@ -1,4 +1,4 @@
-//! What a field of the configuration is: its name, what its value must be, and what its absence means.
+//! Descriptions of keys: the name, the type of the value, and the meaning of a missing value.
 
 /// One key of a mapping.
 #[derive(Debug)]
@@ -8,26 +8,26 @@ pub(super) struct Field {
     pub(super) meaning: &'static str,
     pub(super) kind: Kind,
     pub(super) presence: Presence,
-    /// Values that are right, as YAML.
+    /// Valid values, as YAML.
     pub(super) examples: &'static [&'static str],
 }
 
-/// What a key without a value means.
+/// The meaning of a missing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// This value, as it would be written.
+    /// The default, as YAML.
     Default(&'static str),
-    /// As `Default`, where only the documentation needs the words.
+    /// A default that depends on other values, in words for the documentation.
     DefaultInWords(&'static str),
-    /// Nothing.
+    /// No value.
     Optional,
-    /// A fault.
+    /// A fault, because the key is required.
     Required,
-    /// Nothing, and it may not stand in a file at all: a secret that only the environment may carry.
+    /// No value. The key is a secret and must not appear in a file, only in the environment.
     EnvironmentOnly,
 }
 
-/// What a value must be.
+/// The type of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Bool,
@@ -38,7 +38,7 @@ pub(super) enum Kind {
         least: u64,
         most: u64,
     },
-    /// A duration as Go writes it.
+    /// A duration in Go's notation.
     Duration {
         least_in_ms: u64,
     },
@@ -70,27 +70,41 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) fields: &'static [Field],
-    /// Exactly one of these is wanted; none of them in particular where this is empty.
+    /// Keys of which exactly one must be set; may be empty.
     pub(super) one_of: &'static [&'static str],
-    /// Whether errors hide what stands here.
+    /// Whether errors hide the values.
     pub(super) is_secret: bool,
 }
 
-/// Which texts are right.
+/// The texts that are valid.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Words {
-    /// What an error asks for.
+    /// The expected text, for errors.
     pub(super) expected: &'static str,
     /// A regular expression for the JSON Schema; the reader is at least as strict.
     pub(super) pattern: &'static str,
 }
 
-/// A mapping without a choice and without secrets.
+/// The name of a profile, template or caller.
+pub(super) const NAME: Words = Words {
+    expected: "a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, digit or `_`",
+    pattern: "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+};
+/// Text without control characters.
+pub(super) const NOT_EMPTY: Words =
+    Words { expected: "text that is not empty", pattern: "^[^\\u0000-\\u001f\\u007f]+$" };
+/// The URL of an HTTP service.
+pub(super) const HTTP_URL: Words = Words {
+    expected: "an http or https URL without user, query or fragment, such as https://tokens.example.org",
+    pattern: "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$",
+};
+
+/// Creates a mapping without a choice and without secrets.
 pub(super) const fn section(fields: &'static [Field]) -> Section {
     Section { fields, one_of: &[], is_secret: false }
 }
 
-/// A field.
+/// Creates a field.
 pub(super) const fn field(
     name: &'static str,
     title: &'static str,
@@ -103,7 +117,7 @@ pub(super) const fn field(
 }
 
 impl Kind {
-    /// What an error asks for.
+    /// Returns the expected value, for errors.
     pub(super) fn expected(&self) -> String {
         match self {
             Kind::Bool => "true or false".into(),
@@ -131,18 +145,18 @@ impl Kind {
 }
 
 impl Section {
-    /// The field `name`.
+    /// Returns the field `name`.
     pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// The keys that a file may have here.
+    /// Returns the keys that a file can contain.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.fields.iter().filter(|field| field.presence != Presence::EnvironmentOnly).map(|field| field.name)
     }
 }
 
-/// A number of bytes as a person writes it.
+/// Formats a number of bytes with the largest unit that fits.
 pub(super) fn size_text(bytes: u64) -> String {
     match bytes {
         0 => "0".into(),

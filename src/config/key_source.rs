@@ -1,4 +1,4 @@
-//! Where a JWK Set comes from: the value of `jwks`, and of Oathkeeper's `jwks_url`.
+//! The source of a JWK Set: the value of `jwks`, and of Oathkeeper's `jwks_url`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use zeroize::Zeroizing;
 
 use crate::remote::RemoteSource;
 
-/// Where a JWK Set comes from. `Display` is its name in faults and notes.
+/// The source of a JWK Set. `Display` is its name in errors and notes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeySource {
     /// A file.
     File(PathBuf),
-    /// The configuration itself: a `base64://` URL.
+    /// A `base64://` URL, which contains the set.
     Inline(InlineKeys),
-    /// A service on the network.
+    /// A remote key source.
     Remote(RemoteSource),
 }
 
-/// A JWK Set that stands in the configuration. Neither `Debug` nor `Display` show it.
+/// A JWK Set in the configuration. Neither `Debug` nor `Display` shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InlineKeys(Zeroizing<Vec<u8>>);
 
 impl InlineKeys {
-    /// The bytes of the set.
-    pub fn as_bytes(&self) -> &[u8] {
+    /// Returns the bytes of the set.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
@@ -55,7 +55,7 @@ impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeySource::File(path) => path.display().fmt(f),
-            // The digest tells two of them apart; private keys cannot be found from it.
+            // The digest distinguishes two sets and reveals no private key.
             KeySource::Inline(keys) => {
                 f.write_str("base64://(sha256 ")?;
                 Sha256::digest(&*keys.0).iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
@@ -67,11 +67,14 @@ impl fmt::Display for KeySource {
 }
 
 impl KeySource {
-    /// The source that `text` names: a path, which is relative to `base_dir`, or a URL.
+    /// The values that [`KeySource::parse`] accepts, for errors.
+    pub(crate) const EXPECTED: &str = "a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL";
+
+    /// Parses a URL, or a path, which is relative to `base_dir`.
     ///
     /// # Errors
-    /// What was found instead, in words that quote nothing: the text may be a key or hold a password.
-    pub(super) fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
+    /// Returns a description that does not quote `text`, because that may be a key or contain a password.
+    pub(crate) fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Ok(KeySource::File(base_dir.join(text)));
         };
@@ -82,21 +85,21 @@ impl KeySource {
             "http" | "https" | "s3" | "gs" | "azblob" => {
                 RemoteSource::parse(text).map(KeySource::Remote).map_err(|invalid| invalid.to_string())
             }
-            _ => Err("a URL of another scheme".to_owned()),
+            _ => Err("a URL with an unsupported scheme".to_owned()),
         }
     }
 }
 
-/// Takes what `base64` writes, with or without padding and line ends, of either alphabet.
+/// Decodes base64 of either alphabet, with or without padding and line breaks.
 fn inline(text: &str) -> Result<InlineKeys, String> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let is_url_safe = text.contains(['-', '_']);
     let alphabet = if is_url_safe { alphabet::URL_SAFE } else { alphabet::STANDARD };
     let text: Zeroizing<String> = Zeroizing::new(text.chars().filter(|char| !char.is_ascii_whitespace()).collect());
     match GeneralPurpose::new(&alphabet, config).decode(text.as_bytes()) {
-        Ok(bytes) if bytes.is_empty() => Err("a base64:// URL without anything behind it".to_owned()),
+        Ok(bytes) if bytes.is_empty() => Err("a base64:// URL without data".to_owned()),
         Ok(bytes) => Ok(InlineKeys(Zeroizing::new(bytes))),
-        Err(_) => Err("a base64:// URL with text behind it that is no base64".to_owned()),
+        Err(_) => Err("a base64:// URL with invalid base64".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tree of a configuration becomes typed values; whatever does not fit becomes a fault, and reading goes on.
+//! Converts the tree of a configuration to typed values. An invalid value becomes a fault, and reading continues.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -6,31 +6,31 @@ use std::time::Duration;
 
 use crate::time::parse_duration;
 
-use super::document::{self, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 use super::fault::{Faults, Place, nearest};
 use super::field::{Field, Kind, Presence, Section};
+use super::yaml::{self, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 
 /// A mapping of known keys at its path.
 pub(super) struct Mapping<'n> {
     pub(super) path: String,
     pub(super) place: Place,
-    /// `None` where there is no mapping: each key then has its default.
+    /// `None` if there is no mapping; each key then has its default.
     node: Option<&'n Node>,
     section: &'static Section,
-    /// Whether something that is no mapping stands here. Its keys are then not missed one by one.
+    /// Whether there is another value instead of the mapping. Missing keys are then not reported one by one.
     is_broken: bool,
 }
 
-/// Why a value does not fit.
+/// Why a value is invalid.
 pub(super) enum Misfit {
-    /// It is not what the field's kind asks for.
+    /// The value is not of the kind of its field.
     Kind,
-    /// As `Kind`; these words say what was found, and quote nothing that is secret.
+    /// As `Kind`, with a description of the value that quotes no secret.
     Found(String),
 }
 
 impl<'n> Mapping<'n> {
-    /// Takes `node` as a mapping of the keys of `section`; other keys are faults. What it lacks is missed at `place`.
+    /// Opens `node` as a mapping of the keys of `section`; other keys are faults. `place` is where missing keys are reported.
     pub(super) fn open(
         node: Option<&'n Node>,
         path: String,
@@ -46,7 +46,7 @@ impl<'n> Mapping<'n> {
                         let (path, expected) = match nearest(&entry.key, section.names()) {
                             Some(name) => (joined(&path, &entry.key), format!("a known key (did you mean `{name}`?)")),
                             None => {
-                                // A secret that stands where a mapping should looks like a key: `{ token }`.
+                                // A secret in place of a mapping looks like a key: `{ token }`.
                                 let path = if section.is_secret { path.clone() } else { joined(&path, &entry.key) };
                                 (path, format!("one of the keys {}", section.names().collect::<Vec<_>>().join(", ")))
                             }
@@ -64,7 +64,12 @@ impl<'n> Mapping<'n> {
         Self { path, place, node, section, is_broken }
     }
 
-    /// The mapping under the key `name`.
+    /// Creates a mapping in which no key is set.
+    pub(super) fn empty(section: &'static Section) -> Self {
+        Self { path: String::new(), place: Place::Nowhere, node: None, section, is_broken: false }
+    }
+
+    /// Returns the mapping under the key `name`.
     pub(super) fn mapping(&self, name: &'static str, faults: &mut Faults) -> Mapping<'n> {
         let path = joined(&self.path, name);
         match self.section.field(name).map(|field| field.kind) {
@@ -78,22 +83,22 @@ impl<'n> Mapping<'n> {
         }
     }
 
-    /// What is written under the key `name`.
+    /// Returns the value under the key `name`.
     pub(super) fn given(&self, name: &str) -> Option<&'n Node> {
         self.node.and_then(|node| node.entry(name)).map(|entry| &entry.value)
     }
 
-    /// Where the key `name` is written, or else where it is missed.
+    /// Returns the place of the value of `name`, or of this mapping if it is missing.
     pub(super) fn place_of(&self, name: &str) -> Place {
         self.given(name).map_or(&self.place, |node| &node.place).clone()
     }
 
-    /// The path of the key `name`.
+    /// Returns the path of the key `name`.
     pub(super) fn path_of(&self, name: &str) -> String {
         joined(&self.path, name)
     }
 
-    /// The value of `name` or its default, as `read` takes it; `None` where there is neither, or a fault was added.
+    /// Returns the value of `name`, or its default, converted by `read`; `None` if there is neither or a fault was added.
     pub(super) fn value<T>(
         &self,
         name: &'static str,
@@ -114,6 +119,35 @@ impl<'n> Mapping<'n> {
         None
     }
 
+    /// As [`Mapping::value`], for a key without a default: `Some(None)` if it is not set.
+    pub(super) fn optional<T>(
+        &self,
+        name: &'static str,
+        faults: &mut Faults,
+        read: impl FnOnce(&Node, Kind) -> Result<T, Misfit>,
+    ) -> Option<Option<T>> {
+        match self.given(name) {
+            Some(_) => self.value(name, faults, read).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// Reads the mapping under the key `name`: `Some(None)` if it is not set, `None` if a fault was added.
+    pub(super) fn optional_mapping<T>(
+        &self,
+        name: &'static str,
+        faults: &mut Faults,
+        read: impl FnOnce(&Mapping<'n>, &mut Faults) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.given(name) {
+            Some(_) => {
+                let mapping = self.mapping(name, faults);
+                read(&mapping, faults).map(Some)
+            }
+            None => Some(None),
+        }
+    }
+
     /// Adds the fault that `name` is missing.
     pub(super) fn miss(&self, name: &str, faults: &mut Faults) {
         if let Some(field) = self.section.field(name).filter(|_| !self.is_broken) {
@@ -121,7 +155,7 @@ impl<'n> Mapping<'n> {
         }
     }
 
-    /// Holds the mapping against its rule that exactly one of some keys stands in it.
+    /// Checks that exactly one of the keys of a choice is set.
     pub(super) fn require_one_of(&self, faults: &mut Faults) {
         let names = self.section.one_of;
         let given: Vec<&str> = names.iter().copied().filter(|name| self.given(name).is_some()).collect();
@@ -142,7 +176,7 @@ impl<'n> Mapping<'n> {
 
     fn default_of(&self, field: &Field, faults: &mut Faults) -> Option<Node> {
         match field.presence {
-            Presence::Default(text) => document::parse(text, Some(&Place::Nowhere), Quoting::Hidden, faults),
+            Presence::Default(text) => yaml::parse(text, Some(&Place::Nowhere), Quoting::Hidden, faults),
             Presence::Required => {
                 self.miss(field.name, faults);
                 None
@@ -152,7 +186,7 @@ impl<'n> Mapping<'n> {
     }
 }
 
-/// Whether errors about a section may show its values.
+/// Returns whether errors about a section can quote its values.
 pub(super) fn quoting_of(section: &Section) -> Quoting {
     if section.is_secret { Quoting::Hidden } else { Quoting::Shown }
 }
@@ -164,7 +198,7 @@ fn scalar(node: &Node) -> Result<(&str, ScalarKind), Misfit> {
     }
 }
 
-/// Text, as it is written.
+/// Reads text as it is written.
 pub(super) fn text(node: &Node, _: Kind) -> Result<String, Misfit> {
     match scalar(node)? {
         (text, ScalarKind::Text) => Ok(text.to_owned()),
@@ -174,12 +208,12 @@ pub(super) fn text(node: &Node, _: Kind) -> Result<String, Misfit> {
     }
 }
 
-/// Text that `take` takes.
+/// Reads text that `take` accepts.
 pub(super) fn text_as<T>(take: impl FnOnce(&str) -> Option<T>) -> impl FnOnce(&Node, Kind) -> Result<T, Misfit> {
     |node, kind| take(&text(node, kind)?).ok_or(Misfit::Kind)
 }
 
-/// Text that is not empty and holds no control characters.
+/// Reads text that is not empty and contains no control characters.
 pub(super) fn words(node: &Node, kind: Kind) -> Result<String, Misfit> {
     let text = text(node, kind)?;
     if has_control_characters(&text) {
@@ -188,7 +222,7 @@ pub(super) fn words(node: &Node, kind: Kind) -> Result<String, Misfit> {
     if text.is_empty() { Err(Misfit::Kind) } else { Ok(text) }
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
 pub(super) fn boolean(node: &Node, _: Kind) -> Result<bool, Misfit> {
     match scalar(node)? {
         (_, ScalarKind::Bool(value)) => Ok(value),
@@ -196,7 +230,7 @@ pub(super) fn boolean(node: &Node, _: Kind) -> Result<bool, Misfit> {
     }
 }
 
-/// One of the words of a [`Kind::Choice`], taken by `choose`.
+/// Reads one of the words of a [`Kind::Choice`], converted by `choose`.
 pub(super) fn choice<T>(choose: impl FnOnce(&str) -> Option<T>) -> impl FnOnce(&Node, Kind) -> Result<T, Misfit> {
     |node, kind| match (scalar(node)?, kind) {
         ((text, ScalarKind::Text), Kind::Choice(words)) if words.contains(&text) => choose(text).ok_or(Misfit::Kind),
@@ -204,7 +238,7 @@ pub(super) fn choice<T>(choose: impl FnOnce(&str) -> Option<T>) -> impl FnOnce(&
     }
 }
 
-/// A whole number within the field's bounds.
+/// Reads a whole number within the limits of the field.
 pub(super) fn count(node: &Node, kind: Kind) -> Result<u64, Misfit> {
     let number = whole_number(node)?;
     match kind {
@@ -213,7 +247,7 @@ pub(super) fn count(node: &Node, kind: Kind) -> Result<u64, Misfit> {
     }
 }
 
-/// A port.
+/// Reads a port.
 pub(super) fn port(node: &Node, _: Kind) -> Result<u16, Misfit> {
     u16::try_from(whole_number(node)?).map_err(|_| Misfit::Kind)
 }
@@ -225,13 +259,13 @@ fn whole_number(node: &Node) -> Result<u64, Misfit> {
     }
 }
 
-/// Decimal digits only: what YAML 1.1 readers take as octal, or Rust's sign, is left out.
+/// Parses decimal digits. A leading zero is octal in YAML 1.1, so it is rejected, as is a sign.
 fn digits(text: &str) -> Option<u64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     if is_plain { text.parse().ok() } else { None }
 }
 
-/// A number of bytes within the field's bounds.
+/// Reads a number of bytes within the limits of the field.
 pub(super) fn size(node: &Node, kind: Kind) -> Result<usize, Misfit> {
     let (text, scalar_kind) = scalar(node)?;
     let bytes = match scalar_kind {
@@ -259,7 +293,7 @@ fn bytes_of(text: &str) -> Option<u64> {
     if number.is_empty() { None } else { digits(number)?.checked_mul(factor) }
 }
 
-/// A duration within the field's bounds.
+/// Reads a duration within the limits of the field.
 pub(super) fn duration(node: &Node, kind: Kind) -> Result<Duration, Misfit> {
     let (text, _) = scalar(node)?;
     let duration = parse_duration(text).ok_or(Misfit::Kind)?;
@@ -269,17 +303,17 @@ pub(super) fn duration(node: &Node, kind: Kind) -> Result<Duration, Misfit> {
     }
 }
 
-/// A path that is not empty.
+/// Reads a path that is not empty.
 pub(super) fn path(node: &Node, kind: Kind) -> Result<PathBuf, Misfit> {
     words(node, kind).map(PathBuf::from)
 }
 
-/// A list of text, or one text; never empty, no text twice.
+/// Reads a list of text, or one text. The list is not empty and has no duplicates.
 pub(super) fn texts(node: &Node, kind: Kind) -> Result<Vec<String>, Misfit> {
     texts_quoted(node, kind, Quoting::Shown)
 }
 
-/// As [`texts`], of secrets or what may be taken for one.
+/// As [`texts`], for values that are or could be secrets.
 pub(super) fn hidden_texts(node: &Node, kind: Kind) -> Result<Vec<String>, Misfit> {
     texts_quoted(node, kind, Quoting::Hidden)
 }
@@ -308,7 +342,7 @@ fn texts_quoted(node: &Node, kind: Kind, quoting: Quoting) -> Result<Vec<String>
     if texts.is_empty() { Err(Misfit::Kind) } else { Ok(texts) }
 }
 
-/// Whether a text holds what no line of text does.
+/// Returns `true` if a text contains control characters.
 pub(super) fn has_control_characters(text: &str) -> bool {
     text.chars().any(char::is_control)
 }

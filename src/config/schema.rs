@@ -1,13 +1,13 @@
-//! The JSON Schema (2020-12) of the configuration file, made from the table of fields that the reader uses.
+//! The JSON Schema (2020-12) of the configuration file, generated from the tables that the reader uses.
 
 use serde_json::{Map, Value, json};
 
-use super::document::{self, Node, Quoting, ScalarKind, scalar_kind};
 use super::fault::{Faults, Place};
-use super::field::{Field, Kind, Presence, Section};
-use super::raw::{PROFILE_NAME, ROOT};
+use super::field::{Field, Kind, NAME, Presence, Section};
+use super::root::ROOT;
+use super::yaml::{self, Node, Quoting, ScalarKind, scalar_kind};
 
-/// The schema as JSON text, indented, with a line end.
+/// Returns the schema as indented JSON text with a trailing newline.
 pub fn schema() -> String {
     let mut root = section_schema(&ROOT);
     root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
@@ -27,7 +27,7 @@ fn section_schema(section: &Section) -> Map<String, Value> {
     let mut schema = Map::new();
     match one_of.as_slice() {
         [] => {}
-        // The others of the choice are for the environment, and then those of the file may be absent.
+        // The other keys of the choice are set in the environment, so the file can have none of them.
         several if several.len() < section.one_of.len() => {
             let both = several.iter().enumerate().flat_map(|(index, one)| {
                 several.iter().skip(index + 1).map(move |other| json!({ "required": [one, other] }))
@@ -85,7 +85,7 @@ fn kind_schema(kind: Kind) -> Map<String, Value> {
         Kind::Named(section) => json!({
             "type": "object",
             "minProperties": 1,
-            "propertyNames": { "pattern": PROFILE_NAME.pattern },
+            "propertyNames": { "pattern": NAME.pattern },
             "additionalProperties": section_schema(section),
         }),
         Kind::Path => json!({ "type": "string", "minLength": 1 }),
@@ -112,22 +112,22 @@ fn kind_schema(kind: Kind) -> Map<String, Value> {
     }
 }
 
-/// YAML text of the table as JSON.
+/// Converts YAML text of a table to JSON.
 fn value_of(text: &str) -> Value {
-    document::parse(text, Some(&Place::Nowhere), Quoting::Hidden, &mut Faults::default())
+    yaml::parse(text, Some(&Place::Nowhere), Quoting::Hidden, &mut Faults::default())
         .map_or(Value::Null, |node| json_of(&node))
 }
 
 fn json_of(node: &Node) -> Value {
     match &node.value {
-        document::Value::Scalar { text, is_plain } => match scalar_kind(text, *is_plain) {
+        yaml::Value::Scalar { text, is_plain } => match scalar_kind(text, *is_plain) {
             ScalarKind::Null => Value::Null,
             ScalarKind::Bool(value) => value.into(),
             ScalarKind::Number => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
             ScalarKind::Text => text.as_str().into(),
         },
-        document::Value::List(items) => items.iter().map(json_of).collect(),
-        document::Value::Map(entries) => {
+        yaml::Value::List(items) => items.iter().map(json_of).collect(),
+        yaml::Value::Map(entries) => {
             Value::Object(entries.iter().map(|entry| (entry.key.clone(), json_of(&entry.value))).collect())
         }
     }

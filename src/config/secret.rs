@@ -1,75 +1,66 @@
-//! The secrets of callers, fetched from where the configuration says they are.
+//! Loads the secrets of callers.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::caller::{Caller, CallerLimits, Credential, SecretSource};
 use super::fault::{ConfigError, Faults, Place};
-use super::{Caller, CallerLimits, Credential};
 use crate::secret::Secret;
 use crate::tls::CertificateName;
 
-/// Below this, a secret may be guessed.
+/// The shortest secret without a warning; shorter ones can be guessed.
 const SHORTEST_WITHOUT_WARNING: usize = 16;
-/// No password or token is larger; a file that is was named by mistake.
+/// The largest secret. A larger file was probably named by mistake.
 const LONGEST: usize = 64 * 1024;
 
-/// Where a secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// A file that holds it.
-    File(PathBuf),
-    /// An environment variable held it.
-    Inline(Secret),
-}
-
-/// A caller whose secrets are at hand.
+/// A caller with its secrets.
 #[derive(Clone, Debug)]
 pub struct KnownCaller {
-    /// What logs and metrics call it.
+    /// The name of the caller in logs and metrics.
     pub name: String,
-    /// What it must show.
+    /// The credential that it sends.
     pub credential: KnownCredential,
-    /// The profiles that it may ask for; `None` for every one.
+    /// The profiles that it can request; `None` for every profile.
     pub profiles: Option<Vec<String>>,
-    /// How much it may ask for.
+    /// The limits of its requests.
     pub limits: CallerLimits,
 }
 
-/// What a caller must show.
+/// The credential of a caller.
 #[derive(Clone, Debug)]
 pub enum KnownCredential {
     /// HTTP Basic (RFC 7617).
     Basic {
         /// The user name.
         username: String,
-        /// The passwords, each of which will do.
+        /// The accepted passwords.
         passwords: Vec<Secret>,
     },
     /// A bearer token (RFC 6750).
     Bearer {
-        /// The tokens, each of which will do.
+        /// The accepted tokens.
         tokens: Vec<Secret>,
     },
-    /// A certificate of this name, from the client CA.
+    /// A client certificate with this name, from the client CA.
     Certificate(CertificateName),
 }
 
-/// The callers with their secrets, and what is questionable about those.
+/// The callers with their secrets, and warnings about the secrets.
 #[derive(Clone, Debug)]
-pub struct LoadedCallers {
-    /// In the order of the configuration.
+pub(crate) struct LoadedCallers {
+    /// The callers, in the order of the configuration.
     pub callers: Vec<KnownCaller>,
-    /// Sentences for the operator.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
 
-/// Fetches the secrets of `callers`; `read` reads a file.
+/// Loads the secrets of `callers`; `read` reads a file.
 ///
 /// # Errors
-/// Every file that cannot be read, is empty or no line of text, and every caller that sends the same as one before it.
-pub fn load_callers(
+/// Returns a fault for each file that cannot be read or is not one line of text, and for each duplicate credential.
+pub(crate) fn load_callers(
     callers: &[Caller],
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<LoadedCallers, ConfigError> {
@@ -93,7 +84,7 @@ pub fn load_callers(
             }
         };
         if let Some(twin) = known.iter().find(|twin| twin.credential.overlaps(&credential)) {
-            let found = format!("the same as of caller `{}`", twin.name);
+            let found = format!("the credentials of caller `{}`", twin.name);
             faults.add(path, "credentials that only this caller sends", found, &Place::Nowhere);
         }
         let Caller { name, profiles, limits, .. } = caller.clone();
@@ -102,7 +93,7 @@ pub fn load_callers(
     if faults.is_empty() { Ok(LoadedCallers { callers: known, warnings }) } else { Err(faults.into_error()) }
 }
 
-/// The secrets of one caller, each once: while one changes, the old file and the new one may hold the same.
+/// Returns the secrets of one caller without duplicates. During a change, the old and the new file can be equal.
 fn secrets(
     sources: &[SecretSource],
     path: &str,
@@ -132,22 +123,8 @@ fn secrets(
     secrets
 }
 
-impl Credential {
-    /// The files that its secrets are in.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let sources = match self {
-            Credential::Basic { passwords: sources, .. } | Credential::Bearer { tokens: sources } => sources.as_slice(),
-            Credential::Certificate(_) => &[],
-        };
-        sources.iter().filter_map(|source| match source {
-            SecretSource::File(path) => Some(path.as_path()),
-            SecretSource::Inline(_) => None,
-        })
-    }
-}
-
 impl KnownCredential {
-    /// Whether there is a request that both would send.
+    /// Returns `true` if one request can match both credentials.
     fn overlaps(&self, other: &Self) -> bool {
         let share = |left: &[Secret], right: &[Secret]| left.iter().any(|secret| right.contains(secret));
         match (self, other) {
@@ -172,7 +149,7 @@ fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> R
     let fault = |found: &str| Err(("one line of text that is not empty", format!("{found} in {}", file.display())));
     match line {
         [] => fault("nothing"),
-        _ if line.len() > LONGEST => fault("too much"),
+        _ if line.len() > LONGEST => fault("more than 64 KiB"),
         _ if line.iter().any(u8::is_ascii_control) => fault("control characters"),
         _ if std::str::from_utf8(line).is_err() => fault("bytes that are not UTF-8"),
         _ => Ok(Secret::new(line.to_vec())),
@@ -182,6 +159,7 @@ fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn bearer(name: &str, file: &str) -> Caller {
         let tokens = file.split('+').map(|file| SecretSource::File(PathBuf::from(file))).collect();
@@ -203,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_end_after_a_secret_does_not_count() {
+    fn trailing_newline_of_a_secret_is_ignored() {
         let loaded = load_callers(&[bearer("a", "long")], &read).unwrap();
         let KnownCredential::Bearer { tokens } = &loaded.callers[0].credential else {
             panic!("expected a bearer token")
@@ -213,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_warned_about() {
+    fn short_secret_gets_a_warning() {
         let loaded = load_callers(&[bearer("a", "short")], &read).unwrap();
         assert_eq!(loaded.warnings, ["callers[0].bearer.token: shorter than 16 bytes, so it may be guessed"]);
     }
 
     #[test]
-    fn every_bad_secret_file_is_named() {
+    fn every_invalid_secret_file_is_reported() {
         let callers = ["empty", "lines", "bytes", "absent"].map(|file| bearer(file, file));
         let error = load_callers(&callers, &read).unwrap_err().to_string();
         for text in [
@@ -233,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn one_secret_in_two_files_of_a_caller_counts_once() {
+    fn duplicate_secret_of_a_caller_counts_once() {
         let loaded = load_callers(&[bearer("a", "long+long-too+other")], &read).unwrap();
         let KnownCredential::Bearer { tokens } = &loaded.callers[0].credential else {
             panic!("expected a bearer token")
@@ -244,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn two_callers_with_one_secret_are_refused() {
+    fn secret_of_two_callers_is_rejected() {
         let error = load_callers(&[bearer("a", "long"), bearer("b", "long-too")], &read).unwrap_err().to_string();
         assert!(error.contains("callers[1].bearer.token: expected credentials that only this caller sends"), "{error}");
         assert!(!error.contains("long-enough"));

@@ -2,12 +2,26 @@
 
 use proptest::prelude::*;
 
-use super::document::{self, Node, Quoting, Value};
+use super::caller::{Credential, SecretSource};
 use super::fault::Faults;
 use super::field::{Field, Kind, Presence, Section, size_text};
-use super::raw::ROOT;
+use super::limits::Limits;
+use super::log::Log;
+use super::root::ROOT;
+use super::serve::ClientCa;
+use super::yaml::{self, Node, Quoting, Value};
 use super::*;
+use crate::claims::{Audience, Issuer, RegisteredInTemplate, SessionExpiry};
+use crate::keys::TokenType;
+use crate::mint::{Caching, HeaderName, Placement, ProfileSpec, Validate};
+use crate::remote::RemoteSource;
 use crate::secret::Secret;
+use crate::session::SessionPath;
+use crate::templates::{Missing, TemplateName};
+use crate::time::Ttl;
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 #[path = "../../tests/section.rs"]
 mod section;
@@ -81,24 +95,30 @@ fn the_least_configuration_has_every_default() {
     assert_eq!((&config.audit, &config.traces), (&None, &None));
     assert_eq!(config.public_url, None);
     let path = SessionPath::parse("Extra.expires_at").unwrap();
-    let expected = Profile {
-        issuer: "https://id.example.org/".into(),
-        jwks: KeySource::File("/etc/claimsmith/keys/a.json".into()),
+    let jwks = KeySource::File("/etc/claimsmith/keys/a.json".into());
+    let (name, issuer) = (ProfileName::parse("id_token").unwrap(), Issuer::parse("https://id.example.org/").unwrap());
+    let spec = ProfileSpec {
+        name: name.clone(),
+        issuer: issuer.clone(),
+        key_set: config.key_names()[&jwks].clone(),
         alg: None,
         typ: TokenType::JWT,
         ttl: Ttl::new(Duration::from_secs(900)).unwrap(),
         audience: None,
-        template: "id_token".into(),
-        placement: Placement::Header { name: "Authorization".into(), scheme: Some("Bearer".into()) },
+        template: TemplateName::parse("id_token").unwrap(),
+        placement: Placement::Header { name: HeaderName::authorization(), scheme: Some("Bearer".into()) },
         missing: Missing::Error,
-        expires_with: ExpiresWith::Path { path, is_explicit: false },
+        expires_with: SessionExpiry::IfPresent(path),
         subject: SessionPath::subject(),
         allow_empty_subject: false,
         registered_claims: RegisteredInTemplate::Refuse,
         validate: Validate::Recorded,
         cache: Caching::On,
     };
+    let expected = Profile { jwks: jwks.clone(), spec: spec.clone() };
     assert_eq!(profile(&config), &expected);
+    let defaults = Profile::with_defaults(name, issuer, jwks).unwrap();
+    assert_eq!(defaults.spec, ProfileSpec { key_set: String::new(), ..spec });
 }
 
 #[test]
@@ -121,8 +141,8 @@ callers:
   - { name: oathkeeper, basic: { username: oathkeeper, password_file: /run/secrets/oathkeeper } }
 "#;
     let config = accepted(text, &[]);
-    assert_eq!(profile(&config).audience.as_deref(), Some(["orders".to_owned(), "billing".to_owned()].as_slice()));
-    assert!(matches!(profile(&config).expires_with, ExpiresWith::Path { is_explicit: true, .. }));
+    assert_eq!(profile(&config).spec.audience, Audience::new(vec!["orders".to_owned(), "billing".to_owned()]));
+    assert!(matches!(profile(&config).spec.expires_with, SessionExpiry::Required(_)));
     let passwords = vec![SecretSource::File("/run/secrets/oathkeeper".into())];
     assert_eq!(config.callers[0].credential, Credential::Basic { username: "oathkeeper".into(), passwords });
     assert_eq!((&config.callers[0].profiles, config.callers[0].limits), (&None, CallerLimits::default()));
@@ -174,7 +194,7 @@ public_url: example.org
         "limits.body: expected a size from 1KiB to 256MiB, such as 64KiB, found the text `12MB` (line 5, column 9)",
         "limits.request: expected a duration of 10ms or more, such as 5s, found the number `5` (line 6, column 12)",
         "profiles.id token: expected a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, \
-         digit or `_`, found another one (line 8, column 3)",
+         digit or `_`, found an invalid name (line 8, column 3)",
         "profiles.id token.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found \
          nothing (line 8, column 3)",
         "profiles.id token.issuer: expected text that is not empty, found a number, which is text only in quotes \
@@ -194,8 +214,8 @@ public_url: example.org
         "profiles.b.expires_with: expected a dotted path that starts with `Extra.`, or none, found the text `Subject` \
          (line 18, column 19)",
         "callers[0].basic.username: expected a user name without a colon, found the text (line 21, column 24)",
-        "callers[0].basic.password: expected the secret in a file that `password_file` names, or in the environment, \
-         found it in the configuration file (line 21, column 41)",
+        "callers[0].basic.password: expected a file that `password_file` names, or an environment variable, \
+         found the secret in the configuration file (line 21, column 41)",
         "callers[1].name: expected each name once, found `a` a second time (line 22, column 13)",
         "callers[1].bearer: expected a mapping, found the text (line 22, column 24)",
         "log.level: expected one of error, warn, info, debug, trace, found the text `verbose` (line 23, column 15)",
@@ -233,7 +253,7 @@ fn a_profile_may_not_be_called_like_a_path() {
     assert_fault(
         "profiles: { hydrate: { issuer: a, jwks: b } }",
         &[],
-        "profiles.hydrate: expected a name that no path of the service has, nor the folder of partials, found that one (line 1, column 13)",
+        "profiles.hydrate: expected a name that is not reserved for a path of the service or for partials, found a reserved name (line 1, column 13)",
     );
 }
 
@@ -297,9 +317,9 @@ fn a_rotation_that_would_lose_tokens_is_refused_with_the_place() {
 #[test]
 fn placements_are_a_header_or_a_member() {
     let placement =
-        |text: &str| profile(&accepted(&with_profile(&format!("placement: {text}")), &[])).placement.clone();
+        |text: &str| profile(&accepted(&with_profile(&format!("placement: {text}")), &[])).spec.placement.clone();
     let header = |name: &str, scheme: Option<&str>| Placement::Header {
-        name: name.to_owned(),
+        name: HeaderName::parse(name).unwrap(),
         scheme: scheme.map(str::to_owned),
     };
     assert_eq!(placement("{ header: x-id-token }"), header("X-Id-Token", None));
@@ -319,7 +339,7 @@ fn placements_are_a_header_or_a_member() {
         "profiles.id_token.placement: expected exactly one of header, extra, found none of them (line 5, column 5)",
     );
     assert!(
-        faults(&with_profile("placement: { extra: t, scheme: Bearer }"), &[])[0].contains("scheme only beside header")
+        faults(&with_profile("placement: { extra: t, scheme: Bearer }"), &[])[0].contains("scheme only with header")
     );
     assert_fault(
         &with_profile("placement: { extra: expires_at }"),
@@ -337,17 +357,17 @@ fn an_address_that_everyone_reaches_needs_a_decision() {
     let found = faults(&open, &[]);
     assert_eq!(
         found,
-        ["serve.api.host: expected a loopback address such as 127.0.0.1, or `callers` who may ask for tokens, or \
-         `client_auth: required` below `tls`, or `allow_unauthenticated: true` where something in front decides who \
-         may, found `0.0.0.0`, which everyone may reach, without callers (line 1, column 23)"]
+        ["serve.api.host: expected a loopback address such as 127.0.0.1, or `callers`, or `client_auth: required` \
+         below `tls`, or `allow_unauthenticated: true` if another component authenticates clients, found `0.0.0.0`, \
+         which other hosts can reach, without callers (line 1, column 23)"]
     );
     let allowed = parse(&open, &[("CLAIMSMITH_SERVE_API_ALLOW_UNAUTHENTICATED", "true")]).unwrap();
-    assert!(allowed.warnings[0].contains("everyone who reaches 0.0.0.0:4477"));
+    assert!(allowed.warnings[0].contains("anyone who can reach 0.0.0.0:4477"));
     let callers = "[{name: a, bearer: {token_file: t}}]";
     accepted(&open, &[("CLAIMSMITH_CALLERS", callers)]);
     assert_eq!(faults(&open, &[("CLAIMSMITH_CALLERS", "[]")]).len(), 1);
     let both = [("CLAIMSMITH_CALLERS", callers), ("CLAIMSMITH_SERVE_API_ALLOW_UNAUTHENTICATED", "true")];
-    assert!(faults(&open, &both)[0].contains("false where there are callers"));
+    assert!(faults(&open, &both)[0].contains("false with callers"));
     assert_eq!(faults(&format!("{open}callers: 1\n"), &[]).len(), 1);
     assert_eq!(faults(&open, &[("CLAIMSMITH_SERVE_WORKERS", "many")]).len(), 2);
 }
@@ -357,7 +377,7 @@ fn two_listeners_need_two_ports() {
     assert_fault(
         &format!("serve: {{ admin: {{ port: 4477 }} }}\n{MINIMAL}"),
         &[],
-        "serve.admin.port: expected a port other than that of serve.api, found 4477 for both (line 1, column 25)",
+        "serve.admin.port: expected a port other than the port of serve.api, found 4477 for both (line 1, column 25)",
     );
     accepted(&format!("serve: {{ admin: {{ port: 0 }}, api: {{ port: 0 }} }}\n{MINIMAL}"), &[]);
     accepted(&format!("serve: {{ admin: {{ port: 4477, host: 127.0.0.2 }} }}\n{MINIMAL}"), &[]);
@@ -370,7 +390,7 @@ fn the_playground_is_off_unless_asked_for_and_warned_of_where_others_reach_it() 
     let loaded = parse(&on, &[]).unwrap();
     assert_eq!((loaded.config.serve.playground, loaded.warnings.len()), (true, 0));
     let open = parse(&on, &[("CLAIMSMITH_SERVE_ADMIN_HOST", "0.0.0.0")]).unwrap();
-    assert!(open.warnings[0].starts_with("serve.admin.playground: everyone who reaches 0.0.0.0:4478"));
+    assert!(open.warnings[0].starts_with("serve.admin.playground: anyone who can reach 0.0.0.0:4478"));
     let off = [("CLAIMSMITH_SERVE_ADMIN_HOST", "0.0.0.0"), ("CLAIMSMITH_SERVE_ADMIN_PLAYGROUND", "false")];
     assert_eq!(parse(&on, &off).unwrap().warnings, [""; 0]);
 }
@@ -387,11 +407,11 @@ fn callers_have_exactly_one_credential() {
         "exactly one of password_file, password_files, password (only in the environment), passwords (only in the \
              environment), found none of them"
     ));
-    assert!(one("{ name: a, bearer: { tokens: [hunter2] } }").contains("found it in the configuration file"));
+    assert!(one("{ name: a, bearer: { tokens: [hunter2] } }").contains("found the secret in the configuration file"));
     assert!(one("{ name: a, bearer: { token_files: [] } }").contains("a list of text that is not empty"));
     assert!(!one("{ name: a, bearer: { token_files: [[hunter2]] } }").contains("hunter2"));
     assert!(one("hunter2").starts_with("callers[0]: expected a mapping, found the text ("));
-    assert!(one("{ name: a, bearer: { token: hunter2 } }").contains("found it in the configuration file"));
+    assert!(one("{ name: a, bearer: { token: hunter2 } }").contains("found the secret in the configuration file"));
 }
 
 #[test]
@@ -416,7 +436,7 @@ fn a_callers_profiles_are_configured_ones() {
         &with("[id_token, id_tokne]"),
         &[],
         "callers[0].profiles: expected names of configured profiles (id_token) (did you mean `id_token`?), found \
-         another one in place 2 (line 5, column 59)",
+         an unknown name at position 2 (line 5, column 59)",
     );
     assert!(!faults(&with("[hunter2]"), &[])[0].contains("hunter2"));
     assert_eq!(faults(&with("[]"), &[]).len(), 1);
@@ -462,8 +482,8 @@ fn certificates_of_callers_need_somebody_who_vouches_for_them() {
     for (tls, caller, expected) in [
         (format!("tls: {{ {files} }}"), name, "callers[0].tls: expected serve.api.tls.client_ca_file"),
         (String::new(), name, "callers[0].tls: expected serve.api.tls.client_ca_file"),
-        (format!("tls: {{ {files}, client_auth: required }}"), name, "found it without client_ca_file"),
-        (format!("tls: {{ {files}, client_ca_file: ca, client_auth: none }}"), name, "optional or required beside"),
+        (format!("tls: {{ {files}, client_auth: required }}"), name, "found no client_ca_file"),
+        (format!("tls: {{ {files}, client_ca_file: ca, client_auth: none }}"), name, "optional or required with"),
         (optional.clone(), "{ subject: a }", "RFC 4514"),
         (optional.clone(), "{ spiffe: \"https://a/b\" }", "SPIFFE ID"),
         (optional.clone(), "{ dns: \"*.a\" }", "without wildcards"),
@@ -530,11 +550,11 @@ callers:
     assert_eq!(config.limits.body, 65_536);
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.templates, Path::new("/t"));
-    assert_eq!(profile(&config).ttl.seconds(), 3600);
-    assert_eq!(profile(&config).issuer, "12");
-    assert_eq!(profile(&config).audience, Some(vec!["orders".into(), "billing".into()]));
-    assert_eq!(config.profiles["rule-1.x"].audience, Some(vec!["a,b".into()]));
-    assert_eq!(config.profiles["rule-1.x"].placement, Placement::Extra("token".into()));
+    assert_eq!(profile(&config).spec.ttl.seconds(), 3600);
+    assert_eq!(profile(&config).spec.issuer.as_str(), "12");
+    assert_eq!(profile(&config).spec.audience, Audience::new(vec!["orders".into(), "billing".into()]));
+    assert_eq!(config.profiles["rule-1.x"].spec.audience, Audience::new(vec!["a,b".into()]));
+    assert_eq!(config.profiles["rule-1.x"].spec.placement, Placement::Extra("token".into()));
     let Credential::Bearer { tokens } = &config.callers[1].credential else { panic!("expected a token") };
     let [SecretSource::Inline(token)] = tokens.as_slice() else { panic!("expected one token of the environment") };
     assert_eq!(*token, Secret::new(b"a: token, with \"signs\"".to_vec()));
@@ -551,15 +571,15 @@ fn the_environment_alone_can_be_a_configuration() {
             ("CLAIMSMITH_SERVE_API_PORT", "0"),
         ],
     );
-    assert_eq!(profile(&config).ttl.seconds(), 1200);
+    assert_eq!(profile(&config).spec.ttl.seconds(), 1200);
 }
 
 #[test]
 fn token_type_is_a_media_type_without_parameters() {
     let with = |typ: &str| format!("{MINIMAL}    typ: {typ}\n");
-    assert_eq!(profile(&accepted(&with("at+jwt"), &[])).typ.as_str(), "at+jwt");
+    assert_eq!(profile(&accepted(&with("at+jwt"), &[])).spec.typ.as_str(), "at+jwt");
     let environment = [("CLAIMSMITH_PROFILES_ID_TOKEN_TYP", "at+jwt")];
-    assert_eq!(profile(&accepted(MINIMAL, &environment)).typ.as_str(), "at+jwt");
+    assert_eq!(profile(&accepted(MINIMAL, &environment)).spec.typ.as_str(), "at+jwt");
     let found = faults(&with("\"at+jwt; v=1\""), &[]);
     let expected =
         "profiles.id_token.typ: expected a media type without parameters, such as JWT or at+jwt, found the text";
@@ -675,7 +695,10 @@ fn keys_that_travel_in_the_clear_are_warned_about() {
     };
     for url in ["http://keys.example/a?canary", "http://192.0.2.1/a", "http://[2001:db8::1]/a"] {
         let found = warnings(url);
-        assert!(found.starts_with("jwks: private keys come from http://") && !found.contains("canary"), "{found}");
+        assert!(
+            found.starts_with("jwks: private keys are fetched from http://") && !found.contains("canary"),
+            "{found}"
+        );
     }
     for url in ["https://keys.example/a", "http://127.0.0.1:1/a", "http://localhost/a", "http://[::1]/a", "s3://a/b"] {
         assert_eq!(warnings(url), "", "{url}");
@@ -690,7 +713,7 @@ fn a_wildcard_listener_is_warned_about_without_a_public_url() {
     let config = parse(text, &[("CLAIMSMITH_PUBLIC_URL", "https://t.example/x/")]).unwrap();
     assert!(config.warnings[0].starts_with("serve.api.tls: not set, so the secrets of callers"));
     assert_eq!(config.warnings.len(), 1);
-    assert_eq!(config.config.public_url.as_deref(), Some("https://t.example/x"));
+    assert_eq!(config.config.public_url.as_ref().map(HttpUrl::as_str), Some("https://t.example/x"));
 }
 
 /// A configuration in which `value` stands at the path of a field.
@@ -876,7 +899,7 @@ fn the_samples_of_the_reference_are_accepted() {
 
 /// The tree of a text, to change it at random.
 fn tree(text: &str) -> Node {
-    document::parse(text, None, Quoting::Shown, &mut Faults::default()).unwrap()
+    yaml::parse(text, None, Quoting::Shown, &mut Faults::default()).unwrap()
 }
 
 #[test]

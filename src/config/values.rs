@@ -1,12 +1,9 @@
-//! Small values of a configuration that are right once they exist.
+//! Values of a configuration that are valid by construction.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::net::IpAddr;
 
-/// The name of a profile, as it stands in paths.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProfileName(String);
+use crate::templates::TemplateName;
 
 /// An IP address or host name to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,66 +15,14 @@ enum HostForm {
     Name(String),
 }
 
-/// The name of a header that a token may travel in, in Go's canonical form: `X-Id-Token`.
+/// An http or https URL without user, query or fragment. It is kept as written and not as a `url::Url`, which would
+/// change the case, the port and the path of what discovery documents show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HeaderName(String);
-
-/// What no profile may be called: the first segments of paths of the api and admin listeners, and the folder of partials,
-/// which stands where the profile's template would.
-const RESERVED: [&str; 9] =
-    ["_partials", "health", "hydrate", "issue", "metrics", "openapi.json", "playground", "version", ".well-known"];
-
-/// Headers that belong to the connection or the message: a token in one of them would break the request it is for.
-const REFUSED_HEADERS: [&str; 14] = [
-    "Connection",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Type",
-    "Expect",
-    "Host",
-    "Keep-Alive",
-    "Proxy-Authenticate",
-    "Proxy-Connection",
-    "Te",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
-    "Via",
-];
-
-impl ProfileName {
-    /// Takes `text` as a profile's name: up to 128 letters, digits, `_`, `-` and `.`, the first a letter, digit or `_`,
-    /// and none of the reserved words.
-    pub fn parse(text: &str) -> Option<Self> {
-        (is_name(text) && !Self::is_reserved(text)).then(|| Self(text.to_owned()))
-    }
-
-    /// Whether it is a word that paths start with, or the folder of partials.
-    pub fn is_reserved(text: &str) -> bool {
-        RESERVED.contains(&text)
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for ProfileName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ProfileName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub struct HttpUrl(String);
 
 impl Host {
-    /// Takes `text` as an IP address, in brackets or not, or as a host name.
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Parses an IP address, with or without brackets, or a host name.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = unbracketed.parse::<IpAddr>() {
             return Some(Self(HostForm::Address(address)));
@@ -93,16 +38,16 @@ impl Host {
         is_name.then(|| Self(HostForm::Name(text.to_ascii_lowercase())))
     }
 
-    /// Whether only this machine reaches it. Of names, only `localhost` is known to.
-    pub fn is_loopback(&self) -> bool {
+    /// Returns `true` if only this host can reach it. Of all names, only `localhost` is known to be loopback.
+    pub(crate) fn is_loopback(&self) -> bool {
         match &self.0 {
             HostForm::Address(address) => address.to_canonical().is_loopback(),
             HostForm::Name(name) => name == "localhost",
         }
     }
 
-    /// Whether two listeners on the same port cannot both have their host.
-    pub fn overlaps(&self, other: &Self) -> bool {
+    /// Returns `true` if two listeners with these hosts cannot share a port.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (HostForm::Address(left), HostForm::Address(right)) => {
                 let (left, right) = (left.to_canonical(), right.to_canonical());
@@ -115,8 +60,8 @@ impl Host {
         }
     }
 
-    /// The host as a socket address or a resolver takes it, without brackets.
-    pub fn text(&self) -> String {
+    /// Returns the host without brackets, for socket addresses and resolvers.
+    pub(crate) fn text(&self) -> String {
         match &self.0 {
             HostForm::Address(address) => address.to_string(),
             HostForm::Name(name) => name.clone(),
@@ -125,7 +70,7 @@ impl Host {
 }
 
 impl fmt::Display for Host {
-    /// As in a URL: IPv6 addresses in brackets.
+    /// Writes the host as in a URL, IPv6 addresses in brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             HostForm::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
@@ -135,46 +80,36 @@ impl fmt::Display for Host {
     }
 }
 
-impl HeaderName {
-    /// Takes `text` as a header's name, in any case; headers that belong to the connection or the message are none.
+impl HttpUrl {
+    /// Parses a URL.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        if !is_token(text) || text.len() > 128 {
-            return None;
-        }
-        let mut is_first = true;
-        let canonical: String = text
-            .chars()
-            .map(|c| {
-                let cased = if is_first { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
-                is_first = c == '-';
-                cased
-            })
-            .collect();
-        (!REFUSED_HEADERS.contains(&canonical.as_str())).then_some(Self(canonical))
+        is_base_url(text).then(|| Self(text.to_owned()))
     }
 
-    /// The name.
-    pub(super) fn as_str(&self) -> &str {
+    /// Parses a URL that paths are appended to, and removes its trailing slashes.
+    pub(super) fn parse_base(text: &str) -> Option<Self> {
+        is_base_url(text).then(|| Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    /// Returns the URL.
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether `text` can name a profile, a template or a caller.
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns `true` if `text` can name a caller. Callers are named like templates.
 pub(super) fn is_name(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    text.len() <= 128
-        && text.bytes().all(is_inner)
-        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
+    TemplateName::parse(text).is_some()
 }
 
-/// Whether `text` is a token (RFC 9110 section 5.6.2).
-pub(super) fn is_token(text: &str) -> bool {
-    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_token_byte)
-}
-
-/// Whether `text` is an http or https URL that paths can be put behind.
-pub(super) fn is_base_url(text: &str) -> bool {
+/// Returns `true` if `text` is an http or https URL that paths can be appended to.
+fn is_base_url(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let authority = rest.split('/').next().unwrap_or_default();
     !authority.is_empty()
@@ -186,22 +121,9 @@ pub(super) fn is_base_url(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
-    fn profile_names_stay_clear_of_paths() {
-        for right in ["id_token", "_x", "a.b-c", "0", "Hydrate", "rule-1"] {
-            assert!(ProfileName::parse(right).is_some(), "{right}");
-        }
-        for wrong in
-            ["", ".well-known", "-a", "a/b", "a b", "hydrate", "_partials", "openapi.json", "é", &"a".repeat(129)]
-        {
-            assert!(ProfileName::parse(wrong).is_none(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn hosts_know_whether_they_are_loopback() {
+    fn loopback_hosts_are_recognized() {
         for loopback in ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST", "::ffff:127.0.0.1"] {
             assert!(Host::parse(loopback).unwrap().is_loopback(), "{loopback}");
         }
@@ -216,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_overlap_where_one_takes_all() {
+    fn hosts_overlap_if_one_is_unspecified() {
         let overlaps = |left: &str, right: &str| {
             let (left, right) = (Host::parse(left).unwrap(), Host::parse(right).unwrap());
             assert_eq!(left.overlaps(&right), right.overlaps(&left));
@@ -231,33 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_written_as_go_does() {
-        let canonical = |text| HeaderName::parse(text).map(|name| name.as_str().to_owned());
-        assert_eq!(canonical("x-id-token").as_deref(), Some("X-Id-Token"));
-        assert_eq!(canonical("AUTHORIZATION").as_deref(), Some("Authorization"));
-        assert_eq!(canonical("x_a-b").as_deref(), Some("X_a-B"));
-        for wrong in ["", "a b", "a:", "é", "content-length", "HOST", "transfer-encoding", "te"] {
-            assert_eq!(canonical(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn base_urls_have_a_host_and_nothing_after_the_path() {
+    fn base_url_has_a_host_and_ends_with_its_path() {
         for right in ["https://a.example", "http://127.0.0.1:4455/", "https://a/b/c"] {
             assert!(is_base_url(right), "{right}");
         }
         for wrong in ["", "https://", "ftp://a", "https://u:p@a/", "https://a/?q", "https://a#f", "https://a b", "a"] {
             assert!(!is_base_url(wrong), "{wrong}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_canonical_header_stays_as_it_is(text in "[!-~]{1,20}") {
-            if let Some(name) = HeaderName::parse(&text) {
-                prop_assert_eq!(HeaderName::parse(name.as_str()), Some(name.clone()));
-                prop_assert!(name.as_str().eq_ignore_ascii_case(&text));
-            }
         }
     }
 }

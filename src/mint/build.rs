@@ -154,9 +154,10 @@ impl Mint {
             let longest = longest_ttl.entry(spec.key_set.clone()).or_insert(spec.ttl);
             *longest = spec.ttl.max(*longest);
             let part = format!("profile {}", spec.name);
-            let identity = parts.templates.get(&spec.template).map(|files| ProfileIdentity::new(spec, files, parts));
+            let identity =
+                parts.templates.get(spec.template.as_str()).map(|files| ProfileIdentity::new(spec, files, parts));
             let known = previous.and_then(|mint| mint.profiles.get(&spec.name));
-            let template = match parts.templates.get(&spec.template) {
+            let template = match parts.templates.get(spec.template.as_str()) {
                 Some(_) if let Some(known) = known.filter(|known| Some(known.identity) == identity) => {
                     Some((Arc::clone(&known.template), known.recorded_schema.clone()))
                 }
@@ -185,7 +186,7 @@ impl Mint {
                 None => (None, None),
             };
             if spec.validate == Validate::Always
-                && let Some(files) = parts.templates.get(&spec.template)
+                && let Some(files) = parts.templates.get(spec.template.as_str())
                 && files.schema.is_none()
             {
                 let message =
@@ -268,7 +269,7 @@ fn prove_template(
         }
     });
     for case in &files.cases {
-        match case.run(&template, &spec.name, spec.registered_claims, now, &parts.limits) {
+        match case.run(&template, spec.name.as_str(), spec.registered_claims, now, &parts.limits) {
             Err(fault) => {
                 let whole = BuildFault::new(fault.code, &part, fault.to_string());
                 faults.push(whole.in_file(fault.case, fault.message));

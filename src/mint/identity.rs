@@ -119,8 +119,8 @@ impl Fields {
             validate,
             cache,
         } = spec;
-        self.text(name);
-        self.text(issuer);
+        self.text(name.as_str());
+        self.text(issuer.as_str());
         self.text(key_set);
         self.option(*alg, |fields, alg| fields.text(alg.as_str()));
         self.text(typ.as_str());
@@ -128,7 +128,7 @@ impl Fields {
         self.option(audience.as_ref(), |fields, audience| {
             fields.list(audience.names(), |fields, name| fields.text(name));
         });
-        self.text(template);
+        self.text(template.as_str());
         match placement {
             Placement::Extra(name) => {
                 self.tag(0);
@@ -136,7 +136,7 @@ impl Fields {
             }
             Placement::Header { name, scheme } => {
                 self.tag(1);
-                self.text(name);
+                self.text(name.as_str());
                 self.option(scheme.as_ref(), |fields, scheme| fields.text(scheme));
             }
         }

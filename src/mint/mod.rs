@@ -6,6 +6,7 @@
 
 mod build;
 mod identity;
+mod names;
 mod parts;
 mod profile;
 mod request;
@@ -15,6 +16,8 @@ mod trial;
 
 pub use build::{BuildError, BuildFault, FaultPointer};
 pub(crate) use identity::ProfileIdentity;
+pub(crate) use names::is_token;
+pub use names::{HeaderName, ProfileName};
 pub use parts::{GenerationParts, TemplateFiles};
 pub use profile::{Caching, Placement, Profile, ProfileSpec, Validate};
 pub use request::{CacheKey, IssueRequest};
@@ -34,7 +37,7 @@ use crate::time::{Timestamp, Ttl};
 /// A validated generation.
 #[derive(Debug)]
 pub struct Mint {
-    profiles: BTreeMap<String, Profile>,
+    profiles: BTreeMap<ProfileName, Profile>,
     key_sets: BTreeMap<String, ProvenSet>,
     limits: RenderLimits,
     longest_ttl: BTreeMap<String, Ttl>,
@@ -94,7 +97,7 @@ impl Mint {
         let (profile, session) = (request.profile(), request.session());
         let spec = &profile.spec;
         let values = session.values();
-        let input = RenderInput::new(session, &values, &spec.name, now);
+        let input = RenderInput::new(session, &values, spec.name.as_str(), now);
         let rendered = profile.template.render_marked(&input, &self.limits)?;
         let (claims, overridden) = PrivateClaims::parse_marked(
             rendered.as_str(),
@@ -153,7 +156,7 @@ fn complete(request: &IssueRequest<'_>, params: TokenParams<'_>, rendered: Rende
     let claims = ClaimsSet::new(
         &claims,
         &Registered {
-            issuer: &request.profile().spec.issuer,
+            issuer: request.profile().spec.issuer.as_str(),
             subject: &subject,
             audience: request.audience(),
             issued_at: lifetime.issued_at,

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use super::identity::ProfileIdentity;
+use super::names::{HeaderName, ProfileName};
 use super::schema::ClaimsSchema;
-use crate::claims::{Audience, RegisteredInTemplate, SessionExpiry};
+use crate::claims::{Audience, Issuer, RegisteredInTemplate, SessionExpiry};
 use crate::keys::{KeySet, SignatureAlg, TokenType};
 use crate::session::{Selection, SessionPath};
-use crate::templates::{ClaimTemplate, Missing};
+use crate::templates::{ClaimTemplate, Missing, TemplateName};
 use crate::time::Ttl;
 
 /// The settings of one kind of token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileSpec {
     /// The name in the URL path
-    pub name: String,
+    pub name: ProfileName,
     /// `iss`
-    pub issuer: String,
+    pub issuer: Issuer,
     /// The name of the JWK Set in [`GenerationParts::key_sets`](super::GenerationParts::key_sets)
     pub key_set: String,
     /// The only algorithm that can sign, if it is restricted
@@ -28,7 +29,7 @@ pub struct ProfileSpec {
     /// `aud`
     pub audience: Option<Audience>,
     /// The name of the template
-    pub template: String,
+    pub template: TemplateName,
     /// Where the hydrator places the token
     pub placement: Placement,
     /// How the template treats a missing value
@@ -86,10 +87,17 @@ pub enum Placement {
     /// In `header`.
     Header {
         /// The canonical name, such as `Authorization`.
-        name: String,
+        name: HeaderName,
         /// The scheme before the token, such as `Bearer`.
         scheme: Option<String>,
     },
+}
+
+impl Default for Placement {
+    /// Returns `Authorization: Bearer`.
+    fn default() -> Self {
+        Placement::Header { name: HeaderName::authorization(), scheme: Some("Bearer".to_owned()) }
+    }
 }
 
 /// One kind of token, ready to be issued.

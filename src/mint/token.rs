@@ -8,6 +8,7 @@ use crate::keys::{CompactJws, KeyId, NoSigner, SignError, SignatureAlg, SigningK
 use crate::templates::RenderError;
 use crate::time::Timestamp;
 
+use super::names::ProfileName;
 use super::schema::SchemaError;
 
 /// The parts of a token that do not depend on its template.
@@ -43,7 +44,7 @@ pub struct UnsignedClaims {
 /// A token without its signature.
 #[derive(Debug)]
 pub struct Draft {
-    pub(super) profile: String,
+    pub(super) profile: ProfileName,
     pub(super) signer: Arc<SigningKey>,
     pub(super) typ: TokenType,
     pub(super) claims: ClaimsSet,
@@ -56,7 +57,7 @@ pub struct Draft {
 #[derive(Debug)]
 pub struct IssuedToken {
     /// The name of its profile.
-    pub profile: String,
+    pub profile: ProfileName,
     /// The token.
     pub jws: CompactJws,
     /// The algorithm that signed.

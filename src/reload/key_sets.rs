@@ -76,6 +76,6 @@ pub(super) fn read_keys(
 /// paths count together.
 pub(crate) fn longest_ttl(config: &Config, file: &Path) -> Option<Ttl> {
     let wanted = fs::canonicalize(file).ok();
-    let is_same_file = |path: &&Path| *path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted;
-    config.key_files().into_iter().filter(is_same_file).filter_map(|path| config.longest_ttl(path)).max()
+    let is_same_file = |path: &Path| path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted;
+    config.longest_ttl(is_same_file)
 }

@@ -14,7 +14,6 @@ pub use files::Files;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
 pub(crate) use key_sets::{longest_ttl, remote_key_sets};
-pub use read::profile_specs;
 pub(crate) use read::{load, read_partials};
 
 use std::cell::RefCell;

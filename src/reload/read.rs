@@ -9,10 +9,9 @@ use zeroize::Zeroizing;
 
 use super::files::Files;
 use super::key_sets::read_keys;
-use crate::claims::{Audience, SessionExpiry};
 use crate::code::ErrorCode;
-use crate::config::{Config, ExpiresWith, Profile};
-use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, ProfileSpec, TemplateFiles};
+use crate::config::Config;
+use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateFiles};
 use crate::remote::RemoteFiles;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 use crate::time::Timestamp;
@@ -80,7 +79,7 @@ pub(super) struct Read {
 pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut Files, now: Timestamp) -> Read {
     let mut faults = Vec::new();
     let mut parts = GenerationParts {
-        profiles: profile_specs(config),
+        profiles: config.profile_specs(),
         limits: RenderLimits {
             output_bytes: config.limits.claims,
             work: config.limits.template_work,
@@ -98,13 +97,13 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut File
         }
     }
     // Profiles from Oathkeeper bring their own templates, so the directory need not exist if all profiles do.
-    if config.profiles.values().any(|profile| !config.go_templates.contains_key(&profile.template)) {
+    if config.profiles.values().any(|profile| !config.go_templates.contains_key(&profile.spec.template)) {
         (parts.templates, parts.partials) = read_templates(&config.templates, files, &mut faults);
     }
     for (name, text) in &config.go_templates {
-        files.record(name.as_bytes(), text.text.as_bytes());
+        files.record(name.as_str().as_bytes(), text.text.as_bytes());
         let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), schema: None, cases: Vec::new() };
-        parts.templates.insert(name.clone(), files);
+        parts.templates.insert(name.to_string(), files);
     }
     let (tls, notes) = read_tls(config, files, now, &mut faults).unzip();
     Read { parts, tls, notes: notes.unwrap_or_default(), faults }
@@ -213,38 +212,6 @@ pub(super) fn build(
             faults.extend(error.faults);
             Err(BuildError { faults })
         }
-    }
-}
-
-/// Returns the profiles of `config` as input for the mint.
-pub fn profile_specs(config: &Config) -> Vec<ProfileSpec> {
-    let key_names = config.key_names();
-    let key_set = |profile: &Profile| key_names.get(&profile.jwks).cloned().unwrap_or_default();
-    config.profiles.iter().map(|(name, profile)| spec(name.as_str(), profile, key_set(profile))).collect()
-}
-
-fn spec(name: &str, profile: &Profile, key_set: String) -> ProfileSpec {
-    ProfileSpec {
-        name: name.to_owned(),
-        issuer: profile.issuer.clone(),
-        key_set,
-        alg: profile.alg,
-        typ: profile.typ.clone(),
-        ttl: profile.ttl,
-        audience: profile.audience.clone().and_then(Audience::new),
-        template: profile.template.clone(),
-        placement: profile.placement.clone(),
-        missing: profile.missing,
-        expires_with: match &profile.expires_with {
-            ExpiresWith::Never => SessionExpiry::None,
-            ExpiresWith::Path { path, is_explicit: true } => SessionExpiry::Required(path.clone()),
-            ExpiresWith::Path { path, is_explicit: false } => SessionExpiry::IfPresent(path.clone()),
-        },
-        subject: profile.subject.clone(),
-        allow_empty_subject: profile.allow_empty_subject,
-        registered_claims: profile.registered_claims,
-        validate: profile.validate,
-        cache: profile.cache,
     }
 }
 

@@ -40,7 +40,7 @@ fn profile_gauges(profile: &Profile, longest_ttl: Ttl, now: Timestamp) -> Profil
     let signer = keys.signer(now, alg).ok();
     let until = |time: Timestamp| time.seconds_since(now);
     ProfileGauges {
-        profile: profile.spec().name.clone(),
+        profile: profile.spec().name.to_string(),
         can_sign: signer.is_some(),
         key_age: signer.and_then(|key| key.not_before()).map(|start| now.seconds_since(start)),
         next_change: keys.next_change(now, alg).map(|(time, _)| until(time)),

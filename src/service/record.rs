@@ -108,8 +108,8 @@ impl Recorder {
     fn issued(&self, request_id: RequestId, outcome: &Outcome) {
         let Outcome { token, cache, at, caller, subject } = outcome;
         if *cache != CacheUse::Hit {
-            self.metrics.issued(&token.profile, token.alg.as_str());
-            self.warn_of_overridden(&token.profile, &token.overridden);
+            self.metrics.issued(token.profile.as_str(), token.alg.as_str());
+            self.warn_of_overridden(token.profile.as_str(), &token.overridden);
         }
         match cache {
             CacheUse::Hit => self.metrics.cache_lookup(CacheLookup::Hit),
@@ -121,7 +121,7 @@ impl Recorder {
                 at: *at,
                 request_id: &request_id.to_string(),
                 caller: caller.as_ref().map(|caller| caller.as_str()),
-                profile: &token.profile,
+                profile: token.profile.as_str(),
                 jti: &token.jti.to_string(),
                 subject: subject.as_deref().unwrap_or_default(),
                 kid: token.kid.as_str(),

@@ -10,16 +10,16 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::*;
-use crate::claims::{Audience, Grant, JwtId, RegisteredInTemplate, Scope, SessionExpiry};
+use crate::claims::{Audience, Grant, Issuer as IssuerName, JwtId, RegisteredInTemplate, Scope, SessionExpiry};
 use crate::code::ErrorCode;
 use crate::config::{CallerLimits, KnownCaller, KnownCredential};
 use crate::json::{Json, ReadLimits};
 use crate::keys::{self, KeyId, SignatureAlg, TokenType};
-use crate::mint::{Caching, GenerationParts, Mint, Placement, ProfileSpec, TemplateFiles, Validate};
+use crate::mint::{Caching, GenerationParts, Mint, Placement, ProfileName, ProfileSpec, TemplateFiles, Validate};
 use crate::secret::Secret;
 use crate::session::{SessionParts, SessionPath};
 use crate::telemetry::Metrics;
-use crate::templates::{Missing, Syntax, TemplateText};
+use crate::templates::{Missing, Syntax, TemplateName, TemplateText};
 use crate::time::{Clock, Timestamp, Ttl};
 
 const START: i64 = 1_800_000_000;
@@ -49,14 +49,14 @@ fn next_id() -> JwtId {
 /// A profile `p` with a lifetime of 100 seconds.
 fn profile() -> ProfileSpec {
     ProfileSpec {
-        name: "p".to_owned(),
-        issuer: "https://issuer.example/".to_owned(),
+        name: ProfileName::parse("p").unwrap(),
+        issuer: IssuerName::parse("https://issuer.example/").unwrap(),
         key_set: "keys".to_owned(),
         alg: None,
         typ: TokenType::JWT,
         ttl: Ttl::new(Duration::from_secs(100)).unwrap(),
         audience: Audience::new(vec!["orders".to_owned()]),
-        template: "t".to_owned(),
+        template: TemplateName::parse("t").unwrap(),
         placement: Placement::Extra("token".to_owned()),
         missing: Missing::Error,
         expires_with: SessionExpiry::IfPresent(SessionPath::parse("Extra.expires_at").unwrap()),

@@ -48,7 +48,7 @@ impl Traces {
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
         let mut client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
-        if config.endpoint.starts_with("http://") {
+        if config.endpoint.as_str().starts_with("http://") {
             // Plain HTTP must work on hosts without root certificates.
             client = client.tls_certs_only([]);
         }
@@ -59,7 +59,7 @@ impl Traces {
             .with_http()
             .with_http_client(client)
             .with_protocol(Protocol::HttpJson)
-            .with_endpoint(&config.endpoint)
+            .with_endpoint(config.endpoint.as_str())
             .with_timeout(TIMEOUT)
             .build()
             .map_err(|error| format!("expected an exporter of traces, found: {error}"))?;

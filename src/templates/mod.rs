@@ -8,11 +8,13 @@ mod cases;
 mod error;
 pub mod go;
 pub mod handlebars;
+mod name;
 
 pub(crate) use cases::differences;
 pub use cases::{CaseFault, RecordedCase};
 pub use error::{CompileError, Place, RenderError, TemplateFault};
 pub use handlebars::{HelperDoc, Missing, helper_reference};
+pub use name::TemplateName;
 
 use std::fmt;
 use std::ops::Range;

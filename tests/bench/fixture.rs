@@ -7,7 +7,6 @@ use claimsmith::claims::JwtId;
 use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use claimsmith::mint::{GenerationParts, IssueRequest, Mint, ProfileSpec, TemplateFiles};
-use claimsmith::reload::profile_specs;
 use claimsmith::service::TokenCache;
 use claimsmith::templates::{Syntax, TemplateText};
 use claimsmith::time::Timestamp;
@@ -72,7 +71,7 @@ pub(crate) fn parts(profiles: usize, keys: usize, template: &str) -> GenerationP
         text.push_str(&format!("  {name}: {{ issuer: i, jwks: {name}.json, template: {template} }}\n"));
     }
     let config = Config::parse(&text, Path::new("/"), &[]).expect("it is a configuration").config;
-    let profiles = profile_specs(&config);
+    let profiles = config.profile_specs();
     let set = |spec: &ProfileSpec| (spec.key_set.clone(), key_set(SignatureAlg::Es256, None, keys).into_bytes().into());
     GenerationParts {
         key_sets: profiles.iter().map(set).collect(),

@@ -24,7 +24,7 @@ pub(crate) fn repeat(case: &str, count: u32) {
     let profile = parts.profiles[0].clone();
     parts.key_sets.insert(profile.key_set, KEY.as_bytes().to_vec().into());
     let (mint, _) = Mint::build(&parts, NOW).unwrap();
-    let profile = mint.profile(&profile.name).unwrap();
+    let profile = mint.profile(profile.name.as_str()).unwrap();
     let nothing = TokenCache::new(1 << 20);
     let read = |tokens| {
         let body = black_box(body.as_bytes());

@@ -272,7 +272,7 @@ fn existing_key_file_is_kept_on_request() {
     let first = fs::read(folder.path().join("k.json")).unwrap();
     let again = claimsmith(folder.path(), &generate);
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
-    assert!(stderr(&again).contains("k.json is there already"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("k.json exists already"), "{}", stderr(&again));
     assert_eq!(fs::read(folder.path().join("k.json")).unwrap(), first);
     let nowhere = claimsmith(folder.path(), &["keys", "generate", "--unless-exists"]);
     assert_eq!(nowhere.status.code(), Some(2));
@@ -289,7 +289,7 @@ fn manual_has_a_page_for_each_command() {
     assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
     let page = |name: &str| fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
     assert_eq!(page("claimsmith.1"), stdout(&printed));
-    for part in ["keys\\-rotate", "for keys that others may know", "\\-\\-retire"] {
+    for part in ["keys\\-rotate", "for leaked keys", "\\-\\-retire"] {
         let page = page("claimsmith-keys-rotate.1");
         assert!(page.to_lowercase().contains(part), "{part} not in\n{page}");
     }
@@ -307,7 +307,7 @@ fn manual_has_a_page_for_each_command() {
     }
     let refused = claimsmith(folder.path(), &["man", "--out", "nowhere"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains("expected nowhere to be a folder"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("cannot write manual pages to the directory nowhere"), "{}", stderr(&refused));
 }
 
 #[test]

@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("templates", 3),
     ("mint", 4),
     ("config", 5),
+    ("oathkeeper", 6),
     ("reload", 6),
     ("telemetry", 6),
     ("service", 7),

@@ -10,7 +10,6 @@ use claimsmith::config::Config;
 use claimsmith::json::ReadLimits;
 use claimsmith::keys::{self, KeyId, KeySet, RotationPolicy, SignatureAlg};
 use claimsmith::mint::{GenerationParts, IssueRequest, Mint, TemplateFiles};
-use claimsmith::reload;
 use claimsmith::templates::{Syntax, TemplateText};
 use claimsmith::time::{Timestamp, Ttl};
 use uuid::Uuid;
@@ -79,7 +78,7 @@ impl Simulation {
     fn version(&self, written: i64, bytes: &[u8]) -> Version {
         let text = format!("profiles: {{ p: {{ issuer: i, jwks: k, ttl: {}s }} }}", self.ttl);
         let config = Config::parse(&text, Path::new(""), &[]).unwrap().config;
-        let mut parts = GenerationParts { profiles: reload::profile_specs(&config), ..GenerationParts::default() };
+        let mut parts = GenerationParts { profiles: config.profile_specs(), ..GenerationParts::default() };
         parts.key_sets.insert("k".to_owned(), bytes.to_vec().into());
         let text = TemplateText { name: "p".to_owned(), text: "{}".to_owned() };
         let files = TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() };

@@ -16,6 +16,7 @@ use super::connection::InFlightGuard;
 use super::routes::{Route, method_not_allowed};
 use super::{Edge, problem};
 use crate::code::ErrorCode;
+use crate::mint::ProfileName;
 use crate::service::{Exchange, Outcome, Refusal, RequestId};
 
 /// A request as its endpoint gets it.
@@ -81,7 +82,7 @@ pub(super) async fn serve(
             method: if is_standard(request.method()) { request.method().as_str() } else { "_OTHER" },
             status: response.status().as_u16(),
             elapsed: start.elapsed(),
-            profile: profile.as_deref(),
+            profile: profile.as_ref().map(ProfileName::as_str),
             result: result.as_ref().map(Option::as_ref),
         };
         edge.issuer.recorder().finish(&exchange, span);
@@ -115,7 +116,7 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Returns the profile in the path if it is configured, because a span must not hold what a client made up.
-fn configured_profile(edge: &Edge, route: &Route, path: &str) -> Option<String> {
+fn configured_profile(edge: &Edge, route: &Route, path: &str) -> Option<ProfileName> {
     let name = percent_decode_str(route.profile_in(path)?).decode_utf8_lossy();
     edge.issuer.current().mint.profile(&name).map(|profile| profile.spec().name.clone())
 }

@@ -12,8 +12,10 @@ pub(super) async fn hydrate(call: Call) -> Result<Answer, Refusal> {
         let token = outcome.token.jws.as_str();
         match placement {
             Placement::Extra(name) => document.with_extra(name, token),
-            Placement::Header { name, scheme: None } => document.with_header(name, &[token]),
-            Placement::Header { name, scheme: Some(scheme) } => document.with_header(name, &[scheme, " ", token]),
+            Placement::Header { name, scheme: None } => document.with_header(name.as_str(), &[token]),
+            Placement::Header { name, scheme: Some(scheme) } => {
+                document.with_header(name.as_str(), &[scheme, " ", token])
+            }
         }
     })
     .await

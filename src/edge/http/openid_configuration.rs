@@ -43,7 +43,7 @@ pub(super) async fn of_profile(call: Call) -> Result<Answer, Refusal> {
     let generation = call.edge.issuer.current();
     let profile = generation.mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
     let path = format!("/{}/.well-known/jwks.json", profile.spec().name);
-    document(&call, &generation, &profile.spec().issuer, &[profile], &path)
+    document(&call, &generation, profile.spec().issuer.as_str(), &[profile], &path)
 }
 
 fn document(

@@ -1,6 +1,6 @@
 //! The JSON bodies that the playground's page sends.
 
-use crate::claims::{Audience, RegisteredInTemplate};
+use crate::claims::{Audience, Issuer, RegisteredInTemplate};
 use crate::code::ErrorCode;
 use crate::json::{Json, Object, ReadLimits};
 use crate::mint::{Mint, Profile, ProfileSpec, Trial};
@@ -67,8 +67,10 @@ impl<'m> TrialRequest<'m> {
         }
         match body.optional_text("issuer")? {
             None => {}
-            Some("") => reject("issuer", "expected text that is not empty"),
-            Some(issuer) => issuer.clone_into(&mut spec.issuer),
+            Some(issuer) => match Issuer::parse(issuer) {
+                Some(issuer) => spec.issuer = issuer,
+                None => reject("issuer", "expected text that is not empty"),
+            },
         }
         match body.optional_text("ttl")?.map(|text| parse_duration(text).and_then(Ttl::new)) {
             None => {}

@@ -39,9 +39,9 @@ fn of_profile(profile: &Profile, now: Timestamp) -> Value {
     let spec = profile.spec();
     let signer = profile.keys().signer(now, spec.alg).ok();
     json!({
-        "name": spec.name,
-        "template": spec.template,
-        "issuer": spec.issuer,
+        "name": spec.name.as_str(),
+        "template": spec.template.as_str(),
+        "issuer": spec.issuer.as_str(),
         "ttl": go_duration(spec.ttl),
         "audience": spec.audience.as_ref().map(|audience| audience.names()).unwrap_or_default(),
         "missing": match spec.missing {

@@ -1,4 +1,5 @@
-//! Both forms of a template over the same sessions: recorded ones, and ones generated from the paths it names.
+//! Runs both forms of a template over the same sessions: recorded ones, and ones generated from the paths that the
+//! template reads.
 
 use std::collections::BTreeMap;
 
@@ -10,35 +11,35 @@ use crate::session::Session;
 use crate::templates::{ClaimTemplate, RenderInput, RenderLimits, differences};
 use crate::time::Timestamp;
 
-/// Sessions of every kind that this repository records.
+/// The recorded sessions of the sample templates.
 const SAMPLES: [(&str, &str); 3] = [
-    ("a Kratos session", include_str!("../../../templates/session/kratos.session.json")),
-    ("a Kratos session of more", include_str!("../../../templates/identity/kratos.session.json")),
-    ("an OAuth 2.0 introspection", include_str!("../../../templates/introspection/client.session.json")),
+    ("a Kratos session", include_str!("../../templates/session/kratos.session.json")),
+    ("a Kratos session with more members", include_str!("../../templates/identity/kratos.session.json")),
+    ("an OAuth 2.0 introspection", include_str!("../../templates/introspection/client.session.json")),
 ];
-/// How many sessions one template is tried with at most.
+/// The most sessions for one template.
 const MOST_SESSIONS: usize = 600;
-/// Times at which a template that reads no clock says the same.
+/// Two times. A template that reads no clock renders the same claims at both.
 const TIMES: [i64; 2] = [1_700_000_000, 1_800_000_000];
 
-/// The difference that an operator has to look at.
+/// The difference that an operator has to check.
 pub(super) const LENIENT: &str = "Oathkeeper makes no token, the import makes one";
 
-/// What came out.
+/// The result of a comparison.
 pub(super) struct Proof {
-    /// How many sessions were tried.
+    /// The number of sessions.
     pub(super) tried: usize,
-    /// For how many both gave the same claims.
+    /// The number of sessions with equal claims.
     pub(super) same: usize,
-    /// For how many both refused.
+    /// The number of sessions that both forms reject.
     pub(super) refused: usize,
-    /// How the two differ, with an example and how often.
+    /// The differences, each with an example and its frequency.
     pub(super) differences: Vec<Difference>,
-    /// A session and the claims that both make of it.
+    /// A session and its claims, equal in both forms.
     pub(super) case: Option<(String, String)>,
 }
 
-/// One way in which the two forms differ.
+/// One kind of difference.
 pub(super) struct Difference {
     pub(super) session: String,
     pub(super) what: String,
@@ -46,6 +47,7 @@ pub(super) struct Difference {
 }
 
 impl Proof {
+    /// Compares both forms; `paths` are those that the original reads.
     pub(super) fn of(
         original: &ClaimTemplate,
         converted: &ClaimTemplate,
@@ -53,7 +55,7 @@ impl Proof {
         profile: &str,
     ) -> Self {
         let mut proof = Self { tried: 0, same: 0, refused: 0, differences: Vec::new(), case: None };
-        // How the value is made tells more than in which path it stands, so one example of each is enough.
+        // The kind of the value matters more than its path, so one example of each kind is enough.
         let mut seen: BTreeMap<(String, bool), usize> = BTreeMap::new();
         for trial in trials(paths).into_iter().take(MOST_SESSIONS) {
             let Ok(session) = Session::parse(trial.text.as_bytes(), ReadLimits::default()) else { continue };
@@ -91,12 +93,13 @@ impl Proof {
         proof
     }
 
+    /// Returns the number of sessions whose claims differ.
     pub(super) fn differing(&self) -> usize {
         self.tried - self.same - self.refused
     }
 }
 
-/// The claims that a token would hold besides the registered ones.
+/// Returns the claims of a token without the registered ones; `None` if there is no token.
 fn claims(template: &ClaimTemplate, session: &Session<'_>, profile: &str, now: i64) -> Option<Json<'static>> {
     let values = session.values();
     let input = RenderInput::new(session, &values, profile, Timestamp::from_seconds(now));
@@ -107,7 +110,7 @@ fn claims(template: &ClaimTemplate, session: &Session<'_>, profile: &str, now: i
 
 struct Trial {
     name: String,
-    /// What is special about it, whatever the path.
+    /// The kind of value that is tried, whatever its path.
     kind: String,
     text: String,
 }
@@ -181,7 +184,7 @@ fn empty() -> Value {
         "method": "GET", "header": {}}})
 }
 
-/// Puts `value` at a template's path, as far as a session can hold it there.
+/// Sets `value` at a path of a template, if a session can contain it there.
 fn put(session: &mut Value, path: &[String], value: Value) {
     let names: Vec<&str> = path.iter().map(String::as_str).collect();
     match names.as_slice() {
@@ -200,7 +203,7 @@ fn put(session: &mut Value, path: &[String], value: Value) {
                 }
                 place = &mut place[*name];
             }
-            // A path may be the beginning of another one, which needs an object here.
+            // Keep an object, because a longer path may start with this one.
             if !place.is_object() {
                 *place = value;
             }

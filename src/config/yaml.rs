@@ -1,7 +1,11 @@
-//! YAML 1.2 text as a tree that knows where each value was written.
+//! YAML 1.2 text as a tree in which each value has its source position.
 //!
-//! JSON is YAML, so it is read as well. Refused: more than one document, the same key twice, keys that are no scalars,
-//! tags, and documents that grow beyond what a configuration can be (anchors are expanded within that bound).
+//! The tree is our own because errors name the line and column of a value long after parsing, for example when two sections
+//! contradict each other. Deserializers stop at the first error and drop positions. `saphyr-parser` reads the
+//! syntax.
+//!
+//! JSON is YAML, so it is read as well. Rejected are: more than one document, duplicate keys, keys that are not scalars,
+//! tags, and documents larger than any configuration. Anchors are expanded up to that limit.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,23 +13,23 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::fault::{Faults, Place};
 
-/// How much text a configuration may have.
+/// The largest text, in bytes.
 const MOST_BYTES: usize = 1024 * 1024;
-/// How many values, anchors expanded.
+/// The most values, after the expansion of anchors.
 const MOST_NODES: usize = 50_000;
-/// How many lists and mappings inside each other.
+/// The deepest nesting of lists and mappings.
 const DEEPEST: usize = 32;
 
-/// One value with its place. No `Debug`: it may hold a secret.
+/// One value with its place. No `Debug`, because it may be a secret.
 #[derive(Clone)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
 }
 
 #[derive(Clone)]
-pub(super) enum Value {
-    /// `is_plain` where no quotes tell that it is text, so that `12` may be a number.
+pub(crate) enum Value {
+    /// `is_plain` is `true` without quotes, so that `12` can be a number.
     Scalar {
         text: String,
         is_plain: bool,
@@ -36,15 +40,15 @@ pub(super) enum Value {
 
 /// A key of a mapping and its value.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) place: Place,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) value: Node,
 }
 
-/// What a plain scalar is in YAML 1.2's core schema.
+/// The type of a plain scalar in the core schema of YAML 1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ScalarKind {
+pub(crate) enum ScalarKind {
     Null,
     Bool(bool),
     Number,
@@ -52,36 +56,36 @@ pub(super) enum ScalarKind {
 }
 
 impl Node {
-    /// Text that was written as text.
-    pub(super) fn text(text: impl Into<String>, place: Place) -> Self {
+    /// Creates text that was written in quotes.
+    pub(crate) fn text(text: impl Into<String>, place: Place) -> Self {
         Self { place, value: Value::Scalar { text: text.into(), is_plain: false } }
     }
 
-    /// A scalar whose kind its text decides.
-    pub(super) fn plain(text: impl Into<String>, place: Place) -> Self {
+    /// Creates a scalar without quotes.
+    pub(crate) fn plain(text: impl Into<String>, place: Place) -> Self {
         Self { place, value: Value::Scalar { text: text.into(), is_plain: true } }
     }
 
-    /// An empty mapping.
-    pub(super) fn empty_map(place: Place) -> Self {
+    /// Creates an empty mapping.
+    pub(crate) fn empty_map(place: Place) -> Self {
         Self { place, value: Value::Map(Vec::new()) }
     }
 
-    /// Whether this is YAML's null.
-    pub(super) fn is_null(&self) -> bool {
+    /// Returns `true` if this is null.
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, is_plain } if scalar_kind(text, *is_plain) == ScalarKind::Null)
     }
 
-    /// The entry `key` of a mapping.
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    /// Returns the entry `key` of a mapping.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
         }
     }
 
-    /// What this is, for an error; with the value itself where `quoting` allows.
-    pub(super) fn description(&self, quoting: Quoting) -> String {
+    /// Describes the value for an error, and quotes it if `quoting` allows.
+    pub(crate) fn description(&self, quoting: Quoting) -> String {
         let quoted = |kind: &str, text: &str| match quoting {
             Quoting::Hidden => kind.to_owned(),
             Quoting::Shown => format!("{kind} `{}`", shortened(text)),
@@ -101,15 +105,15 @@ impl Node {
     }
 }
 
-/// Whether an error may show a value.
+/// Whether an error can quote a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quoting {
+pub(crate) enum Quoting {
     Hidden,
     Shown,
 }
 
-/// The kind of a scalar.
-pub(super) fn scalar_kind(text: &str, is_plain: bool) -> ScalarKind {
+/// Returns the kind of a scalar.
+pub(crate) fn scalar_kind(text: &str, is_plain: bool) -> ScalarKind {
     if !is_plain {
         return ScalarKind::Text;
     }
@@ -137,8 +141,8 @@ fn is_number(text: &str) -> bool {
     }
 }
 
-/// Text short enough for one line of an error, without control characters.
-pub(super) fn shortened(text: &str) -> String {
+/// Shortens text for one line of an error and replaces control characters.
+pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
@@ -149,7 +153,7 @@ pub(super) fn shortened(text: &str) -> String {
 
 /// Reads `text`. `None` where it is no tree at all, which is then among the faults; an empty text is an empty mapping.
 /// Every place is `within` where that is given, the line and column otherwise.
-pub(super) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults: &mut Faults) -> Option<Node> {
+pub(crate) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults: &mut Faults) -> Option<Node> {
     let start = within.cloned().unwrap_or(Place::File { line: 1, column: 1 });
     if text.len() > MOST_BYTES {
         faults.add("", format!("at most {MOST_BYTES} bytes"), format!("{} bytes", text.len()), &start);
@@ -186,7 +190,7 @@ pub(super) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults
     Some(root)
 }
 
-/// Why the reading stops.
+/// A limit that stops the parser.
 struct TooMuch {
     expected: String,
     found: String,
@@ -201,18 +205,18 @@ struct Tree<'p> {
     quoting: Quoting,
 }
 
-/// A value that an alias may repeat, with what the repetition costs.
+/// A value that an alias can repeat, with its size.
 struct Anchored {
     node: Node,
     nodes: usize,
     depth: usize,
 }
 
-/// A list or mapping that has begun.
+/// A list or mapping whose end has not been read.
 struct Open {
     anchor: usize,
     node: Node,
-    /// The key that waits for its value.
+    /// The key whose value comes next.
     key: Option<(String, Place)>,
 }
 
@@ -295,7 +299,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Puts a complete value where it belongs.
+    /// Adds a complete value to the list or mapping that contains it.
     fn put(&mut self, node: Node, anchor: usize, faults: &mut Faults) {
         if anchor > 0 {
             let (nodes, depth) = measure(&node);
@@ -322,7 +326,7 @@ impl Tree<'_> {
         }
     }
 
-    /// The path of the value that comes next.
+    /// Returns the path of the next value.
     fn path(&self) -> String {
         let mut path = String::new();
         if self.quoting == Quoting::Hidden {
@@ -343,7 +347,7 @@ fn too_deep() -> TooMuch {
     TooMuch { expected: format!("at most {DEEPEST} lists and mappings inside each other"), found: "more".into() }
 }
 
-/// How many values a tree has, and how many stand inside each other.
+/// Returns the number of values in a tree and its depth.
 fn measure(node: &Node) -> (usize, usize) {
     let children: Vec<&Node> = match &node.value {
         Value::Scalar { .. } => return (1, 0),
@@ -379,8 +383,8 @@ fn refuse_repeated_keys(node: &Node, path: &str, quoting: Quoting, faults: &mut 
     }
 }
 
-/// A path one key longer.
-pub(super) fn joined(path: &str, key: &str) -> String {
+/// Appends a key to a path.
+pub(crate) fn joined(path: &str, key: &str) -> String {
     let key = shortened(key);
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
@@ -448,7 +452,7 @@ mod tests {
     #[test]
     fn deep_nesting_ends_before_the_stack_does() {
         let found = faults_of(&"[".repeat(100_000));
-        // The scanner has a limit of its own, and looks ahead.
+        // The scanner has its own limit and reads ahead.
         assert!(found[0].contains("recursion limit"), "{found:?}");
         assert!(faults_of(&"[".repeat(60))[0].contains("at most 32"));
         assert!(faults_of(&format!("a: {}", "{b: ".repeat(1000)))[0].contains("at most 32"));

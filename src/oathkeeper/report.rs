@@ -1,36 +1,36 @@
-//! What an import says of itself: in Markdown, as JSON, in a few lines, and what to change in Oathkeeper.
+//! The report of an import: in Markdown, as JSON, as a summary, and the change that Oathkeeper needs.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Imported;
+use super::imported::Imported;
 use super::proof::LENIENT;
-use crate::config::OathkeeperConfig;
 use crate::templates::Syntax;
 use crate::templates::go::RemarkKind;
 
-/// Where claimsmith listens by default.
+/// The default address of the API listener.
 const API: &str = "http://127.0.0.1:4477";
 
-pub(super) fn markdown(config: &OathkeeperConfig, imported: &[Imported<'_>], file: &Path) -> String {
+/// Returns `REPORT.md`.
+pub(super) fn markdown(warnings: &[String], imported: &[Imported], file: &Path) -> String {
     let mut out = format!("# Import of {}\n", file.display());
-    for warning in &config.warnings {
+    for warning in warnings {
         out.push_str(&format!("\n- {warning}\n"));
     }
     for one in imported {
-        out.push_str(&format!("\n## Profile {}\n\n", one.profile.name));
+        out.push_str(&format!("\n## Profile {}\n\n", one.profile.name()));
         match &one.profile.rule {
             Some(rule) => out.push_str(&format!("From the access rule `{rule}`.\n")),
             None => out.push_str("From the global configuration.\n"),
         }
         out.push_str(match one.syntax {
-            Syntax::Handlebars => "The template is Handlebars now: `claims.hbs`.\n",
-            Syntax::Go => "The template stays a Go template, `claims.gotmpl`, because of what is named below.\n",
+            Syntax::Handlebars => "The template was converted to Handlebars: `claims.hbs`.\n",
+            Syntax::Go => "The template stays a Go template, `claims.gotmpl`, for the reasons below.\n",
         });
         for (kind, heading) in [
             (RemarkKind::Unconvertible, "Not convertible"),
-            (RemarkKind::Trap, "Traps in the original"),
+            (RemarkKind::Trap, "Pitfalls in the original"),
             (RemarkKind::Changed, "Changed"),
         ] {
             let remarks: Vec<_> = one.remarks.iter().filter(|remark| remark.kind == kind).collect();
@@ -45,9 +45,9 @@ pub(super) fn markdown(config: &OathkeeperConfig, imported: &[Imported<'_>], fil
         let proof = &one.proof;
         out.push_str("\n### Both forms compared\n\n");
         match one.syntax {
-            Syntax::Go => out.push_str("There is one form.\n"),
+            Syntax::Go => out.push_str("The template was not converted, so there is only one form.\n"),
             Syntax::Handlebars => out.push_str(&format!(
-                "{} sessions: {} give the same claims, {} are refused by both, {} differ.\n",
+                "{} sessions: {} get the same claims from both forms, {} are rejected by both, {} differ.\n",
                 proof.tried,
                 proof.same,
                 proof.refused,
@@ -63,19 +63,21 @@ pub(super) fn markdown(config: &OathkeeperConfig, imported: &[Imported<'_>], fil
         }
         if proof.differences.iter().any(|difference| difference.what == LENIENT) {
             out.push_str(
-                "\nWhere Oathkeeper makes no token and the import makes one, a value is missing that the template reads. If a \
-                 token without it would be wrong, write `{{required Extra.…}}` there, or `missing: error` in the profile.\n",
+                "\nIf Oathkeeper makes no token and the import makes one, the session lacks a value that the template reads. If \
+                 a token without that value would be wrong, write `{{required Extra.…}}` in the template, or set \
+                 `missing: error` in the profile.\n",
             );
         }
         if proof.case.is_some() {
-            out.push_str("\nA session that both agree on is recorded beside the template.\n");
+            out.push_str("\nA session with equal claims from both forms is recorded beside the template.\n");
         }
     }
     out.push_str(&format!("\n## The change in Oathkeeper\n\n{}", oathkeeper_change(imported)));
     out
 }
 
-pub(super) fn json(config: &OathkeeperConfig, imported: &[Imported<'_>]) -> String {
+/// Returns the report for programs.
+pub(super) fn json(warnings: &[String], imported: &[Imported]) -> String {
     let profiles: Vec<Value> = imported
         .iter()
         .map(|one| {
@@ -95,7 +97,7 @@ pub(super) fn json(config: &OathkeeperConfig, imported: &[Imported<'_>]) -> Stri
                 })
                 .collect();
             json!({
-                "name": one.profile.name.as_str(),
+                "name": one.profile.name().as_str(),
                 "rule": one.profile.rule,
                 "template": one.template_file(),
                 "changed": remarks(RemarkKind::Changed),
@@ -107,18 +109,19 @@ pub(super) fn json(config: &OathkeeperConfig, imported: &[Imported<'_>]) -> Stri
             })
         })
         .collect();
-    json!({"profiles": profiles, "warnings": config.warnings, "oathkeeper": oathkeeper_change(imported)}).to_string()
+    json!({"profiles": profiles, "warnings": warnings, "oathkeeper": oathkeeper_change(imported)}).to_string()
 }
 
-pub(super) fn summary(imported: &[Imported<'_>], out: &Path) -> String {
+/// Returns a few lines for the terminal; `out` is the imported directory.
+pub(super) fn summary(imported: &[Imported], out: &Path) -> String {
     let mut lines = vec![format!("{}: {} profile(s); read REPORT.md there", out.display(), imported.len())];
     for one in imported {
         let count = |kind| one.remarks.iter().filter(|remark| remark.kind == kind).count();
         let proof = &one.proof;
         lines.push(format!(
-            "  {}: {}, {} trap(s) in the original, {} thing(s) not convertible; of {} sessions {} same, {} refused by \
-             both, {} different",
-            one.profile.name,
+            "  {}: {}, {} pitfall(s) in the original, {} expression(s) not convertible; of {} sessions {} same, {} \
+             rejected by both, {} different",
+            one.profile.name(),
             one.template_file(),
             count(RemarkKind::Trap),
             count(RemarkKind::Unconvertible),
@@ -129,25 +132,25 @@ pub(super) fn summary(imported: &[Imported<'_>], out: &Path) -> String {
         ));
     }
     lines.push(format!(
-        "next: claimsmith check --config {0}/claimsmith.yaml, then serve it, and change Oathkeeper:",
+        "next: claimsmith check --config {0}/claimsmith.yaml, serve it, and change Oathkeeper:",
         out.display()
     ));
     lines.join("\n")
 }
 
-/// The hydrator mutator in place of `id_token`, global and rule by rule.
-pub(super) fn oathkeeper_change(imported: &[Imported<'_>]) -> String {
+/// Returns the `hydrator` mutators that replace `id_token`, in the global configuration and in each rule.
+pub(super) fn oathkeeper_change(imported: &[Imported]) -> String {
     let mut out = String::from("```yaml\n");
     let url = |name: &str| format!("{API}/hydrate/{name}");
     if let Some(first) = imported.first() {
         out.push_str("# in the configuration, beside or instead of mutators.id_token\nmutators:\n  hydrator:\n");
         out.push_str(&format!(
             "    enabled: true\n    config: {{ api: {{ url: {} }} }}\n",
-            url(first.profile.name.as_str())
+            url(first.profile.name().as_str())
         ));
     }
     for one in imported {
-        let name = one.profile.name.as_str();
+        let name = one.profile.name().as_str();
         match &one.profile.rule {
             Some(rule) => out.push_str(&format!("# in the rule {rule}, instead of handler: id_token\n")),
             None => out.push_str("# in rules that use the global configuration\n"),

@@ -1,0 +1,46 @@
+//! `import oathkeeper`: converts Oathkeeper's configuration to claimsmith's own.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::output::{self, Failure};
+use super::source::{environment, oathkeeper_source};
+use crate::oathkeeper::{Import, ImportedFile};
+use crate::reload::Files;
+
+pub(super) fn oathkeeper(file: &Path, out: &Path, as_json: bool) -> Result<(), Failure> {
+    let rejected = |faults: Vec<String>| {
+        Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
+    };
+    let mut files = Files::new();
+    let config = oathkeeper_source(file)
+        .read(&environment(), &mut |path| files.read(path))
+        .map_err(|faults| rejected(faults.into_iter().map(|fault| fault.message).collect()))?;
+    let import = Import::of(config, file).map_err(rejected)?;
+    write(&import.files(), out)?;
+    if as_json {
+        return output::line(&import.report_json());
+    }
+    import.warnings().iter().for_each(|warning| output::note(&format!("note: {warning}")));
+    output::line(&import.summary(out))?;
+    output::line(&import.oathkeeper_change())
+}
+
+/// Writes `files` into the directory `out`, which must be new or empty.
+fn write(files: &[ImportedFile], out: &Path) -> Result<(), Failure> {
+    let is_taken = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if is_taken {
+        let message = format!("expected {} to be a new or empty folder, found files in it", out.display());
+        return Err(Failure::Refused(message));
+    }
+    files
+        .iter()
+        .try_for_each(|file| write_file(file, &out.join(&file.path)))
+        .map_err(|error| Failure::Refused(format!("{} cannot be written: {error}", out.display())))
+}
+
+fn write_file(file: &ImportedFile, path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    if file.is_private { output::private_file(path)?.write_all(&file.bytes) } else { fs::write(path, &file.bytes) }
+}

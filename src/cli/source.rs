@@ -1,0 +1,138 @@
+//! Reads the configuration that a command works with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::args::Global;
+use super::http;
+use super::output::Failure;
+use super::runtime::block_on;
+use crate::app::missing_source_error;
+use crate::code::ErrorCode;
+use crate::config::{Config, ConfigError, Loaded};
+use crate::mint::BuildFault;
+use crate::oathkeeper;
+use crate::reload::{Files, remote_key_sets};
+use crate::remote::{RefreshPolicy, RemoteFiles};
+
+/// The configuration file if none is named.
+const DEFAULT_FILE: &str = "claimsmith.yaml";
+/// The largest file of access rules that is fetched from a URL.
+const LARGEST_RULES: usize = 8 << 20;
+
+/// The origin of a configuration: a file, the environment over it, and the profiles of an Oathkeeper configuration.
+pub(super) struct Source {
+    file: PathBuf,
+    /// Whether the file was named explicitly, so that it must exist.
+    is_named: bool,
+    /// Whether the file may be missing: it was not named, it does not exist, and the environment has the profiles. This is
+    /// decided once, otherwise a deleted file would remove the callers that it lists.
+    is_dispensable: bool,
+    environment: Vec<(String, String)>,
+    oathkeeper: Option<oathkeeper::Source>,
+}
+
+impl Source {
+    /// Determines the origin from the arguments and the environment.
+    pub(super) fn of(global: &Global, oathkeeper: Option<&Path>) -> Self {
+        let named = global.config.clone().or_else(|| std::env::var_os("CLAIMSMITH_CONFIG").map(PathBuf::from));
+        let is_named = named.is_some();
+        let file = named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let has_profiles = std::env::var_os("CLAIMSMITH_PROFILES").is_some();
+        Self {
+            is_named,
+            is_dispensable: has_profiles && !is_named && !file.exists(),
+            file,
+            environment: environment(),
+            oathkeeper: oathkeeper.map(oathkeeper_source),
+        }
+    }
+
+    /// Returns the file that errors name first.
+    pub(super) fn path(&self) -> PathBuf {
+        self.oathkeeper.as_ref().map_or(self.file.as_path(), oathkeeper::Source::file).to_path_buf()
+    }
+
+    /// Returns `true` if the file was named explicitly.
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// Reads the configuration through `files`.
+    ///
+    /// # Errors
+    /// Returns every fault.
+    pub(super) fn read(&self, files: &mut Files) -> Result<Loaded, Vec<BuildFault>> {
+        let file = self.file.display().to_string();
+        let has_own_file = self.oathkeeper.is_none() || self.is_named;
+        let text = match if has_own_file { files.read_text(&self.file) } else { Ok(String::new()) } {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => String::new(),
+            Err(error) => {
+                let advice = if error.kind() == io::ErrorKind::NotFound {
+                    "; write one, or name it with --config or CLAIMSMITH_CONFIG"
+                } else {
+                    ""
+                };
+                let message = format!("expected a readable configuration, found: {error}{advice}");
+                return Err(vec![BuildFault::new(ErrorCode::ConfigInvalid, &file, message)]);
+            }
+        };
+        let base_dir = self.file.parent().unwrap_or(Path::new(""));
+        let faults_of = |error: ConfigError| error.build_faults(&file);
+        let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
+        let ours: Vec<_> = self.environment.iter().filter(is_ours).cloned().collect();
+        let Some(oathkeeper) = &self.oathkeeper else {
+            return Config::parse(&text, base_dir, &ours).map_err(faults_of);
+        };
+        let theirs = oathkeeper.read(&self.environment, &mut |path| files.read(path))?;
+        let (profiles, templates) = theirs.profiles();
+        let mut loaded = Config::parse_with(&text, base_dir, &ours, profiles).map_err(faults_of)?;
+        loaded.config.go_templates = templates;
+        loaded.warnings.extend(theirs.warnings);
+        Ok(loaded)
+    }
+
+    /// Creates the remote key sets, with their credentials from the environment.
+    pub(super) fn remote_files(&self, config: &Config) -> RemoteFiles {
+        let (timeout, bytes) = (config.limits.key_fetch, config.limits.key_set);
+        RemoteFiles::new(&self.environment, RefreshPolicy { timeout, max_bytes: bytes, ..RefreshPolicy::default() })
+    }
+
+    /// Returns the failure of a command because of these faults.
+    pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
+        let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  ")))
+    }
+}
+
+/// Returns the environment variables that are UTF-8.
+pub(super) fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Creates the source of the Oathkeeper configuration `file`.
+pub(super) fn oathkeeper_source(file: &Path) -> oathkeeper::Source {
+    oathkeeper::Source::new(file, |url| http::download(url, LARGEST_RULES).map_err(|error| format!("{error:#}")))
+}
+
+/// Fetches the remote key sets of `config`.
+///
+/// # Errors
+/// Returns a fault for each set that cannot be fetched.
+pub(super) fn fetch_key_sets(remote: &RemoteFiles, config: &Config) -> Result<(), Vec<BuildFault>> {
+    let (wanted, mut faults) = (remote_key_sets(config), Vec::new());
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let _ = block_on(async {
+        if let Err(errors) = remote.track_and_fetch(&wanted, Instant::now()).await {
+            faults = errors.iter().map(missing_source_error).collect();
+        }
+        Ok(())
+    });
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}

@@ -1,0 +1,80 @@
+//! The section `audit`: the audit log of issued tokens.
+
+use std::path::{Path, PathBuf};
+
+use super::fault::Faults;
+use super::field::{Kind, Presence, Section, Words, field, section};
+use super::read::{Mapping, Misfit, choice, words};
+
+/// The audit log: one line for each token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLog {
+    /// The destination of lines.
+    pub to: AuditTarget,
+    /// How a line records the subject of the token.
+    pub subject: AuditSubject,
+}
+
+/// The destination of audit lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Append to this file.
+    File(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// How an audit line records the subject of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditSubject {
+    /// Its SHA-256, in hexadecimal digits.
+    Hash,
+    /// Not at all.
+    None,
+    /// The subject itself.
+    Plain,
+}
+
+const AUDIT_TARGET: Words = Words { expected: "stdout, or the file:// URL of a file", pattern: "^(stdout|file://.+)$" };
+
+pub(super) static AUDIT: Section = section(&[
+    field(
+        "to",
+        "To",
+        "The destination of lines: `stdout`, or a file. A path after `file://` is relative to the \
+         configuration file unless it starts with a slash.",
+        Kind::Text(AUDIT_TARGET),
+        Presence::Required,
+        &["stdout", "file:///var/log/claimsmith/audit.jsonl"],
+    ),
+    field(
+        "subject",
+        "Subject",
+        "How a line records the claim `sub`: as SHA-256, in plain text, or not at all.",
+        Kind::Choice(&["hash", "plain", "none"]),
+        Presence::Default("hash"),
+        &["none"],
+    ),
+]);
+
+/// Reads the section.
+pub(super) fn audit(audit: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<AuditLog> {
+    let to = audit.value("to", faults, |node, kind| match words(node, kind)?.as_str() {
+        "stdout" => Ok(AuditTarget::Stdout),
+        text => match text.strip_prefix("file://") {
+            Some(path) if !path.is_empty() => Ok(AuditTarget::File(base_dir.join(path))),
+            _ => Err(Misfit::Kind),
+        },
+    });
+    let subject = audit.value(
+        "subject",
+        faults,
+        choice(|word| match word {
+            "hash" => Some(AuditSubject::Hash),
+            "none" => Some(AuditSubject::None),
+            "plain" => Some(AuditSubject::Plain),
+            _ => None,
+        }),
+    );
+    Some(AuditLog { to: to?, subject: subject? })
+}

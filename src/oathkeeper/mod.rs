@@ -1,0 +1,24 @@
+//! Oathkeeper's configuration and access rules, for gateways that use its `id_token` mutator today.
+//!
+//! claimsmith can serve them unchanged ([`Source`] and [`OathkeeperConfig`]) or convert them to a configuration of its
+//! own ([`Import`]). The import runs each converted template beside the original and reports where the two differ.
+//!
+//! Nothing here reads or writes a file or opens a connection: the caller passes functions that do. The files in import
+//! order, each of which uses only those before it: `settings`, `rules`, `config`, `source`, `proof`, `imported`,
+//! `report`, `import`.
+
+mod config;
+mod import;
+mod imported;
+mod proof;
+mod report;
+mod rules;
+mod settings;
+mod source;
+
+pub use config::{OathkeeperConfig, OathkeeperProfile};
+pub use rules::RuleSource;
+pub use settings::ClaimsText;
+
+pub(crate) use import::{Import, ImportedFile};
+pub(crate) use source::Source;
