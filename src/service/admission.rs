@@ -16,7 +16,7 @@ use super::peer::{Peer, Transport};
 use crate::code::ErrorCode;
 use crate::mint::{IssueRequest, Profile};
 use crate::session::{SessionDocument, SessionParts};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 use super::cache::TokenCache;
 
@@ -86,7 +86,7 @@ impl Admission {
         tokens: &'s TokenCache,
         peer: &Peer<'_>,
         profile: &str,
-        now: Timestamp,
+        clock: &dyn Clock,
     ) -> Result<Permit<'s>, Refusal> {
         let limits = &generation.limits;
         require_certificate(generation, &peer.transport)?;
@@ -97,7 +97,7 @@ impl Admission {
                 Ok(caller) => Some(caller),
                 Err(AuthError { refusal, is_attempt: false }) => return Err(refusal),
                 Err(AuthError { refusal, is_attempt: true }) => {
-                    return Err(self.throttle(peer.address, limits, now, refusal).await);
+                    return Err(self.throttle(peer.address, limits, clock.now(), refusal).await);
                 }
             }
         };
