@@ -13,6 +13,7 @@ use super::generation::{ServedGeneration, ServiceLimits};
 use super::issuer::AdmittedRequest;
 use super::outcome::Refusal;
 use super::peer::{Peer, Transport};
+use super::slot::Slot;
 use crate::code::ErrorCode;
 use crate::mint::{IssueRequest, Profile};
 use crate::session::{SessionDocument, SessionParts};
@@ -130,25 +131,6 @@ fn require_certificate(generation: &ServedGeneration, transport: &Transport) -> 
             Err(Refusal::new(ErrorCode::CallerUnauthenticated, detail))
         }
         Transport::Plain | Transport::Tls { .. } => Ok(()),
-    }
-}
-
-/// One slot of a limited number, which returns when this is dropped.
-struct Slot<'a>(&'a AtomicUsize);
-
-impl<'a> Slot<'a> {
-    /// Takes one of `most` slots; `None` if all are taken.
-    fn take(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        // If all were taken, the drop returns what was just counted.
-        let slot = Self(count);
-        if before < most { Some(slot) } else { None }
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
