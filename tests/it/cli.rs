@@ -80,7 +80,7 @@ fn duplicate_kid_of_different_keys_is_reported() {
     );
     let output = claimsmith(folder.path(), &["check"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).contains("key id `key-1` stands for different keys"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("key id `key-1` is used for different keys"), "{}", stderr(&output));
 }
 
 #[test]
