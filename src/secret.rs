@@ -1,4 +1,4 @@
-//! Secrets of callers: never shown, compared in constant time, erased when they go.
+//! Caller secrets: never shown, compared in constant time, erased when they are dropped.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// A password or token, of the configuration or as it was presented. It has no `Display` and cannot be serialised; only
-/// `==` looks at it, which takes the same time whatever it finds.
+/// A password or token, from the configuration or from a request. It has no `Display` and cannot be serialized. `==` takes
+/// constant time.
 #[derive(Clone)]
 pub struct Secret {
-    /// What is compared, so that neither content nor length of the secret shows in the time it takes.
+    /// Compared instead of the secret, so that the time depends neither on its content nor on its length.
     digest: [u8; 32],
     length: usize,
 }
 
 impl Secret {
-    /// Takes over `bytes`, which are erased.
+    /// Returns the secret `bytes`, and erases them.
     pub fn new(mut bytes: Vec<u8>) -> Self {
         let secret = Self { digest: Sha256::digest(&bytes).into(), length: bytes.len() };
         bytes.zeroize();
         secret
     }
 
-    /// How many bytes it has.
+    /// Returns the length in bytes.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_matches_itself_and_is_never_shown() {
+    fn secret_matches_itself_and_is_never_shown() {
         let secret = Secret::new(b"correct horse".to_vec());
         assert_eq!(secret, Secret::new(b"correct horse".to_vec()));
         assert_ne!(secret, Secret::new(b"correct horse ".to_vec()));

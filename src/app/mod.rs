@@ -2,14 +2,14 @@
 //!
 //! Listeners are bound before anything is served, so that port 0 works and a port in use stops the startup.
 
-mod descriptors;
+mod background;
+mod fd_limit;
 mod listen;
 mod server;
-mod upkeep;
 
-pub use descriptors::make_room;
-pub use upkeep::Upkeep;
-pub(crate) use upkeep::missing_source_error;
+pub use background::BackgroundTasks;
+pub(crate) use background::missing_source_error;
+pub use fd_limit::raise_nofile_limit;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,27 +37,27 @@ use crate::service::{
 use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
 use crate::tls::LiveTls;
+use background::Hangup;
 use listen::listen;
 #[cfg(unix)]
 use listen::listen_unix;
 use server::{Listening, listen_tcp, listen_tls};
-use upkeep::Hangup;
 
-/// The time that the audit log and traces each have to write what is queued, once no request is left.
+/// The time in which the audit log and traces each must write their queues during shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections above the limit that are accepted for an error response; further ones wait to be accepted. An eighth of the
 /// limit is added.
 const REJECTION_HEADROOM: usize = 16;
 
-/// Connections that are open at once on the admin listener; further ones wait.
+/// Concurrent connections on the admin listener; further ones wait to be accepted.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// Returns the connections that are open at once if `most` are served, with those that get an error response.
+/// Returns the limit of accepted connections: `most` that are served, and those that get an error response.
 const fn accepted(most: usize) -> usize {
     most.saturating_add(most / 8 + REJECTION_HEADROOM)
 }
 
-/// A service that is bound and not yet serving.
+/// A service whose listeners are bound and that does not serve yet.
 pub struct Application {
     api: Server,
     admin: Server,
@@ -66,7 +66,7 @@ pub struct Application {
     edge: Data<Edge>,
     config: Config,
     shutdown_delay: Duration,
-    /// The file of the Unix socket, which is removed with the service.
+    /// The file of the Unix socket, which is removed when the service stops.
     #[cfg(unix)]
     socket_file: Option<listen::SocketFile>,
 }
@@ -81,10 +81,10 @@ struct Bound {
 }
 
 impl Application {
-    /// Binds every listener that the configuration of `generation` names.
+    /// Binds every listener in the configuration of `generation`.
     ///
     /// # Errors
-    /// An address or a socket cannot be bound.
+    /// Fails if an address or a socket cannot be bound, if the audit log cannot be written, or if traces cannot start.
     pub fn bind(generation: Generation, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let config = generation.config.clone();
         let api = match config.serve.has_api_address {
@@ -94,7 +94,10 @@ impl Application {
         #[cfg(unix)]
         let (unix, socket_file) = config.serve.unix.as_ref().map(listen_unix).transpose()?.unzip();
         #[cfg(not(unix))]
-        anyhow::ensure!(config.serve.unix.is_none(), "serve.api.unix: expected a system that has Unix sockets");
+        anyhow::ensure!(
+            config.serve.unix.is_none(),
+            "serve.api.unix: Unix sockets need a Unix system; remove serve.api.unix"
+        );
         let (admin, admin_address) = listen(&config.serve.admin, "serve.admin")?;
         let api_address = api.as_ref().map(|(_, address)| *address);
         let tls = generation.tls.as_ref().map(|tls| Arc::new(LiveTls::new(Arc::clone(tls))));
@@ -108,7 +111,7 @@ impl Application {
             None => None,
             Some(audit) => Some(
                 Audit::open(audit, metrics.audit_counts(), Arc::clone(&clock))
-                    .with_context(|| format!("audit.to: expected {} to be writable", target(&audit.to)))?,
+                    .with_context(|| format!("audit.to: cannot open {}", target(&audit.to)))?,
             ),
         };
         let traces = match &config.traces {
@@ -200,25 +203,25 @@ impl Application {
         self.admin_address
     }
 
-    /// Serves until `stop` comes, as [`Application::run`], and takes over what changes meanwhile, as `upkeep` finds it.
+    /// Serves like [`Application::run`], with background tasks that apply changes and rotate keys meanwhile.
     ///
     /// # Errors
-    /// Where a listener fails by itself.
-    pub async fn run_with(self, upkeep: Upkeep, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        // Before the log says that the service is ready, because a SIGHUP before this point would end the process.
+    /// As [`Application::run`].
+    pub async fn run_with(self, tasks: BackgroundTasks, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        // Register SIGHUP before the log reports that the service is ready, because until then SIGHUP ends the process.
         let hangup = Hangup::new();
-        let keeping =
-            actix_web::rt::spawn(upkeep.keep(self.edge.clone(), self.config.clone(), self.bound.clone(), hangup));
+        let background =
+            actix_web::rt::spawn(tasks.run(self.edge.clone(), self.config.clone(), self.bound.clone(), hangup));
         let result = self.run(stop).await;
-        keeping.abort();
+        background.abort();
         result
     }
 
-    /// Serves until `stop` comes, then goes down in order: readiness turns 503, the api listener closes and finishes
-    /// what it has within the configured time, the admin listener goes last.
+    /// Serves until `stop` completes, then shuts down gracefully: readiness changes to 503, the API listener closes after
+    /// `shutdown_delay` and finishes its requests within `shutdown_timeout`, the admin listener closes last.
     ///
     /// # Errors
-    /// Where a listener fails by itself.
+    /// Fails if a listener fails.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let api_handle = self.api.handle();
         let admin_handle = self.admin.handle();
@@ -237,13 +240,13 @@ impl Application {
         tokio::select! {
             () = stop => {}
             ended = &mut api => {
-                ended.context("the api listener broke off")?.context("the api listener failed")?;
-                warn!("the api listener ended by itself");
+                ended.context("API listener task panicked")?.context("API listener failed")?;
+                warn!("API listener ended unexpectedly");
             }
         }
         self.edge.readiness.advance(Stage::Stopping);
         self.edge.issuer.recorder().metrics().set_ready(false);
-        info!("stopping: no new connections, requests in flight are finished");
+        info!("stopping");
         tokio::time::sleep(self.shutdown_delay).await;
         stop_server(&api_handle, api).await;
         #[cfg(unix)]
@@ -256,6 +259,7 @@ impl Application {
     }
 }
 
+/// Writes the queues of the audit log and traces. Blocks.
 fn close(edge: &Edge) {
     let recorder = edge.issuer.recorder();
     if let Some(audit) = recorder.audit() {
@@ -266,6 +270,7 @@ fn close(edge: &Edge) {
     }
 }
 
+/// Returns the audit target for error messages.
 fn target(to: &AuditTarget) -> String {
     match to {
         AuditTarget::File(path) => path.display().to_string(),
@@ -273,6 +278,7 @@ fn target(to: &AuditTarget) -> String {
     }
 }
 
+/// Returns the metrics of a service that starts at `now` with `mint`.
 fn metrics_of(mint: &Mint, now: Timestamp) -> Metrics {
     let metrics = Metrics::new();
     metrics.generation_since(now);
@@ -286,7 +292,7 @@ fn count_skipped(metrics: &Metrics, mint: &Mint) {
         .keys_skipped(mint.profiles().map(|profile| (profile.spec().key_set.as_str(), profile.keys().skipped().len())));
 }
 
-/// Returns `generation` in the form that requests are answered from; callers keep their state from `before`.
+/// Returns `generation` as the service needs it. Callers keep the state that they have in `before`.
 fn served(
     generation: Generation,
     bound: &Bound,
@@ -321,13 +327,14 @@ fn served(
     }
 }
 
+/// Stops a server after its requests in flight, within its shutdown timeout.
 async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHandle<std::io::Result<()>>) {
     handle.stop(true).await;
     // The result no longer matters, because the server was stopped on purpose.
     let _ = server.await;
 }
 
-/// Completes on SIGTERM or SIGINT. From the call on, which needs a runtime, neither signal ends the process by itself.
+/// Completes on SIGTERM or SIGINT. Must be called in a runtime. From the call on, neither signal ends the process by itself.
 #[cfg(unix)]
 pub fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -22,14 +22,14 @@ use crate::edge::http::{ConnectionGate, TimeoutStream};
 use crate::telemetry::CloseReason;
 use crate::tls::ClientChain;
 
-/// How long a client that was refused before its body was read can continue to send it.
+/// The time for which a client can still send its body after it got an early error response.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The settings that the sockets of one listener share.
 #[derive(Clone, Debug)]
 pub(super) struct Listening {
     pub(super) gate: Arc<ConnectionGate>,
-    /// How long an idle connection stays open.
+    /// The time for which an idle connection stays open.
     pub(super) keep_alive: KeepAlive,
     /// Signals that idle connections must close.
     pub(super) stopping: GracefulShutdownSignal,
@@ -61,7 +61,7 @@ where
     })
 }
 
-/// Serves `app` on `socket` over TLS as `tls` says.
+/// Serves `app` on `socket` over TLS, configured by `tls`.
 pub(super) fn listen_tls<A, I, S, B>(
     server: ServerBuilder,
     socket: TcpListener,
@@ -131,7 +131,7 @@ where
     })
 }
 
-/// The error of a connection that was closed and counted already.
+/// Returns the error for a connection that was closed and counted already.
 fn rejected() -> DispatchError {
     DispatchError::DisconnectTimeout
 }
@@ -163,7 +163,7 @@ where
             async move { stopping.notified().await }
         })
         .keep_alive(listening.keep_alive)
-        // The stream does that, for the first head and for all others.
+        // `TimeoutStream` has this timeout, for the first request head and for later ones.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER_TIMEOUT)
         .on_connect_ext(|stream: &TimeoutStream<IO>, extensions| {

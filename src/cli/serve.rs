@@ -9,7 +9,7 @@ use super::args::Global;
 use super::output::Failure;
 use super::runtime::block_on;
 use super::source::{self, Source};
-use crate::app::{Application, Upkeep, make_room, stop_signal};
+use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal};
 use crate::config::{Loaded, LogFormat, LogLevel};
 use crate::mint::BuildError;
 use crate::reload::{Files, ReloadOutcome, Reloader};
@@ -35,14 +35,14 @@ pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
             return Err(anyhow::anyhow!("configuration changed during startup; try again").into());
         }
     };
-    for note in generation.notes.iter().chain(&make_room(&generation.config)) {
+    for note in generation.notes.iter().chain(&raise_nofile_limit(&generation.config)) {
         warn!("{note}");
     }
     let profiles = generation.mint.profiles().count();
     info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), profiles, "starting");
     block_on(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
-        application.run_with(Upkeep::new(reloader, remote), stop_signal()).await
+        application.run_with(BackgroundTasks::new(reloader, remote), stop_signal()).await
     })?;
     Ok(())
 }

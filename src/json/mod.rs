@@ -1,12 +1,15 @@
 //! JSON text as exact data (RFC 8259).
 //!
-//! Sessions and claims pass through claimsmith without losing anything: a number is the token that was written
-//! (`12345678901234567890`, `2.0`, `1e21`), members keep their order, strings borrow from the input when they hold no
-//! escape. What a general-purpose reader lets through and a verifier downstream may read differently is refused here:
-//! duplicate member names, lone surrogates, bytes that are not UTF-8, numbers that no float64 can hold, text after the
-//! value.
+//! The reader and the writer are our own because no library has all that sessions need: exact number tokens, duplicate
+//! names rejected at every depth, also in skipped values, and the span of each value, so that a token can be spliced into
+//! the original text.
 //!
-//! This module never quotes the text it reads: an error says what was expected, what kind of thing was found and where.
+//! Sessions and claims pass through claimsmith without a loss. A number keeps its token (`12345678901234567890`, `2.0`,
+//! `1e21`), members keep their order, and strings without escapes borrow from the input. Text that a verifier could read
+//! differently is rejected: duplicate member names, lone surrogates, bytes that are not UTF-8, numbers beyond float64, text
+//! after the value.
+//!
+//! Errors never quote the text. They give the expected and the found kind of value, and the position.
 //!
 //! ```
 //! use claimsmith::json::{Json, ReadLimits};
@@ -27,7 +30,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-/// One JSON value, borrowing from the text it was read from where it can.
+/// One JSON value. It borrows from its text if possible.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json<'a> {
     /// `null`
@@ -55,10 +58,10 @@ pub struct Object<'a> {
 pub struct Number<'a>(Cow<'a, str>);
 
 impl<'a> Json<'a> {
-    /// Reads exactly one JSON value from `text`.
+    /// Parses `text` as exactly one JSON value.
     ///
     /// # Errors
-    /// Every [`JsonFault`], at the first place where the text breaks RFC 8259 or the rules of this module.
+    /// Returns the first violation of RFC 8259 or of the rules of this module.
     pub fn parse(text: &'a [u8], limits: ReadLimits) -> Result<Self, JsonError> {
         let mut reader = Reader::new(text, limits)?;
         let value = reader.value(0)?;
@@ -66,7 +69,7 @@ impl<'a> Json<'a> {
         Ok(value)
     }
 
-    /// The member `name` of an object; `None` where there is none or this is no object.
+    /// Returns the member `name`; `None` if there is none or this is not an object.
     pub fn member(&self, name: &str) -> Option<&Json<'a>> {
         match self {
             Json::Object(object) => object.member(name),
@@ -74,7 +77,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The element at `index` of an array.
+    /// Returns the element at `index`; `None` if there is none or this is not an array.
     pub fn element(&self, index: usize) -> Option<&Json<'a>> {
         match self {
             Json::Array(elements) => elements.get(index),
@@ -82,7 +85,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The text of a string value.
+    /// Returns the text of a string; `None` if this is not a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Json::String(text) => Some(text),
@@ -90,7 +93,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// The JSON type name, with its article: safe to put into an error.
+    /// Returns the name of the JSON type with its article, for errors.
     pub fn kind(&self) -> &'static str {
         match self {
             Json::Null => "null",
@@ -102,7 +105,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Copies what is borrowed, so that the value can outlive its text.
+    /// Returns a copy that owns its strings, so that it can outlive its text.
     pub fn into_owned(self) -> Json<'static> {
         match self {
             Json::Null => Json::Null,
@@ -120,7 +123,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether two values say the same: member order does not count, numbers are compared by `numbers`.
+    /// Returns `true` if two values are equivalent. Member order does not matter; `numbers` selects the comparison of numbers.
     pub fn says_the_same(&self, other: &Json<'_>, numbers: NumberComparison) -> bool {
         match (self, other) {
             (Json::Null, Json::Null) => true,
@@ -153,24 +156,24 @@ impl fmt::Display for Json<'_> {
 /// How [`Json::says_the_same`] compares numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberComparison {
-    /// As float64, the way Go decodes them.
+    /// As float64, like Go decodes them.
     AsFloat64,
-    /// Whole numbers digit by digit, others as float64: `2` is `2.0`, but two large neighbours differ.
+    /// Whole numbers digit by digit, others as float64. `2` equals `2.0`, but two large adjacent numbers differ.
     Exact,
 }
 
 impl<'a> Object<'a> {
-    /// An object of `members`, no two of which have the same name.
+    /// Returns an object of `members`, whose names must be distinct.
     pub(crate) fn of_distinct(members: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
         Self { members }
     }
 
-    /// The member `name`.
+    /// Returns the member `name`.
     pub fn member(&self, name: &str) -> Option<&Json<'a>> {
         self.members.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value)
     }
 
-    /// Sets the member `name`, in its old place if it has one.
+    /// Sets the member `name`. An existing member keeps its position.
     pub fn set(&mut self, name: Cow<'a, str>, value: Json<'a>) {
         match self.members.iter_mut().find(|(candidate, _)| *candidate == name) {
             Some((_, old)) => *old = value,
@@ -178,23 +181,23 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Takes the member `name` out.
+    /// Removes the member `name` and returns its value.
     pub fn remove(&mut self, name: &str) -> Option<Json<'a>> {
         let index = self.members.iter().position(|(candidate, _)| candidate == name)?;
         Some(self.members.remove(index).1)
     }
 
-    /// The members in document order.
+    /// Returns the members in document order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Json<'a>)> + DoubleEndedIterator {
         self.members.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is no member.
+    /// Returns `true` if there are no members.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -210,7 +213,7 @@ impl<'a> IntoIterator for Object<'a> {
 }
 
 impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Object<'a> {
-    /// A name that comes twice keeps its first place and its last value.
+    /// Collects members. A repeated name keeps its first position and its last value.
     fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Json<'a>)>>(members: I) -> Self {
         let mut index_of = HashMap::new();
         let mut kept: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
@@ -231,10 +234,10 @@ impl<'a> FromIterator<(Cow<'a, str>, Json<'a>)> for Object<'a> {
 }
 
 impl<'a> Number<'a> {
-    /// Takes `token` as a number, as it is written.
+    /// Parses `token` as a number and keeps its text.
     ///
     /// # Errors
-    /// [`JsonFault::Number`] where it is not exactly one JSON number, [`JsonFault::NumberRange`] where float64 overflows.
+    /// Returns [`JsonFault::Number`] if it is not exactly one JSON number, [`JsonFault::NumberRange`] if float64 overflows.
     pub fn parse(token: impl Into<Cow<'a, str>>) -> Result<Self, JsonFault> {
         let token = token.into();
         match number_length(token.as_bytes()) {
@@ -247,17 +250,17 @@ impl<'a> Number<'a> {
         Ok(Self(token))
     }
 
-    /// The number as it was written.
+    /// Returns the text of the number.
     pub fn token(&self) -> &str {
         &self.0
     }
 
-    /// The nearest float64; finite, because a token beyond its range is refused when it is read.
+    /// Returns the nearest float64. It is finite, because numbers beyond its range are rejected when they are read.
     pub fn as_f64(&self) -> f64 {
         self.0.parse().unwrap_or(0.0)
     }
 
-    /// The value, if it is a whole number that an i64 holds (`2`, `2.0` and `20e-1` all are `2`).
+    /// Returns the value if it is a whole number within i64. `2`, `2.0` and `20e-1` are all `2`.
     pub fn as_i64(&self) -> Option<i64> {
         let (negative, digits) = self.whole_digits()?;
         let magnitude: i128 = digits.parse().ok()?;
@@ -273,7 +276,8 @@ impl<'a> Number<'a> {
         self.as_f64() == other.as_f64()
     }
 
-    /// Sign and digits without leading zeros where the token is a whole number of at most 40 digits. Zero has no sign.
+    /// Returns the sign and the digits without leading zeros, if this is a whole number of at most 40 digits. Zero has no
+    /// sign.
     fn whole_digits(&self) -> Option<(bool, String)> {
         let (negative, unsigned) = match self.0.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -326,7 +330,7 @@ impl From<usize> for Number<'_> {
     }
 }
 
-/// The length of the JSON number at the start of `bytes`.
+/// Returns the length of the JSON number at the start of `bytes`.
 fn number_length(bytes: &[u8]) -> Option<usize> {
     let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let mut at = usize::from(bytes.first() == Some(&b'-'));
@@ -368,14 +372,14 @@ mod tests {
     }
 
     #[test]
-    fn number_tokens_come_back_as_they_came() {
+    fn number_tokens_are_kept() {
         for token in ["0", "-0", "12345678901234567890", "1e21", "1E+21", "2.0", "-1.50e-3"] {
             assert_eq!(parse(token).unwrap().to_string(), token);
         }
     }
 
     #[test]
-    fn what_is_not_json_is_refused_with_its_cause() {
+    fn invalid_json_is_rejected_with_its_fault() {
         use JsonFault::*;
         let cases: [(&str, JsonFault); 14] = [
             ("", EndOfText { expected: "a JSON value" }),
@@ -399,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf8_and_byte_order_marks_are_refused() {
+    fn invalid_utf8_and_byte_order_marks_are_rejected() {
         let fault = |text: &[u8]| Json::parse(text, ReadLimits::default()).map_err(|error| error.fault()).unwrap_err();
         assert_eq!(fault(b"\"\xff\""), JsonFault::Utf8);
         assert_eq!(fault(b"\xef\xbb\xbf{}"), JsonFault::ByteOrderMark);
@@ -414,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_line_and_column_and_quotes_nothing() {
+    fn error_has_line_and_column_and_quotes_nothing() {
         let error = Json::parse(b"{\n  \"secret\": s3cr3t }", ReadLimits::default()).unwrap_err();
         assert_eq!((error.line(), error.column()), (2, 13));
         assert!(!error.to_string().contains("s3cr3t") && !error.to_string().contains("secret"));
@@ -433,7 +437,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_string_survives_being_written_and_read(text in any::<String>()) {
+        fn written_string_is_read_back(text in any::<String>()) {
             let mut written = String::new();
             write_string(&text, &mut written);
             let read = Json::parse(written.as_bytes(), ReadLimits::default()).unwrap();
@@ -442,7 +446,7 @@ mod tests {
         }
 
         #[test]
-        fn what_serde_json_reads_as_a_value_we_read_the_same(text in "[\\[\\]{}\",:0-9a-c\\\\.eE+ -]{0,24}") {
+        fn value_equals_the_one_of_serde_json(text in "[\\[\\]{}\",:0-9a-c\\\\.eE+ -]{0,24}") {
             let ours = Json::parse(text.as_bytes(), ReadLimits::default());
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             match (&ours, &theirs) {
@@ -453,7 +457,7 @@ mod tests {
                 (Err(error), Ok(_)) => prop_assert!(
                     matches!(error.fault(), JsonFault::DuplicateMember | JsonFault::NumberRange), "{:?}", error
                 ),
-                (Ok(_), Err(error)) => prop_assert!(false, "we accept what serde_json refuses: {}", error),
+                (Ok(_), Err(error)) => prop_assert!(false, "accepted text that serde_json rejects: {}", error),
                 (Err(_), Err(_)) => {}
             }
         }

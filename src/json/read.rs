@@ -1,4 +1,4 @@
-//! Reading: text to [`Json`], with its bounds and its errors.
+//! The reader: from text to [`Json`], with limits and errors.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,21 +7,21 @@ use std::fmt;
 use super::skip::{Name, plain_length};
 use super::{Json, Number, Object, is_beyond_float64, number_length};
 
-/// What a reader accepts before it refuses.
+/// The limits of a reader.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
-    /// How many arrays and objects may stand inside each other.
+    /// The permitted nesting depth of arrays and objects.
     pub depth: usize,
 }
 
 impl Default for ReadLimits {
-    /// A little more than the deepest session on record (181).
+    /// Returns a limit slightly above the deepest known session (181).
     fn default() -> Self {
         Self { depth: 192 }
     }
 }
 
-/// Why a text is not the JSON that was expected. Says where, never what the text holds.
+/// A syntax error in JSON text, with its position. Never quotes the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonError {
     offset: usize,
@@ -30,36 +30,36 @@ pub struct JsonError {
     fault: JsonFault,
 }
 
-/// What was wrong with a JSON text.
+/// The kind of a syntax error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonFault {
     /// The text starts with a byte order mark (RFC 8259 section 8.1 forbids it).
     ByteOrderMark,
-    /// Arrays and objects stand inside each other deeper than allowed.
+    /// Arrays and objects are nested too deeply.
     Depth {
-        /// The limit that was passed.
+        /// The exceeded limit.
         limit: usize,
     },
     /// A member name occurs twice in one object.
     DuplicateMember,
     /// The text ended before the value did.
     EndOfText {
-        /// What should have come next.
+        /// The expected syntax.
         expected: &'static str,
     },
     /// An escape sequence that JSON does not have.
     Escape,
-    /// Half a UTF-16 surrogate pair.
+    /// A UTF-16 surrogate without its pair.
     LoneSurrogate,
     /// Not a JSON number.
     Number,
-    /// A number that overflows a float64, which most readers would refuse or turn into infinity.
+    /// A number beyond float64, which most readers reject or turn into infinity.
     NumberRange,
-    /// Something stands after the value.
+    /// Text follows the value.
     TrailingText,
-    /// A byte that cannot stand here.
+    /// An unexpected byte.
     Unexpected {
-        /// What should have come next.
+        /// The expected syntax.
         expected: &'static str,
     },
     /// A control character inside a string.
@@ -69,22 +69,22 @@ pub enum JsonFault {
 }
 
 impl JsonError {
-    /// The byte at which the text goes wrong, from 0.
+    /// Returns the byte offset of the error, from 0.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// The line of that byte, from 1.
+    /// Returns the line of the error, from 1.
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// The column of that byte in bytes, from 1.
+    /// Returns the column of the error in bytes, from 1.
     pub fn column(&self) -> usize {
         self.column
     }
 
-    /// What was wrong.
+    /// Returns the kind of the error.
     pub fn fault(&self) -> JsonFault {
         self.fault
     }
@@ -122,14 +122,14 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Reads JSON step by step. [`Json::parse`] is the usual way in; the session reader uses the steps to keep spans.
+/// Reads JSON step by step. Most code uses [`Json::parse`]; the session reader uses the steps, because it keeps spans.
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
     limits: ReadLimits,
-    /// How many bytes of white space were passed.
+    /// The bytes of white space that were skipped.
     spaces: usize,
-    /// The names of the objects that are being passed, with where they start.
+    /// The member names of the objects that are being skipped, with their offsets.
     pub(super) names: Vec<Name<'a>>,
 }
 
@@ -144,33 +144,33 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what is known to be UTF-8 without a byte order mark.
+    /// Returns a reader of `text`, which must not start with a byte order mark.
     pub(crate) fn of_text(text: &'a str, limits: ReadLimits) -> Self {
         Self { text, at: 0, limits, spaces: 0, names: Vec::new() }
     }
 
-    /// Makes room for the names of so many members that are passed.
+    /// Reserves capacity for `count` names of skipped members.
     pub(crate) fn expecting_names(mut self, count: usize) -> Self {
         self.names.reserve(count);
         self
     }
 
-    /// Where the reader stands, in bytes.
+    /// Returns the current offset in bytes.
     pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
-    /// The text that is not read yet.
+    /// Returns the text from the current offset on.
     pub(crate) fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
-    /// The text from `start` up to where the reader stands.
+    /// Returns the text from `start` to the current offset.
     pub(crate) fn text_since(&self, start: usize) -> &'a str {
         &self.text[start..self.at]
     }
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         error_at(self.text.as_bytes(), at, fault)
     }
 
-    /// Passes white space and tells the next byte without taking it.
+    /// Skips white space and returns the next byte without consuming it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
@@ -193,12 +193,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many bytes of white space were passed so far.
+    /// Returns the bytes of white space that were skipped so far.
     pub(crate) fn spaces(&self) -> usize {
         self.spaces
     }
 
-    /// The next byte, be it white space or not.
+    /// Returns the next byte, including white space.
     #[inline]
     pub(super) fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
@@ -208,13 +208,13 @@ impl<'a> Reader<'a> {
         self.at += bytes;
     }
 
-    /// Passes what stands for itself in a string.
+    /// Skips characters of a string that need no escape.
     #[inline]
     pub(super) fn pass_plain(&mut self) {
         self.at += plain_length(&self.text.as_bytes()[self.at..]);
     }
 
-    /// Takes `byte` or says what was expected.
+    /// Consumes `byte`, or fails with `expected`.
     #[inline]
     pub(crate) fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonError> {
         match self.peek() {
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Nothing but white space may be left.
+    /// Fails if text other than white space is left.
     pub(crate) fn finish(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             None => Ok(()),
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads one value that stands inside `depth` arrays and objects.
+    /// Reads one value inside `depth` arrays and objects.
     pub(crate) fn value(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         match self.peek() {
             Some(b'{') => self.object(depth),
@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the members of an object, handing each name and its offset to `member`, which reads the value.
+    /// Reads the members of an object. `member` gets each name with its offset, and reads the value.
     pub(crate) fn members<E: From<JsonError>>(
         &mut self,
         depth: usize,
@@ -386,7 +386,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What is wrong with a string that has `found` inside it, or nothing more.
+    /// Returns the error of a string that contains `found`; `None` is the end of the text.
     pub(super) fn no_string(&self, found: Option<u8>) -> JsonError {
         let fault = match found {
             Some(_) => JsonFault::UnescapedControl,
@@ -395,7 +395,7 @@ impl<'a> Reader<'a> {
         self.error(self.at, fault)
     }
 
-    /// Reads one escape; the reader stands on its backslash.
+    /// Reads one escape, starting at its backslash.
     pub(super) fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
         let character = match self.text.as_bytes().get(start + 1) {
@@ -453,8 +453,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The first member whose name an earlier one has. Small objects are compared pair by pair; large ones through a set
-/// with a random seed, so that no sender can make it slow.
+/// Returns the first member with the name of an earlier one. Compares small objects pair by pair. Large objects use a set
+/// with a random seed, so that no sender can make the check slow.
 fn first_duplicate(members: &[(Cow<'_, str>, Json<'_>)]) -> Option<usize> {
     if members.len() <= 16 {
         return (1..members.len()).find(|&index| members[..index].iter().any(|(name, _)| *name == members[index].0));

@@ -1,18 +1,17 @@
-//! Reading without keeping: the rules of [`Json::parse`](super::Json::parse), and no tree.
+//! Skips values by the rules of [`Json::parse`](super::Json::parse), without building a tree.
 //!
-//! What only has to be sound (a session's parts that nobody reads) is passed over at the cost of one look at each byte.
+//! The parts of a session that no template reads must be valid, too. Skipping them reads each byte once.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{JsonError, JsonFault, Reader};
 
-/// Objects of more members are compared through a set with a random seed, so that no sender can make it slow.
+/// Larger objects use a set with a random seed, so that no sender can make the check for duplicates slow.
 const FEW_MEMBERS: usize = 16;
 
 impl<'a> Reader<'a> {
-    /// Passes one value that stands inside `depth` arrays and objects. Returns how many arrays and objects stand inside
-    /// each other in it.
+    /// Skips one value inside `depth` arrays and objects. Returns the nesting depth of the value.
     pub(crate) fn skip(&mut self, depth: usize) -> Result<usize, JsonError> {
         match self.peek() {
             Some(b'{') => self.skip_members(depth, |reader, _| reader.skip(depth + 1)),
@@ -25,8 +24,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes an object; `member` is told each name, passes its value and returns how deep that is. A name that comes
-    /// twice is a fault.
+    /// Skips an object. `member` gets each name, skips the value and returns its nesting depth. Fails for a duplicate name.
     pub(crate) fn skip_members<E: From<JsonError>>(
         &mut self,
         depth: usize,
@@ -46,7 +44,7 @@ impl<'a> Reader<'a> {
         Ok(deepest + 1)
     }
 
-    /// Passes an array; `element` passes each of its values and returns how deep that is.
+    /// Skips an array. `element` skips each value and returns its nesting depth.
     pub(crate) fn skip_elements<E: From<JsonError>>(
         &mut self,
         depth: usize,
@@ -60,7 +58,7 @@ impl<'a> Reader<'a> {
         Ok(deepest + 1)
     }
 
-    /// Goes on at `offset`, behind a value that is known to be in order.
+    /// Continues at `offset`, after a value that is known to be valid.
     pub(crate) fn jump(&mut self, offset: usize) {
         self.pass(offset.saturating_sub(self.offset()));
     }
@@ -80,15 +78,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The name of a member that was passed.
+/// The name of a skipped member.
 pub(super) struct Name<'a> {
-    /// The same for the same text, and mostly another for another: most names are told apart by it.
+    /// Equal for equal names, and different for most different names, so that most comparisons end here.
     mark: u64,
     text: Cow<'a, str>,
     start: usize,
 }
 
-/// The last bytes of `name`, in which names differ most, and its length.
+/// Returns a mark of the length and the last bytes of `name`, in which names differ most.
 fn mark(name: &str) -> u64 {
     let last = match name.as_bytes().last_chunk::<8>() {
         Some(last) => u64::from_le_bytes(*last),
@@ -97,7 +95,7 @@ fn mark(name: &str) -> u64 {
     last ^ (name.len() as u64) << 56
 }
 
-/// Where the name starts that an earlier one has already.
+/// Returns the offset of the first duplicate name.
 fn duplicate(names: &[Name<'_>]) -> Option<usize> {
     if names.len() > FEW_MEMBERS {
         let mut seen = HashSet::with_capacity(names.len());
@@ -110,15 +108,16 @@ fn duplicate(names: &[Name<'_>]) -> Option<usize> {
     (1..names.len()).find(|&index| is_known(index)).map(|index| names[index].start)
 }
 
-/// How many bytes at the start of `bytes` stand for themselves in a string: no quote, no backslash, no control
+/// Returns the number of bytes at the start of `bytes` that need no escape in a string: no quote, backslash or control
 /// character.
 #[inline]
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
     length_without(bytes, b"\"\\")
 }
 
-/// How many bytes at the start of `bytes` are neither below 0x20 nor one of `others`. Eight at a time: a byte is zero
-/// where subtracting one borrows into its highest bit, and the lowest such bit of a word is never a false one.
+/// Returns the number of bytes at the start of `bytes` that are neither below 0x20 nor one of `others`. Checks eight bytes
+/// at a time: a byte is zero if subtracting one borrows into its highest bit. The lowest such bit of a word is always
+/// right.
 #[inline(always)]
 pub(super) fn length_without<const N: usize>(bytes: &[u8], others: &[u8; N]) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_comes_twice_is_found_in_small_and_large_objects_and_below() {
+    fn duplicate_name_is_found_at_every_size_and_depth() {
         let members = |count: usize| (0..count).map(|n| format!("\"m{n}\":0,")).collect::<String>();
         for text in [
             r#"{"a":1,"a":2}"#.to_owned(),
@@ -180,14 +179,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_passed_is_what_would_be_read(text in r#"[\[\]{}",:0-9eE.\-+ \\ua-f\ttrnls\n]{0,40}"#) {
+        fn skipped_text_is_text_that_would_be_read(text in r#"[\[\]{}",:0-9eE.\-+ \\ua-f\ttrnls\n]{0,40}"#) {
             let limits = ReadLimits { depth: 5 };
             let read = Json::parse(text.as_bytes(), limits).map(|value| depth_of(&value));
             prop_assert_eq!(skip(text.as_bytes(), limits), read);
         }
 
         #[test]
-        fn bytes_that_stand_for_themselves_are_counted_one_by_one(text in "[a-z\"\\\\\u{0}-\u{20}é€𝄞]{0,40}") {
+        fn plain_length_equals_the_count_byte_by_byte(text in "[a-z\"\\\\\u{0}-\u{20}é€𝄞]{0,40}") {
             let slow = text.bytes().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)).count();
             prop_assert_eq!(plain_length(text.as_bytes()), slow);
         }

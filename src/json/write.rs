@@ -1,4 +1,4 @@
-//! JSON text out: compact, over several lines, and strings as they stand in it.
+//! The writer: compact and indented JSON text, and strings.
 
 use super::Json;
 use super::skip::length_without;
@@ -37,12 +37,12 @@ impl Json<'_> {
         }
     }
 
-    /// Appends this value over several lines, two spaces a level.
+    /// Appends this value on several lines, indented by two spaces.
     pub fn write_pretty(&self, out: &mut String) {
         self.write_indented(0, out);
     }
 
-    /// This value over several lines, two spaces a level.
+    /// Returns this value on several lines, indented by two spaces.
     pub fn to_pretty(&self) -> String {
         let mut out = String::new();
         self.write_pretty(&mut out);
@@ -93,8 +93,8 @@ pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Appends `text` as it stands inside a JSON string: quotes, backslashes and control characters are escaped, and
-/// U+2028 and U+2029 too, so that the result is also safe inside JavaScript source.
+/// Appends `text` escaped for a JSON string, without quotes. Escapes quotes, backslashes and control characters, and also
+/// U+2028 and U+2029, so that the result is safe inside JavaScript source.
 pub fn write_escaped(text: &str, out: &mut String) {
     let bytes = text.as_bytes();
     let mut written = 0;
@@ -135,10 +135,10 @@ pub fn write_escaped(text: &str, out: &mut String) {
     out.push_str(&text[written..]);
 }
 
-/// How many bytes at the start of `bytes` are written as they are; after them comes one that may have to be escaped.
+/// Returns the number of bytes at the start of `bytes` that need no escape. The byte after them may need one.
 ///
-/// Tokens and claims are long and plain, so blocks come first. Without a branch for each byte, a compiler makes a few
-/// vector instructions of a block.
+/// Reads blocks first, because most tokens and claims are long and plain. A block without a branch for each byte compiles
+/// to a few vector instructions.
 fn unescaped_length(bytes: &[u8]) -> usize {
     let mut plain = 0;
     while let Some(block) = bytes[plain..].first_chunk::<32>() {
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escaped_text_is_read_back_and_holds_no_line_ends(text in "[a-z\"\\\\\u{0}-\u{20}\u{7e}-\u{80}é€\u{2026}-\u{202a}𝄞]{0,40}", plain in 0..80_usize) {
+        fn escaped_text_is_read_back_and_has_no_line_ends(text in "[a-z\"\\\\\u{0}-\u{20}\u{7e}-\u{80}é€\u{2026}-\u{202a}𝄞]{0,40}", plain in 0..80_usize) {
             let text = "x".repeat(plain) + &text + &"y".repeat(plain);
             let mut out = String::new();
             write_string(&text, &mut out);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn pretty_text_is_the_same_json() {
+    fn indented_text_is_equivalent() {
         let text = br#"{"a":[1,{"b":[]}],"c":{},"d":2.0}"#;
         let value = Json::parse(text, ReadLimits::default()).unwrap();
         let pretty = value.to_pretty();

@@ -1,4 +1,4 @@
-//! Assembles a generation from bytes and proves it before anybody sees it.
+//! Builds and validates a generation from bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,15 +22,15 @@ use crate::time::{Timestamp, Ttl};
 pub struct BuildFault {
     /// The stable code.
     pub code: ErrorCode,
-    /// Which part: a key set, a template, a profile.
+    /// The affected part: a key set, a template, a profile.
     pub part: String,
-    /// What was expected, what was found, what to do.
+    /// The expected and the found content, and the fix.
     pub message: String,
-    /// The same for programs, where more is known than that.
+    /// The position, for programs, if it is known.
     pub pointer: Option<Box<FaultPointer>>,
 }
 
-/// Where a fault stands, and what it is without the where.
+/// The position of a fault, and its message without the position.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPointer {
     /// The file.
@@ -43,7 +43,7 @@ pub struct FaultPointer {
     pub key: Option<String>,
     /// The environment variable that set it.
     pub variable: Option<String>,
-    /// What was expected, what was found, what to do.
+    /// The expected and the found content, and the fix.
     pub message: String,
 }
 
@@ -55,19 +55,19 @@ pub struct BuildError {
 }
 
 impl BuildFault {
-    /// A fault of `part`.
+    /// Returns a fault of `part` without a position.
     pub fn new(code: ErrorCode, part: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code, part: part.into(), message: message.into(), pointer: None }
     }
 
-    /// The same fault, of which `pointer` says where it stands.
+    /// Returns this fault with its position.
     #[must_use]
     pub fn at(mut self, pointer: FaultPointer) -> Self {
         self.pointer = Some(Box::new(pointer));
         self
     }
 
-    /// The same fault, somewhere in the file at `path`.
+    /// Returns this fault with the file `path` as its position.
     #[must_use]
     pub fn in_file(self, path: impl Into<String>, message: impl Into<String>) -> Self {
         self.at(FaultPointer { path: Some(path.into()), message: message.into(), ..FaultPointer::default() })
@@ -108,16 +108,16 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {}
 
 impl Mint {
-    /// Builds a generation and proves it: every key set has a key that can sign, every template compiles and makes of
-    /// its recorded cases what was recorded. Returns it with notes for the operator (keys that were skipped, and why).
+    /// Builds and validates a generation: every key set has a key that can sign, and every template compiles and renders its
+    /// recorded cases as recorded. Also returns notes for the operator, such as skipped keys with the reasons.
     ///
     /// # Errors
-    /// [`BuildError`] with every fault of every part.
+    /// Returns [`BuildError`] with every fault of every part.
     pub fn build(parts: &GenerationParts, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
         Self::build_after(None, parts, now)
     }
 
-    /// The same after `previous`, of which everything is taken over that was proven from the same bytes.
+    /// Builds a generation like [`Mint::build`], and reuses the parts of `previous` that were validated from equal bytes.
     ///
     /// # Errors
     /// As [`Mint::build`].
@@ -146,7 +146,7 @@ impl Mint {
             }
         }
 
-        notes.extend(ambiguous_names(&key_sets));
+        notes.extend(ambiguous_kids(&key_sets));
 
         let mut profiles = BTreeMap::new();
         let mut longest_ttl: BTreeMap<String, Ttl> = BTreeMap::new();
@@ -161,11 +161,11 @@ impl Mint {
                 Some(_) if let Some(known) = known.filter(|known| Some(known.identity) == identity) => {
                     Some((Arc::clone(&known.template), known.recorded_schema.clone()))
                 }
-                Some(files) => prove_template(files, parts, spec, now, &mut faults),
+                Some(files) => validate_template(files, parts, spec, now, &mut faults),
                 None => {
                     let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
                     let message = format!(
-                        "expected its template `{}` in the templates folder, found only: {}",
+                        "expected its template `{}` in the templates directory, found only: {}",
                         spec.template,
                         if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
                     );
@@ -189,8 +189,7 @@ impl Mint {
                 && let Some(files) = parts.templates.get(spec.template.as_str())
                 && files.schema.is_none()
             {
-                let message =
-                    "expected claims.schema.json beside its template, because of `validate: always`; found none";
+                let message = "expected claims.schema.json beside its template, because validate is always; found none";
                 faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, message));
             }
             let Some(keys) = key_sets.get(&spec.key_set).map(|proven| &proven.set) else { continue };
@@ -212,7 +211,7 @@ impl Mint {
         if faults.is_empty() {
             Ok((Mint { profiles, key_sets, limits: parts.limits, longest_ttl }, notes))
         } else {
-            // A template that several profiles share has the same fault for each of them.
+            // A template that several profiles share repeats its faults for each of them.
             let mut known = BTreeSet::new();
             faults.retain(|fault| known.insert((fault.part.clone(), fault.message.clone())));
             Err(BuildError { faults })
@@ -220,9 +219,8 @@ impl Mint {
     }
 }
 
-/// A note for each key id that stands for different keys in two sets: in the set of all profiles, verifiers cannot tell
-/// them apart by it.
-fn ambiguous_names(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
+/// Returns a note for each `kid` that two key sets use for different keys, because `/.well-known/jwks.json` publishes both.
+fn ambiguous_kids(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
     let mut known: BTreeMap<String, (&str, String)> = BTreeMap::new();
     let mut notes = Vec::new();
     for (name, ProvenSet { set, .. }) in key_sets {
@@ -230,8 +228,8 @@ fn ambiguous_names(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
             let (other, json) = known.entry(key.kid().as_str().to_owned()).or_insert_with(|| (name, key.to_json()));
             if *other != name && *json != key.to_json() {
                 notes.push(format!(
-                    "key id `{}` stands for different keys in {other} and {name}: /.well-known/jwks.json holds both, \
-                     and a verifier may try the wrong one, so verifiers have to use the JWKS of their profile",
+                    "key id `{}` is used for different keys in {other} and {name}: /.well-known/jwks.json publishes both, \
+                     and a verifier may try the wrong one, so verifiers must use the JWK Set of their profile",
                     key.kid()
                 ));
             }
@@ -240,13 +238,14 @@ fn ambiguous_names(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
     notes
 }
 
-fn prove_template(
+/// Compiles a template and runs its recorded cases. Returns `None` if this adds a fault.
+fn validate_template(
     files: &TemplateFiles,
     parts: &GenerationParts,
     spec: &ProfileSpec,
     now: Timestamp,
     faults: &mut Vec<BuildFault>,
-) -> Option<ProvenTemplate> {
+) -> Option<ValidatedTemplate> {
     let options = CompileOptions { missing: spec.missing, audience_configured: spec.audience.is_some() };
     let part = format!("template {}", spec.template);
     let mut template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
@@ -285,4 +284,4 @@ fn prove_template(
     (faults.len() == before).then(|| (Arc::new(template), schema.map(Arc::new)))
 }
 
-type ProvenTemplate = (Arc<ClaimTemplate>, Option<Arc<ClaimsSchema>>);
+type ValidatedTemplate = (Arc<ClaimTemplate>, Option<Arc<ClaimsSchema>>);

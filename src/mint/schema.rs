@@ -1,4 +1,4 @@
-//! What a template's claims must look like: a JSON Schema (2020-12) beside the template.
+//! JSON Schemas (2020-12) for the claims of templates.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct ClaimsSchema {
     validator: Validator,
 }
 
-/// Why claims do not fit their schema. It names places of the schema, never values or member names of the claims.
+/// Claims that do not match their schema. Names positions in the schema, never values or member names of the claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     /// JSON Pointers (RFC 6901) into the schema, at most ten.
@@ -21,10 +21,10 @@ pub struct SchemaError {
 }
 
 impl ClaimsSchema {
-    /// Reads the schema `text`. Patterns are matched in time linear in the text; nothing is ever fetched.
+    /// Parses the schema `text`. Patterns take time linear in the text, and references are never fetched.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// Returns a message that describes the error.
     pub fn parse(text: &str) -> Result<Self, String> {
         let schema: Value = serde_json::from_str(text).map_err(|error| format!("expected JSON, found: {error}"))?;
         let validator = jsonschema::options()
@@ -36,10 +36,10 @@ impl ClaimsSchema {
         Ok(Self { validator })
     }
 
-    /// Checks what a template gave, without the registered claims that are added later.
+    /// Validates the claims of a template, before the registered claims are added.
     ///
     /// # Errors
-    /// [`SchemaError`] with the places of the schema that the claims do not fit.
+    /// Returns [`SchemaError`] with the positions in the schema that the claims do not match.
     pub fn check(&self, claims: &PrivateClaims) -> Result<(), SchemaError> {
         let unreadable = |_| SchemaError { places: vec!["/".to_owned()] };
         let claims: Value = serde_json::from_str(&claims.to_json().to_string()).map_err(unreadable)?;
@@ -51,7 +51,7 @@ impl ClaimsSchema {
 }
 
 impl SchemaError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         ErrorCode::ClaimsSchema
     }
@@ -61,7 +61,7 @@ impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "expected claims that fit the template's claims.schema.json, found others at {}",
+            "expected claims that match the template's claims.schema.json, found a mismatch at {}",
             self.places.join(", ")
         )
     }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_fit_or_are_refused_by_the_place_in_the_schema_alone() {
+    fn mismatch_names_schema_positions_and_no_claims() {
         assert_eq!(check(r#"{"mail":"aa@x","n":1}"#), Ok(()));
         let error = check(r#"{"mail":"secret","n":1.5,"secret-name":1}"#).unwrap_err().to_string();
         for place in ["/properties/mail/pattern", "/$defs/n/type", "/additionalProperties"] {
@@ -102,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn no_text_makes_a_pattern_slow() {
+    fn pattern_takes_linear_time() {
         let claims = format!("{{\"mail\":\"{}\"}}", "a".repeat(60_000));
         assert!(check(&claims).is_err());
     }
 
     #[test]
-    fn what_is_no_schema_is_refused() {
+    fn invalid_schema_is_rejected() {
         for wrong in
             ["", "{\"type\":\"nonsense\"}", "{\"$ref\":\"https://schemas.example/x.json\"}", "{\"pattern\":\"(?=a)\"}"]
         {

@@ -1,5 +1,6 @@
-//! Tries templates and settings that are not served: what they would make of a session, and what is wrong with them.
-//! Nothing is ever signed here: what comes out is what a token would say, and no token.
+//! Trials of templates and settings that are not served: the claims of a session, and the errors.
+//!
+//! A trial never signs. It returns the header and the claims of a token, but no token.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +22,7 @@ use crate::templates::{
 };
 use crate::time::Timestamp;
 
-/// The texts that the templates of a generation were made of.
+/// The template texts of a generation.
 pub struct TemplateSources {
     /// The templates, by name.
     pub templates: BTreeMap<String, TemplateFiles>,
@@ -38,75 +39,76 @@ pub struct Trial<'t> {
     pub syntax: Syntax,
     /// The template.
     pub template: &'t str,
-    /// The partials that it may call.
+    /// The partials that it can call.
     pub partials: &'t [Partial],
-    /// The session, as a gateway would send it.
+    /// The session, as a gateway posts it.
     pub session: &'t str,
-    /// The most bytes of a session.
+    /// The size limit of a session, in bytes.
     pub session_bytes: usize,
-    /// How deep it may nest.
+    /// The limits for reading the session.
     pub read_limits: ReadLimits,
 }
 
-/// What came of a trial.
+/// The result of a trial.
 #[derive(Debug, Default)]
 pub struct Tried {
-    /// What the template makes of the session, where it makes claims at all.
+    /// The claims that the template renders, if it renders any.
     pub claims: Option<PrivateClaims>,
-    /// The registered claims that the template set and that are claimsmith's own in a token.
+    /// The registered claims that the template set and that a token overrides.
     pub overridden: Vec<RegisteredClaim>,
-    /// What a token would say.
+    /// The token, unsigned.
     pub token: Option<UnsignedToken>,
-    /// What is wrong, in the order of each text.
+    /// The faults, in the order of each text.
     pub faults: Vec<TrialFault>,
 }
 
-/// What a token would say if it were signed.
+/// A token before it is signed.
 pub struct UnsignedToken {
     /// The header, as JSON text.
     pub header: String,
     /// The payload.
     pub claims: ClaimsSet,
-    /// How many bytes the signed token would have.
+    /// The size of the signed token, in bytes.
     pub bytes: usize,
 }
 
-/// One thing that is wrong with what was tried.
+/// A fault in a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialFault {
     /// The stable code.
     pub code: ErrorCode,
-    /// What it is a fault of.
+    /// The part that has the fault.
     pub part: TrialPart,
     /// Line and column in that part's text, in characters, from 1.
     pub place: Option<(usize, usize)>,
-    /// The partial that it stands in, if it is not the template itself.
+    /// The partial that has the fault, if it is not the template itself.
     pub partial: Option<String>,
-    /// What was expected and what was found; no value of the session.
+    /// The expected and the found content, without values of the session.
     pub message: String,
-    /// What to write instead, where that can be said.
+    /// A suggested fix, if there is one.
     pub help: Option<String>,
 }
 
-/// What a fault is a fault of.
+/// The part of a trial that has a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialPart {
-    /// The session's text.
+    /// The text of the session.
     Session,
-    /// The template, or what it makes of this session.
+    /// The template, or its output for this session.
     Template,
-    /// The token as a whole: no subject, no life left, no key.
+    /// The token as a whole: no subject, no lifetime left, no key.
     Token,
 }
 
-/// The largest template that can be tried. Those of files may be larger; these come from whoever asks.
+/// The size limit of a template in a trial. Template files can be larger, but these come from clients.
 const TEMPLATE_BYTES: usize = 64 * 1024;
 
-/// What faults call the template that is tried.
+/// The name of the tried template in faults.
 const TRIAL_TEMPLATE: &str = "template";
 
 impl Mint {
-    /// Tries `trial` at `now` as if it were of `profile`, with the limits of this generation; `jwt_id` makes the `jti`.
+    /// Runs `trial` at `now` with the keys and schema of `profile`. The limits are those of this generation; `jwt_id` returns
+    /// the `jti`.
     pub fn try_out(
         &self,
         profile: &Profile,
@@ -130,7 +132,7 @@ impl Mint {
             }
         };
         let Some(tried_profile) = &tried_profile else {
-            // The template cannot be read, but the session can still be checked.
+            // The session can be checked even if the template does not compile.
             if let Err(fault) = trial.check_session() {
                 tried.faults.push(fault);
             }
@@ -152,7 +154,7 @@ impl Mint {
         };
         tried.claims = Some(rendered.claims.clone());
         tried.overridden.clone_from(&rendered.overridden);
-        // A reload does the same for the claims of recorded cases.
+        // A reload validates the claims of recorded cases against this schema, too.
         if let Some(Err(error)) = profile.recorded_schema.as_ref().map(|schema| schema.check(&rendered.claims)) {
             tried.faults.push(TrialFault::of_issue(&IssueError::Schema(error)));
         }
@@ -174,7 +176,7 @@ impl Trial<'_> {
         let text = TemplateText { name: TRIAL_TEMPLATE.to_owned(), text: self.template.to_owned() };
         let options = CompileOptions { missing: self.spec.missing, audience_configured: self.spec.audience.is_some() };
         let mut template =
-            ClaimTemplate::compile(self.syntax, &text, self.partials, options).map_err(|error| told(&error))?;
+            ClaimTemplate::compile(self.syntax, &text, self.partials, options).map_err(|error| faults_of(&error))?;
         self.spec.reads().for_each(|path| template.select(path));
         Ok(template)
     }
@@ -203,20 +205,20 @@ impl Trial<'_> {
     }
 }
 
-/// Converts the Go template `text` to Handlebars, for a profile with `missing: as_null`; a form that would be refused is
-/// left out, with a remark.
+/// Converts the Go template `text` to Handlebars, for a profile with `missing: as_null`. Expressions without a valid
+/// Handlebars form are left out, with a remark.
 ///
 /// # Errors
-/// What is wrong with the Go template itself.
+/// Returns the faults of the Go template.
 pub fn try_conversion(text: &str) -> Result<Conversion, Vec<TrialFault>> {
     check_size(text).map_err(|fault| vec![fault])?;
-    let template = GoTemplate::parse(TRIAL_TEMPLATE, text).map_err(|error| told(&error))?;
+    let template = GoTemplate::parse(TRIAL_TEMPLATE, text).map_err(|error| faults_of(&error))?;
     let mut conversion = template.to_handlebars();
     conversion.compile(TRIAL_TEMPLATE);
     Ok(conversion)
 }
 
-fn told(error: &CompileError) -> Vec<TrialFault> {
+fn faults_of(error: &CompileError) -> Vec<TrialFault> {
     error.faults().iter().map(TrialFault::from).collect()
 }
 
@@ -254,7 +256,7 @@ impl TrialFault {
         }
     }
 
-    /// The fault `error` of the session `text`, where it stands there.
+    /// Returns the fault for `error`, with its position in the session `text`.
     fn of_session(error: &SessionError, text: &str) -> Self {
         let offset = match error {
             SessionError::Json(error) => Some(error.offset()),
@@ -264,7 +266,7 @@ impl TrialFault {
         };
         let mut message = error.to_string();
         if let SessionError::Json(error) = error {
-            // The place is told apart, and in characters.
+            // `place` has the position, in characters instead of bytes.
             let place = format!(" (line {}, column {})", error.line(), error.column());
             message.truncate(message.strip_suffix(&place).unwrap_or(&message).len());
         }
@@ -273,10 +275,10 @@ impl TrialFault {
     }
 }
 
-/// Where the members of the JSON object `text` start that stand at the dotted `path`, in any letter case.
+/// Returns the offsets of the members at the dotted `path` of the JSON object `text`, in any letter case.
 fn members_at(path: &str, text: &str) -> Vec<usize> {
     let mut found = Vec::new();
-    // What is wrong further on is told elsewhere.
+    // A syntax error further on is reported elsewhere.
     let _ = find_members(&mut Reader::of_text(text, ReadLimits::default()), 0, path, &mut found);
     found
 }
@@ -297,13 +299,13 @@ fn find_members(reader: &mut Reader<'_>, depth: usize, path: &str, found: &mut V
 
 impl From<&TemplateFault> for TrialFault {
     fn from(fault: &TemplateFault) -> Self {
-        let told = Self::new(fault.code, TrialPart::Template, &fault.message).at(&fault.place);
-        Self { help: fault.help.clone(), ..told }
+        let trial = Self::new(fault.code, TrialPart::Template, &fault.message).at(&fault.place);
+        Self { help: fault.help.clone(), ..trial }
     }
 }
 
 impl fmt::Debug for TemplateSources {
-    /// Says how many there are and nothing of them.
+    /// Shows the numbers of templates and partials, and none of their text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (templates, partials) = (self.templates.len(), self.partials.len());
         f.debug_struct("TemplateSources").field("templates", &templates).field("partials", &partials).finish()
@@ -311,7 +313,7 @@ impl fmt::Debug for TemplateSources {
 }
 
 impl fmt::Debug for Trial<'_> {
-    /// Names the profile and nothing of what is tried.
+    /// Shows only the name of the profile.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trial").field("profile", &self.spec.name).finish_non_exhaustive()
     }

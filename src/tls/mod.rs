@@ -1,8 +1,8 @@
-//! TLS of the api listener: a certificate with its key, and who vouches for the certificates of callers.
+//! TLS of the API listener: its certificate and key, and the CAs of client certificates.
 //!
-//! [`Tls::parse`] takes bytes and proves them; [`LiveTls`] is what handshakes are made from, and is swapped as a whole,
-//! so that a new certificate touches no open connection. Sessions are never resumed: a resumed one would carry a caller
-//! past a client CA that has changed meanwhile.
+//! [`Tls::parse`] validates files. [`LiveTls`] has the current [`Tls`] for handshakes. A reload swaps it as a whole and does
+//! not affect open connections. TLS sessions are never resumed, because a resumed session would skip the check against a
+//! client CA that has changed meanwhile.
 
 mod names;
 
@@ -30,10 +30,10 @@ use x509_cert::der::Decode as _;
 
 use crate::time::{Clock, Timestamp};
 
-/// Who vouches for the certificates of callers.
+/// The CAs that are trusted for client certificates.
 pub struct ClientAuthority {
     verifier: Arc<dyn ClientCertVerifier>,
-    /// Of the roots' bytes, so that a reload of the same roots is no other authority.
+    /// The digest of the roots' bytes. A reload of unchanged roots keeps the authority.
     digest: [u8; 32],
     is_required: bool,
 }
@@ -68,7 +68,7 @@ impl ClientAuthority {
     }
 }
 
-/// A certificate with its key, and who vouches for callers; both are proven.
+/// A validated certificate with its key, and the CAs of client certificates.
 pub struct Tls {
     certified: Arc<CertifiedKey>,
     authority: Option<Arc<ClientAuthority>>,
@@ -78,26 +78,26 @@ pub struct Tls {
 /// The bytes of [`Tls`], in PEM.
 #[derive(Clone, Copy)]
 pub struct TlsText<'t> {
-    /// The certificate, and those between it and its root.
+    /// The certificate and its intermediate certificates.
     pub certificates: &'t [u8],
     /// Its private key.
     pub key: &'t [u8],
-    /// The roots that vouch for callers, and whether nobody connects without their word.
+    /// The roots for client certificates, and `true` if a client certificate is required.
     pub client_ca: Option<(&'t [u8], bool)>,
 }
 
-/// Which file is at fault, and how.
+/// The reason why a file is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFault {
     /// The file.
     pub part: TlsPart,
-    /// What was expected and found; it quotes nothing of a key.
+    /// The expected and the found content, without any part of a key.
     pub message: String,
 }
 
 /// The files of [`TlsText`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are all there is to say")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum TlsPart {
     Certificates,
     Key,
@@ -105,20 +105,19 @@ pub enum TlsPart {
 }
 
 impl Tls {
-    /// Takes `text` where certificate and key belong together and the certificate has not ended at `now`; the second
-    /// part is what the operator should know.
+    /// Parses `text` and checks that the key matches the certificate, which must not have expired at `now`. The second part
+    /// is notes for the operator.
     ///
     /// # Errors
-    /// [`TlsFault`] with the first thing that is wrong.
+    /// Returns the first [`TlsFault`].
     pub fn parse(text: &TlsText<'_>, now: Timestamp) -> Result<(Self, Vec<String>), TlsFault> {
         let fault = |part, message: &str| TlsFault { part, message: message.to_owned() };
         let chain = certificates(text.certificates).map_err(|message| fault(TlsPart::Certificates, message))?;
-        let (starts, ends) = chain
-            .first()
-            .and_then(validity)
-            .ok_or_else(|| fault(TlsPart::Certificates, "expected an X.509 certificate first, found something else"))?;
+        let (starts, ends) = chain.first().and_then(validity).ok_or_else(|| {
+            fault(TlsPart::Certificates, "expected an X.509 certificate first, found data that cannot be parsed")
+        })?;
         if ends < now {
-            let message = format!("expected a certificate that is still valid, found one that ended at {ends}");
+            let message = format!("expected a valid certificate, found one that expired at {ends}");
             return Err(TlsFault { part: TlsPart::Certificates, message });
         }
         let key = PrivateKeyDer::from_pem_slice(text.key)
@@ -126,9 +125,9 @@ impl Tls {
         let provider = provider();
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                fault(TlsPart::Key, "expected the private key of the certificate, found another one's")
+                fault(TlsPart::Key, "expected the private key of the certificate, found the key of another certificate")
             }
-            _ => fault(TlsPart::Key, "expected an RSA, ECDSA or Ed25519 key that TLS can use, found another one"),
+            _ => fault(TlsPart::Key, "expected an RSA, ECDSA or Ed25519 key, found a key that TLS does not support"),
         })?;
         let authority = text.client_ca.map(|(pem, is_required)| authority(pem, is_required, &provider)).transpose();
         let authority = authority.map_err(|message| fault(TlsPart::ClientCa, message))?.map(Arc::new);
@@ -136,12 +135,12 @@ impl Tls {
         Ok((Self { certified: Arc::new(certified), authority, ends }, notes.into_iter().collect()))
     }
 
-    /// Who vouches for callers.
+    /// Returns the CAs of client certificates, if any are configured.
     pub fn authority(&self) -> Option<&Arc<ClientAuthority>> {
         self.authority.as_ref()
     }
 
-    /// The last second of the certificate.
+    /// Returns the last second in which the certificate is valid.
     pub fn ends(&self) -> Timestamp {
         self.ends
     }
@@ -150,11 +149,11 @@ impl Tls {
 fn authority(pem: &[u8], is_required: bool, provider: &Arc<CryptoProvider>) -> Result<ClientAuthority, &'static str> {
     let mut roots = RootCertStore::empty();
     for root in certificates(pem)? {
-        roots.add(root).map_err(|_| "expected certificates of authorities, found one that cannot be a root")?;
+        roots.add(root).map_err(|_| "expected CA certificates, found a certificate that cannot be a root")?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|_| "expected certificates of authorities, found ones that cannot vouch for others")?;
+        .map_err(|_| "expected CA certificates, found certificates that cannot sign others")?;
     Ok(ClientAuthority { verifier, digest: Sha256::digest(pem).into(), is_required })
 }
 
@@ -163,11 +162,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err("expected certificates in PEM, found none"),
-        Err(_) => Err("expected certificates in PEM, found PEM that cannot be read"),
+        Err(_) => Err("expected certificates in PEM, found PEM that cannot be parsed"),
     }
 }
 
-/// The first and the last second of a certificate.
+/// Returns the first and the last second in which a certificate is valid.
 fn validity(certificate: &CertificateDer<'static>) -> Option<(Timestamp, Timestamp)> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let validity = certificate.tbs_certificate().validity();
@@ -186,27 +185,28 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// The [`Tls`] that handshakes are made from now.
+/// The current [`Tls`] for handshakes.
 pub struct LiveTls {
     current: ArcSwap<Tls>,
     provider: Arc<CryptoProvider>,
 }
 
 impl LiveTls {
-    /// Begins with `tls`.
+    /// Returns a `LiveTls` with `tls`.
     pub fn new(tls: Arc<Tls>) -> Self {
         Self { current: ArcSwap::new(tls), provider: provider() }
     }
 
-    /// Later handshakes are made from `tls`.
+    /// Uses `tls` for later handshakes.
     pub fn replace(&self, tls: Arc<Tls>) {
         self.current.store(tls);
     }
 
-    /// What a listener needs: TLS 1.2 and 1.3, certificates held against `clock`, no resumption.
+    /// Returns the configuration of a listener: TLS 1.2 and 1.3, no resumption. Client certificates are validated at the
+    /// time of `clock`.
     ///
     /// # Errors
-    /// Where the cryptography does not have a protocol version.
+    /// Fails if the cryptography provider does not support a protocol version.
     pub fn server_config(self: &Arc<Self>, clock: Arc<dyn Clock>) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(HandshakeTime(clock)))
             .with_safe_default_protocol_versions()?
@@ -233,7 +233,7 @@ impl ClientCertVerifier for LiveTls {
         self.current.load().authority.as_ref().is_some_and(|authority| authority.is_required())
     }
 
-    /// None: the list could not be swapped under a handshake, and clients do without it.
+    /// Returns no hints, because the list cannot be replaced during a handshake. Clients do not need it.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -246,7 +246,7 @@ impl ClientCertVerifier for LiveTls {
     ) -> Result<ClientCertVerified, rustls::Error> {
         match &self.current.load().authority {
             Some(authority) => authority.verifier.verify_client_cert(end_entity, intermediates, now),
-            None => Err(rustls::Error::General("nobody vouches for client certificates".to_owned())),
+            None => Err(rustls::Error::General("no CA for client certificates is configured".to_owned())),
         }
     }
 
@@ -275,7 +275,7 @@ impl ClientCertVerifier for LiveTls {
     }
 }
 
-/// The service's clock, as handshakes read it.
+/// The clock of the service, for handshakes.
 #[derive(Debug)]
 struct HandshakeTime(Arc<dyn Clock>);
 
@@ -324,12 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn certificate_key_and_authority_have_to_fit() {
+    fn certificate_key_and_client_ca_are_validated() {
         let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let good = params(&["x.example"], "x").self_signed(&key).unwrap().pem();
-        let mut ended = params(&["x.example"], "x");
-        ended.not_after = date_time_ymd(2020, 1, 1);
-        let ended = ended.self_signed(&key).unwrap().pem();
+        let mut expired = params(&["x.example"], "x");
+        expired.not_after = date_time_ymd(2020, 1, 1);
+        let expired = expired.self_signed(&key).unwrap().pem();
         let mut early = params(&["x.example"], "x");
         early.not_before = date_time_ymd(2040, 1, 1);
         let early = early.self_signed(&key).unwrap().pem();
@@ -341,12 +341,12 @@ mod tests {
         assert!(parse(&good, &key, Some(&good)).unwrap().1.is_empty());
         assert!(parse(&early, &key, None).unwrap().1[0].contains("not valid before 2040-01-01"));
         for (certificates, key, client_ca, part, found) in [
-            (ended.as_str(), key.as_str(), None, TlsPart::Certificates, "ended at 2020-01-01"),
+            (expired.as_str(), key.as_str(), None, TlsPart::Certificates, "expired at 2020-01-01"),
             ("", &key, None, TlsPart::Certificates, "found none"),
-            (&good.replace("M", "?"), &key, None, TlsPart::Certificates, "cannot be read"),
+            (&good.replace("M", "?"), &key, None, TlsPart::Certificates, "cannot be parsed"),
             (&key, &key, None, TlsPart::Certificates, "found none"),
             (&good, &good, None, TlsPart::Key, "found none"),
-            (&good, &other, None, TlsPart::Key, "another one's"),
+            (&good, &other, None, TlsPart::Key, "the key of another certificate"),
             (&good, &key, Some(key.as_str()), TlsPart::ClientCa, "found none"),
         ] {
             let fault = parse(certificates, key, client_ca).unwrap_err();

@@ -1,4 +1,4 @@
-//! What certificates call their holders, and what callers must be called.
+//! The names in client certificates, and the names that callers are identified by.
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
@@ -10,25 +10,25 @@ use x509_cert::name::RdnSequence;
 use super::seconds;
 use crate::time::Timestamp;
 
-/// What a caller's certificate must be called.
+/// The name by which a client certificate identifies a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateName {
-    /// Its whole subject, in the one form that [`CertificateName::subject`] makes of it.
+    /// The whole subject, in the normal form that [`CertificateName::subject`] returns.
     Subject(String),
-    /// The only URI among its alternative names.
+    /// The only URI among the subject alternative names.
     Spiffe(String),
-    /// A DNS name among its alternative names, in lower case.
+    /// A DNS name among the subject alternative names, in lower case.
     Dns(String),
 }
 
 impl CertificateName {
-    /// A subject as RFC 4514 writes it: `CN=oathkeeper,O=Example`.
+    /// Parses a subject in the form of RFC 4514: `CN=oathkeeper,O=Example`.
     pub fn subject(text: &str) -> Option<Self> {
         let parts: RdnSequence = text.parse().ok()?;
         (!parts.is_empty()).then(|| Self::Subject(parts.to_string()))
     }
 
-    /// A SPIFFE ID with a path: `spiffe://example.org/ns/auth/sa/oathkeeper`.
+    /// Parses a SPIFFE ID with a path: `spiffe://example.org/ns/auth/sa/oathkeeper`.
     pub fn spiffe(text: &str) -> Option<Self> {
         let (domain, path) = text.strip_prefix("spiffe://")?.split_once('/')?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -38,7 +38,7 @@ impl CertificateName {
         is_id.then(|| Self::Spiffe(text.to_owned()))
     }
 
-    /// A DNS name without wildcards.
+    /// Parses a DNS name without wildcards.
     pub fn dns(text: &str) -> Option<Self> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
         let is_name = text.len() <= 253 && text.split('.').all(|part| !part.is_empty() && part.bytes().all(is_plain));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_is_known_by_its_whole_name_alone() {
+    fn identity_has_only_complete_names() {
         let mut params = params(&["Oathkeeper.auth.svc"], "oathkeeper, O=Evil");
         params.distinguished_name.push(DnType::OrganizationName, "Example");
         params.subject_alt_names.push(uri("spiffe://example.org/ns/auth/sa/oathkeeper"));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn two_uris_are_no_spiffe_identity() {
+    fn certificate_with_two_uris_has_no_spiffe_id() {
         let mut params = params(&[], "x");
         params.subject_alt_names = vec![uri("spiffe://example.org/a"), uri("spiffe://example.org/b")];
         let names = names_of(&params);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_certificate_can_have_are_refused() {
+    fn invalid_names_are_rejected() {
         for text in ["", "oathkeeper", "CN", "CN=a\\"] {
             let parsed = CertificateName::subject(text);
             assert!(parsed.is_none() || text == "CN=a\\", "{text}: {parsed:?}");

@@ -219,7 +219,7 @@ fn key_changes_log_no_secret_at_trace_level() {
     ];
     for (count, broken) in broken.iter().enumerate() {
         folder.write("keys.json", broken);
-        wait_until(|| log().matches("a change is refused").count() > count);
+        wait_until(|| log().matches("reload rejected").count() > count);
         let status = Command::new("kill").args(["-HUP", &child.0.id().to_string()]).status().unwrap();
         assert!(status.success());
         for path in ["/health/ready", "/metrics"] {

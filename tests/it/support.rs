@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use claimsmith::app::{Application, Upkeep};
+use claimsmith::app::{Application, BackgroundTasks};
 use claimsmith::code::ErrorCode;
 use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg, VerifiedToken};
@@ -142,7 +142,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
         actix_web::rt::System::new().block_on(async move {
             let app = Application::bind(*generation, Arc::new(app_clock)).unwrap();
             send.send((app.api_address().unwrap(), app.admin_address())).unwrap();
-            app.run_with(Upkeep::new(reloader, remote), async {
+            app.run_with(BackgroundTasks::new(reloader, remote), async {
                 let _ = stopped.await;
             })
             .await

@@ -1,9 +1,11 @@
-//! Oathkeeper's claims templates: Go's `text/template` with Oathkeeper's `print` and `printIndex` and sprig's functions
-//! on data, written through a writer that no session value can break out of.
+//! Oathkeeper's claims templates: Go's `text/template` with Oathkeeper's `print` and `printIndex` and sprig's data functions.
 //!
-//! Where Go's rendering is JSON and no session value broke out of its place, the claims are Go's. Where a quote or a
-//! newline in a value would have broken the JSON, the claims hold the value as it is. Functions that reach outside the
-//! session (environment, network, randomness, keys) are refused when the template is read. Nothing here reads a clock.
+//! The engine is our own because no crate implements Go's dialect of templates, URLs, dates and numbers, and none escapes
+//! by the position in the JSON output, so that no session value can change the structure of the claims.
+//!
+//! If Go renders JSON and no session value breaks out of its position, the claims are Go's. If a quote or a newline in a
+//! value would break the JSON, the claims contain the value unchanged. Functions that read anything but the session
+//! (environment, network, randomness, keys) are rejected when the template is parsed. Nothing here reads a clock.
 
 mod ast;
 mod context;

@@ -1,4 +1,4 @@
-//! What goes on beside the requests: looking for changes, taking them over or saying why not, rotating keys.
+//! Background tasks: reloading changed files, refreshing remote key sets, rotating keys, and reporting degraded conditions.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,54 +20,55 @@ use crate::service::DegradedCondition;
 use crate::telemetry::Audit;
 use crate::time::Timestamp;
 
-/// How soon a change is looked at again before it is taken over, for who is writing it to finish.
-const SETTLING: Duration = Duration::from_millis(100);
-/// Bounds of the wait between two looks at which sources on the network are due.
+/// The time until a change is checked again before it is applied, so that a writer can finish.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// The limits of the wait between two checks for remote sources that are due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Looks after a running service.
+/// The background tasks of a running service.
 #[derive(Debug)]
-pub struct Upkeep {
+pub struct BackgroundTasks {
     reloader: Reloader,
     remote: Arc<RemoteFiles>,
 }
 
-/// The state of one upkeep.
-struct Keeper {
+/// The state of the task that checks, reloads and rotates.
+struct MaintenanceLoop {
     reloader: Arc<Mutex<Reloader>>,
     remote: Arc<RemoteFiles>,
     edge: Data<Edge>,
-    /// The configuration of the generation in use.
+    /// The configuration of the current generation.
     config: Config,
-    /// What listeners and logs were started with.
+    /// The configuration of the startup, which listeners and logs still have.
     started: Config,
     bound: Bound,
 }
 
-impl Upkeep {
-    /// Looks with `reloader`, whose last look gave the generation that is served, and which takes key sets from `remote`.
+impl BackgroundTasks {
+    /// Returns the tasks. The last check of `reloader` must have built the current generation, with key sets from `remote`.
     pub fn new(reloader: Reloader, remote: Arc<RemoteFiles>) -> Self {
         Self { reloader, remote }
     }
 
-    /// Goes on until it is dropped; looks at once when `hangup` comes.
-    pub(super) async fn keep(self, edge: Data<Edge>, config: Config, bound: Bound, mut hangup: Hangup) {
+    /// Runs until it is dropped. `hangup` triggers a check at once.
+    pub(super) async fn run(self, edge: Data<Edge>, config: Config, bound: Bound, mut hangup: Hangup) {
         let reloader = Arc::new(Mutex::new(self.reloader));
         let started = config.clone();
         let (remote, change) = (Arc::clone(&self.remote), Notify::new());
-        let mut keeper = Keeper { reloader, remote: self.remote, edge: edge.clone(), started, config, bound };
+        let mut maintenance =
+            MaintenanceLoop { reloader, remote: self.remote, edge: edge.clone(), started, config, bound };
         let files = async {
             loop {
-                keeper.rotate().await;
-                keeper.look().await;
-                keeper.tell_of_lasting_faults();
+                maintenance.rotate().await;
+                maintenance.reload().await;
+                maintenance.report_degraded_conditions();
                 tokio::select! {
-                    () = tokio::time::sleep(keeper.config.reload_interval) => {}
+                    () = tokio::time::sleep(maintenance.config.reload_interval) => {}
                     () = change.notified() => {}
                     () = hangup.wait() => {
                         info!("SIGHUP: checking for changes");
-                        keeper.remote.mark_all_due();
+                        maintenance.remote.mark_all_due();
                     }
                 }
             }
@@ -77,7 +78,7 @@ impl Upkeep {
                 if remote.refresh(Instant::now(), &chance).await {
                     change.notify_one();
                 }
-                report(&edge, &remote);
+                report_key_sources(&edge, &remote);
                 let now = Instant::now();
                 let wait = remote.next_due(now).map_or(LONGEST_WAIT, |due| due.saturating_duration_since(now));
                 tokio::time::sleep(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
@@ -88,7 +89,7 @@ impl Upkeep {
 }
 
 /// Reports the state of remote key sources as metrics, readiness and log lines.
-fn report(edge: &Edge, remote: &RemoteFiles) {
+fn report_key_sources(edge: &Edge, remote: &RemoteFiles) {
     let mut faults = Vec::new();
     let statuses = remote.status(Instant::now());
     let names = distinct_names(statuses.iter().map(|status| &status.source));
@@ -109,15 +110,15 @@ fn report(edge: &Edge, remote: &RemoteFiles) {
     }
 }
 
-/// A number from 0 to 1.
+/// Returns a random number from 0 to 1.
 fn chance() -> f64 {
     // The first 48 bits of a random UUID are all random.
     (Uuid::new_v4().as_u128() >> 80) as f64 / (1_u64 << 48) as f64
 }
 
-impl Keeper {
-    /// Takes over what has changed, once it stands still.
-    async fn look(&mut self) {
+impl MaintenanceLoop {
+    /// Applies changes, once two checks in a row found the same content.
+    async fn reload(&mut self) {
         loop {
             let (reloader, now) = (Arc::clone(&self.reloader), self.edge.issuer.now());
             let check = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).check(now);
@@ -128,7 +129,7 @@ impl Keeper {
             match outcome {
                 ReloadOutcome::Unchanged => {}
                 ReloadOutcome::Debouncing => {
-                    tokio::time::sleep(SETTLING).await;
+                    tokio::time::sleep(DEBOUNCE).await;
                     continue;
                 }
                 ReloadOutcome::Restored => {
@@ -140,7 +141,7 @@ impl Keeper {
                     wanted.extend(remote_key_sets(&self.config));
                     match self.remote.track_and_fetch(&wanted, Instant::now()).await {
                         Ok(()) => continue,
-                        Err(errors) => self.refuse(errors.iter().map(missing_source_error).collect()),
+                        Err(errors) => self.reject(errors.iter().map(missing_source_error).collect()),
                     }
                 }
                 ReloadOutcome::Replaced(generation) => {
@@ -148,17 +149,17 @@ impl Keeper {
                     // No key set is missing; this call stops tracking those that are no longer wanted.
                     let _ = self.remote.track_and_fetch(&remote_key_sets(&self.config), Instant::now()).await;
                 }
-                ReloadOutcome::Rejected(error) => self.refuse(error.faults),
+                ReloadOutcome::Rejected(error) => self.reject(error.faults),
             }
             return;
         }
     }
 
-    /// Keeps what is served, and says why.
-    fn refuse(&self, faults: Vec<BuildFault>) {
+    /// Reports why the current generation is kept.
+    fn reject(&self, faults: Vec<BuildFault>) {
         for fault in &faults {
             warn!(code = %fault.code, part = %fault.part, fault = %fault.message,
-                "a change is refused, the last good generation stays");
+                "reload rejected, keeping the current generation");
         }
         self.edge.issuer.recorder().metrics().reload_refused();
         let faults = faults.iter().map(ToString::to_string).collect();
@@ -171,7 +172,7 @@ impl Keeper {
         }
         let needs_restart = needs_restart(&self.started, &generation.config);
         if !needs_restart.is_empty() {
-            warn!(keys = needs_restart.join(" "), "changed keys of the configuration that need a restart");
+            warn!(keys = needs_restart.join(" "), "changed configuration keys require a restart");
         }
         let profiles = generation.mint.profiles().count();
         self.config = generation.config.clone();
@@ -190,8 +191,8 @@ impl Keeper {
         info!(profiles, "reloaded");
     }
 
-    /// Tells of profiles that cannot sign at this time, and of an audit log that cannot be written.
-    fn tell_of_lasting_faults(&self) {
+    /// Reports profiles without a key that can sign now, and an audit log that cannot be written.
+    fn report_degraded_conditions(&self) {
         let (generation, now) = (self.edge.issuer.current(), self.edge.issuer.now());
         let cannot_sign = |profile: &Profile| {
             let error = profile.keys().signer(now, profile.spec().alg).err()?;
@@ -200,10 +201,10 @@ impl Keeper {
         let faults: Vec<String> = generation.mint.profiles().filter_map(cannot_sign).collect();
         if faults.is_empty() {
             if self.edge.conditions.clear(DegradedCondition::SigningKeys) {
-                info!("every profile has a key that signs again");
+                info!("every profile has an active key again");
             }
         } else if self.edge.conditions.raise(DegradedCondition::SigningKeys, faults.clone(), now) {
-            faults.iter().for_each(|fault| warn!(fault, "a profile issues no tokens"));
+            faults.iter().for_each(|fault| warn!(fault, "profile has no active key and issues no tokens"));
         }
         match self.edge.issuer.recorder().audit().and_then(Audit::fault) {
             Some(fault) => drop(self.edge.conditions.raise(DegradedCondition::Audit, vec![fault], now)),
@@ -211,7 +212,7 @@ impl Keeper {
         }
     }
 
-    /// Adds the next key to every key file that it is time for.
+    /// Adds the next key to every key file that is due.
     async fn rotate(&mut self) {
         if self.config.rotation.is_none() {
             return;
@@ -230,11 +231,11 @@ impl Keeper {
                         info!(file = %name, kid = %key.kid, alg = %key.alg, signs_from = %key.signs_from, "key added");
                     }
                     for kid in &rotation.dropped {
-                        info!(file = %name, kid = %kid, "key dropped");
+                        info!(file = %name, kid = %kid, "key removed");
                     }
                 }
                 Ok(Err(message)) => faults.push(format!("{name}: {message}")),
-                Err(_) => faults.push(format!("{name}: the rotation broke off; this is a fault of claimsmith")),
+                Err(_) => faults.push(format!("{name}: rotation task panicked; this is a bug in claimsmith")),
             }
         }
         if faults.is_empty() {
@@ -243,13 +244,13 @@ impl Keeper {
         } else {
             self.edge.issuer.recorder().metrics().rotation_refused();
             if self.edge.conditions.raise(DegradedCondition::Rotation, faults.clone(), now) {
-                faults.iter().for_each(|fault| warn!(fault, "a key file cannot be rotated"));
+                faults.iter().for_each(|fault| warn!(fault, "cannot rotate key file"));
             }
         }
     }
 
-    /// The key files of the generation in use that need their next key, and of which algorithm. Symmetric keys are known
-    /// elsewhere, so they are never changed by themselves.
+    /// Returns the key files of the current generation that need their next key, each with its algorithm. Symmetric keys are
+    /// never rotated automatically, because verifiers have copies of them.
     fn due(&self, now: Timestamp) -> Vec<(PathBuf, SignatureAlg)> {
         let mut due = Vec::new();
         let Some(rotation) = &self.config.rotation else { return due };
@@ -276,19 +277,19 @@ impl Keeper {
     }
 }
 
-/// Returns the fault of a remote key set that was never fetched, because of `error`.
+/// Returns the fault of a remote key set that was never fetched; `error` is the reason.
 pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
     BuildFault::new(error.code(), error.remote().to_string(), error.failure().to_string())
 }
 
-/// Rotates one file, unless another process has done so since it was read.
+/// Rotates one key file, unless another process has rotated it since it was read.
 fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) -> Result<Rotation, String> {
     let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
     let policy = config.rotation.zip(longest_ttl(config, path));
     let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
     let policy = config.rotation_of(&rotation, longest_ttl).map_err(|error| error.to_string())?;
     change_key_file(path, |bytes| {
-        let bytes = bytes.ok_or("expected the key file, found none")?;
+        let bytes = bytes.ok_or("expected a key file, found none")?;
         let set = keys::KeySet::parse(bytes).map_err(|error| error.to_string())?;
         if !policy.is_due(&set, alg, rotation.every, now) {
             return Ok((None, unused));
@@ -300,10 +301,10 @@ fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) 
     .map_err(|error: KeyFileError<String>| error.to_string())
 }
 
-/// The keys of the configuration that changed and are read at start alone.
+/// Returns the configuration keys that changed and are read only at startup.
 fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     let (old, new) = (&started.limits, &now.limits);
-    // Certificates and client CAs are taken over; only whether there is TLS at all is not.
+    // A reload applies certificates and client CAs, but cannot turn TLS on or off.
     let tls = if now.serve.tls.is_some() { started.serve.tls.clone().or(now.serve.tls.clone()) } else { None };
     let now_serve = Serve { tls: now.serve.tls.as_ref().and(tls), ..now.serve.clone() };
     [
@@ -320,13 +321,14 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     .collect()
 }
 
-/// SIGHUP, where there is such a thing. From the moment that this is made it ends the process no more.
+/// SIGHUP, on systems that have it. Once this exists, SIGHUP no longer ends the process.
 pub(super) struct Hangup {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
 impl Hangup {
+    /// Registers the signal.
     pub(super) fn new() -> Self {
         #[cfg(unix)]
         {
@@ -337,6 +339,7 @@ impl Hangup {
         Self {}
     }
 
+    /// Completes when the signal arrives.
     async fn wait(&mut self) {
         #[cfg(unix)]
         if let Some(signal) = &mut self.signal
