@@ -3,16 +3,18 @@
 //! The HTTP layer times out idle connections only. It would wait forever for the rest of a head that is not the first on
 //! its connection, for the end of a body that is not read, and for a client that does not read its response. This stream
 //! ends all of these after `limits.request`. Usually it costs one clock reading for each request.
+//!
+//! `tests/models` tests it with paused time.
 
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::Connection;
 use crate::telemetry::CloseReason;
@@ -91,13 +93,12 @@ impl<S> TimeoutStream<S> {
     /// Wakes the task at `deadline`, or earlier.
     fn wake_by(&mut self, deadline: Instant, now: Instant, context: &mut Context<'_>) {
         let is_coming = |timer: &Pin<Box<Sleep>>| {
-            let set = timer.deadline().into_std();
+            let set = timer.deadline();
             set > now && set <= deadline
         };
         if self.timer.as_ref().is_some_and(is_coming) {
             return;
         }
-        let deadline = deadline.into();
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         timer.as_mut().reset(deadline);
         if timer.as_mut().poll(context).is_ready() {

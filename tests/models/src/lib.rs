@@ -2,3 +2,15 @@
 
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+mod stream;
+
+/// The part of `src/telemetry` that `stream` uses.
+#[cfg(test)]
+mod telemetry {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum CloseReason {
+        Answer,
+        Request,
+    }
+}

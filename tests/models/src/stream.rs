@@ -1,0 +1,378 @@
+//! Tests of `TimeoutStream` with paused time. Time advances only while every task waits, so no test takes real time.
+
+#[path = "../../../src/edge/http/stream.rs"]
+mod timeout;
+
+/// The part of `src/edge/http/connection.rs` that `TimeoutStream` uses.
+mod connection {
+    use std::cell::{Cell, RefCell};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use crate::telemetry::CloseReason;
+
+    #[derive(Debug)]
+    pub(crate) struct Connection {
+        gate: Gate,
+        is_answering: Cell<bool>,
+        pub(super) arriving: Cell<Option<Instant>>,
+    }
+
+    #[derive(Debug, Default)]
+    pub(super) struct Gate {
+        closed: RefCell<Vec<CloseReason>>,
+    }
+
+    impl Gate {
+        pub(super) fn client_timeout(&self) -> Duration {
+            super::TIMEOUT
+        }
+
+        pub(super) fn count_closed(&self, reason: CloseReason) {
+            self.closed.borrow_mut().push(reason);
+        }
+
+        pub(super) fn closed(&self) -> Vec<CloseReason> {
+            self.closed.borrow().clone()
+        }
+    }
+
+    impl Connection {
+        /// Returns a connection that was accepted now.
+        pub(super) fn accept() -> Self {
+            Self { gate: Gate::default(), is_answering: Cell::new(false), arriving: Cell::new(Some(Instant::now())) }
+        }
+
+        pub(super) fn gate(&self) -> &Gate {
+            &self.gate
+        }
+
+        pub(super) fn is_answering(&self) -> bool {
+            self.is_answering.get()
+        }
+
+        /// Starts a request, as `InFlightGuard::begin` does.
+        pub(super) fn begin_request(&self) {
+            self.arriving.set(None);
+            self.is_answering.set(true);
+        }
+
+        /// Ends a request, as dropping an `InFlightGuard` does.
+        pub(super) fn end_request(&self) {
+            self.is_answering.set(false);
+        }
+    }
+}
+
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
+use tokio::join;
+use tokio::time::{self, Instant, sleep, timeout};
+
+use crate::telemetry::CloseReason;
+use connection::Connection;
+use timeout::TimeoutStream;
+
+/// The value of `limits.request`.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer than any timeout.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The number of bytes that the operating system would buffer.
+const BUFFER: usize = 8;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Returns a stream that was accepted now, its connection and the end of the client.
+fn accept() -> (TimeoutStream<DuplexStream>, Rc<Connection>, DuplexStream) {
+    let (client, server) = duplex(BUFFER);
+    let stream = TimeoutStream::new(server, Connection::accept());
+    let connection = Rc::clone(stream.connection());
+    (stream, connection, client)
+}
+
+/// Returns a stream on which one request was served.
+async fn accept_used() -> (TimeoutStream<DuplexStream>, Rc<Connection>, DuplexStream) {
+    let (mut stream, connection, mut client) = accept();
+    client.write_all(b"GET").await.unwrap();
+    read(&mut stream).await.unwrap();
+    connection.begin_request();
+    connection.end_request();
+    (stream, connection, client)
+}
+
+/// Reads what arrives next.
+async fn read(stream: &mut TimeoutStream<DuplexStream>) -> io::Result<usize> {
+    stream.read(&mut [0; BUFFER]).await
+}
+
+/// Reads until the stream fails. Returns the error and the time since `start`.
+async fn read_until_error(stream: &mut TimeoutStream<DuplexStream>, start: Instant) -> (io::ErrorKind, Duration) {
+    loop {
+        if let Err(error) = read(stream).await {
+            return (error.kind(), start.elapsed());
+        }
+    }
+}
+
+/// Writes a byte each second, without an end.
+async fn write_byte_by_byte(client: &mut DuplexStream) {
+    while client.write_all(b"x").await.is_ok() {
+        sleep(seconds(1)).await;
+    }
+}
+
+/// Asserts that `elapsed` is `expected`. Timers of tokio have a resolution of a millisecond.
+#[track_caller]
+fn assert_elapsed(elapsed: Duration, expected: Duration) {
+    assert!(elapsed >= expected && elapsed <= expected + Duration::from_millis(2), "{elapsed:?} is not {expected:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_without_a_request_times_out() {
+    let (mut stream, connection, _client) = accept();
+    let (error, elapsed) = read_until_error(&mut stream, Instant::now()).await;
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, TIMEOUT);
+    assert_eq!(connection.gate().closed(), [CloseReason::Request]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_head_times_out_although_bytes_arrive() {
+    let (mut stream, connection, mut client) = accept();
+    let start = Instant::now();
+    let (error, elapsed) = tokio::select! {
+        ended = read_until_error(&mut stream, start) => ended,
+        () = write_byte_by_byte(&mut client) => unreachable!("the stream is open"),
+    };
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, TIMEOUT);
+    assert_eq!(connection.gate().closed(), [CloseReason::Request]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn later_head_is_timed_from_its_first_byte() {
+    let (mut stream, connection, mut client) = accept_used().await;
+    let start = Instant::now();
+    let writing = async {
+        sleep(HOUR).await;
+        client.write_all(b"GET").await.unwrap();
+        pending::<()>().await
+    };
+    let (error, elapsed) = tokio::select! {
+        ended = read_until_error(&mut stream, start) => ended,
+        () = writing => unreachable!("the client waits"),
+    };
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, HOUR + TIMEOUT);
+    assert_eq!(connection.gate().closed(), [CloseReason::Request]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connection_is_not_timed() {
+    let (mut stream, connection, _client) = accept_used().await;
+    assert!(timeout(HOUR, read(&mut stream)).await.is_err());
+    assert_eq!(connection.gate().closed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_that_completes_in_time_is_not_timed_any_longer() {
+    let (mut stream, connection, mut client) = accept();
+    let writing = async {
+        sleep(TIMEOUT - seconds(1)).await;
+        client.write_all(b"GET").await.unwrap();
+    };
+    let (read_result, ()) = join!(read(&mut stream), writing);
+    assert_eq!(read_result.unwrap(), 3);
+    connection.begin_request();
+    assert!(timeout(HOUR, read(&mut stream)).await.is_err());
+    assert_eq!(connection.gate().closed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_body_of_a_request_in_flight_is_not_timed() {
+    let (mut stream, connection, mut client) = accept();
+    connection.begin_request();
+    let reading = timeout(HOUR, read_until_error(&mut stream, Instant::now()));
+    tokio::select! {
+        ended = reading => assert!(ended.is_err(), "{ended:?}"),
+        () = write_byte_by_byte(&mut client) => unreachable!("the stream is open"),
+    }
+    assert_eq!(connection.gate().closed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_body_times_out_after_its_response() {
+    let (mut stream, connection, mut client) = accept();
+    connection.begin_request();
+    client.write_all(b"x").await.unwrap();
+    read(&mut stream).await.unwrap();
+    sleep(HOUR).await;
+    connection.end_request();
+    let start = Instant::now();
+    let (error, elapsed) = tokio::select! {
+        ended = read_until_error(&mut stream, start) => ended,
+        () = write_byte_by_byte(&mut client) => unreachable!("the stream is open"),
+    };
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, TIMEOUT);
+    assert_eq!(connection.gate().closed(), [CloseReason::Request]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_response_times_out() {
+    let (mut stream, connection, _client) = accept();
+    connection.begin_request();
+    let start = Instant::now();
+    let error = stream.write_all(&[0; 2 * BUFFER]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_elapsed(start.elapsed(), TIMEOUT);
+    assert_eq!(connection.gate().closed(), [CloseReason::Answer]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_that_is_read_byte_by_byte_times_out() {
+    let (mut stream, connection, mut client) = accept();
+    connection.begin_request();
+    let start = Instant::now();
+    let reading = async {
+        loop {
+            sleep(seconds(1)).await;
+            client.read_u8().await.unwrap();
+        }
+    };
+    let written = tokio::select! {
+        written = stream.write_all(&[0; 4 * BUFFER]) => written,
+        () = reading => unreachable!("the client reads without an end"),
+    };
+    assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_elapsed(start.elapsed(), TIMEOUT);
+    assert_eq!(connection.gate().closed(), [CloseReason::Answer]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_response_has_the_whole_time() {
+    let (mut stream, connection, mut client) = accept();
+    connection.begin_request();
+    let mut response = [0; 2 * BUFFER];
+    for _ in 0..3 {
+        let reading = async {
+            sleep(TIMEOUT - seconds(1)).await;
+            client.read_exact(&mut response).await.unwrap();
+        };
+        let writing = async {
+            stream.write_all(&[0; 2 * BUFFER]).await.unwrap();
+            stream.flush().await.unwrap();
+        };
+        join!(reading, writing);
+    }
+    assert_eq!(connection.gate().closed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_is_not_timed_while_a_response_is_unread() {
+    let (mut stream, connection, mut client) = accept_used().await;
+    // The buffer is full, and the response is not sent completely.
+    assert!(timeout(seconds(1), stream.write_all(&[0; 2 * BUFFER])).await.is_err());
+    client.write_all(b"GET").await.unwrap();
+    read(&mut stream).await.unwrap();
+    assert_eq!(connection.arriving.get(), None);
+    assert!(timeout(HOUR, read(&mut stream)).await.is_err());
+    assert_eq!(connection.gate().closed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timer_that_fires_too_early_is_set_again() {
+    let (mut stream, connection, mut client) = accept();
+    let start = Instant::now();
+    let writing = async {
+        // The first head sets the timer to 5 s, the second head begins at 3 s.
+        sleep(seconds(1)).await;
+        client.write_all(b"GET").await.unwrap();
+        sleep(seconds(2)).await;
+        client.write_all(b"GET").await.unwrap();
+        pending::<()>().await
+    };
+    let reading = async {
+        read(&mut stream).await.unwrap();
+        connection.begin_request();
+        connection.end_request();
+        read_until_error(&mut stream, start).await
+    };
+    let (error, elapsed) = tokio::select! {
+        ended = reading => ended,
+        () = writing => unreachable!("the client waits"),
+    };
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, seconds(3) + TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_that_passed_since_the_last_read_fails_at_once() {
+    let (mut stream, connection, mut client) = accept();
+    client.write_all(b"GET").await.unwrap();
+    read(&mut stream).await.unwrap();
+    time::advance(TIMEOUT + seconds(1)).await;
+    // The first poll goes by the time of the last read. The timer is due already, so it wakes the task.
+    let (error, elapsed) = read_until_error(&mut stream, Instant::now()).await;
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, Duration::ZERO);
+    assert_eq!(connection.gate().closed(), [CloseReason::Request]);
+}
+
+/// A stream that never becomes ready.
+struct Stuck;
+
+impl AsyncRead for Stuck {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Stuck {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stuck_flush_and_shutdown_time_out() {
+    let start = Instant::now();
+    let mut stream = TimeoutStream::new(Stuck, Connection::accept());
+    assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_elapsed(start.elapsed(), TIMEOUT);
+    assert_eq!(stream.connection().gate().closed(), [CloseReason::Answer]);
+
+    let start = Instant::now();
+    let mut stream = TimeoutStream::new(Stuck, Connection::accept());
+    assert_eq!(stream.shutdown().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_elapsed(start.elapsed(), TIMEOUT);
+    assert_eq!(stream.connection().gate().closed(), [CloseReason::Answer]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_of_the_stream_is_no_timeout() {
+    let (mut stream, connection, client) = accept();
+    drop(client);
+    time::advance(HOUR).await;
+    assert_eq!(read(&mut stream).await.unwrap(), 0);
+    assert_eq!(connection.gate().closed(), []);
+}
