@@ -231,8 +231,8 @@ fn ambiguous_kids(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
             let (other, json) = known.entry(key.kid().as_str().to_owned()).or_insert_with(|| (name, key.to_json()));
             if *other != name && *json != key.to_json() {
                 notes.push(format!(
-                    "key id `{}` is used for different keys in {other} and {name}: /.well-known/jwks.json publishes both, \
-                     and a verifier may try the wrong one, so verifiers must use the JWK Set of their profile",
+                    "key id `{}` is used for different keys in {other} and {name}: /.well-known/jwks.json publishes \
+                     both, and a verifier may try the wrong one, so verifiers must use the JWK Set of their profile",
                     key.kid()
                 ));
             }
