@@ -1,5 +1,6 @@
 # `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` measures,
-# `make soak` tests endurance, `make fuzz` searches for inputs that break parsers. `make release` builds what deploy/ ships.
+# `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
+# `make release` builds what deploy/ ships.
 
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
@@ -11,7 +12,7 @@ PYTHON := $(TOOLS)/venv/bin/python
 # Prefix of builds that are not shipped: they use the OpenSSL of the system where possible.
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
-.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz demo setup page-test \
+.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
 	deploy-test release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
@@ -78,6 +79,11 @@ fuzz:
 			-max_total_time=$(FUZZ_SECONDS) -max_len=$$longest -timeout=10 -print_final_stats=1 \
 			-dict=tests/fuzz/dictionaries/$$target.dict -artifact_prefix=tests/fuzz/artifacts/$$target/ -verbosity=0; \
 	done
+
+# Checks concurrent code with loom. Loom is compiled with its own profile, so it has its own target directory.
+models:
+	cp Cargo.lock tests/models/Cargo.lock
+	cargo test --manifest-path tests/models/Cargo.toml --target-dir target/models
 
 # Tests what deploy/ ships, as far as that is possible without a container engine and a cluster.
 deploy-test: $(TOOLS)/deploy/installed

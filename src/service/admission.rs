@@ -13,10 +13,11 @@ use super::generation::{ServedGeneration, ServiceLimits};
 use super::issuer::AdmittedRequest;
 use super::outcome::Refusal;
 use super::peer::{Peer, Transport};
+use super::slot::Slot;
 use crate::code::ErrorCode;
 use crate::mint::{IssueRequest, Profile};
 use crate::session::{SessionDocument, SessionParts};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 use super::cache::TokenCache;
 
@@ -86,7 +87,7 @@ impl Admission {
         tokens: &'s TokenCache,
         peer: &Peer<'_>,
         profile: &str,
-        now: Timestamp,
+        clock: &dyn Clock,
     ) -> Result<Permit<'s>, Refusal> {
         let limits = &generation.limits;
         require_certificate(generation, &peer.transport)?;
@@ -97,7 +98,7 @@ impl Admission {
                 Ok(caller) => Some(caller),
                 Err(AuthError { refusal, is_attempt: false }) => return Err(refusal),
                 Err(AuthError { refusal, is_attempt: true }) => {
-                    return Err(self.throttle(peer.address, limits, now, refusal).await);
+                    return Err(self.throttle(peer.address, limits, clock.now(), refusal).await);
                 }
             }
         };
@@ -130,25 +131,6 @@ fn require_certificate(generation: &ServedGeneration, transport: &Transport) -> 
             Err(Refusal::new(ErrorCode::CallerUnauthenticated, detail))
         }
         Transport::Plain | Transport::Tls { .. } => Ok(()),
-    }
-}
-
-/// One slot of a limited number, which returns when this is dropped.
-struct Slot<'a>(&'a AtomicUsize);
-
-impl<'a> Slot<'a> {
-    /// Takes one of `most` slots; `None` if all are taken.
-    fn take(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        // If all were taken, the drop returns what was just counted.
-        let slot = Self(count);
-        if before < most { Some(slot) } else { None }
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

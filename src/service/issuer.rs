@@ -129,7 +129,7 @@ impl Issuer {
         peer: &Peer<'_>,
         profile: &str,
     ) -> Result<Permit<'s>, Refusal> {
-        self.admission.admit(generation, &self.tokens, peer, profile, self.clock.now()).await
+        self.admission.admit(generation, &self.tokens, peer, profile, &*self.clock).await
     }
 
     /// Issues the token of `admitted`: from the cache, or rendered and signed. Equal requests at the same time share one

@@ -19,8 +19,11 @@ mod health;
 mod issuer;
 mod outcome;
 mod peer;
+mod queue;
 mod record;
 mod signing_queue;
+mod slot;
+mod sync;
 
 pub use admission::Permit;
 pub(crate) use attempts::Origin as PeerOrigin;

@@ -11,6 +11,9 @@ use super::peer::RequestId;
 use crate::claims::RegisteredClaim;
 use crate::telemetry::{Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, TokenFacts, Traces};
 
+/// The target of log lines about requests. It does not follow the module path, because operators filter by it.
+const LOG_TARGET: &str = "claimsmith::edge";
+
 /// Records the requests of a running service.
 #[derive(Debug)]
 pub struct Recorder {
@@ -80,11 +83,11 @@ impl Recorder {
                 if let Some(outcome) = outcome {
                     self.issued(request_id, outcome);
                 }
-                debug!(%request_id, route = route.label(), status, "request answered");
+                debug!(target: LOG_TARGET, %request_id, route = route.label(), status, "request answered");
             }
             Err(Refusal { code, detail }) => {
                 self.metrics.failure(*code);
-                warn!(%request_id, route = route.label(), status, %code, %detail, "request refused");
+                warn!(target: LOG_TARGET, %request_id, route = route.label(), status, %code, %detail, "request refused");
             }
         }
         let Some(span) = span else { return };
@@ -143,7 +146,7 @@ impl Recorder {
         };
         if is_new {
             let claims: Vec<_> = claims.iter().map(|claim| claim.name()).collect();
-            warn!(profile, claims = claims.join(" "), "the template sets registered claims, which are overridden");
+            warn!(target: LOG_TARGET, profile, claims = claims.join(" "), "the template sets registered claims, which are overridden");
         }
     }
 }

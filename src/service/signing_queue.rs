@@ -3,8 +3,7 @@
 //! An RSA key of 4096 bits takes longer to sign than a hundred responses from the cache, so it must not block them. The
 //! first signature of a key shows how long it takes.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use thread_priority::{
@@ -13,6 +12,7 @@ use thread_priority::{
 use tokio::sync::oneshot;
 
 use super::outcome::Refusal;
+use super::queue::{PushError, Queue};
 use crate::code::ErrorCode;
 use crate::mint::{Draft, IssueError, IssuedToken};
 
@@ -26,21 +26,6 @@ const LATE: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub(super) struct SigningQueue {
     queue: OnceLock<Arc<Queue<Job>>>,
-}
-
-/// A queue of jobs, shared by the threads that do them.
-#[derive(Debug)]
-struct Queue<T> {
-    jobs: Mutex<Jobs<T>>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct Jobs<T> {
-    /// The jobs in their order, each with its start.
-    waiting: VecDeque<(Instant, T)>,
-    /// Whether no more jobs will come.
-    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -73,22 +58,16 @@ impl SigningQueue {
     }
 
     fn submit(&self, draft: Draft) -> Result<Submitted, Refusal> {
-        let queue = self.queue.get_or_init(start);
-        let mut jobs = match queue.jobs.try_lock() {
-            Ok(jobs) => jobs,
-            Err(TryLockError::Poisoned(error)) => error.into_inner(),
-            // Sign here instead of waiting, because an idle-priority thread may hold the lock without being scheduled.
-            Err(TryLockError::WouldBlock) => return Ok(Submitted::Signed(sign_timed(draft))),
-        };
-        if jobs.waiting.len() >= CAPACITY {
-            let detail = format!("{CAPACITY} signatures of slow keys are waiting already; try again");
-            return Err(Refusal::new(ErrorCode::KeyBusy, detail));
-        }
         let (done, signed) = oneshot::channel();
-        jobs.waiting.push_back((Instant::now(), Job { draft, done }));
-        drop(jobs);
-        queue.changed.notify_all();
-        Ok(Submitted::Queued(signed))
+        match self.queue.get_or_init(start).push(Job { draft, done }) {
+            Ok(()) => Ok(Submitted::Queued(signed)),
+            // Sign here instead of waiting, because an idle-priority thread may hold the lock without being scheduled.
+            Err(PushError::Locked(job)) => Ok(Submitted::Signed(sign_timed(job.draft))),
+            Err(PushError::Full) => {
+                let detail = format!("{CAPACITY} signatures of slow keys are waiting already; try again");
+                Err(Refusal::new(ErrorCode::KeyBusy, detail))
+            }
+        }
     }
 }
 
@@ -96,8 +75,7 @@ impl Drop for SigningQueue {
     /// Lets the threads end once the queue is empty.
     fn drop(&mut self) {
         if let Some(queue) = self.queue.get() {
-            queue.jobs().is_closed = true;
-            queue.changed.notify_all();
+            queue.close();
         }
     }
 }
@@ -114,7 +92,7 @@ fn sign_timed(draft: Draft) -> Result<IssuedToken, IssueError> {
 /// that signs late drafts. Linux lets a thread of lower priority run for a millisecond while requests wait, and one of
 /// idle priority not at all; but if requests leave no idle time, idle threads hardly run.
 fn start() -> Arc<Queue<Job>> {
-    let queue = Arc::new(Queue::<Job>::new());
+    let queue = Arc::new(Queue::<Job>::new(CAPACITY));
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     for _ in 0..cores {
         let queue = Arc::clone(&queue);
@@ -142,39 +120,18 @@ impl Queue<Job> {
     }
 }
 
-impl<T> Queue<T> {
-    fn new() -> Self {
-        Self { jobs: Mutex::new(Jobs { waiting: VecDeque::new(), is_closed: false }), changed: Condvar::new() }
-    }
-
-    fn jobs(&self) -> MutexGuard<'_, Jobs<T>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the first job once it has waited for `wait`; `None` once the queue is closed and empty.
-    fn next(&self, wait: Duration) -> Option<T> {
-        let mut jobs = self.jobs();
-        loop {
-            let left = jobs.waiting.front().map(|(since, _)| wait.saturating_sub(since.elapsed()));
-            jobs = match left {
-                None if jobs.is_closed => return None,
-                None => self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return jobs.waiting.pop_front().map(|(_, job)| job),
-                Some(left) => self.changed.wait_timeout(jobs, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn late_job_is_taken_after_its_wait_and_no_sooner() {
-        let queue = Queue::new();
+        let queue = Queue::new(3);
         let start = Instant::now();
-        queue.jobs().waiting.extend([(start, 1), (start, 2), (start, 3)]);
+        for job in 1..=3 {
+            queue.push(job).unwrap();
+        }
+        assert!(matches!(queue.push(4), Err(PushError::Full)));
         assert_eq!(queue.next(Duration::ZERO), Some(1));
         assert_eq!(queue.next(LATE), Some(2));
         assert!(start.elapsed() >= LATE);
@@ -183,14 +140,16 @@ mod tests {
         std::thread::scope(|scope| {
             let late = scope.spawn(|| (queue.next(LATE), Instant::now()));
             let came = Instant::now();
-            queue.jobs().waiting.push_back((came, 4));
-            queue.changed.notify_all();
+            // The thread may hold the lock.
+            while queue.push(4).is_err() {
+                std::thread::yield_now();
+            }
             let (job, taken) = late.join().unwrap();
             assert_eq!(job, Some(4));
             assert!(taken.duration_since(came) >= LATE);
         });
-        queue.jobs().waiting.push_back((start, 5));
-        queue.jobs().is_closed = true;
+        queue.push(5).unwrap();
+        queue.close();
         assert_eq!((queue.next(LATE), queue.next(LATE)), (Some(5), None));
     }
 }

@@ -227,7 +227,7 @@ fn key_changes_log_no_secret_at_trace_level() {
             readiness.push_str(&send(admin, request.as_bytes()).text());
         }
     }
-    wait_until(|| log().contains("a key source fails"));
+    wait_until(|| log().contains("key source failing"));
     child.0.kill().unwrap();
     child.0.wait().unwrap();
     assert!(secrets.len() == 3 && readiness.contains("\"reload\""), "{readiness}");

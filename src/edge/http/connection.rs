@@ -18,9 +18,8 @@ use actix_web::web::Data;
 
 use super::Edge;
 use crate::code::ErrorCode;
-use crate::service::{Credentials, Peer, PeerOrigin, Refusal, ServedGeneration, Transport};
+use crate::service::{Credentials, Issuer, Peer, PeerOrigin, Refusal, ServedGeneration, Transport};
 use crate::telemetry::CloseReason;
-use crate::time::Timestamp;
 use crate::tls::{CertificateIdentity, ClientAuthority, ClientChain};
 
 /// Connections of one address above its limit that stay open for an error response; further ones are closed at once.
@@ -154,10 +153,11 @@ impl Connection {
         request.conn_data::<Rc<Self>>()
     }
 
-    /// Returns the identity in the client's certificate if `authority` trusts it at `now`. The handshake can be long ago,
-    /// so an authority that was reloaded since then checks again.
-    fn identity(&self, authority: &Arc<ClientAuthority>, now: Timestamp) -> Option<Arc<CertificateIdentity>> {
+    /// Returns the identity in the client's certificate if `authority` trusts it now. The handshake can be long ago, so an
+    /// authority that was reloaded since then checks again.
+    fn identity(&self, authority: &Arc<ClientAuthority>, issuer: &Issuer) -> Option<Arc<CertificateIdentity>> {
         let client = self.client.as_ref()?;
+        let now = issuer.now();
         let mut checked = client.checked.borrow_mut();
         let identity = match &*checked {
             Some(known) if known.authority.is_same(authority) => known.identity.clone(),
@@ -238,12 +238,12 @@ pub(crate) async fn track_admin_request(
     next.call(request).await
 }
 
-/// Returns the client of `request`, as `generation` trusts it at `now`.
-pub(super) fn peer<'r>(request: &'r HttpRequest, generation: &ServedGeneration, now: Timestamp) -> Peer<'r> {
+/// Returns the client of `request`, as `generation` trusts it now.
+pub(super) fn peer<'r>(request: &'r HttpRequest, generation: &ServedGeneration, issuer: &Issuer) -> Peer<'r> {
     let transport = match Connection::of(request) {
         Some(connection) if connection.is_tls => {
             let authority = generation.client_authority.as_ref();
-            Transport::Tls { client: authority.and_then(|authority| connection.identity(authority, now)) }
+            Transport::Tls { client: authority.and_then(|authority| connection.identity(authority, issuer)) }
         }
         _ => Transport::Plain,
     };

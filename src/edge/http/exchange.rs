@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header::{self, HeaderMap};
@@ -17,13 +18,15 @@ use super::routes::{Route, method_not_allowed};
 use super::{Edge, problem};
 use crate::code::ErrorCode;
 use crate::mint::ProfileName;
-use crate::service::{Exchange, Outcome, Refusal, RequestId};
+use crate::service::{Exchange, Outcome, Refusal, RequestId, ServedGeneration};
 
 /// A request as its endpoint gets it.
 pub(super) struct Call {
     pub(super) request: HttpRequest,
     pub(super) payload: Payload,
     pub(super) edge: Data<Edge>,
+    /// The generation that the request is answered from.
+    pub(super) generation: Arc<ServedGeneration>,
     route: &'static Route,
 }
 
@@ -58,9 +61,11 @@ pub(super) async fn serve(
     let request_id = RequestId::new(Uuid::new_v4());
     let span = edge.issuer.recorder().start_span(traceparent(request.headers()));
     let in_flight = InFlightGuard::begin(&request);
-    let result = match check(&in_flight, &request, &edge, route) {
+    let generation = edge.issuer.current();
+    let result = match check(&in_flight, &request, &generation, route) {
         Ok(()) => {
-            let call = Call { request: request.clone(), payload, edge: edge.clone(), route };
+            let (request, edge) = (request.clone(), edge.clone());
+            let call = Call { request, payload, edge, generation: Arc::clone(&generation), route };
             // A panic in one request must not end the worker and the other requests on it.
             AssertUnwindSafe(route.call(call)).catch_unwind().await.unwrap_or_else(|_| Err(Refusal::internal()))
         }
@@ -75,7 +80,7 @@ pub(super) async fn serve(
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     if let Some(metrics) = edge.routes.get(index) {
-        let profile = span.as_ref().and_then(|_| configured_profile(&edge, route, request.path()));
+        let profile = span.as_ref().and_then(|_| configured_profile(&generation, route, request.path()));
         let exchange = Exchange {
             request_id,
             route: metrics,
@@ -91,13 +96,18 @@ pub(super) async fn serve(
 }
 
 /// Checks everything that can be refused before the endpoint is called.
-fn check(in_flight: &InFlightGuard, request: &HttpRequest, edge: &Edge, route: &Route) -> Result<(), Refusal> {
+fn check(
+    in_flight: &InFlightGuard,
+    request: &HttpRequest,
+    generation: &ServedGeneration,
+    route: &Route,
+) -> Result<(), Refusal> {
     if let Some(refusal) = in_flight.refuse_excess() {
         return Err(refusal);
     }
     let header_bytes: usize =
         request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
-    let most = edge.issuer.current().limits.header;
+    let most = generation.limits.header;
     if header_bytes > most {
         let detail = format!("expected at most {most} bytes of request headers, found more");
         return Err(Refusal::new(ErrorCode::RequestHeadersTooLarge, detail));
@@ -116,9 +126,9 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Returns the profile in the path if it is configured, because a span must not hold what a client made up.
-fn configured_profile(edge: &Edge, route: &Route, path: &str) -> Option<ProfileName> {
+fn configured_profile(generation: &ServedGeneration, route: &Route, path: &str) -> Option<ProfileName> {
     let name = percent_decode_str(route.profile_in(path)?).decode_utf8_lossy();
-    edge.issuer.current().mint.profile(&name).map(|profile| profile.spec().name.clone())
+    generation.mint.profile(&name).map(|profile| profile.spec().name.clone())
 }
 
 /// Returns `true` if `method` is in the closed set of OpenTelemetry's conventions; clients can make up others.

@@ -10,18 +10,17 @@ use crate::service::Refusal;
 
 /// Responds with the public keys of all profiles.
 pub(super) async fn all(call: Call) -> Result<Answer, Refusal> {
-    let generation = call.edge.issuer.current();
-    let (mint, now) = (&generation.mint, call.edge.issuer.now());
+    let (mint, now) = (&call.generation.mint, call.edge.issuer.now());
     let keys = mint.profiles().flat_map(|profile| mint.published(profile, now));
-    Ok(key_set(&call, generation.jwks_max_age, keys))
+    Ok(key_set(&call, keys))
 }
 
 /// Responds with the public keys of one profile.
 pub(super) async fn of_profile(call: Call) -> Result<Answer, Refusal> {
-    let generation = call.edge.issuer.current();
-    let profile = generation.mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
-    let keys = generation.mint.published(profile, call.edge.issuer.now());
-    Ok(key_set(&call, generation.jwks_max_age, keys))
+    let mint = &call.generation.mint;
+    let profile = mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
+    let keys = mint.published(profile, call.edge.issuer.now());
+    Ok(key_set(&call, keys))
 }
 
 /// Returns the refusal of a profile that is not configured.
@@ -29,10 +28,10 @@ pub(super) fn unknown_profile() -> Refusal {
     Refusal::new(ErrorCode::ProfileUnknown, "expected the name of a configured profile in the path, found another")
 }
 
-fn key_set(call: &Call, max_age: u64, keys: impl IntoIterator<Item = PublicJwk>) -> Answer {
+fn key_set(call: &Call, keys: impl IntoIterator<Item = PublicJwk>) -> Answer {
     // Sorted, so that the document changes only with the keys.
     let texts: BTreeSet<String> = keys.into_iter().map(|key| key.to_json()).collect();
     let texts: Vec<String> = texts.into_iter().collect();
     let body = format!("{{\"keys\":[{}]}}", texts.join(","));
-    cacheable(&call.request, "application/jwk-set+json", max_age, body).into()
+    cacheable(&call.request, "application/jwk-set+json", call.generation.jwks_max_age, body).into()
 }

@@ -10,7 +10,7 @@ use super::exchange::{Answer, Call};
 use super::jwks::unknown_profile;
 use crate::code::ErrorCode;
 use crate::mint::Profile;
-use crate::service::{Refusal, ServedGeneration};
+use crate::service::Refusal;
 
 /// The discovery document.
 #[derive(Serialize)]
@@ -24,12 +24,11 @@ struct Document<'d> {
 
 /// Responds with the document of the only issuer; with several issuers, each profile has its own document.
 pub(super) async fn all(call: Call) -> Result<Answer, Refusal> {
-    let generation = call.edge.issuer.current();
-    let profiles: Vec<&Profile> = generation.mint.profiles().collect();
+    let profiles: Vec<&Profile> = call.generation.mint.profiles().collect();
     let issuers: BTreeSet<&str> = profiles.iter().map(|profile| profile.spec().issuer.as_str()).collect();
     let mut issuers = issuers.into_iter();
     match (issuers.next(), issuers.next()) {
-        (Some(issuer), None) => document(&call, &generation, issuer, &profiles, "/.well-known/jwks.json"),
+        (Some(issuer), None) => document(&call, issuer, &profiles, "/.well-known/jwks.json"),
         _ => {
             let detail = "the profiles have several issuers, and each has its document at \
                           /{profile}/.well-known/openid-configuration";
@@ -40,19 +39,13 @@ pub(super) async fn all(call: Call) -> Result<Answer, Refusal> {
 
 /// Responds with the document of one profile.
 pub(super) async fn of_profile(call: Call) -> Result<Answer, Refusal> {
-    let generation = call.edge.issuer.current();
-    let profile = generation.mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
+    let profile = call.generation.mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
     let path = format!("/{}/.well-known/jwks.json", profile.spec().name);
-    document(&call, &generation, profile.spec().issuer.as_str(), &[profile], &path)
+    document(&call, profile.spec().issuer.as_str(), &[profile], &path)
 }
 
-fn document(
-    call: &Call,
-    generation: &ServedGeneration,
-    issuer: &str,
-    profiles: &[&Profile],
-    jwks_path: &str,
-) -> Result<Answer, Refusal> {
+fn document(call: &Call, issuer: &str, profiles: &[&Profile], jwks_path: &str) -> Result<Answer, Refusal> {
+    let generation = &call.generation;
     let Some(public_url) = &generation.public_url else {
         let detail = "the jwks_uri is unknown, because the api listener has no address of its own; set `public_url` in \
                       the configuration";

@@ -23,9 +23,8 @@ pub(super) async fn issue_posted(
     call: Call,
     write: impl FnOnce(&Placement, &SessionDocument<'_>, &Outcome) -> String,
 ) -> Result<Answer, Refusal> {
-    let issuer = &call.edge.issuer;
-    let generation = issuer.current();
-    let permit = issuer.admit(&generation, &peer(&call.request, &generation, issuer.now()), &call.profile()).await?;
+    let (issuer, generation) = (&call.edge.issuer, &*call.generation);
+    let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &call.profile()).await?;
     let limits = &generation.limits;
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
     // Usually the body is there already, and no timer is needed.
