@@ -1,7 +1,7 @@
 //! The closed list of error codes.
 //!
-//! A code is stable: it is the `type` of a problem document, the label of the failure counter, and the `code` field of log
-//! lines and of `claimsmith test --json`. A new code is a feature; a renamed code is a breaking change.
+//! A code is stable: it is the `type` of a problem document, the label of the failure counter, and the `code` field of
+//! log lines and of `claimsmith test --json`. A new code is a feature; a renamed code is a breaking change.
 
 use std::fmt;
 

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// A password or token, from the configuration or from a request. It has no `Display` and cannot be serialized. `==` takes
-/// constant time.
+/// A password or token, from the configuration or from a request. It has no `Display` and cannot be serialized. `==`
+/// takes constant time.
 #[derive(Clone)]
 pub struct Secret {
     /// Compared instead of the secret, so that the time depends neither on its content nor on its length.

@@ -1,4 +1,5 @@
-//! Background tasks: reloading changed files, refreshing remote key sets, rotating keys, and reporting degraded conditions.
+//! Background tasks: reloading changed files, refreshing remote key sets, rotating keys, and reporting degraded
+//! conditions.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,7 +47,8 @@ struct MaintenanceLoop {
 }
 
 impl BackgroundTasks {
-    /// Returns the tasks. The last check of `reloader` must have built the current generation, with key sets from `remote`.
+    /// Returns the tasks. The last check of `reloader` must have built the current generation, with key sets from
+    /// `remote`.
     pub fn new(reloader: Reloader, remote: Arc<RemoteFiles>) -> Self {
         Self { reloader, remote }
     }
@@ -249,8 +251,8 @@ impl MaintenanceLoop {
         }
     }
 
-    /// Returns the key files of the current generation that need their next key, each with its algorithm. Symmetric keys are
-    /// never rotated automatically, because verifiers have copies of them.
+    /// Returns the key files of the current generation that need their next key, each with its algorithm. Symmetric
+    /// keys are never rotated automatically, because verifiers have copies of them.
     fn due(&self, now: Timestamp) -> Vec<(PathBuf, SignatureAlg)> {
         let mut due = Vec::new();
         let Some(rotation) = &self.config.rotation else { return due };

@@ -5,8 +5,8 @@ use crate::config::Config;
 /// File descriptors besides connections: listeners, queues, files that are read again, remote key sources.
 const RESERVED_DESCRIPTORS: u64 = 128;
 
-/// Raises the soft limit of open files, at most to the hard limit, if `config` can need more. Returns a warning if that is
-/// not enough. At the limit, new connections wait and changed files cannot be read.
+/// Raises the soft limit of open files, at most to the hard limit, if `config` can need more. Returns a warning if that
+/// is not enough. At the limit, new connections wait and changed files cannot be read.
 #[cfg(unix)]
 pub fn raise_nofile_limit(config: &Config) -> Option<String> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -45,8 +45,8 @@ use server::{Listening, listen_tcp, listen_tls};
 
 /// The time in which the audit log and traces each must write their queues during shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections above the limit that are accepted for an error response; further ones wait to be accepted. An eighth of the
-/// limit is added.
+/// Connections above the limit that are accepted for an error response; further ones wait to be accepted. An eighth of
+/// the limit is added.
 const REJECTION_HEADROOM: usize = 16;
 
 /// Concurrent connections on the admin listener; further ones wait to be accepted.
@@ -217,8 +217,8 @@ impl Application {
         result
     }
 
-    /// Serves until `stop` completes, then shuts down gracefully: readiness changes to 503, the API listener closes after
-    /// `shutdown_delay` and finishes its requests within `shutdown_timeout`, the admin listener closes last.
+    /// Serves until `stop` completes, then shuts down gracefully: readiness changes to 503, the API listener closes
+    /// after `shutdown_delay` and finishes its requests within `shutdown_timeout`, the admin listener closes last.
     ///
     /// # Errors
     /// Fails if a listener fails.
@@ -334,7 +334,8 @@ async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHan
     let _ = server.await;
 }
 
-/// Completes on SIGTERM or SIGINT. Must be called in a runtime. From the call on, neither signal ends the process by itself.
+/// Completes on SIGTERM or SIGINT. Must be called in a runtime. From the call on, neither signal ends the process by
+/// itself.
 #[cfg(unix)]
 pub fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};

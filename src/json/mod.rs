@@ -1,13 +1,13 @@
 //! JSON text as exact data (RFC 8259).
 //!
 //! The reader and the writer are our own because no library has all that sessions need: exact number tokens, duplicate
-//! names rejected at every depth, also in skipped values, and the span of each value, so that a token can be spliced into
-//! the original text.
+//! names rejected at every depth, also in skipped values, and the span of each value, so that a token can be spliced
+//! into the original text.
 //!
 //! Sessions and claims pass through claimsmith without a loss. A number keeps its token (`12345678901234567890`, `2.0`,
-//! `1e21`), members keep their order, and strings without escapes borrow from the input. Text that a verifier could read
-//! differently is rejected: duplicate member names, lone surrogates, bytes that are not UTF-8, numbers beyond float64, text
-//! after the value.
+//! `1e21`), members keep their order, and strings without escapes borrow from the input. Text that a verifier could
+//! read differently is rejected: duplicate member names, lone surrogates, bytes that are not UTF-8, numbers beyond
+//! float64, text after the value.
 //!
 //! Errors never quote the text. They give the expected and the found kind of value, and the position.
 //!
@@ -123,7 +123,8 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Returns `true` if two values are equivalent. Member order does not matter; `numbers` selects the comparison of numbers.
+    /// Returns `true` if two values are equivalent. Member order does not matter; `numbers` selects the comparison of
+    /// numbers.
     pub fn says_the_same(&self, other: &Json<'_>, numbers: NumberComparison) -> bool {
         match (self, other) {
             (Json::Null, Json::Null) => true,
@@ -237,7 +238,8 @@ impl<'a> Number<'a> {
     /// Parses `token` as a number and keeps its text.
     ///
     /// # Errors
-    /// Returns [`JsonFault::Number`] if it is not exactly one JSON number, [`JsonFault::NumberRange`] if float64 overflows.
+    /// Returns [`JsonFault::Number`] if it is not exactly one JSON number, [`JsonFault::NumberRange`] if float64
+    /// overflows.
     pub fn parse(token: impl Into<Cow<'a, str>>) -> Result<Self, JsonFault> {
         let token = token.into();
         match number_length(token.as_bytes()) {
@@ -276,8 +278,8 @@ impl<'a> Number<'a> {
         self.as_f64() == other.as_f64()
     }
 
-    /// Returns the sign and the digits without leading zeros, if this is a whole number of at most 40 digits. Zero has no
-    /// sign.
+    /// Returns the sign and the digits without leading zeros, if this is a whole number of at most 40 digits. Zero has
+    /// no sign.
     fn whole_digits(&self) -> Option<(bool, String)> {
         let (negative, unsigned) = match self.0.strip_prefix('-') {
             Some(rest) => (true, rest),

@@ -453,8 +453,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the first member with the name of an earlier one. Compares small objects pair by pair. Large objects use a set
-/// with a random seed, so that no sender can make the check slow.
+/// Returns the first member with the name of an earlier one. Compares small objects pair by pair. Large objects use a
+/// set with a random seed, so that no sender can make the check slow.
 fn first_duplicate(members: &[(Cow<'_, str>, Json<'_>)]) -> Option<usize> {
     if members.len() <= 16 {
         return (1..members.len()).find(|&index| members[..index].iter().any(|(name, _)| *name == members[index].0));

@@ -24,7 +24,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips an object. `member` gets each name, skips the value and returns its nesting depth. Fails for a duplicate name.
+    /// Skips an object. `member` gets each name, skips the value and returns its nesting depth. Fails for a duplicate
+    /// name.
     pub(crate) fn skip_members<E: From<JsonError>>(
         &mut self,
         depth: usize,
@@ -115,9 +116,9 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
     length_without(bytes, b"\"\\")
 }
 
-/// Returns the number of bytes at the start of `bytes` that are neither below 0x20 nor one of `others`. Checks eight bytes
-/// at a time: a byte is zero if subtracting one borrows into its highest bit. The lowest such bit of a word is always
-/// right.
+/// Returns the number of bytes at the start of `bytes` that are neither below 0x20 nor one of `others`. Checks eight
+/// bytes at a time: a byte is zero if subtracting one borrows into its highest bit. The lowest such bit of a word is
+/// always right.
 #[inline(always)]
 pub(super) fn length_without<const N: usize>(bytes: &[u8], others: &[u8; N]) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);

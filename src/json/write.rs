@@ -93,8 +93,8 @@ pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Appends `text` escaped for a JSON string, without quotes. Escapes quotes, backslashes and control characters, and also
-/// U+2028 and U+2029, so that the result is safe inside JavaScript source.
+/// Appends `text` escaped for a JSON string, without quotes. Escapes quotes, backslashes and control characters, and
+/// also U+2028 and U+2029, so that the result is safe inside JavaScript source.
 pub fn write_escaped(text: &str, out: &mut String) {
     let bytes = text.as_bytes();
     let mut written = 0;
@@ -137,8 +137,8 @@ pub fn write_escaped(text: &str, out: &mut String) {
 
 /// Returns the number of bytes at the start of `bytes` that need no escape. The byte after them may need one.
 ///
-/// Reads blocks first, because most tokens and claims are long and plain. A block without a branch for each byte compiles
-/// to a few vector instructions.
+/// Reads blocks first, because most tokens and claims are long and plain. A block without a branch for each byte
+/// compiles to a few vector instructions.
 fn unescaped_length(bytes: &[u8]) -> usize {
     let mut plain = 0;
     while let Some(block) = bytes[plain..].first_chunk::<32>() {

@@ -108,8 +108,9 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {}
 
 impl Mint {
-    /// Builds and validates a generation: every key set has a key that can sign, and every template compiles and renders its
-    /// recorded cases as recorded. Also returns notes for the operator, such as skipped keys with the reasons.
+    /// Builds and validates a generation: every key set has a key that can sign, and every template compiles and
+    /// renders its recorded cases as recorded. Also returns notes for the operator, such as skipped keys with the
+    /// reasons.
     ///
     /// # Errors
     /// Returns [`BuildError`] with every fault of every part.
@@ -117,7 +118,8 @@ impl Mint {
         Self::build_after(None, parts, now)
     }
 
-    /// Builds a generation like [`Mint::build`], and reuses the parts of `previous` that were validated from equal bytes.
+    /// Builds a generation like [`Mint::build`], and reuses the parts of `previous` that were validated from equal
+    /// bytes.
     ///
     /// # Errors
     /// As [`Mint::build`].
@@ -219,7 +221,8 @@ impl Mint {
     }
 }
 
-/// Returns a note for each `kid` that two key sets use for different keys, because `/.well-known/jwks.json` publishes both.
+/// Returns a note for each `kid` that two key sets use for different keys, because `/.well-known/jwks.json` publishes
+/// both.
 fn ambiguous_kids(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
     let mut known: BTreeMap<String, (&str, String)> = BTreeMap::new();
     let mut notes = Vec::new();
@@ -228,8 +231,8 @@ fn ambiguous_kids(key_sets: &BTreeMap<String, ProvenSet>) -> Vec<String> {
             let (other, json) = known.entry(key.kid().as_str().to_owned()).or_insert_with(|| (name, key.to_json()));
             if *other != name && *json != key.to_json() {
                 notes.push(format!(
-                    "key id `{}` is used for different keys in {other} and {name}: /.well-known/jwks.json publishes both, \
-                     and a verifier may try the wrong one, so verifiers must use the JWK Set of their profile",
+                    "key id `{}` is used for different keys in {other} and {name}: /.well-known/jwks.json publishes \
+                     both, and a verifier may try the wrong one, so verifiers must use the JWK Set of their profile",
                     key.kid()
                 ));
             }

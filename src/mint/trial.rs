@@ -107,8 +107,8 @@ const TEMPLATE_BYTES: usize = 64 * 1024;
 const TRIAL_TEMPLATE: &str = "template";
 
 impl Mint {
-    /// Runs `trial` at `now` with the keys and schema of `profile`. The limits are those of this generation; `jwt_id` returns
-    /// the `jti`.
+    /// Runs `trial` at `now` with the keys and schema of `profile`. The limits are those of this generation; `jwt_id`
+    /// returns the `jti`.
     pub fn try_out(
         &self,
         profile: &Profile,

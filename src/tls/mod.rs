@@ -1,8 +1,8 @@
 //! TLS of the API listener: its certificate and key, and the CAs of client certificates.
 //!
-//! [`Tls::parse`] validates files. [`LiveTls`] has the current [`Tls`] for handshakes. A reload swaps it as a whole and does
-//! not affect open connections. TLS sessions are never resumed, because a resumed session would skip the check against a
-//! client CA that has changed meanwhile.
+//! [`Tls::parse`] validates files. [`LiveTls`] has the current [`Tls`] for handshakes. A reload swaps it as a whole and
+//! does not affect open connections. TLS sessions are never resumed, because a resumed session would skip the check
+//! against a client CA that has changed meanwhile.
 
 mod names;
 
@@ -105,8 +105,8 @@ pub enum TlsPart {
 }
 
 impl Tls {
-    /// Parses `text` and checks that the key matches the certificate, which must not have expired at `now`. The second part
-    /// is notes for the operator.
+    /// Parses `text` and checks that the key matches the certificate, which must not have expired at `now`. The second
+    /// part is notes for the operator.
     ///
     /// # Errors
     /// Returns the first [`TlsFault`].
@@ -202,8 +202,8 @@ impl LiveTls {
         self.current.store(tls);
     }
 
-    /// Returns the configuration of a listener: TLS 1.2 and 1.3, no resumption. Client certificates are validated at the
-    /// time of `clock`.
+    /// Returns the configuration of a listener: TLS 1.2 and 1.3, no resumption. Client certificates are validated at
+    /// the time of `clock`.
     ///
     /// # Errors
     /// Fails if the cryptography provider does not support a protocol version.

@@ -196,7 +196,7 @@ fn invalid_certificate_is_rejected_and_reported_by_readiness() {
     assert_eq!(status(&authority.pem(), None, &app, None), Some(200));
     app.folder.write("tls.crt", &pair.certificate);
     app.folder.write("tls.key", "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----\ncanary");
-    wait_until(|| app.get_admin("/health/ready").text().contains("that TLS can use"));
+    wait_until(|| app.get_admin("/health/ready").text().contains("that TLS does not support"));
     let ready = app.get_admin("/health/ready").text();
     assert!(!ready.contains("canary") && !ready.contains("Y2FuYXJ5"), "{ready}");
     app.folder.write("tls.key", &pair.key);

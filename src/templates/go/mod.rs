@@ -1,10 +1,11 @@
-//! Oathkeeper's claims templates: Go's `text/template` with Oathkeeper's `print` and `printIndex` and sprig's data functions.
+//! Oathkeeper's claims templates: Go's `text/template` with Oathkeeper's `print` and `printIndex` and sprig's data
+//! functions.
 //!
-//! The engine is our own because no crate implements Go's dialect of templates, URLs, dates and numbers, and none escapes
-//! by the position in the JSON output, so that no session value can change the structure of the claims.
+//! The engine is our own because no crate implements Go's dialect of templates, URLs, dates and numbers, and none
+//! escapes by the position in the JSON output, so that no session value can change the structure of the claims.
 //!
-//! If Go renders JSON and no session value breaks out of its position, the claims are Go's. If a quote or a newline in a
-//! value would break the JSON, the claims contain the value unchanged. Functions that read anything but the session
+//! If Go renders JSON and no session value breaks out of its position, the claims are Go's. If a quote or a newline in
+//! a value would break the JSON, the claims contain the value unchanged. Functions that read anything but the session
 //! (environment, network, randomness, keys) are rejected when the template is parsed. Nothing here reads a clock.
 
 mod ast;
@@ -57,9 +58,9 @@ impl GoTemplate {
     /// Reads the template `text`; `name` is what errors call it.
     ///
     /// # Errors
-    /// Every fault that can be seen without a session, the first hundred of them: what Go's parser refuses ([`ErrorCode::TemplateSyntax`]),
-    /// functions that do not exist ([`ErrorCode::TemplateHelper`]), and functions that are refused by name
-    /// ([`ErrorCode::TemplateRefused`]).
+    /// Every fault that can be seen without a session, the first hundred of them: what Go's parser refuses
+    /// ([`ErrorCode::TemplateSyntax`]), functions that do not exist ([`ErrorCode::TemplateHelper`]), and functions that
+    /// are refused by name ([`ErrorCode::TemplateRefused`]).
     pub fn parse(name: &str, text: &str) -> Result<Self, CompileError> {
         match parse::parse(text) {
             Ok(tree) => {
