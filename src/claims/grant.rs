@@ -7,7 +7,7 @@ use crate::json;
 
 /// Everything of one request, besides its profile and session, that decides the claims of its token. The default grants
 /// what the profile says and nothing else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Grant {
     /// `aud` instead of the profile's.
     pub audience: Option<Audience>,
@@ -50,7 +50,7 @@ fn append_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Scope tokens, separated by single spaces (RFC 6749 section 3.3). Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Scope(String);
 
 impl Scope {
@@ -107,6 +107,24 @@ impl Actor {
             actor.write_json(out);
         }
         out.push('}');
+    }
+}
+
+impl fmt::Debug for Grant {
+    /// Shows what is granted and no value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("audience", &self.audience.is_some())
+            .field("scope", &self.scope.is_some())
+            .field("actor", &self.actor)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Scope {
+    /// Shows the number of tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({} tokens)", self.tokens().count())
     }
 }
 

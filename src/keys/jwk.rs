@@ -162,7 +162,8 @@ impl<'m> Public<'m> {
         if text(member, "use")?.is_some_and(|key_use| key_use != "sig") {
             return Err("expected `use` to be \"sig\" or absent, found another use".to_owned());
         }
-        let is_secret = kty == "oct" || member.member("d").is_some();
+        // Any of them discloses an RSA key, even without `d`.
+        let is_secret = kty == "oct" || PRIVATE_MEMBERS.iter().any(|name| member.member(name).is_some());
         check_operations(member, is_secret)?;
         let alg = algorithm(member, kty, material.as_ref(), &kid, notes)?;
         let period = period(member)?;

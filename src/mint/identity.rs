@@ -19,9 +19,10 @@ impl ProfileIdentity {
     ///
     /// Every struct is taken apart by its fields, so that a new field does not compile until it is counted.
     pub(super) fn new(spec: &ProfileSpec, files: &TemplateFiles, parts: &GenerationParts) -> Self {
+        let GenerationParts { profiles: _, key_sets: _, templates: _, partials, limits } = parts;
         let mut digest = Fields(Sha256::new());
         digest.spec(spec);
-        let RenderLimits { output_bytes, depth, work } = parts.limits;
+        let RenderLimits { output_bytes, depth, work } = *limits;
         digest.number(output_bytes as u64);
         digest.number(depth as u64);
         digest.number(work);
@@ -37,7 +38,7 @@ impl ProfileIdentity {
             digest.bytes(session);
             digest.bytes(claims);
         });
-        digest.list(&parts.partials, |digest, Partial { name, source }| {
+        digest.list(partials, |digest, Partial { name, source }| {
             digest.text(name);
             digest.template_text(source);
         });

@@ -122,7 +122,8 @@ impl Mint {
         let spec = &request.profile().spec;
         let lifetime = lifetime(request.session(), &spec.expires_with, spec.ttl, None, now)?;
         let RenderedClaims { claims, overridden } = self.render(request, now)?;
-        Ok(UnsignedClaims { claims, overridden, subject, ends_by: lifetime.ends_by })
+        let grant = request.grant().clone();
+        Ok(UnsignedClaims { claims, overridden, subject, grant, ends_by: lifetime.ends_by })
     }
 
     /// Returns the public keys that verifiers of `profile` need at `now`.

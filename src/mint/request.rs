@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use super::profile::{Caching, Profile};
 use super::token::TokenParams;
-use crate::claims::{Audience, Grant};
+use crate::claims::{Audience, Grant, Lifetime};
 use crate::json::ReadLimits;
 use crate::session::{CachedExtra, Session, SessionDocument, SessionError, SessionParts};
 use crate::time::Timestamp;
@@ -90,19 +90,22 @@ impl<'m> IssueRequest<'m> {
     /// Returns the key under which the token that `params` describe can be cached. `None` if each request gets its own
     /// token, because the profile is configured so or its template reads the time.
     pub fn cache_key(&self, params: &TokenParams<'_>) -> Option<CacheKey> {
-        if self.profile.spec.cache == Caching::Off || self.profile.template.reads_clock() {
+        let Self { profile, session, grant } = self;
+        if profile.spec.cache == Caching::Off || profile.template.reads_clock() {
             return None;
         }
         let TokenParams { signer, subject, lifetime } = params;
-        let mut bytes = Vec::with_capacity(192 + subject.len() + self.session.cache_key_len());
-        bytes.extend_from_slice(self.profile.identity.as_bytes());
+        // The other times follow from the time of the request and the profile.
+        let Lifetime { issued_at: _, expires_at: _, ends_by } = *lifetime;
+        let mut bytes = Vec::with_capacity(192 + subject.len() + session.cache_key_len());
+        bytes.extend_from_slice(profile.identity.as_bytes());
         bytes.extend_from_slice(signer.identity());
-        bytes.extend_from_slice(&lifetime.ends_by.map_or(i64::MAX, |end| end.seconds()).to_le_bytes());
-        self.grant.append_cache_key(&mut bytes);
+        bytes.extend_from_slice(&ends_by.map_or(i64::MAX, |end| end.seconds()).to_le_bytes());
+        grant.append_cache_key(&mut bytes);
         bytes.extend_from_slice(&subject.len().to_le_bytes());
         bytes.extend_from_slice(subject.as_bytes());
-        self.session.append_cache_key(&mut bytes);
-        Some(CacheKey { bytes, ends_by: lifetime.ends_by })
+        session.append_cache_key(&mut bytes);
+        Some(CacheKey { bytes, ends_by })
     }
 }
 

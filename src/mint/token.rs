@@ -1,8 +1,9 @@
 //! A token on its way: parameters, draft, signed token, and the reasons why there is none.
 
+use std::fmt;
 use std::sync::Arc;
 
-use crate::claims::{ClaimsError, ClaimsSet, JwtId, Lifetime, LifetimeError, PrivateClaims, RegisteredClaim};
+use crate::claims::{ClaimsError, ClaimsSet, Grant, JwtId, Lifetime, LifetimeError, PrivateClaims, RegisteredClaim};
 use crate::code::ErrorCode;
 use crate::keys::{CompactJws, KeyId, NoSigner, SignError, SignatureAlg, SigningKey, TokenType};
 use crate::templates::RenderError;
@@ -12,7 +13,6 @@ use super::names::ProfileName;
 use super::schema::SchemaError;
 
 /// The parts of a token that do not depend on its template.
-#[derive(Debug)]
 pub struct TokenParams<'m> {
     pub(super) signer: &'m Arc<SigningKey>,
     pub(super) subject: String,
@@ -29,7 +29,7 @@ pub struct RenderedClaims {
 }
 
 /// The claims of a session that gets no token from us, because another server signs them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UnsignedClaims {
     /// The claims of the template.
     pub claims: PrivateClaims,
@@ -37,6 +37,8 @@ pub struct UnsignedClaims {
     pub overridden: Vec<RegisteredClaim>,
     /// `sub`
     pub subject: String,
+    /// What was granted besides the profile: audience, scope and actor.
+    pub grant: Grant,
     /// The session expiry, if the profile reads one.
     pub ends_by: Option<Timestamp>,
 }
@@ -117,6 +119,20 @@ impl IssueError {
             IssueError::Schema(error) => error.code(),
             IssueError::Sign(_) => ErrorCode::KeySigningFailed,
         }
+    }
+}
+
+impl fmt::Debug for TokenParams<'_> {
+    /// Shows no value of the session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenParams").field("signer", &self.signer).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UnsignedClaims {
+    /// Shows no value of the session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnsignedClaims").field("claims", &self.claims).finish_non_exhaustive()
     }
 }
 

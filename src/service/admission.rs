@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::attempts::Attempts;
-use super::callers::{AuthError, CallerName, CallerPermit};
+use super::callers::{AuthError, CallerPermit};
 use super::generation::{ServedGeneration, ServiceLimits};
-use super::issuer::AdmittedRequest;
 use super::outcome::Refusal;
-use super::peer::{Peer, Transport};
+use super::peer::{CallerName, Peer, Transport};
 use super::slot::Slot;
+use crate::claims::Grant;
 use crate::code::ErrorCode;
 use crate::mint::{IssueRequest, Profile};
 use crate::session::{SessionDocument, SessionParts};
@@ -189,10 +189,27 @@ impl<'s> Permit<'s> {
     }
 
     fn profile(&self) -> Result<&'s Profile, Refusal> {
-        self.profile.ok_or_else(|| {
-            let detail = "expected the name of a configured profile in the path, found another";
-            Refusal::new(ErrorCode::ProfileUnknown, detail)
-        })
+        self.profile.ok_or_else(Refusal::unknown_profile)
+    }
+}
+
+/// A request that was admitted for one profile, with the session that was read for it.
+#[derive(Debug)]
+pub struct AdmittedRequest<'m> {
+    pub(super) permit: Permit<'m>,
+    pub(super) request: IssueRequest<'m>,
+}
+
+impl<'m> AdmittedRequest<'m> {
+    /// Returns the same request with `grant`.
+    #[must_use]
+    pub fn with_grant(self, grant: Grant) -> Self {
+        Self { request: self.request.with_grant(grant), ..self }
+    }
+
+    /// Returns the profile, the session and the grant.
+    pub fn request(&self) -> &IssueRequest<'m> {
+        &self.request
     }
 }
 

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::outcome::Refusal;
-use super::peer::{Credentials, Peer};
+use super::peer::{CallerName, Credentials, Peer};
 use crate::code::ErrorCode;
 use crate::config::{CallerLimits, KnownCaller, KnownCredential, Rate};
 use crate::secret::Secret;
@@ -36,16 +36,12 @@ pub(super) struct Caller {
 
 /// The state of a caller that a reload keeps if its name and limits stay the same.
 struct CallerState {
-    name: String,
+    name: CallerName,
     limits: CallerLimits,
     in_flight: AtomicU32,
     rate: Option<DefaultDirectRateLimiter>,
     counters: CallerCounters,
 }
-
-/// The name of a caller that sent a request.
-#[derive(Clone)]
-pub(super) struct CallerName(Arc<CallerState>);
 
 enum Credential {
     Basic { username: Secret, passwords: Vec<Secret> },
@@ -80,7 +76,8 @@ impl Callers {
     pub fn new(known: &[KnownCaller], before: Option<&Callers>, metrics: &Metrics) -> Self {
         let before = before.map_or(&[][..], |callers| &callers.known);
         let known = known.iter().map(|caller| {
-            let is_same = |state: &&Arc<CallerState>| state.name == caller.name && state.limits == caller.limits;
+            let is_same =
+                |state: &&Arc<CallerState>| state.name.as_str() == caller.name && state.limits == caller.limits;
             let state = before.iter().map(|caller| &caller.state).find(is_same).cloned();
             Caller {
                 state: state.unwrap_or_else(|| Arc::new(CallerState::new(caller, metrics))),
@@ -160,7 +157,7 @@ impl CallerState {
         // A period of zero gives no quota; the configuration rejects it.
         let quota = |rate: Rate| Some(Quota::with_period(rate.period)?.allow_burst(rate.burst));
         Self {
-            name: caller.name.clone(),
+            name: CallerName::new(&caller.name),
             limits: caller.limits,
             in_flight: AtomicU32::new(0),
             rate: caller.limits.rate.and_then(quota).map(RateLimiter::direct),
@@ -169,16 +166,10 @@ impl CallerState {
     }
 }
 
-impl CallerName {
-    pub(super) fn as_str(&self) -> &str {
-        &self.0.name
-    }
-}
-
 impl CallerPermit {
     /// Returns the name of the caller.
     pub(super) fn caller(&self) -> CallerName {
-        CallerName(Arc::clone(&self.state))
+        self.state.name.clone()
     }
 
     /// Counts the request as one that got a token.
@@ -251,12 +242,6 @@ impl fmt::Debug for Caller {
     }
 }
 
-impl fmt::Debug for CallerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallerName").field(&self.0.name).finish()
-    }
-}
-
 impl fmt::Debug for CallerPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CallerPermit").field(&self.state.name).finish()
@@ -299,7 +284,7 @@ mod tests {
     }
 
     fn name(callers: &Callers, value: &str) -> String {
-        callers.authenticate(&peer(&[value])).unwrap().state.name.clone()
+        callers.authenticate(&peer(&[value])).unwrap().state.name.as_str().to_owned()
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 
-use super::admission::{Admission, Permit};
+use super::admission::{Admission, AdmittedRequest, Permit};
 use super::cache::TokenCache;
 use super::generation::ServedGeneration;
 use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::Peer;
 use super::record::Recorder;
 use super::signing_queue::SigningQueue;
-use crate::claims::{Grant, JwtId};
-use crate::mint::{IssueRequest, UnsignedClaims};
+use crate::claims::JwtId;
+use crate::mint::UnsignedClaims;
 use crate::time::{Clock, Timestamp};
 
 /// Issues every token of a running service.
@@ -43,26 +43,6 @@ pub struct IssuerParts {
     pub clock: Arc<dyn Clock>,
     /// Returns a random identifier for a new token.
     pub jwt_id: fn() -> JwtId,
-}
-
-/// A request that was admitted for one profile, with the session that was read for it.
-#[derive(Debug)]
-pub struct AdmittedRequest<'m> {
-    pub(super) permit: Permit<'m>,
-    pub(super) request: IssueRequest<'m>,
-}
-
-impl<'m> AdmittedRequest<'m> {
-    /// Returns the same request with `grant`.
-    #[must_use]
-    pub fn with_grant(self, grant: Grant) -> Self {
-        Self { request: self.request.with_grant(grant), ..self }
-    }
-
-    /// Returns the profile, the session and the grant.
-    pub fn request(&self) -> &IssueRequest<'m> {
-        &self.request
-    }
 }
 
 impl Issuer {

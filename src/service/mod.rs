@@ -25,14 +25,14 @@ mod signing_queue;
 mod slot;
 mod sync;
 
-pub use admission::Permit;
+pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;
 pub use callers::Callers;
 pub(crate) use gauges::gauges;
 pub use generation::{ServedGeneration, ServiceLimits};
 pub use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
-pub use issuer::{AdmittedRequest, Issuer, IssuerParts};
+pub use issuer::{Issuer, IssuerParts};
 pub use outcome::{CacheUse, Outcome, Refusal};
 pub use peer::{Credentials, Peer, RequestId, Transport};
 pub use record::{Exchange, Recorder};

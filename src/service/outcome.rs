@@ -1,5 +1,6 @@
 //! The result of a request for a token, as plain data that every protocol can translate.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
@@ -7,10 +8,10 @@ use crate::mint::{IssueError, IssuedToken};
 use crate::session::SessionError;
 use crate::time::Timestamp;
 
-use super::callers::CallerName;
+use super::peer::CallerName;
 
 /// A token was issued.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outcome {
     /// The token.
     pub token: Arc<IssuedToken>,
@@ -28,6 +29,13 @@ impl Outcome {
     /// Returns the seconds until the token expires.
     pub fn expires_in(&self) -> i64 {
         self.token.expires_at.seconds_since(self.at)
+    }
+}
+
+impl fmt::Debug for Outcome {
+    /// Shows no value of the session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcome").field("token", &self.token).field("cache", &self.cache).finish_non_exhaustive()
     }
 }
 
@@ -56,6 +64,12 @@ impl Refusal {
     /// Returns a refusal with `code`.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
+    }
+
+    /// Returns the refusal of a profile that is not configured.
+    pub fn unknown_profile() -> Self {
+        let detail = "expected the name of a configured profile in the path, found a name that is not configured";
+        Self::new(ErrorCode::ProfileUnknown, detail)
     }
 
     /// Returns the refusal for a bug in claimsmith, of which only the log has details.

@@ -26,6 +26,20 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// The name of a caller that sent a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CallerName(Arc<str>);
+
+impl CallerName {
+    pub(super) fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The client of one request. `Debug` shows no credentials.
 #[derive(Debug)]
 pub struct Peer<'r> {

@@ -87,7 +87,7 @@ impl<'b> SessionDocument<'b> {
         reader.finish()?;
         let [extra, header, _] = spans;
         let subject = subject.ok_or(SessionError::MissingMember { member: "subject" })?;
-        let session = Session { subject, selection, found: scan.found, is_extra_cached };
+        let session = Session { subject, selection, found: scan.found, is_extra_cacheable: !is_extra_cached };
         Ok((Self { text: reader.text_since(0), extra, header, end, limits }, session))
     }
 

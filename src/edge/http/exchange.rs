@@ -39,7 +39,7 @@ pub(super) struct Answer {
 impl Call {
     /// Returns the name of the profile in the path, decoded.
     pub(super) fn profile(&self) -> Cow<'_, str> {
-        percent_decode_str(self.route.profile_in(self.request.path()).unwrap_or_default()).decode_utf8_lossy()
+        profile_name(self.route, &self.request).unwrap_or_default()
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn serve(
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     if let Some(metrics) = edge.routes.get(index) {
-        let profile = span.as_ref().and_then(|_| configured_profile(&generation, route, request.path()));
+        let profile = span.as_ref().and_then(|_| configured_profile(&generation, route, &request));
         let exchange = Exchange {
             request_id,
             route: metrics,
@@ -125,9 +125,18 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
     first.filter(|_| values.next().is_none())
 }
 
+/// Returns the decoded name of the profile in the path of `request`; `None` if `route` has none.
+fn profile_name<'r>(route: &Route, request: &'r HttpRequest) -> Option<Cow<'r, str>> {
+    match request.match_info().get("profile") {
+        Some(name) => Some(Cow::Borrowed(name)),
+        // Routes that are matched by prefix have no path parameter (see routes.rs).
+        None => route.profile_in(request.path()).map(|name| percent_decode_str(name).decode_utf8_lossy()),
+    }
+}
+
 /// Returns the profile in the path if it is configured, because a span must not hold what a client made up.
-fn configured_profile(generation: &ServedGeneration, route: &Route, path: &str) -> Option<ProfileName> {
-    let name = percent_decode_str(route.profile_in(path)?).decode_utf8_lossy();
+fn configured_profile(generation: &ServedGeneration, route: &Route, request: &HttpRequest) -> Option<ProfileName> {
+    let name = profile_name(route, request)?;
     generation.mint.profile(&name).map(|profile| profile.spec().name.clone())
 }
 

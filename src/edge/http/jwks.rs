@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::conditional::cacheable;
 use super::exchange::{Answer, Call};
-use crate::code::ErrorCode;
 use crate::keys::PublicJwk;
 use crate::service::Refusal;
 
@@ -18,14 +17,9 @@ pub(super) async fn all(call: Call) -> Result<Answer, Refusal> {
 /// Responds with the public keys of one profile.
 pub(super) async fn of_profile(call: Call) -> Result<Answer, Refusal> {
     let mint = &call.generation.mint;
-    let profile = mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
+    let profile = mint.profile(&call.profile()).ok_or_else(Refusal::unknown_profile)?;
     let keys = mint.published(profile, call.edge.issuer.now());
     Ok(key_set(&call, keys))
-}
-
-/// Returns the refusal of a profile that is not configured.
-pub(super) fn unknown_profile() -> Refusal {
-    Refusal::new(ErrorCode::ProfileUnknown, "expected the name of a configured profile in the path, found another")
 }
 
 fn key_set(call: &Call, keys: impl IntoIterator<Item = PublicJwk>) -> Answer {

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::conditional::cacheable;
 use super::exchange::{Answer, Call};
-use super::jwks::unknown_profile;
 use crate::code::ErrorCode;
 use crate::mint::Profile;
 use crate::service::Refusal;
@@ -39,7 +38,7 @@ pub(super) async fn all(call: Call) -> Result<Answer, Refusal> {
 
 /// Responds with the document of one profile.
 pub(super) async fn of_profile(call: Call) -> Result<Answer, Refusal> {
-    let profile = call.generation.mint.profile(&call.profile()).ok_or_else(unknown_profile)?;
+    let profile = call.generation.mint.profile(&call.profile()).ok_or_else(Refusal::unknown_profile)?;
     let path = format!("/{}/.well-known/jwks.json", profile.spec().name);
     document(&call, profile.spec().issuer.as_str(), &[profile], &path)
 }

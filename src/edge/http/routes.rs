@@ -98,10 +98,11 @@ static UNKNOWN: Route = Route {
     endpoint: |_| Box::pin(async { Err(not_found()) }),
 };
 
-/// The codes of every route: of its connection and its request head.
+/// The codes of every route: of its connection and its request head, and of a bug.
 pub(super) const EVERY_ROUTE: &[ErrorCode] = &[
     ErrorCode::CallerConnections,
     ErrorCode::CallerUnauthenticated,
+    ErrorCode::Internal,
     ErrorCode::RequestHeadersTooLarge,
     ErrorCode::RequestTimeout,
     ErrorCode::ServiceConnections,
@@ -141,13 +142,8 @@ const CLAIMS: &[ErrorCode] = &[
     ErrorCode::TemplateWrongType,
 ];
 
-const SERVICE: &[ErrorCode] = &[
-    ErrorCode::Internal,
-    ErrorCode::KeyBusy,
-    ErrorCode::KeySigningFailed,
-    ErrorCode::KeyUnavailable,
-    ErrorCode::ServiceOverloaded,
-];
+const SERVICE: &[ErrorCode] =
+    &[ErrorCode::KeyBusy, ErrorCode::KeySigningFailed, ErrorCode::KeyUnavailable, ErrorCode::ServiceOverloaded];
 
 impl Route {
     /// Calls the endpoint.
@@ -209,29 +205,28 @@ pub(crate) fn metrics(metrics: &Metrics) -> Vec<RouteMetrics> {
 
 /// Configures the API listener.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    configure_with(config, |route, index| {
+        web::to(move |request: HttpRequest, edge: Data<Edge>, payload: Payload| {
+            serve(route, index, request, edge, payload)
+        })
+    });
+}
+
+/// Configures a route for each row of the table, which `handler` makes of the row and its index, and one for all other
+/// paths.
+fn configure_with(config: &mut web::ServiceConfig, handler: impl Fn(&'static Route, usize) -> actix_web::Route) {
     for (index, route) in ROUTES.iter().enumerate() {
-        let handler = move |request, edge, payload| handle(route, index, request, edge, payload);
         match route.path.strip_suffix("/{profile}") {
             // A scope, because actix-web matches a path parameter with a regular expression, which would be a part of
             // the cost of a cached token.
             Some(prefix) => {
                 let is_of_route = guard::fn_guard(|context| route.profile_in(context.head().uri.path()).is_some());
-                config.service(web::scope(prefix).guard(is_of_route).default_service(web::to(handler)))
+                config.service(web::scope(prefix).guard(is_of_route).default_service(handler(route, index)))
             }
-            None => config.service(web::resource(route.path).to(handler)),
+            None => config.service(web::resource(route.path).route(handler(route, index))),
         };
     }
-    config.default_service(web::to(|request, edge, payload| handle(&UNKNOWN, ROUTES.len(), request, edge, payload)));
-}
-
-async fn handle(
-    route: &'static Route,
-    index: usize,
-    request: HttpRequest,
-    edge: Data<Edge>,
-    payload: Payload,
-) -> actix_web::HttpResponse {
-    serve(route, index, request, edge, payload).await
+    config.default_service(handler(&UNKNOWN, ROUTES.len()));
 }
 
 #[cfg(test)]
@@ -268,35 +263,26 @@ mod tests {
     #[actix_web::test]
     async fn router_finds_the_route_of_each_path() {
         let configure = |config: &mut web::ServiceConfig| {
-            for (index, route) in ROUTES.iter().enumerate() {
-                let answer = move || async move { HttpResponse::Ok().body(index.to_string()) };
-                match route.path.strip_suffix("/{profile}") {
-                    Some(prefix) => {
-                        let is_of_route =
-                            guard::fn_guard(|context| route.profile_in(context.head().uri.path()).is_some());
-                        config.service(web::scope(prefix).guard(is_of_route).default_service(web::to(answer)))
-                    }
-                    None => config.service(web::resource(route.path).to(answer)),
-                };
-            }
-            config.default_service(web::to(|| async { HttpResponse::Ok().body("none") }));
+            configure_with(config, |_, index| {
+                web::to(move || async move { HttpResponse::Ok().body(index.to_string()) })
+            });
         };
         let app = init_service(actix_web::App::new().configure(configure)).await;
         for (path, expected) in [
             ("/hydrate/p", "0"),
             ("/issue/p", "1"),
-            ("/hydrate/p/", "none"),
-            ("/hydrate/", "none"),
-            ("/hydrate", "none"),
-            ("/hydrated/p", "none"),
+            ("/hydrate/p/", "7"),
+            ("/hydrate/", "7"),
+            ("/hydrate", "7"),
+            ("/hydrated/p", "7"),
             ("/.well-known/jwks.json", "2"),
             ("/p/.well-known/jwks.json", "3"),
-            ("/p/q/.well-known/jwks.json", "none"),
-            ("//.well-known/jwks.json", "none"),
+            ("/p/q/.well-known/jwks.json", "7"),
+            ("//.well-known/jwks.json", "7"),
             ("/.well-known/openid-configuration", "4"),
             ("/p/.well-known/openid-configuration", "5"),
             ("/openapi.json", "6"),
-            ("/", "none"),
+            ("/", "7"),
         ] {
             let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
             let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();

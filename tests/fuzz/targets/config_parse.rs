@@ -14,18 +14,11 @@ fuzz_target!(|input: &str| {
     let base_dir = Path::new("/etc/claimsmith");
     match Config::parse(text, base_dir, &environment) {
         Ok(loaded) => {
-            let config = &loaded.config;
-            assert!(!config.profiles.is_empty(), "a configuration without a profile");
-            let sources = config.key_names();
-            for profile in config.profiles.values() {
-                assert!(!profile.issuer.is_empty(), "a profile without an issuer");
-                assert!(sources.contains_key(&profile.jwks), "a profile whose keys have no name");
-            }
-            for file in config.key_files() {
-                let ttl = config.longest_ttl(file).expect("a key file belongs to a profile");
-                if let Some(rotation) = &config.rotation {
-                    let _ = config.rotation_of(rotation, ttl);
-                }
+            let specs = loaded.config.profile_specs();
+            assert!(!specs.is_empty(), "a configuration without a profile");
+            for spec in specs {
+                assert!(!spec.issuer.as_str().is_empty(), "a profile without an issuer");
+                assert!(!spec.key_set.is_empty(), "a profile whose key set has no name");
             }
             assert!(!format!("{loaded:?}").is_empty());
             assert_eq!(Config::parse(text, base_dir, &environment).as_ref(), Ok(&loaded), "the same text, read again");
