@@ -178,7 +178,7 @@ impl MaintenanceLoop {
         }
         let profiles = generation.mint.profiles().count();
         self.config = generation.config.clone();
-        count_skipped(&self.edge.issuer.recorder().metrics(), &generation.mint);
+        count_skipped(self.edge.issuer.recorder().metrics(), &generation.mint);
         if let (Some(live), Some(tls)) = (&self.bound.tls, &generation.tls) {
             live.replace(Arc::clone(tls));
         }
