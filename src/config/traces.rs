@@ -51,6 +51,7 @@ impl SampleRatio {
     }
 
     /// As a number from 0 to 1.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only trace export reads it"))]
     pub(crate) fn as_f64(self) -> f64 {
         f64::from(self.0) / Self::WHOLE
     }

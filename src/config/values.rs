@@ -92,6 +92,7 @@ impl HttpUrl {
     }
 
     /// Returns the URL.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only trace export reads it"))]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -72,7 +72,7 @@ pub(crate) use edit::{add_key, replace_keys};
 pub use generate::{GenerateError, GeneratedKey, generate};
 pub use jwk::NotAKeySet;
 pub use kid::{KeyId, KeyIdError};
-pub(crate) use pem::import_pem;
+pub use pem::{NoPem, PemError, import_pem};
 pub use period::KeyState;
 pub use public_jwk::PublicJwk;
 pub use ring::{KeySet, KeySetError, NoSigner, SkippedKey};

@@ -17,7 +17,7 @@ use super::ring::{KeySet, KeySetError};
 
 /// Why a PEM file cannot be imported. Never quotes the file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum PemError {
+pub enum PemError {
     /// The key cannot have the requested algorithm.
     #[error("expected an algorithm that the key can have ({}), found {found}", alg::names(expected))]
     Algorithm {
@@ -76,7 +76,7 @@ pub(crate) enum PemError {
 
 /// What a file has instead of PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoPem {
+pub enum NoPem {
     /// Bytes that look like DER.
     Der,
     /// JSON.
@@ -105,11 +105,7 @@ impl fmt::Display for NoPem {
 ///
 /// # Errors
 /// Returns every variant of [`PemError`].
-pub(crate) fn import_pem(
-    text: &[u8],
-    alg: Option<SignatureAlg>,
-    kid: Option<&KeyId>,
-) -> Result<GeneratedKey, PemError> {
+pub fn import_pem(text: &[u8], alg: Option<SignatureAlg>, kid: Option<&KeyId>) -> Result<GeneratedKey, PemError> {
     let blocks = blocks(text)?;
     let key = private_key(text, &blocks)?;
     let (jwk, material) = jwk(&key)?;

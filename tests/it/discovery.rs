@@ -106,3 +106,12 @@ fn openapi_operations_match_served_routes() {
         }
     }
 }
+
+#[test]
+fn encoded_path_reaches_the_profile_that_the_router_finds() {
+    let app = spawn_app(&Setup::default());
+    for path in ["/p/%2Ewell-known/jwks.json", "/%70/.well-known/jwks%2ejson", "/p/.well-known/openid%2Dconfiguration"]
+    {
+        assert_eq!(app.get(path).status, 200, "{path}");
+    }
+}
