@@ -80,7 +80,8 @@ fuzz:
 			-dict=tests/fuzz/dictionaries/$$target.dict -artifact_prefix=tests/fuzz/artifacts/$$target/ -verbosity=0; \
 	done
 
-# Checks concurrent code with loom. Loom is compiled with its own profile, so it has its own target directory.
+# Checks concurrent code with loom, and timeouts with paused time. Loom is compiled with its own profile, so it has its
+# own target directory.
 models:
 	cp Cargo.lock tests/models/Cargo.lock
 	cargo test --manifest-path tests/models/Cargo.toml --target-dir target/models

@@ -1,4 +1,4 @@
-//! Tests of `TimeoutStream` with paused time. Time advances only while every task waits, so no test takes real time.
+//! Tests of `TimeoutStream` with paused time. The clock skips to the next timer if every task waits, so no test sleeps.
 
 #[path = "../../../src/edge/http/stream.rs"]
 mod timeout;
@@ -118,14 +118,17 @@ async fn read(stream: &mut TimeoutStream<DuplexStream>) -> io::Result<usize> {
 
 /// Reads until the stream fails. Returns the error and the time since `start`.
 async fn read_until_error(stream: &mut TimeoutStream<DuplexStream>, start: Instant) -> (io::ErrorKind, Duration) {
-    loop {
-        if let Err(error) = read(stream).await {
-            return (error.kind(), start.elapsed());
+    let reading = async {
+        loop {
+            if let Err(error) = read(stream).await {
+                return (error.kind(), start.elapsed());
+            }
         }
-    }
+    };
+    timeout(2 * HOUR, reading).await.expect("the stream fails")
 }
 
-/// Writes a byte each second, without an end.
+/// Writes a byte each second until the stream is closed.
 async fn write_byte_by_byte(client: &mut DuplexStream) {
     while client.write_all(b"x").await.is_ok() {
         sleep(seconds(1)).await;
@@ -186,7 +189,7 @@ async fn idle_connection_is_not_timed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn head_that_completes_in_time_is_not_timed_any_longer() {
+async fn complete_head_is_no_longer_timed() {
     let (mut stream, connection, mut client) = accept();
     let writing = async {
         sleep(TIMEOUT - seconds(1)).await;
@@ -203,9 +206,13 @@ async fn head_that_completes_in_time_is_not_timed_any_longer() {
 async fn slow_body_of_a_request_in_flight_is_not_timed() {
     let (mut stream, connection, mut client) = accept();
     connection.begin_request();
-    let reading = timeout(HOUR, read_until_error(&mut stream, Instant::now()));
+    let reading = async {
+        loop {
+            read(&mut stream).await.unwrap();
+        }
+    };
     tokio::select! {
-        ended = reading => assert!(ended.is_err(), "{ended:?}"),
+        ended = timeout(HOUR, reading) => assert!(ended.is_err()),
         () = write_byte_by_byte(&mut client) => unreachable!("the stream is open"),
     }
     assert_eq!(connection.gate().closed(), []);
@@ -292,6 +299,39 @@ async fn request_is_not_timed_while_a_response_is_unread() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn first_head_is_not_timed_while_a_response_is_unread() {
+    let (mut stream, connection, _client) = accept();
+    assert!(timeout(seconds(1), stream.write_all(&[0; 2 * BUFFER])).await.is_err());
+    assert!(timeout(HOUR, read(&mut stream)).await.is_err());
+    assert_eq!(connection.gate().closed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_byte_of_a_head_fails_although_the_read_does_not_wait() {
+    let (mut stream, connection, mut client) = accept();
+    client.write_all(b"G").await.unwrap();
+    read(&mut stream).await.unwrap();
+    time::advance(TIMEOUT).await;
+    client.write_all(b"E").await.unwrap();
+    assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(connection.gate().closed(), [CloseReason::Request]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timer_that_fires_too_late_is_set_again() {
+    let (mut stream, _connection, mut client) = accept();
+    let start = Instant::now();
+    sleep(seconds(2)).await;
+    // The unread response sets the timer to 7 s, the first head must be complete at 5 s.
+    assert!(timeout(seconds(1), stream.write_all(&[0; 2 * BUFFER])).await.is_err());
+    client.read_exact(&mut [0; BUFFER]).await.unwrap();
+    stream.flush().await.unwrap();
+    let (error, elapsed) = read_until_error(&mut stream, start).await;
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn timer_that_fires_too_early_is_set_again() {
     let (mut stream, connection, mut client) = accept();
     let start = Instant::now();
@@ -323,7 +363,7 @@ async fn deadline_that_passed_since_the_last_read_fails_at_once() {
     client.write_all(b"GET").await.unwrap();
     read(&mut stream).await.unwrap();
     time::advance(TIMEOUT + seconds(1)).await;
-    // The first poll goes by the time of the last read. The timer is due already, so it wakes the task.
+    // The first poll uses the time of the last read. The timer is due already, so it wakes the task.
     let (error, elapsed) = read_until_error(&mut stream, Instant::now()).await;
     assert_eq!(error, io::ErrorKind::TimedOut);
     assert_elapsed(elapsed, Duration::ZERO);
@@ -357,19 +397,19 @@ impl AsyncWrite for Stuck {
 async fn stuck_flush_and_shutdown_time_out() {
     let start = Instant::now();
     let mut stream = TimeoutStream::new(Stuck, Connection::accept());
-    assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(timeout(HOUR, stream.flush()).await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_elapsed(start.elapsed(), TIMEOUT);
     assert_eq!(stream.connection().gate().closed(), [CloseReason::Answer]);
 
     let start = Instant::now();
     let mut stream = TimeoutStream::new(Stuck, Connection::accept());
-    assert_eq!(stream.shutdown().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(timeout(HOUR, stream.shutdown()).await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_elapsed(start.elapsed(), TIMEOUT);
     assert_eq!(stream.connection().gate().closed(), [CloseReason::Answer]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn end_of_the_stream_is_no_timeout() {
+async fn end_of_stream_is_not_a_timeout() {
     let (mut stream, connection, client) = accept();
     drop(client);
     time::advance(HOUR).await;
