@@ -123,7 +123,7 @@ fn unopenable_audit_log_prevents_startup() {
     let folder = serving_folder("audit: { to: 'file://nowhere/audit.jsonl' }");
     let output = command(folder.path()).arg("serve").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("audit.to: expected"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("audit.to: cannot open nowhere/audit.jsonl"), "{}", stderr(&output));
 }
 
 /// Creates a directory that `claimsmith serve` can serve, with one more line of configuration.
