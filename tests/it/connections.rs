@@ -118,6 +118,30 @@ fn byte_by_byte_head_times_out_on_a_kept_connection() {
     assert_eq!(metric(&app, "claimsmith_connections_unused_total"), 0);
 }
 
+/// The client sends nothing more, so neither a timer for bytes nor one for idle connections ends the connection.
+#[test]
+fn unfinished_chunked_body_does_not_keep_its_connection() {
+    let app = app("limits: { request: 1s }");
+    for path in ["GET /.well-known/jwks.json", "GET /nowhere", "POST /hydrate/q", "PUT /issue/p"] {
+        let mut stream = connect(app.api);
+        let head = format!("{path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na");
+        stream.write_all(head.as_bytes()).unwrap();
+        read_response(&mut stream, true);
+        wait_until(|| metric(&app, "claimsmith_connections") == 0);
+    }
+    let mut half_closed = connect(app.api);
+    half_closed.write_all(b"GET /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na").unwrap();
+    half_closed.shutdown(std::net::Shutdown::Write).unwrap();
+    read_response(&mut half_closed, true);
+    wait_until(|| metric(&app, "claimsmith_connections") == 0);
+    let mut stream = connect(app.admin);
+    stream.write_all(b"GET /health/alive HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na").unwrap();
+    assert_eq!(read_response(&mut stream, true).status, 200);
+    stream.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("the connection ends");
+}
+
 #[test]
 fn unread_body_is_not_received_forever() {
     let app = app("limits: { request: 1s }");

@@ -12,7 +12,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use tokio::time::Instant;
@@ -192,7 +193,10 @@ impl Drop for Connection {
 }
 
 /// Marks a connection as one with a request in flight until it is dropped. Bytes that come meanwhile are not timed.
-pub(super) struct InFlightGuard(Option<Rc<Connection>>);
+pub(super) struct InFlightGuard {
+    connection: Option<Rc<Connection>>,
+    is_last: Cell<bool>,
+}
 
 impl InFlightGuard {
     /// Marks the connection of `request`, whose head is complete.
@@ -203,12 +207,18 @@ impl InFlightGuard {
             connection.arriving.set(None);
             connection.is_answering.set(true);
         }
-        Self(connection.cloned())
+        Self { connection: connection.cloned(), is_last: Cell::new(false) }
+    }
+
+    /// Ends the connection `limits.request` after the response, because its next request cannot be read. Without this, the
+    /// HTTP layer would wait without a limit for the rest of a body that is not read.
+    pub(super) fn set_last(&self) {
+        self.is_last.set(true);
     }
 
     /// Returns the refusal of the request if its connection exceeded a limit.
     pub(super) fn refuse_excess(&self) -> Option<Refusal> {
-        let code = self.0.as_ref()?.excess?;
+        let code = self.connection.as_ref()?.excess?;
         let detail = match code {
             ErrorCode::CallerConnections => {
                 "as many connections are open from this address as limits.connections_per_peer allows; close some"
@@ -221,8 +231,11 @@ impl InFlightGuard {
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        if let Some(connection) = &self.0 {
+        if let Some(connection) = &self.connection {
             connection.is_answering.set(false);
+            if self.is_last.get() {
+                connection.arriving.set(Some(Instant::now()));
+            }
         }
     }
 }
@@ -235,8 +248,14 @@ pub(crate) async fn track_admin_request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody + 'static>, actix_web::Error> {
-    let _in_flight = InFlightGuard::begin(request.request());
-    next.call(request).await
+    let in_flight = InFlightGuard::begin(request.request());
+    let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut response = next.call(request).await?;
+    if is_chunked {
+        in_flight.set_last();
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// Returns the client of `request`, as `generation` trusts it now.

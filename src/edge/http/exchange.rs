@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::connection::InFlightGuard;
-use super::routes::{Route, method_not_allowed};
+use super::routes::{Methods, Route, method_not_allowed};
 use super::{Edge, problem};
 use crate::code::ErrorCode;
 use crate::mint::ProfileName;
@@ -75,9 +75,12 @@ pub(super) async fn serve(
         Ok(Answer { response, outcome }) => (response, Ok(outcome)),
         Err(refusal) => (problem::response(&refusal, request_id, route.methods), Err(refusal)),
     };
-    // The connection cannot continue: its bytes after the body were not read (see body.rs).
-    if request.headers().contains_key(header::UPGRADE) {
+    // The connection cannot continue if bytes of the request can be left (see body.rs).
+    let is_body_read = result.is_ok() && route.methods == Methods::Post;
+    let headers = request.headers();
+    if headers.contains_key(header::UPGRADE) || headers.contains_key(header::TRANSFER_ENCODING) && !is_body_read {
         response.head_mut().set_connection_type(ConnectionType::Close);
+        in_flight.set_last();
     }
     if let Some(metrics) = edge.routes.get(index) {
         let profile = span.as_ref().and_then(|_| configured_profile(&generation, route, &request));

@@ -135,6 +135,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
             ready => {
                 // The HTTP layer flushes once it has written everything.
                 this.stalled = None;
+                // It reads nothing after its last response, so nothing else would wake it for the deadline.
+                if let Some(since) = this.connection.arriving.get() {
+                    this.wake_by(since + this.client_timeout, Instant::now(), context);
+                }
                 ready
             }
         }
