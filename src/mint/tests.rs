@@ -277,8 +277,11 @@ fn build_error_shows_each_fault_once_on_its_own_line() {
 
 #[test]
 fn keys_are_published_for_the_longest_lifetime_of_their_set() {
-    let specs = [("p", 100), ("q", 300), ("r", 200)]
-        .map(|(name, seconds)| ProfileSpec { name: ProfileName::parse(name).unwrap(), ttl: ttl(seconds), ..spec() });
+    let specs = [("p", 100), ("q", 300), ("r", 200)].map(|(name, seconds)| ProfileSpec {
+        name: ProfileName::parse(name).unwrap(),
+        ttl: ttl(seconds),
+        ..spec()
+    });
     let mut parts = parts(specs.to_vec(), template(EMAIL));
     let expiring = String::from_utf8(parts.key_sets["keys"].to_vec()).unwrap();
     let expiring = expiring.replacen("\"kty\"", &format!("\"exp\":{},\"kty\"", NOW.seconds() + 10), 1);
