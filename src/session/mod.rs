@@ -386,6 +386,36 @@ mod tests {
     }
 
     #[test]
+    fn members_that_are_not_selected_are_left_out_of_the_values() {
+        let mut selection = Selection::default();
+        let member = selection.member(Part::Extra.selected(), "a");
+        let below = selection.member(member, "b");
+        selection.read(below);
+        let extra = |selection: &Selection, extra: &str| {
+            let text = format!(r#"{{"subject":"u","extra":{extra}}}"#);
+            let session = Session::parse_for(text.as_bytes(), ReadLimits::default(), selection).unwrap();
+            session.values().extra.to_string()
+        };
+        assert_eq!(extra(&selection, r#"{"a":{"b":1,"c":2},"d":3}"#), r#"{"a":{"b":1}}"#);
+        assert_eq!(extra(&selection, r#"{"a":"text"}"#), r#"{"a":"text"}"#, "not an object has no members to select");
+        selection.copy(Part::Extra.selected());
+        assert_eq!(extra(&selection, r#"{"a":{"b":1},"d":3}"#), r#"{"a":{"b":1}}"#, "it is copied as text instead");
+        assert_eq!(extra(&selection, r#"{"a":{"b":1}, "d":3}"#), r#"{"a":{"b":1},"d":3}"#, "white space is not copied");
+    }
+
+    #[test]
+    fn path_leads_through_selected_arrays() {
+        let mut selection = Selection::default();
+        let element =
+            ["a", "0", "b"].into_iter().fold(Part::Extra.selected(), |place, name| selection.member(place, name));
+        selection.read(element);
+        let text = br#"{"subject":"u","extra":{"a":[{"b":7}]}}"#;
+        let session = Session::parse_for(text, ReadLimits::default(), &selection).unwrap();
+        let at = |path| session.at(&SessionPath::parse(path).unwrap()).map(|value| value.to_string());
+        assert_eq!((at("Extra.a.0.b").as_deref(), at("Extra.a.1")), (Some("7"), None));
+    }
+
+    #[test]
     fn path_is_written_as_it_was_read() {
         for text in ["Subject", "Extra.a", "Extra.identity.traits.0"] {
             assert_eq!(SessionPath::parse(text).unwrap().to_string(), text);
