@@ -31,6 +31,7 @@ mod tests {
     #[test]
     fn issuer_is_never_empty() {
         assert_eq!(Issuer::parse(""), None);
-        assert_eq!(Issuer::parse("https://id.example/").unwrap().as_str(), "https://id.example/");
+        let issuer = Issuer::parse("https://id.example/").unwrap();
+        assert_eq!((issuer.as_str(), issuer.to_string().as_str()), ("https://id.example/", "https://id.example/"));
     }
 }

@@ -467,6 +467,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn claims_error_names_the_claim_and_what_was_found() {
+        let audience = audience();
+        let cases: [(&str, Option<&Audience>, ErrorCode, &[&str]); 7] = [
+            (r#"{"aud":7}"#, None, ErrorCode::ClaimsInvalid, &["`aud`", "found a number"]),
+            (r#"{"aud":"x"}"#, Some(&audience), ErrorCode::ClaimsRegistered, &["`aud`", "the profile configures"]),
+            (r#"{"exp":7}"#, None, ErrorCode::ClaimsRegistered, &["`exp`", "claimsmith sets itself"]),
+            (r#"{"a":7,"a":8}"#, None, ErrorCode::ClaimsDuplicateMember, &["a member name twice"]),
+            ("[7]", None, ErrorCode::ClaimsNotAnObject, &["one JSON object", "found an array"]),
+            ("{} 7", None, ErrorCode::ClaimsInvalid, &["are not JSON", "line 1"]),
+            ("", None, ErrorCode::ClaimsInvalid, &["are not JSON"]),
+        ];
+        for (text, audience, code, parts) in cases {
+            let error = PrivateClaims::parse(text, audience).unwrap_err();
+            assert_eq!(error.code(), code, "{text}");
+            let message = error.to_string();
+            assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");
+        }
+        let granted = ClaimsError::Granted { claim: "act" };
+        assert!(granted.to_string().contains("`act`"), "{granted}");
+        assert_eq!(granted.code(), ErrorCode::ClaimsRegistered);
+    }
+
+    #[test]
+    fn debug_of_claims_shows_their_length_and_no_value() {
+        let private = PrivateClaims::parse(r#"{"name":"zoe"}"#, None).unwrap();
+        assert_eq!(format!("{private:?}"), "PrivateClaims { bytes: 14 }");
+        let set = ClaimsSet { text: r#"{"sub":"zoe"}"#.to_owned() };
+        assert_eq!(format!("{set:?}"), "ClaimsSet { bytes: 13 }");
+    }
+
     proptest! {
         #[test]
         fn no_member_name_smuggles_a_registered_claim(name in "(iss|sub|exp|nbf|iat|jti|\\PC{0,6})") {

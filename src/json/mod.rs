@@ -437,6 +437,67 @@ mod tests {
         assert_eq!(number("1.5").as_i64(), None);
     }
 
+    #[test]
+    fn whole_numbers_have_at_most_forty_digits() {
+        let digits = |token: &str| Number::parse(token).unwrap().whole_digits();
+        let (zeros, nines) = ("0".repeat(39), "9".repeat(40));
+        for (token, expected) in [
+            ("1e39", Some((false, format!("1{zeros}")))),
+            ("12e38", Some((false, format!("12{}", &zeros[1..])))),
+            ("12e39", None),
+            ("1e40", None),
+            (&nines, Some((false, nines.clone()))),
+            (&format!("{nines}0"), None),
+            (&format!("{nines}.0"), Some((false, nines.clone()))),
+            ("-20e-1", Some((true, "2".to_owned()))),
+            ("0.5e1", Some((false, "5".to_owned()))),
+            ("25e-1", None),
+            ("2e-2", None),
+            ("-0.0", Some((false, "0".to_owned()))),
+        ] {
+            assert_eq!(digits(token), expected, "{token}");
+        }
+    }
+
+    #[test]
+    fn values_are_compared_by_content_and_not_by_member_order() {
+        let same = |left, right| parse(left).unwrap().says_the_same(&parse(right).unwrap(), NumberComparison::Exact);
+        for (left, right) in [
+            (r#"{"a":[1,true],"b":null}"#, r#"{"b":null,"a":[1.0,true]}"#),
+            ("[]", "[]"),
+            ("{}", "{}"),
+            (r#""a""#, r#""\u0061""#),
+        ] {
+            assert!(same(left, right) && same(right, left), "{left} {right}");
+        }
+        for (left, right) in [
+            ("[1]", "[1,2]"),
+            ("[1,2]", "[2,1]"),
+            ("[1]", "[2]"),
+            (r#"{"a":1}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"a":1}"#, r#"{"b":1}"#),
+            (r#"{"a":1}"#, r#"{"a":2}"#),
+            ("null", "false"),
+            ("false", "true"),
+            ("[]", "{}"),
+            (r#""1""#, "1"),
+        ] {
+            assert!(!same(left, right) && !same(right, left), "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn object_gives_its_members_in_their_order() {
+        let object = |text| match parse(text) {
+            Ok(Json::Object(object)) => object,
+            other => panic!("{other:?}"),
+        };
+        assert!(object("{}").is_empty() && !object(r#"{"a":1}"#).is_empty());
+        let members: Vec<_> = object(r#"{"b":1,"a":2}"#).into_iter().collect();
+        let shown: Vec<_> = members.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(shown, ["b=1", "a=2"]);
+    }
+
     proptest! {
         #[test]
         fn written_string_is_read_back(text in any::<String>()) {

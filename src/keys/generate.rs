@@ -131,5 +131,16 @@ mod tests {
         ] {
             assert!(matches!(refused(alg, bits), GenerateError::Bits { found, .. } if found == bits));
         }
+        for (alg, bits) in [(SignatureAlg::Es256, 256), (SignatureAlg::Es384, 384), (SignatureAlg::Hs256, 256)] {
+            assert!(generate(alg, Some(bits), &kid("k")).is_ok(), "{alg}");
+        }
+    }
+
+    #[test]
+    fn debug_of_a_generated_key_shows_no_key() {
+        let key = generate(SignatureAlg::Hs256, None, &kid("k")).unwrap();
+        let set: serde_json::Value = serde_json::from_str(key.to_set()).unwrap();
+        let shown = format!("{key:?}");
+        assert!(shown.contains("GeneratedKey") && !shown.contains(set["keys"][0]["k"].as_str().unwrap()), "{shown}");
     }
 }

@@ -369,6 +369,7 @@ mod tests {
         );
         assert!(refused("[]").contains("found an array"));
         assert!(refused("{\"keys\":{}}").contains("`keys` to be an object"));
+        assert!(refused("{\"kid\":\"a\"}").contains("an object without `keys`"));
         assert!(refused("{\"keys\":[]}").contains("keys generate"));
         assert!(refused("{").contains("line 1"));
         let one = member(SignatureAlg::Es256, "same");
@@ -377,6 +378,23 @@ mod tests {
         assert!(parse(&[one.clone(), public_of(&one, "same")]).is_ok());
         assert!(matches!(parse(&[public_of(&one, "same")]), Err(KeySetError::NoSigningKey { public: 1, .. })));
         assert!(parse(&[public_of(&one, "same")]).unwrap_err().to_string().contains("found public keys"));
+    }
+
+    #[test]
+    fn rsa_keys_have_2048_to_16384_bits() {
+        use base64::Engine as _;
+        let refused = |bits: usize| {
+            let mut modulus = vec![0xff; bits.div_ceil(8)];
+            modulus[0] >>= bits.next_multiple_of(8) - bits;
+            let n = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(modulus);
+            let key = serde_json::json!({"kty": "RSA", "kid": "r", "alg": "RS256", "n": n, "e": "AQAB"});
+            KeySet::parse(serde_json::json!({ "keys": [key] }).to_string().as_bytes()).unwrap_err().to_string()
+        };
+        assert!(refused(2047).contains("at least 2048 bits, found 2047"), "{}", refused(2047));
+        assert!(refused(16385).contains("at most 16384 bits, found 16385"), "{}", refused(16385));
+        for right in [2048, 2049, 16384] {
+            assert!(!refused(right).contains("bits, found"), "{}", refused(right));
+        }
     }
 
     #[test]

@@ -171,3 +171,6 @@ fn complete(request: &IssueRequest<'_>, params: TokenParams<'_>, rendered: Rende
     let (profile, typ) = (name.clone(), typ.clone());
     Draft { profile, signer: Arc::clone(signer), typ, claims, lifetime, jti, overridden }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,6 +138,9 @@ mod tests {
         for wrong in ["", "a b", "a:", "é", "content-length", "HOST", "transfer-encoding", "te"] {
             assert_eq!(canonical(wrong), None, "{wrong}");
         }
+        assert!(HeaderName::parse(&"a".repeat(128)).is_some());
+        assert_eq!(HeaderName::parse(&"a".repeat(129)), None);
+        assert_eq!(HeaderName::parse("x-a").unwrap().to_string(), "X-A");
     }
 
     proptest! {

@@ -111,9 +111,32 @@ mod tests {
     }
 
     #[test]
+    fn long_flood_is_forgotten_like_a_short_one() {
+        // With a limit of three, a level falls by one in 20 seconds. It is capped at four.
+        for (now, is_throttled) in [(0, true), (39, true), (40, false)] {
+            let mut attempts = Attempts::default();
+            for _ in 0..100 {
+                attempts.is_too_many(None, 3, at(0));
+            }
+            assert_eq!(attempts.is_too_many(None, 3, at(now)), is_throttled, "after {now} seconds");
+        }
+    }
+
+    #[test]
+    fn known_address_keeps_its_level_when_there_are_too_many_others() {
+        let mut attempts = Attempts::default();
+        let known = address("203.0.113.9");
+        attempts.is_too_many(known, 2, at(0));
+        for host in 1..=MOST_ORIGINS as u32 {
+            attempts.is_too_many(Some(IpAddr::V4(host.into())), 2, at(0));
+        }
+        assert_eq!([0, 0].map(|now| attempts.is_too_many(known, 2, at(now))), [false, true]);
+    }
+
+    #[test]
     fn memory_is_bounded_for_any_number_of_addresses() {
         let mut attempts = Attempts::default();
-        for host in 0..100_000_u32 {
+        for host in 0..3 * MOST_ORIGINS as u32 {
             attempts.is_too_many(Some(IpAddr::V4(host.into())), 10, at(0));
         }
         assert_eq!(attempts.levels.len(), MOST_ORIGINS + 1);

@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn a_quarter_of_the_bytes_is_for_extras() {
+        for bytes in [0, 3, 4, 100, 1 << 20, u64::MAX] {
+            let (tokens, extras) = shares(bytes);
+            assert_eq!((tokens + extras, extras), (bytes, bytes / 4));
+        }
+    }
+
+    #[test]
     fn short_token_is_fresh_to_its_last_second() {
         // A tenth of less than ten seconds is none.
         let at = Timestamp::from_seconds;

@@ -295,11 +295,17 @@ mod tests {
         assert_eq!(name(&two(), "bearer t0ken"), "batch");
         assert_eq!(name(&two(), "Bearer t0ken-next"), "batch");
         assert!(Callers::default().is_empty() && !two().is_empty());
+        let tokens = vec![secret("t0ken"), secret("t0ken")];
+        let twice = callers(&[caller("batch", KnownCredential::Bearer { tokens })], None);
+        assert_eq!(name(&twice, "Bearer t0ken"), "batch", "a secret that is configured twice counts once");
+        assert_eq!(format!("{:?}", twice.known[0]), "Caller(\"batch\")");
     }
 
     #[test]
     fn other_credentials_are_refused_without_being_quoted() {
         let token_as_basic = format!("Basic {}", STANDARD.encode("t0ken"));
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        let (wrong_password, wrong_name) = (basic("oathkeeper:pa:s"), basic("oathkeepe:pa:ss"));
         let password_as_bearer = "Bearer oathkeeper:pa:ss";
         for values in [
             &[][..],
@@ -309,6 +315,8 @@ mod tests {
             &["Basic !!!"],
             &["Digest t0ken"],
             &[&token_as_basic],
+            &[&wrong_password],
+            &[&wrong_name],
             &[password_as_bearer],
             &["Bearer t0ken", "Bearer t0ken"],
         ] {

@@ -134,6 +134,10 @@ mod tests {
             conditions.to_json("\"status\":\"ok\""),
             r#"{"status":"ok","reload":{"since":"1970-01-01T00:00:00Z","faults":["another"]}}"#
         );
+        let errors = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        conditions.raise(DegradedCondition::Reload, errors, Timestamp::from_seconds(3));
+        assert!(conditions.to_json("").contains(r#""faults":["a","b","c"]"#));
+        assert_eq!(format!("{conditions:?}"), conditions.to_json(r#""status":"unknown""#));
         assert!(conditions.clear(DegradedCondition::Reload) && !conditions.clear(DegradedCondition::Reload));
         assert_eq!(conditions.to_json("\"status\":\"ok\""), r#"{"status":"ok"}"#);
     }
@@ -142,6 +146,8 @@ mod tests {
     fn readiness_never_goes_back() {
         let readiness = Readiness::default();
         assert_eq!(readiness.stage(), Stage::Starting);
+        readiness.advance(Stage::Ready);
+        assert_eq!(readiness.stage(), Stage::Ready);
         readiness.advance(Stage::Stopping);
         readiness.advance(Stage::Ready);
         assert_eq!(readiness.stage(), Stage::Stopping);

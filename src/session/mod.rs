@@ -344,6 +344,90 @@ mod tests {
         assert_eq!(header(r#"{"A":"b"}"#).unwrap_err().code(), ErrorCode::SessionInvalid);
     }
 
+    #[test]
+    fn debug_of_a_session_shows_sizes_and_no_value() {
+        let text =
+            format!(r#"{{"subject":"s3cret","extra":{{"a":"s3cret{}"}},"header":{{"A":["s3cret"]}}}}"#, "x".repeat(96));
+        let mut selection = Selection::default();
+        selection.copy(Part::Extra.selected());
+        let limits = ReadLimits::default();
+        let (document, session) = SessionDocument::parse(text.as_bytes(), limits, &selection).unwrap();
+        let extra = session.verbatim(Part::Extra.selected()).unwrap();
+        let parts = SessionParts { extra: Some(extra.text), ..SessionParts::default() };
+        let cached = session.cacheable_extra().unwrap();
+        let length = extra.text.len();
+        for (shown, expected) in [
+            (format!("{session:?}"), format!("Session {{ extra_bytes: {length}, .. }}")),
+            (format!("{document:?}"), format!("SessionDocument {{ bytes: {}, .. }}", text.len())),
+            (format!("{extra:?}"), format!("Verbatim {{ bytes: {length} }}")),
+            (format!("{parts:?}"), "SessionParts { extra: true, header: false, match_context: false, .. }".to_owned()),
+            (format!("{cached:?}"), format!("CachedExtra({length} bytes)")),
+        ] {
+            assert_eq!(shown, expected);
+        }
+        assert!(cached.bytes() > length + size_of::<CachedExtra>(), "the text, the record and the places take memory");
+    }
+
+    #[test]
+    fn cache_key_length_is_estimated_from_the_selected_parts() {
+        let long = "x".repeat(1000);
+        let text = format!(r#"{{"subject":"zoe","extra":{{"a":"{long}"}},"header":{{"A":["{long}"]}}}}"#);
+        let mut selection = Selection::default();
+        let key_lengths = |selection: &Selection| {
+            let session = Session::parse_for(text.as_bytes(), ReadLimits::default(), selection).unwrap();
+            let mut key = Vec::new();
+            session.append_cache_key(&mut key);
+            (key.len(), session.cache_key_len())
+        };
+        for (part, least) in [(None, 3), (Some(Part::Extra), 1003), (Some(Part::Header), 2003)] {
+            part.into_iter().for_each(|part: Part| selection.read(part.selected()));
+            let (actual, estimate) = key_lengths(&selection);
+            assert!(least < actual && actual <= estimate && estimate < actual + 100, "{actual} {estimate}");
+        }
+    }
+
+    #[test]
+    fn members_that_are_not_selected_are_left_out_of_the_values() {
+        let mut selection = Selection::default();
+        let member = selection.member(Part::Extra.selected(), "a");
+        let below = selection.member(member, "b");
+        selection.read(below);
+        let extra = |selection: &Selection, extra: &str| {
+            let text = format!(r#"{{"subject":"u","extra":{extra}}}"#);
+            let session = Session::parse_for(text.as_bytes(), ReadLimits::default(), selection).unwrap();
+            session.values().extra.to_string()
+        };
+        assert_eq!(extra(&selection, r#"{"a":{"b":1,"c":2},"d":3}"#), r#"{"a":{"b":1}}"#);
+        assert_eq!(extra(&selection, r#"{"a":"text"}"#), r#"{"a":"text"}"#, "not an object has no members to select");
+        selection.copy(Part::Extra.selected());
+        assert_eq!(extra(&selection, r#"{"a":{"b":1},"d":3}"#), r#"{"a":{"b":1}}"#, "it is copied as text instead");
+        assert_eq!(extra(&selection, r#"{"a":{"b":1}, "d":3}"#), r#"{"a":{"b":1},"d":3}"#, "white space is not copied");
+    }
+
+    #[test]
+    fn path_leads_through_selected_arrays() {
+        let mut selection = Selection::default();
+        let element =
+            ["a", "0", "b"].into_iter().fold(Part::Extra.selected(), |place, name| selection.member(place, name));
+        selection.read(element);
+        let text = br#"{"subject":"u","extra":{"a":[{"b":7}]}}"#;
+        let session = Session::parse_for(text, ReadLimits::default(), &selection).unwrap();
+        let at = |path| session.at(&SessionPath::parse(path).unwrap()).map(|value| value.to_string());
+        assert_eq!((at("Extra.a.0.b").as_deref(), at("Extra.a.1")), (Some("7"), None));
+    }
+
+    #[test]
+    fn path_is_written_as_it_was_read() {
+        for text in ["Subject", "Extra.a", "Extra.identity.traits.0"] {
+            assert_eq!(SessionPath::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(SessionPath::subject(), SessionPath::parse("Subject").unwrap());
+        assert_eq!(*SessionPath::active(), SessionPath::parse("Extra.active").unwrap());
+        for control in ["Extra.a\u{7}", "Extra.a\u{a0}b"] {
+            assert_eq!(SessionPath::parse(control), None, "{control:?}");
+        }
+    }
+
     proptest! {
         /// One template serves every source, so the same data must read the same, however it arrived.
         #[test]

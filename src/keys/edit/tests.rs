@@ -190,3 +190,48 @@ fn nothing_private_shows_in_debug_or_errors() {
         assert!(!shown.contains(member.as_str().unwrap()));
     }
 }
+
+#[test]
+fn rotation_never_extends_the_exp_of_a_key() {
+    let end = NOW + 3600 + 120;
+    let expiring = |kid: &str, exp| es256(kid, &json!({ "exp": exp }));
+    let keys = [
+        es256("endless", &json!({})),
+        expiring("earlier", end - 1),
+        expiring("equal", end),
+        expiring("later", end + 1),
+    ];
+    let rotation = rotated(&file(&keys), NOW);
+    assert_eq!(rotation.ended, [(kid("endless"), at(end)), (kid("later"), at(end))]);
+    let exps: Vec<_> = times(&rotation).into_iter().map(|(_, _, exp)| exp).collect();
+    assert_eq!(exps, [Some(end), Some(end - 1), Some(end), Some(end), None]);
+}
+
+/// A string that grows leaves copies of private keys behind.
+#[test]
+fn key_file_text_is_allocated_once() {
+    let nested = json!({"a": [1, 2.5, null, true, false, {"b": ["c", {}], "d": []}], "\u{e9}\u{7}": "\u{1}"});
+    let keys: Vec<_> = (0..4).map(|index| es256(&format!("k{index}"), &json!({"x-note": nested}))).collect();
+    let text = file(&keys);
+    let document = Document::parse(&text).unwrap();
+    let mut root = document.root;
+    root.set(Cow::Borrowed("keys"), Json::Array(document.keys));
+    let mut written = String::new();
+    let root = Json::Object(root);
+    root.write_pretty(&mut written);
+    assert!(written.len() < 2 * length(&root) + 64, "{} {}", written.len(), length(&root));
+    let changed = add_key(Some(&text), &generate(SignatureAlg::Es256, None, &kid("new")).unwrap(), None).unwrap();
+    assert_eq!(format!("{changed:?}"), format!("KeySetText({} bytes)", changed.as_bytes().len()));
+}
+
+#[test]
+fn replaced_keys_have_the_size_of_their_predecessors() {
+    let rsa: Value =
+        serde_json::from_str(generate(SignatureAlg::Rs256, Some(2056), &kid("rsa")).unwrap().to_set()).unwrap();
+    let keys = [rsa["keys"][0].clone(), es256("ec", &json!({}))];
+    let rotation = replace_keys(&file(&keys), at(NOW), &mut names()).unwrap();
+    let set: Value = serde_json::from_slice(rotation.set.unwrap().as_bytes()).unwrap();
+    let moduli: Vec<_> = set["keys"].as_array().unwrap().iter().filter_map(|key| key["n"].as_str()).collect();
+    assert_eq!(moduli.len(), 1);
+    assert_eq!(URL_SAFE_NO_PAD.decode(moduli[0]).unwrap().len() * 8, 2056);
+}
