@@ -298,7 +298,7 @@ mod tests {
         let tokens = vec![secret("t0ken"), secret("t0ken")];
         let twice = callers(&[caller("batch", KnownCredential::Bearer { tokens })], None);
         assert_eq!(name(&twice, "Bearer t0ken"), "batch", "a secret that is configured twice counts once");
-        assert_eq!(format!("{:?}", twice.known[0]), "Caller(\"batch\")");
+        assert_eq!(format!("{:?}", twice.known[0]), "Caller(CallerName(\"batch\"))");
     }
 
     #[test]

@@ -465,9 +465,9 @@ fn permit_and_callers_show_names_and_no_secret() {
     assert_eq!(format!("{credentials:?}"), "Authorization");
     assert_eq!(format!("{:?} {:?}", Credentials::None, Credentials::Several), "None Several");
     let permit = block_on(service.issuer.admit(&generation, &peer, "p")).unwrap();
-    assert_eq!(format!("{permit:?}"), "Permit { caller: Some(CallerPermit(\"gateway\")), .. }");
+    assert_eq!(format!("{permit:?}"), "Permit { caller: Some(CallerPermit(CallerName(\"gateway\"))), .. }");
     assert_eq!(format!("{:?}", permit.caller().unwrap()), "CallerName(\"gateway\")");
-    assert_eq!(format!("{:?}", generation.callers), "[\"gateway\"]");
+    assert_eq!(format!("{:?}", generation.callers), "[CallerName(\"gateway\")]");
     let id = RequestId::new(Uuid::from_u128(7));
     assert_eq!(id.to_string(), "00000000-0000-0000-0000-000000000007");
 }
