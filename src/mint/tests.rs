@@ -330,7 +330,10 @@ fn tried(source: &str, session: &str, change: impl FnOnce(&mut Trial<'_>)) -> Tr
     mint.try_out(mint.profile("p").unwrap(), &trial, NOW, || JwtId::new(uuid::Uuid::nil()))
 }
 
-fn codes(tried: &Tried) -> Vec<(ErrorCode, TrialPart, Option<(usize, usize)>)> {
+/// What failed, in which part, and at which line and column.
+type Failure = (ErrorCode, TrialPart, Option<(usize, usize)>);
+
+fn codes(tried: &Tried) -> Vec<Failure> {
     tried.faults.iter().map(|fault| (fault.code, fault.part, fault.place)).collect()
 }
 
