@@ -1,7 +1,7 @@
 //! `keys`: generates, changes and lists JWK Sets.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,8 +47,17 @@ fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path
     match out {
         None => output::bytes(key.to_set().as_bytes()),
         Some(path) => {
-            let mut file = output::private_file(path).with_context(|| {
-                format!("cannot create {}: expected a new file in an existing directory", path.display())
+            let mut file = output::private_file(path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Failure::Refused(format!(
+                    "{0}: expected a new file, found one that exists; give another path, or add a key to this set: \
+                     claimsmith keys rotate {0}",
+                    path.display()
+                )),
+                io::ErrorKind::NotFound => Failure::Refused(format!(
+                    "{}: expected an existing directory for the new file; create the directory",
+                    path.display()
+                )),
+                _ => anyhow::Error::new(error).context(format!("cannot create {}", path.display())).into(),
             })?;
             file.write_all(key.to_set().as_bytes())
                 .and_then(|()| file.sync_all())
@@ -362,7 +371,7 @@ fn duration(ttl: Ttl) -> Duration {
 fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::new());
     let read = if path.as_os_str() == "-" {
-        std::io::stdin().take(1 << 20).read_to_end(&mut bytes)
+        io::stdin().take(1 << 20).read_to_end(&mut bytes)
     } else {
         fs::File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
     };

@@ -66,12 +66,13 @@ pub enum KeySetError {
 }
 
 fn no_signing_key(skipped: &[SkippedKey], public: usize) -> String {
-    let found = match public {
-        0 => "none",
-        _ => "public keys, which cannot sign (is this the published half of another file?)",
+    const GENERATE: &str = "generate one in a new file: claimsmith keys generate --out FILE";
+    let rest = match (public, skipped) {
+        (0, []) => format!("none; {GENERATE}"),
+        (0, _) => format!("none that is valid; correct these members, or {GENERATE}"),
+        _ => format!("public keys, which cannot sign; use the file with their private keys, or {GENERATE}"),
     };
-    let mut message =
-        format!("expected a private key that can sign, found {found}; make one: claimsmith keys generate");
+    let mut message = format!("expected a private key that can sign, found {rest}");
     message.extend(skipped.iter().map(|key| format!("\n  {key}")));
     message
 }

@@ -269,7 +269,12 @@ fn existing_key_file_is_kept_on_request() {
     let again = claimsmith(folder.path(), &generate);
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
     assert!(stderr(&again).contains("k.json exists already"), "{}", stderr(&again));
+    let refused = claimsmith(folder.path(), &generate[..4]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("claimsmith keys rotate k.json"), "{}", stderr(&refused));
     assert_eq!(fs::read(folder.path().join("k.json")).unwrap(), first);
+    let no_directory = claimsmith(folder.path(), &["keys", "generate", "--out", "new/k.json"]);
+    assert!(stderr(&no_directory).contains("create the directory"), "{}", stderr(&no_directory));
     let nowhere = claimsmith(folder.path(), &["keys", "generate", "--unless-exists"]);
     assert_eq!(nowhere.status.code(), Some(2));
 }
