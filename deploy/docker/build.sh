@@ -14,6 +14,8 @@ if [ -z "${BINARY:-}" ]; then
     cargo_home=${CARGO_HOME:-$HOME/.cargo}
     export RUSTFLAGS="--remap-path-prefix=$PWD=/claimsmith --remap-path-prefix=$cargo_home=/cargo"
     export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
+    # The base of the image has no OpenSSL.
+    unset OPENSSL_NO_VENDOR
     cargo build --locked --release --bin claimsmith
     BINARY=${CARGO_TARGET_DIR:-target}/release/claimsmith
 fi

@@ -48,6 +48,15 @@ def test_the_context_has_what_the_build_reads_and_no_keys():
     }
 
 
+def openssl_packages():
+    """The packages of the OpenSSL that the binary loads. The release contains its own OpenSSL (build.sh), a binary that
+    was built for tests can load the system's, which distroless lacks.
+    """
+    libraries = re.findall(r"=> (\S+/lib(?:ssl|crypto)\.so\S*)", run("ldd", BINARY).stdout)
+    owners = (run("dpkg", "--search", os.path.realpath(library)).stdout for library in libraries)
+    return {owner.split(":")[0] for owner in owners}
+
+
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("image") / "stage"
@@ -86,9 +95,10 @@ def image(laid_out, tmp_path_factory):
 
     base = folder / "base"
     base.mkdir()
-    if run("apt-get", "download", "-qq", *PACKAGES, cwd=folder, check=False).returncode:
+    packages = [*PACKAGES, *openssl_packages()]
+    if run("apt-get", "download", "-qq", *packages, cwd=folder, check=False).returncode:
         run("apt-get", "update", "-qq")
-        run("apt-get", "download", "-qq", *PACKAGES, cwd=folder)
+        run("apt-get", "download", "-qq", *packages, cwd=folder)
     for package in folder.glob("*.deb"):
         run("dpkg", "--extract", package, base)
     # What the package makes of its certificates when it is installed.
