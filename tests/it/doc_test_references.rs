@@ -38,7 +38,7 @@ fn tests_in(text: &str, module: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Returns all tests as `module::function` below the root of their crate.
+/// Returns all tests as `module::function` below the root of their crate; those of the models start with `models`.
 fn tests() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let integration = fs::read_to_string(root().join("tests/it/main.rs")).unwrap();
@@ -51,6 +51,11 @@ fn tests() -> BTreeSet<String> {
                 tests_in(&fs::read_to_string(&file).unwrap(), &module, &mut found);
             }
         }
+    }
+    let models = root().join("tests/models/src");
+    for file in files_below(&models, "rs") {
+        let module = format!("models::{}", module(file.strip_prefix(&models).unwrap()));
+        tests_in(&fs::read_to_string(&file).unwrap(), &module, &mut found);
     }
     found
 }
@@ -72,6 +77,9 @@ fn errors(document: &str, tests: &BTreeSet<String>) -> Vec<String> {
     for (number, line) in (1..).zip(document.lines()) {
         let unknown = named(line).filter(|name| !tests.contains(*name));
         errors.extend(unknown.map(|name| format!("line {number}: no test `{name}`")));
+        if line.contains("| @") {
+            errors.push(format!("line {number}: a placeholder was not replaced"));
+        }
         if !line.starts_with('|') {
             heading = None;
             continue;
@@ -91,13 +99,10 @@ fn table_rows_name_existing_tests() {
     let tests = tests();
     assert!(tests.len() > 300, "only {} tests were found", tests.len());
     for name in DOCUMENTS {
-        let path = root().join(name);
-        if path.exists() {
-            let document = fs::read_to_string(path).unwrap();
-            let errors = errors(&document, &tests);
-            assert!(errors.is_empty(), "{name}\n{}", errors.join("\n"));
-            assert!(named(&document).count() > 20, "{name} names tests in its tables");
-        }
+        let document = fs::read_to_string(root().join(name)).unwrap();
+        let errors = errors(&document, &tests);
+        assert!(errors.is_empty(), "{name}\n{}", errors.join("\n"));
+        assert!(named(&document).count() > 20, "{name} names tests in its tables");
     }
 }
 
@@ -110,7 +115,9 @@ fn missing_tests_and_rows_without_tests_are_reported() {
         &mut tests,
     );
     assert_eq!(tests, BTreeSet::from(["a::inside".to_owned(), "a::tests::it".to_owned()]));
-    let document =
-        "`a::gone`\n\n| What | Test |\n| --- | --- |\n| x | `a::inside` |\n| y | none |\n\n| What |\n| --- |\n| z |\n";
-    assert_eq!(errors(document, &tests), ["line 1: no test `a::gone`", "line 6: the row names no test"]);
+    let document = "`a::gone`\n\n| What | Test |\n| --- | --- |\n| x | `a::inside` |\n| y | none |\n\n| @count |\n\n| What |\n| --- |\n| z |\n";
+    assert_eq!(
+        errors(document, &tests),
+        ["line 1: no test `a::gone`", "line 6: the row names no test", "line 8: a placeholder was not replaced"]
+    );
 }
