@@ -130,8 +130,7 @@ fn session_end<'e>(
         }
         None | Some(Json::Null) => return Ok(None),
         Some(Json::String(text)) => Timestamp::parse_rfc3339(text),
-        // A NumericDate may have a fraction (RFC 7519 section 2); dropping it never prolongs a session. `as` saturates.
-        Some(Json::Number(number)) => Some(Timestamp::from_seconds(number.as_f64().floor() as i64)),
+        Some(Json::Number(number)) => Some(Timestamp::from_numeric_date(number.as_f64())),
         Some(_) => None,
     };
     match (time, value) {
