@@ -39,6 +39,13 @@ impl Timestamp {
         Self(seconds)
     }
 
+    /// Returns the time of a NumericDate (RFC 7519, section 2). Fractions of a second are rounded down, so that no session
+    /// or key lives longer than it should. A number beyond the range becomes the nearest end of the range.
+    pub(crate) fn from_numeric_date(seconds: f64) -> Self {
+        // `as` saturates, and turns NaN, which JSON does not have, into 1970.
+        Self(seconds.floor() as i64)
+    }
+
     /// Returns the seconds since 1970-01-01T00:00:00Z.
     pub const fn seconds(self) -> i64 {
         self.0
@@ -178,6 +185,22 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn numeric_date_rounds_down_and_saturates() {
+        for (number, seconds) in [
+            (0.0, 0),
+            (600.999, 600),
+            (-0.5, -1),
+            (-600.0, -600),
+            (1e300, i64::MAX),
+            (f64::INFINITY, i64::MAX),
+            (f64::NEG_INFINITY, i64::MIN),
+            (f64::NAN, 0),
+        ] {
+            assert_eq!(Timestamp::from_numeric_date(number).seconds(), seconds, "{number}");
+        }
+    }
 
     /// RFC 3339 as Go writes it, and similar text. Every row is accepted or rejected on purpose.
     #[test]

@@ -17,6 +17,8 @@ pub use policy::{Audience, Lifetime, LifetimeError, SessionExpiry, lifetime};
 use std::fmt;
 use std::ops::Range;
 
+use thiserror::Error;
+
 use crate::code::ErrorCode;
 use crate::json::{self, Json, JsonError, JsonFault, ReadLimits, Reader};
 use crate::time::Timestamp;
@@ -89,28 +91,34 @@ pub struct PrivateClaims {
 }
 
 /// Why rendered text is no set of claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClaimsError {
     /// `aud` is neither a string nor an array of strings.
+    #[error("expected the claim `aud` to be a string or an array of strings, found {found}")]
     AudienceType {
         /// The kind of thing it is.
         found: &'static str,
     },
     /// A member name occurs twice.
+    #[error("expected each claim once in its object, found a member name twice in the rendered claims")]
     DuplicateMember,
     /// The text is not JSON.
+    #[error("the rendered claims are not JSON: {0}")]
     NotJson(JsonError),
     /// The text is JSON, but not an object.
+    #[error("expected the rendered claims to be one JSON object, found {found}")]
     NotAnObject {
         /// The kind of thing it is.
         found: &'static str,
     },
     /// The template sets a claim that the grant of this request decides.
+    #[error("the template sets the claim `{claim}`, which the grant of this request decides: remove it")]
     Granted {
         /// `scope` or `act`.
         claim: &'static str,
     },
     /// The template sets a claim that claimsmith sets itself.
+    #[error("the template sets the claim `{}`, {}", .0.name(), registered_conflict(*.0))]
     Registered(RegisteredClaim),
 }
 
@@ -126,34 +134,13 @@ impl ClaimsError {
     }
 }
 
-impl fmt::Display for ClaimsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClaimsError::AudienceType { found } => {
-                write!(f, "expected the claim `aud` to be a string or an array of strings, found {found}")
-            }
-            ClaimsError::DuplicateMember => {
-                write!(f, "expected each claim once in its object, found a member name twice in the rendered claims")
-            }
-            ClaimsError::NotJson(error) => write!(f, "the rendered claims are not JSON: {error}"),
-            ClaimsError::NotAnObject { found } => {
-                write!(f, "expected the rendered claims to be one JSON object, found {found}")
-            }
-            ClaimsError::Granted { claim } => {
-                write!(f, "the template sets the claim `{claim}`, which the grant of this request decides: remove it")
-            }
-            ClaimsError::Registered(RegisteredClaim::Audience) => write!(
-                f,
-                "the template sets the claim `aud`, and the profile configures an audience: keep one of the two"
-            ),
-            ClaimsError::Registered(claim) => {
-                write!(f, "the template sets the claim `{}`, which claimsmith sets itself: take it out", claim.name())
-            }
-        }
+/// Returns why a template cannot set `claim`, and what to do. Only a configured audience keeps it from setting `aud`.
+fn registered_conflict(claim: RegisteredClaim) -> &'static str {
+    match claim {
+        RegisteredClaim::Audience => "and the profile configures an audience: keep one of the two",
+        _ => "which claimsmith sets itself: take it out",
     }
 }
-
-impl std::error::Error for ClaimsError {}
 
 impl PrivateClaims {
     /// Takes the text that a template rendered. `audience` is what the profile configures.

@@ -1,6 +1,6 @@
 //! Whom a token is for and how long it lives.
 
-use std::fmt;
+use thiserror::Error;
 
 use crate::code::ErrorCode;
 use crate::json::Json;
@@ -50,21 +50,28 @@ pub struct Lifetime {
 }
 
 /// Why a session gets no token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LifetimeError {
     /// The session has ended.
+    #[error("expected a session that still lasts, found the time at {path} in the past")]
     Expired {
         /// Where it says so.
         path: String,
     },
     /// `Extra.active` is `false`.
+    #[error("expected an active session, found Extra.active to be false")]
     Inactive,
     /// The session does not say when it ends, and must.
+    #[error("expected the end of the session at {path} (expires_with), found nothing there")]
     MissingExpiry {
         /// Where it should.
         path: String,
     },
     /// What the session says of its end is no time.
+    #[error(
+        "expected {path} to be the end of the session, an RFC 3339 time or a NumericDate, found {found} that is \
+         neither; name the right place with expires_with, or set it to \"none\""
+    )]
     UnreadableExpiry {
         /// Where it says so.
         path: String,
@@ -83,27 +90,6 @@ impl LifetimeError {
         }
     }
 }
-
-impl fmt::Display for LifetimeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LifetimeError::Expired { path } => {
-                write!(f, "expected a session that still lasts, found the time at {path} in the past")
-            }
-            LifetimeError::Inactive => write!(f, "expected an active session, found Extra.active to be false"),
-            LifetimeError::MissingExpiry { path } => {
-                write!(f, "expected the end of the session at {path} (expires_with), found nothing there")
-            }
-            LifetimeError::UnreadableExpiry { path, found } => write!(
-                f,
-                "expected {path} to be the end of the session, an RFC 3339 time or a NumericDate, found {found} that \
-                 is neither; name the right place with expires_with, or set it to \"none\""
-            ),
-        }
-    }
-}
-
-impl std::error::Error for LifetimeError {}
 
 /// `exp = min(now + ttl, end of the session, key_end)`.
 ///
@@ -144,8 +130,7 @@ fn session_end<'e>(
         }
         None | Some(Json::Null) => return Ok(None),
         Some(Json::String(text)) => Timestamp::parse_rfc3339(text),
-        // A NumericDate may have a fraction (RFC 7519 section 2); dropping it never prolongs a session. `as` saturates.
-        Some(Json::Number(number)) => Some(Timestamp::from_seconds(number.as_f64().floor() as i64)),
+        Some(Json::Number(number)) => Some(Timestamp::from_numeric_date(number.as_f64())),
         Some(_) => None,
     };
     match (time, value) {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
+
+use thiserror::Error;
 
 use super::skip::{Name, plain_length};
 use super::{Json, Number, Object, is_beyond_float64, number_length};
@@ -22,7 +23,8 @@ impl Default for ReadLimits {
 }
 
 /// A syntax error in JSON text, with its position. Never quotes the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{fault} (line {line}, column {column})")]
 pub struct JsonError {
     offset: usize,
     line: usize,
@@ -31,40 +33,52 @@ pub struct JsonError {
 }
 
 /// The kind of a syntax error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum JsonFault {
     /// The text starts with a byte order mark (RFC 8259 section 8.1 forbids it).
+    #[error("expected JSON, found a byte order mark before it")]
     ByteOrderMark,
     /// Arrays and objects are nested too deeply.
+    #[error("expected at most {limit} arrays and objects inside each other, found more")]
     Depth {
         /// The exceeded limit.
         limit: usize,
     },
     /// A member name occurs twice in one object.
+    #[error("expected each member name once in an object, found one a second time")]
     DuplicateMember,
     /// The text ended before the value did.
+    #[error("expected {expected}, found the end of the text")]
     EndOfText {
         /// The expected syntax.
         expected: &'static str,
     },
     /// An escape sequence that JSON does not have.
+    #[error("expected a JSON escape after the backslash, found another character")]
     Escape,
     /// A UTF-16 surrogate without its pair.
+    #[error("expected a pair of surrogate escapes, found half of one")]
     LoneSurrogate,
     /// Not a JSON number.
+    #[error("expected a JSON number, found other characters in it")]
     Number,
     /// A number beyond float64, which most readers reject or turn into infinity.
+    #[error("expected a number within the range of a float64, found a larger one")]
     NumberRange,
     /// Text follows the value.
+    #[error("expected the end of the text, found more after the JSON value")]
     TrailingText,
     /// An unexpected byte.
+    #[error("expected {expected}, found another character")]
     Unexpected {
         /// The expected syntax.
         expected: &'static str,
     },
     /// A control character inside a string.
+    #[error("expected control characters in strings to be escaped, found one as it is")]
     UnescapedControl,
     /// Bytes that are not UTF-8.
+    #[error("expected UTF-8, found other bytes")]
     Utf8,
 }
 
@@ -89,38 +103,6 @@ impl JsonError {
         self.fault
     }
 }
-
-impl fmt::Display for JsonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fault {
-            JsonFault::ByteOrderMark => write!(f, "expected JSON, found a byte order mark before it")?,
-            JsonFault::Depth { limit } => {
-                write!(f, "expected at most {limit} arrays and objects inside each other, found more")?;
-            }
-            JsonFault::DuplicateMember => {
-                write!(f, "expected each member name once in an object, found one a second time")?;
-            }
-            JsonFault::EndOfText { expected } => write!(f, "expected {expected}, found the end of the text")?,
-            JsonFault::Escape => write!(f, "expected a JSON escape after the backslash, found another character")?,
-            JsonFault::LoneSurrogate => {
-                write!(f, "expected a pair of surrogate escapes, found half of one")?;
-            }
-            JsonFault::Number => write!(f, "expected a JSON number, found other characters in it")?,
-            JsonFault::NumberRange => {
-                write!(f, "expected a number within the range of a float64, found a larger one")?;
-            }
-            JsonFault::TrailingText => write!(f, "expected the end of the text, found more after the JSON value")?,
-            JsonFault::Unexpected { expected } => write!(f, "expected {expected}, found another character")?,
-            JsonFault::UnescapedControl => {
-                write!(f, "expected control characters in strings to be escaped, found one as it is")?;
-            }
-            JsonFault::Utf8 => write!(f, "expected UTF-8, found other bytes")?,
-        }
-        write!(f, " (line {}, column {})", self.line, self.column)
-    }
-}
-
-impl std::error::Error for JsonError {}
 
 /// Reads JSON step by step. Most code uses [`Json::parse`]; the session reader uses the steps, because it keeps spans.
 pub(crate) struct Reader<'a> {

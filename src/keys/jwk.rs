@@ -327,8 +327,7 @@ fn algorithm(
 fn period(member: &Json<'_>) -> Result<Period, String> {
     let time = |name: &str| match member.member(name) {
         None => Ok(None),
-        // A NumericDate may have a fraction; `as` saturates.
-        Some(Json::Number(number)) => Ok(Some(Timestamp::from_seconds(number.as_f64().floor() as i64))),
+        Some(Json::Number(number)) => Ok(Some(Timestamp::from_numeric_date(number.as_f64()))),
         Some(other) => Err(format!("expected `{name}` to be a NumericDate, found {}", other.kind())),
     };
     let period = Period { not_before: time("nbf")?, expires_at: time("exp")? };

@@ -71,7 +71,7 @@ pub enum PemError {
     Unreadable,
     /// The key was decoded, but does not sign.
     #[error("expected a key that signs, found one that does not: {0}")]
-    Unusable(#[source] KeySetError),
+    Unusable(KeySetError),
 }
 
 /// What a file has instead of PEM.

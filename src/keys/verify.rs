@@ -233,7 +233,7 @@ pub enum TimeError {
 pub fn check_times(claims: &Json<'_>, now: Timestamp, leeway: u32) -> Result<(), TimeError> {
     let time = |claim: &'static str| match claims.member(claim) {
         None => Ok(None),
-        Some(Json::Number(number)) => Ok(Some(Timestamp::from_seconds(number.as_f64().floor() as i64))),
+        Some(Json::Number(number)) => Ok(Some(Timestamp::from_numeric_date(number.as_f64()))),
         Some(_) => Err(TimeError::Unreadable(claim)),
     };
     let leeway = i64::from(leeway);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
 use super::identity::ProfileIdentity;
 use super::parts::{GenerationParts, TemplateFiles};
@@ -48,7 +49,8 @@ pub struct FaultPointer {
 }
 
 /// Every reason why a generation cannot be used. Never empty.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct BuildError {
     /// The reasons.
     pub faults: Vec<BuildFault>,
@@ -92,20 +94,6 @@ impl fmt::Display for BuildFault {
         write!(f, "{}: {}", self.part, self.message)
     }
 }
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            fault.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for BuildError {}
 
 impl Mint {
     /// Builds and validates a generation: every key set has a key that can sign, and every template compiles and

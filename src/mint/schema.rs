@@ -4,6 +4,7 @@ use std::fmt;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::claims::PrivateClaims;
 use crate::code::ErrorCode;
@@ -14,7 +15,11 @@ pub struct ClaimsSchema {
 }
 
 /// Claims that do not match their schema. Names positions in the schema, never values or member names of the claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "expected claims that match the template's claims.schema.json, found a mismatch at {}",
+    places.join(", ")
+)]
 pub struct SchemaError {
     /// JSON Pointers (RFC 6901) into the schema, at most ten.
     places: Vec<String>,
@@ -56,18 +61,6 @@ impl SchemaError {
         ErrorCode::ClaimsSchema
     }
 }
-
-impl fmt::Display for SchemaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected claims that match the template's claims.schema.json, found a mismatch at {}",
-            self.places.join(", ")
-        )
-    }
-}
-
-impl std::error::Error for SchemaError {}
 
 impl fmt::Debug for ClaimsSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

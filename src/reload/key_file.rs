@@ -24,7 +24,6 @@ pub enum KeyFileError<E> {
         /// The file.
         path: PathBuf,
         /// The cause.
-        #[source]
         error: io::Error,
     },
 }
@@ -121,4 +120,29 @@ fn keep_access(path: &Path, file: &File) -> io::Result<()> {
 
 fn io_error<E>(action: &'static str, path: &Path, error: io::Error) -> KeyFileError<E> {
     KeyFileError::Io { action, path: path.to_path_buf(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::json::{Json, ReadLimits};
+    use crate::keys::{KeySet, PemError};
+    use crate::session::SessionError;
+
+    #[test]
+    fn errors_with_a_cause_in_their_text_have_no_source() {
+        let io: KeyFileError<SessionError> = io_error("read", Path::new("keys.json"), io::Error::other("cause"));
+        let json = Json::parse(b"{", ReadLimits::default()).unwrap_err();
+        let set = KeySet::parse(b"{}").unwrap_err();
+        let errors: [(String, &dyn Error); 3] = [
+            ("cause".to_owned(), &io),
+            (json.to_string(), &SessionError::from(json)),
+            (set.to_string(), &PemError::Unusable(set)),
+        ];
+        for (cause, error) in errors {
+            assert!(error.to_string().contains(&cause) && error.source().is_none(), "{error}");
+        }
+    }
 }

@@ -11,7 +11,6 @@ use crate::code::ErrorCode;
 pub struct FetchError {
     remote: RemoteSource,
     code: ErrorCode,
-    #[source]
     failure: FetchFailure,
 }
 
@@ -74,5 +73,23 @@ impl FetchFailure {
             Self::Unavailable { retry_after, .. } => *retry_after,
             Self::Invalid(_) | Self::Timeout(_) | Self::TooLarge(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+    use crate::remote::FailureCodes;
+
+    #[test]
+    fn fetch_error_shows_its_cause_once() {
+        let code = ErrorCode::Internal;
+        let codes = FailureCodes { invalid: code, timeout: code, too_large: code, unavailable: code };
+        let kind = FileKind { accept: "", check: |_| Ok(()), codes };
+        let remote = RemoteSource::parse("https://keys.example/jwks.json").unwrap();
+        let error = FetchError::new(remote, &kind, FetchFailure::unavailable("found 404"));
+        assert!(error.to_string().contains("found 404") && error.source().is_none(), "{error}");
     }
 }

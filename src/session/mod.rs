@@ -79,7 +79,7 @@ pub enum SessionError {
     },
     /// The body is not JSON, or not JSON that is safe to sign from.
     #[error("the session is not readable: {0}")]
-    Json(#[from] JsonError),
+    Json(JsonError),
     /// A required member is absent.
     #[error("expected a session with the member `{member}`, found none")]
     MissingMember {
@@ -110,6 +110,13 @@ impl SessionError {
             },
             SessionError::MissingMember { .. } | SessionError::WrongType { .. } => ErrorCode::SessionInvalid,
         }
+    }
+}
+
+// Not derived, because `#[from]` would also return the error as the source, which its text already shows.
+impl From<JsonError> for SessionError {
+    fn from(error: JsonError) -> Self {
+        SessionError::Json(error)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use thiserror::Error;
+
 use crate::code::ErrorCode;
 
 /// A place in a template's text.
@@ -80,7 +82,8 @@ impl fmt::Display for TemplateFault {
 }
 
 /// Everything that is wrong with a template, in the order of its text. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct CompileError {
     faults: Vec<TemplateFault>,
 }
@@ -119,22 +122,9 @@ impl CompileError {
     }
 }
 
-impl fmt::Display for CompileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            fault.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for CompileError {}
-
 /// Why a template gave no claims for a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}{message}", place.as_ref().map_or_else(String::new, |place| format!("{place}: ")))]
 pub struct RenderError {
     code: ErrorCode,
     place: Option<Place>,
@@ -170,14 +160,3 @@ impl RenderError {
         &self.message
     }
 }
-
-impl fmt::Display for RenderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Some(place) => write!(f, "{place}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-impl std::error::Error for RenderError {}

@@ -203,8 +203,9 @@ impl ClaimTemplate {
         }
     }
 
-    /// Whether `session` was read for this template, or whole.
-    pub fn can_read(&self, session: &Session<'_>) -> bool {
+    /// Returns `true` if `session` was read for this template, or whole. Selections are compared by address: every template
+    /// has its own, which its sessions borrow.
+    fn can_read(&self, session: &Session<'_>) -> bool {
         let selection = session.selection();
         std::ptr::eq(selection, &self.selection) || std::ptr::eq(selection, Selection::everything())
     }
@@ -222,7 +223,9 @@ impl ClaimTemplate {
     /// # Errors
     /// The same.
     pub fn render_marked(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<Rendered, RenderError> {
-        // What another selection left out would look as if it were not there.
+        // A member that another selection left out would look absent, and a condition on it would sign wrong claims.
+        // `mint::IssueRequest` prevents this, but callers of this public function can bypass it. So the check also runs in
+        // release builds: it compares two addresses, and fails closed.
         if input.session.is_some_and(|session| !self.can_read(session)) {
             let message = "expected a session that was read for this template, found one that was read for another";
             return Err(RenderError::new(ErrorCode::Internal, message));
