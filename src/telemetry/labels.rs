@@ -16,13 +16,21 @@ pub enum CloseReason {
     Malformed,
     /// The address has more connections than it can have, including those that are told so.
     Peer,
+    /// The client pipelined more requests than fit into the buffers of the connection.
+    Pipeline,
     /// No complete request head came within `limits.request`.
     Request,
 }
 
 impl CloseReason {
-    pub(super) const ALL: &[CloseReason] =
-        &[CloseReason::Answer, CloseReason::Handshake, CloseReason::Malformed, CloseReason::Peer, CloseReason::Request];
+    pub(super) const ALL: &[CloseReason] = &[
+        CloseReason::Answer,
+        CloseReason::Handshake,
+        CloseReason::Malformed,
+        CloseReason::Peer,
+        CloseReason::Pipeline,
+        CloseReason::Request,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +38,7 @@ impl CloseReason {
             CloseReason::Handshake => "handshake",
             CloseReason::Malformed => "malformed",
             CloseReason::Peer => "peer",
+            CloseReason::Pipeline => "pipeline",
             CloseReason::Request => "request",
         }
     }

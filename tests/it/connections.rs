@@ -87,6 +87,58 @@ fn client_that_never_reads_responses_is_disconnected() {
     assert_eq!(closed_count(&app, "request"), 0);
 }
 
+/// Requests that the HTTP layer cannot take yet: it queues 16, and buffers 128 KiB behind them.
+fn excessive_pipeline() -> Vec<u8> {
+    let padding = "x".repeat(40_000);
+    format!("GET /nowhere HTTP/1.1\r\nHost: x\r\nX-Padding: {padding}\r\n\r\n").into_bytes().repeat(40)
+}
+
+#[test]
+fn client_that_pipelines_and_reads_nothing_is_disconnected() {
+    let app = app("limits: { request: 1h }");
+    let mut deaf = connect(app.api);
+    deaf.write_all(&OPENAPI.repeat(600)).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The service closes the connection before it has read everything.
+    let _ = deaf.write_all(&excessive_pipeline());
+    wait_until(|| closed_count(&app, "pipeline") == 1);
+    wait_until(|| metric(&app, "claimsmith_connections") == 0);
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200, "others are served");
+}
+
+#[test]
+fn client_that_pipelines_behind_a_slow_request_is_disconnected() {
+    let app = spawn_app(&Setup {
+        config: "callers: [{ name: c, bearer: { token_file: token } }]
+limits: { request: 1h, failed_attempts: 1, failed_delay: 1h }",
+        files: &[("token", "a-token-of-some-length")],
+        template: "{}",
+        ..Setup::default()
+    });
+    let wrong = post("/hydrate/p", &[("Authorization", "Bearer another"), ("Connection", "keep-alive")], SESSION);
+    assert_eq!(send(app.api, &wrong).status, 401);
+    let mut eager = connect(app.api);
+    eager.write_all(&wrong).unwrap();
+    let _ = eager.write_all(&excessive_pipeline());
+    wait_until(|| closed_count(&app, "pipeline") == 1);
+    wait_until(|| metric(&app, "claimsmith_connections") == 0);
+}
+
+/// As many requests as the HTTP layer buffers are usual behavior of a benchmark client.
+#[test]
+fn pipelined_requests_within_the_buffers_are_answered() {
+    let app = app("");
+    let mut stream = connect(app.api);
+    let mut writer = stream.try_clone().unwrap();
+    let request = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);
+    let writing = std::thread::spawn(move || writer.write_all(&request.repeat(2000)).unwrap());
+    for _ in 0..2000 {
+        assert_eq!(read_response(&mut stream, true).status, 200);
+    }
+    writing.join().unwrap();
+    assert_eq!(closed_count(&app, "pipeline"), 0);
+}
+
 #[test]
 fn slow_reader_gets_a_complete_response_of_usual_size() {
     let app = app("limits: { request: 500ms }");
