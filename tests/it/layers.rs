@@ -117,6 +117,6 @@ fn layer_table_lists_each_module() {
     for (module, layer) in LAYERS {
         let row = lib.lines().find(|line| line.starts_with(&format!("//! | {layer} |"))).unwrap();
         assert!(row.contains(&format!("[`{module}`]")), "{module} is missing in the row of layer {layer}");
-        assert!(lib.contains(&format!("pub mod {module};")), "{module}");
+        assert!(lib.lines().any(|line| line.ends_with(&format!("mod {module};"))), "{module}");
     }
 }

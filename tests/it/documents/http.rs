@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use claimsmith::code::ErrorCode;
-use claimsmith::edge::http::openapi_document;
+use claimsmith::openapi_document;
 use serde_json::{Map, Value};
 
 use super::markdown::repository;
