@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{FileKind, RemoteSource};
+use super::policy::FileKind;
+use super::source::RemoteSource;
 use crate::code::ErrorCode;
 
 /// A failed fetch of one source.

@@ -7,9 +7,9 @@ use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, StatusCode};
 use url::Url;
 
-use super::RefreshPolicy;
 use super::error::FetchFailure;
-use super::fetch::{Body, Fetched, Version, os_error};
+use super::policy::RefreshPolicy;
+use super::response::{Body, Fetched, Version, os_error};
 use super::schedule::Freshness;
 
 /// HTTP clients, one with TLS and one without.
