@@ -26,11 +26,15 @@ pub(super) fn download(url: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
 
 /// Returns the body at `url`, at most `limit` bytes.
 pub(super) async fn fetch(client: &reqwest::Client, url: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
-    let mut answer = client.get(url).send().await.with_context(|| format!("expected an answer from {url}"))?;
-    ensure!(answer.status() == 200, "expected 200 from {url}, found {}", answer.status());
+    let mut answer = client
+        .get(url)
+        .send()
+        .await
+        .with_context(|| format!("cannot fetch {url}; check the URL and that the server runs"))?;
+    ensure!(answer.status() == 200, "cannot fetch {url}: expected status 200, found {}", answer.status());
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.with_context(|| format!("the answer of {url}"))? {
-        ensure!(body.len() + chunk.len() <= limit, "expected at most {limit} bytes from {url}, found more");
+    while let Some(chunk) = answer.chunk().await.with_context(|| format!("cannot read the response from {url}"))? {
+        ensure!(body.len() + chunk.len() <= limit, "cannot fetch {url}: expected at most {limit} bytes, found more");
         body.extend_from_slice(&chunk);
     }
     Ok(body)

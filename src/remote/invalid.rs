@@ -4,13 +4,13 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSource {
     /// The URL has a fragment.
-    #[error("a {scheme}:// URL with a fragment")]
+    #[error("a URL with the scheme {scheme} and a fragment")]
     Fragment {
         /// The scheme of the URL.
         scheme: String,
     },
     /// The URL does not follow the URL standard.
-    #[error("a {scheme}:// URL that is invalid")]
+    #[error("an invalid URL with the scheme {scheme}")]
     Invalid {
         /// The scheme of the URL.
         scheme: String,
@@ -19,7 +19,7 @@ pub enum InvalidSource {
         error: url::ParseError,
     },
     /// The URL lacks a bucket or an object name.
-    #[error("a {scheme}:// URL without a bucket and an object name")]
+    #[error("a URL with the scheme {scheme} and without a bucket and an object name")]
     NoObject {
         /// The scheme of the URL.
         scheme: String,
@@ -28,13 +28,13 @@ pub enum InvalidSource {
     #[error("text that is not a URL")]
     NotAUrl,
     /// The URL has parts that object stores do not use, such as a query.
-    #[error("a {scheme}:// URL with more than a bucket and an object name")]
+    #[error("a URL with the scheme {scheme} and more than a bucket and an object name")]
     NotOnlyAnObject {
         /// The scheme of the URL.
         scheme: String,
     },
     /// The URL names an object store, but this binary has no clients for object stores.
-    #[error("a {scheme}:// URL, but this binary was built without object stores")]
+    #[error("a URL with the scheme {scheme}, but this binary was built without object stores")]
     NoObjectStores {
         /// The scheme of the URL.
         scheme: String,
@@ -43,7 +43,7 @@ pub enum InvalidSource {
     #[error("a URL with an unsupported scheme")]
     UnsupportedScheme,
     /// The URL has a user or a password.
-    #[error("a {scheme}:// URL with a user or a password")]
+    #[error("a URL with the scheme {scheme} and a user or a password")]
     UserInfo {
         /// The scheme of the URL.
         scheme: String,

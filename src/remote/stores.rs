@@ -104,9 +104,12 @@ impl ObjectStores {
 /// Describes an error of an object store, whose own text would show what the store returned.
 fn failure(error: &object_store::Error, policy: &RefreshPolicy) -> FetchFailure {
     FetchFailure::unavailable(match error {
-        object_store::Error::NotFound { .. } => "expected the object, found no such object or bucket".to_owned(),
+        object_store::Error::NotFound { .. } => {
+            "expected the object, found no such object or bucket; check the URL".to_owned()
+        }
         object_store::Error::PermissionDenied { .. } => {
-            "expected credentials that can read the object, found credentials without read access".to_owned()
+            "expected credentials that can read the object, found credentials without read access; grant read access"
+                .to_owned()
         }
         object_store::Error::Unauthenticated { .. } => {
             "expected valid credentials, found none or invalid ones; set the environment variables of the store"
@@ -116,7 +119,10 @@ fn failure(error: &object_store::Error, policy: &RefreshPolicy) -> FetchFailure 
             Some(HttpErrorKind::Timeout) => return FetchFailure::Timeout(policy.timeout),
             Some(HttpErrorKind::Connect) => match os_error(error) {
                 Some(reason) => format!("expected a connection to the store, found: {reason}"),
-                None => "expected a connection to the store, found none".to_owned(),
+                None => {
+                    "expected a connection to the store, found none; check the host name and the server certificate"
+                        .to_owned()
+                }
             },
             Some(_) => "expected a complete response from the store, found a truncated one".to_owned(),
             None => "expected the object, found an error of the store; check its environment variables (region, \
