@@ -5,18 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::runtime;
+use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
 
-/// Creates a client for requests to `url`. It follows no redirects and uses no proxy. Only https needs root certificates,
-/// because small containers have none.
+/// Creates a client for requests to `url`, which uses no proxy.
 pub(super) fn client(url: &str) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(10));
-    if url.starts_with("http://") {
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().context("cannot load the system's root certificates")
+    let scheme = url.split(':').next().unwrap_or_default();
+    http_client(scheme).no_proxy().timeout(Duration::from_secs(10)).build().context(NO_ROOT_CERTIFICATES)
 }
 
 /// Returns the body at `url`, at most `limit` bytes; blocks until it has arrived.

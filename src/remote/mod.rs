@@ -4,6 +4,7 @@
 //! or returns anything else, changes only its [`SourceStatus`]. This module does not know what the files contain. It never
 //! logs, sleeps or reads a clock: the caller decides when to refresh, and passes the time and a source of randomness.
 
+mod client;
 mod error;
 mod fetch;
 mod http;
@@ -17,6 +18,7 @@ mod source;
 #[cfg(feature = "object-stores")]
 mod stores;
 
+pub(crate) use client::{NO_ROOT_CERTIFICATES, http_client};
 pub use error::FetchError;
 pub use invalid::InvalidSource;
 pub use policy::{FailureCodes, FileKind, RefreshPolicy};
