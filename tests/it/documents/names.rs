@@ -211,7 +211,8 @@ fn tests_and_modules_in_prose_exist() {
         let (ours, tests) = (format!("src/{}", modules.join("/")), format!("tests/it/{}", modules.join("/")));
         // Unit tests are in the module `tests`, inside of the file or beside it.
         let inside = ours.trim_end_matches("/tests");
-        let has_it = [ours.as_str(), &tests, inside].iter().any(|path| has_function(path, function));
+        let models = format!("tests/{}", modules.join("/").replacen("models", "models/src", 1));
+        let has_it = [ours.as_str(), &tests, &models, inside].iter().any(|path| has_function(path, function));
         let module = repository().join(&ours).join(function);
         let is_module = module.is_dir() || module.with_extension("rs").is_file();
         (!has_it && !is_module).then(|| "no such test, function or module".to_owned())
