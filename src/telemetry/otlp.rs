@@ -81,7 +81,7 @@ impl Traces {
     /// Exports the queued spans and stops the exporter, within `within` at most.
     pub fn close(&self, within: Duration) {
         if self.provider.shutdown_with_timeout(within).is_err() {
-            warn!(seconds = within.as_secs(), "spans may be lost: the collector did not take them in time");
+            warn!(seconds = within.as_secs(), "spans may be lost: the collector did not accept them in time");
         }
     }
 }
@@ -155,13 +155,13 @@ impl Export {
                 Ok(()) => {
                     shared.exported.inc_by(count);
                     if std::mem::take(&mut is_failing) {
-                        info!("traces are taken again");
+                        info!("trace export recovered");
                     }
                 }
                 Err(error) => {
                     shared.lost.inc_by(count);
                     if !std::mem::replace(&mut is_failing, true) {
-                        warn!(%error, "traces are lost: the collector does not take them");
+                        warn!(%error, "spans are lost: the trace collector rejects them or cannot be reached");
                     }
                 }
             }

@@ -283,7 +283,7 @@ impl Drop for Service {
 pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it did not come to hold");
+        assert!(start.elapsed() < Duration::from_secs(10), "the condition did not become true");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
