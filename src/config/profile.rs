@@ -260,7 +260,7 @@ pub(super) fn profiles(
             faults.add(
                 path.clone(),
                 "a name that is not reserved for a path of the service or for partials",
-                "a reserved name",
+                "a reserved name; choose another name",
                 &entry.place,
             );
         } else if name.is_none() {

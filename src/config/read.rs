@@ -335,7 +335,7 @@ fn texts_quoted(node: &Node, kind: Kind, quoting: Quoting) -> Result<Vec<String>
             }
         };
         if texts.contains(&text) {
-            return Err(Misfit::Found("the same text twice".into()));
+            return Err(Misfit::Found("a duplicate; remove it".into()));
         }
         texts.push(text);
     }

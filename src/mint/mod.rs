@@ -11,6 +11,7 @@ mod parts;
 mod profile;
 mod request;
 mod schema;
+mod spec;
 mod token;
 mod trial;
 
@@ -19,9 +20,10 @@ pub(crate) use identity::ProfileIdentity;
 pub(crate) use names::is_token;
 pub use names::{HeaderName, ProfileName};
 pub use parts::{GenerationParts, TemplateFiles};
-pub use profile::{Caching, Placement, Profile, ProfileSpec, Validate};
+pub use profile::Profile;
 pub use request::{CacheKey, IssueRequest};
 pub use schema::{ClaimsSchema, SchemaError};
+pub use spec::{Caching, Placement, ProfileSpec, Validate};
 pub use token::{Draft, IssueError, IssuedToken, RenderedClaims, TokenParams, UnsignedClaims};
 pub use trial::{TemplateSources, Trial, TrialFault, TrialPart, Tried, UnsignedToken, try_conversion};
 

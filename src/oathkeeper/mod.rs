@@ -16,9 +16,8 @@ mod rules;
 mod settings;
 mod source;
 
-pub use config::{OathkeeperConfig, OathkeeperProfile};
+pub use config::OathkeeperConfig;
 pub use rules::RuleSource;
-pub use settings::ClaimsText;
 
 pub(crate) use import::{Import, ImportedFile};
 pub(crate) use source::Source;

@@ -10,11 +10,11 @@ use crate::time::Timestamp;
 
 /// The stage of a service: starting, ready, stopping. It never goes back.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicU8);
+pub(crate) struct Readiness(AtomicU8);
 
 /// A stage of [`Readiness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// The listeners are not open yet.
     Starting,
     /// Requests are accepted.
@@ -25,7 +25,7 @@ pub enum Stage {
 
 impl Readiness {
     /// Returns the current stage.
-    pub fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         match self.0.load(Ordering::Acquire) {
             0 => Stage::Starting,
             1 => Stage::Ready,
@@ -34,14 +34,14 @@ impl Readiness {
     }
 
     /// Advances to `stage`; does nothing if that is an earlier one.
-    pub fn advance(&self, stage: Stage) {
+    pub(crate) fn advance(&self, stage: Stage) {
         self.0.fetch_max(stage as u8, Ordering::AcqRel);
     }
 }
 
 /// A condition that degrades the service; its name is the member of the readiness document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DegradedCondition {
+pub(crate) enum DegradedCondition {
     /// Audit lines cannot be written and are lost.
     Audit,
     /// A remote key set cannot be refreshed; the last good one is in use.
@@ -68,11 +68,11 @@ impl DegradedCondition {
 
 /// The active conditions, each with its start and its errors.
 #[derive(Default)]
-pub struct DegradedConditions(Mutex<BTreeMap<DegradedCondition, (Timestamp, Vec<String>)>>);
+pub(crate) struct DegradedConditions(Mutex<BTreeMap<DegradedCondition, (Timestamp, Vec<String>)>>);
 
 impl DegradedConditions {
     /// Marks `condition` as active since `now`. Returns `true` if it or its errors changed.
-    pub fn raise(&self, condition: DegradedCondition, errors: Vec<String>, now: Timestamp) -> bool {
+    pub(crate) fn raise(&self, condition: DegradedCondition, errors: Vec<String>, now: Timestamp) -> bool {
         let mut conditions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match conditions.get_mut(&condition) {
             Some((_, known)) if *known == errors => false,
@@ -88,13 +88,13 @@ impl DegradedConditions {
     }
 
     /// Marks `condition` as inactive. Returns `true` if it was active.
-    pub fn clear(&self, condition: DegradedCondition) -> bool {
+    pub(crate) fn clear(&self, condition: DegradedCondition) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&condition).is_some()
     }
 
     /// Returns the readiness document: the members `status`, in JSON, and a member for each condition with `since` and
     /// `faults`.
-    pub fn to_json(&self, status: &str) -> String {
+    pub(crate) fn to_json(&self, status: &str) -> String {
         let mut text = format!("{{{status}");
         for (condition, (since, errors)) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             text.push_str(&format!(",\"{}\":{{\"since\":\"{since}\",\"faults\":[", condition.as_str()));

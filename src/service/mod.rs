@@ -28,14 +28,16 @@ mod sync;
 pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;
-pub use callers::Callers;
+pub(crate) use callers::Callers;
 pub(crate) use gauges::gauges;
-pub use generation::{ServedGeneration, ServiceLimits};
-pub use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
-pub use issuer::{Issuer, IssuerParts};
-pub use outcome::{CacheUse, Outcome, Refusal};
-pub use peer::{Credentials, Peer, RequestId, Transport};
-pub use record::{Exchange, Recorder};
+pub(crate) use generation::{ServedGeneration, ServiceLimits};
+pub(crate) use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
+pub use issuer::Issuer;
+pub(crate) use issuer::IssuerParts;
+pub use outcome::CacheUse;
+pub(crate) use outcome::{Outcome, Refusal};
+pub(crate) use peer::{Credentials, Peer, RequestId, Transport};
+pub(crate) use record::{Exchange, Recorder};
 
 #[cfg(test)]
 mod tests;

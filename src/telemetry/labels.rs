@@ -14,7 +14,7 @@ pub enum CloseReason {
     Handshake,
     /// The bytes were not HTTP, or HTTP that can be read in two ways.
     Malformed,
-    /// The address has more connections than it can have, including those that are told so.
+    /// The address reached its connection limit, including the connections that get an error response.
     Peer,
     /// The client pipelined more requests than fit into the buffers of the connection.
     Pipeline,

@@ -208,16 +208,16 @@ fn unread_body_is_not_received_forever() {
 /// Complete requests keep a connection open.
 #[test]
 fn active_connection_outlives_the_request_timeout() {
-    let app = app("limits: { request: 300ms }");
+    let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(1) {
+    while start.elapsed() < Duration::from_secs(3) {
         stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
         assert_eq!(read_response(&mut stream, true).status, 200);
         std::thread::sleep(Duration::from_millis(40));
     }
-    // A pause that is shorter than keep_alive keeps it open too.
-    std::thread::sleep(Duration::from_millis(700));
+    // A pause that is longer than the request timeout and shorter than keep_alive keeps it open too.
+    std::thread::sleep(Duration::from_millis(1500));
     stream.write_all(&post("/hydrate/p", &[], SESSION)).unwrap();
     assert_eq!(read_response(&mut stream, true).status, 200);
     assert_eq!(closed_count(&app, "request"), 0);

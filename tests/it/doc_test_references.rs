@@ -112,11 +112,11 @@ fn table_rows_name_existing_tests() {
 fn missing_tests_and_rows_without_tests_are_reported() {
     let mut tests = BTreeSet::new();
     tests_in(
-        "    #[test]\n    fn inside() {}\nfn helper() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn it() {}\n",
+        "    #[test]\n    fn inside() {}\nfn helper() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn it() {}\n}\n#[test]\nfn last() {}\n",
         "a",
         &mut tests,
     );
-    assert_eq!(tests, BTreeSet::from(["a::inside".to_owned(), "a::tests::it".to_owned()]));
+    assert_eq!(tests, BTreeSet::from(["a::inside", "a::last", "a::tests::it"].map(str::to_owned)));
     let document = "`a::gone`\n\n| What | Test |\n| --- | --- |\n| x | `a::inside` |\n| y | none |\n\n| @count |\n\n| What |\n| --- |\n| z |\n";
     assert_eq!(
         errors(document, &tests),

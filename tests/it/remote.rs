@@ -19,9 +19,9 @@ use crate::support::{Folder, Service, Setup, post, send, spawn_app, wait_until};
 enum Answer {
     /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// Sends one of these bytes every 20 ms.
+    /// Sends one of these bytes every 200 ms, which takes much longer than the timeout of a fetch.
     Dripping(Vec<u8>),
-    /// Sends nothing for a second.
+    /// Sends nothing for much longer than the timeout of a fetch.
     Silence,
 }
 
@@ -88,10 +88,10 @@ fn serve(mut stream: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>) {
                 if stream.write_all(&[*byte]).is_err() {
                     return;
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(200));
             }
         }
-        Answer::Silence => std::thread::sleep(Duration::from_secs(1)),
+        Answer::Silence => std::thread::sleep(Duration::from_secs(30)),
     }
 }
 
@@ -124,7 +124,7 @@ fn good(kid: &str) -> Answer {
 }
 
 fn policy() -> RefreshPolicy {
-    RefreshPolicy { timeout: Duration::from_millis(300), max_bytes: 64 << 10, ..RefreshPolicy::default() }
+    RefreshPolicy { timeout: Duration::from_secs(2), max_bytes: 64 << 10, ..RefreshPolicy::default() }
 }
 
 fn block<T>(future: impl Future<Output = T>) -> T {
@@ -175,8 +175,8 @@ fn failing_source_keeps_its_last_good_key_set_and_recovers() {
         (response("302 Found", "Location: https://elsewhere.example/canary\r\n", ""), "redirects are not followed"),
         (Answer::Bytes(Vec::new()), "expected a complete HTTP response"),
         (Answer::Bytes(b"\x16\x03\x01 this is no HTTP canary".to_vec()), "expected a complete HTTP response"),
-        (Answer::Silence, "within 300ms"),
-        (Answer::Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"keys\":".to_vec()), "within 300ms"),
+        (Answer::Silence, "within 2s"),
+        (Answer::Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"keys\":".to_vec()), "within 2s"),
     ];
     let server = Server::start();
     block(async {
@@ -371,7 +371,7 @@ fn source_limits_are_configurable_and_failures_counted_by_code() {
     folder.write(
         "claimsmith.yaml",
         &format!(
-            "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nlimits: {{ key_set: 4KiB, key_fetch: 300ms }}\n\
+            "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nlimits: {{ key_set: 4KiB, key_fetch: 2s }}\n\
              profiles: {{ p: {{ issuer: i, jwks: 'http://{}/k' }} }}\n",
             server.address
         ),

@@ -14,7 +14,7 @@ fn start(serve: &str) -> Service {
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
     folder.write("templates/p/claims.hbs", "{}");
     let config = format!(
-        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, {serve} }}\nprofiles: {{ p: {{ issuer: i, jwks: keys.json }} }}\n"
+        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, workers: 2, {serve} }}\nprofiles: {{ p: {{ issuer: i, jwks: keys.json }} }}\n"
     );
     folder.write("claimsmith.yaml", &config);
     Service::start(folder)

@@ -283,7 +283,7 @@ impl Drop for Service {
 pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it did not come to hold");
+        assert!(start.elapsed() < Duration::from_secs(10), "the condition did not become true");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -443,13 +443,10 @@ pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the recorded sessions, if they exist beside the repository.
+/// Returns the directory of recorded sessions, if it exists beside the repository. Tests must also check fixtures, because a
+/// clone has no such directory.
 pub(crate) fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("CLAIMSMITH_CORPUS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no recorded sessions beside the repository");
-    None
+    folder.is_dir().then_some(folder)
 }

@@ -172,11 +172,22 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
+    /// Starts a collector that responds with `status`.
     pub(crate) fn start(status: &'static str) -> Self {
+        Self::start_with(Some(status))
+    }
+
+    /// Starts a collector that reads requests, never responds and keeps the connections open.
+    fn stalled() -> Self {
+        Self::start_with(None)
+    }
+
+    fn start_with(status: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let collector = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
         let requests = Arc::clone(&collector.requests);
         std::thread::spawn(move || {
+            let mut unanswered = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
                 let mut reader = BufReader::new(stream);
                 let mut head = String::new();
@@ -188,8 +199,13 @@ impl Collector {
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
                 requests.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap_or_default()));
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
-                let _ = reader.get_mut().write_all(answer.as_bytes());
+                match status {
+                    Some(status) => {
+                        let headers = "Content-Length: 2\r\nConnection: close";
+                        let _ = write!(reader.get_mut(), "HTTP/1.1 {status}\r\n{headers}\r\n\r\n{{}}");
+                    }
+                    None => unanswered.push(reader),
+                }
             }
         });
         collector
@@ -310,6 +326,21 @@ fn repeated_traceparent_is_ignored() {
 
 #[test]
 fn stalled_collector_does_not_delay_requests() {
+    let collector = Collector::stalled();
+    let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
+    assert_eq!(app.hydrate(SESSION).status, 200);
+    wait_until(|| collector.spans().len() == 1);
+    // The export of the first span waits for the collector, which never responds.
+    for _ in 0..20 {
+        assert_eq!(app.hydrate(SESSION).status, 200);
+    }
+    let metrics = app.get_admin("/metrics").text();
+    assert!(metrics.contains("claimsmith_trace_spans_total 0\n"), "{metrics}");
+    assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
+}
+
+#[test]
+fn spans_that_the_collector_rejects_are_counted() {
     let collector = Collector::start("400 Bad Request");
     let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
     assert_eq!(app.hydrate(SESSION).status, 200);
