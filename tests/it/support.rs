@@ -20,6 +20,8 @@ use claimsmith::remote::{RefreshPolicy, RemoteFiles};
 use claimsmith::time::{Clock, Timestamp};
 use serde_json::Value;
 
+use crate::openapi::assert_code_is_documented;
+
 /// 2026-11-23T12:00:00Z
 pub(crate) const NOW: i64 = 1_795_435_200;
 
@@ -343,12 +345,14 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends `bytes` on a new connection and reads one response.
+/// Sends `bytes` on a new connection and reads one response. Its error code must be one that the operation documents.
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = connect(address);
     // The service can respond and close before it has read everything.
     let _ = stream.write_all(bytes);
-    read_response(&mut stream, !bytes.starts_with(b"HEAD"))
+    let answer = read_response(&mut stream, !bytes.starts_with(b"HEAD"));
+    assert_code_is_documented(bytes, &answer);
+    answer
 }
 
 /// Sends only `bytes`, and returns the statuses of all responses until the connection closes.
