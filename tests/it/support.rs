@@ -169,6 +169,11 @@ impl TestApp {
         send(self.api, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
     }
 
+    /// Posts to the admin listener, which has no operation of the API, whatever the path.
+    pub(crate) fn post_admin(&self, path: &str, body: &str) -> Answer {
+        send_unchecked(self.admin, &post(path, &[], body.as_bytes()))
+    }
+
     pub(crate) fn get_admin(&self, path: &str) -> Answer {
         send(self.admin, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
     }
@@ -345,14 +350,19 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends `bytes` on a new connection and reads one response. Its error code must be one that the operation documents.
+/// Sends `bytes` on a new connection and reads one response. Its error code must be one that the operation of the API
+/// listener documents.
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let answer = send_unchecked(address, bytes);
+    assert_code_is_documented(bytes, &answer);
+    answer
+}
+
+fn send_unchecked(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = connect(address);
     // The service can respond and close before it has read everything.
     let _ = stream.write_all(bytes);
-    let answer = read_response(&mut stream, !bytes.starts_with(b"HEAD"));
-    assert_code_is_documented(bytes, &answer);
-    answer
+    read_response(&mut stream, !bytes.starts_with(b"HEAD"))
 }
 
 /// Sends only `bytes`, and returns the statuses of all responses until the connection closes.
