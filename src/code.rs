@@ -89,6 +89,22 @@ error_codes! {
     TlsInvalid = "tls.invalid", "The certificate, key or client CA of the API listener is invalid or cannot be read.";
 }
 
+impl ErrorCode {
+    /// Returns `true` if the same request can succeed a moment later.
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            ErrorCode::CallerConcurrency
+                | ErrorCode::CallerConnections
+                | ErrorCode::CallerRate
+                | ErrorCode::KeyBusy
+                | ErrorCode::KeyUnavailable
+                | ErrorCode::ServiceConnections
+                | ErrorCode::ServiceOverloaded
+        )
+    }
+}
+
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

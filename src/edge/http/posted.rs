@@ -10,7 +10,7 @@ use super::body;
 use super::connection::peer;
 use super::exchange::{Answer, Call};
 use crate::code::ErrorCode;
-use crate::mint::{Placement, Profile};
+use crate::mint::Placement;
 use crate::service::{Outcome, Refusal};
 use crate::session::SessionDocument;
 
@@ -37,7 +37,7 @@ pub(super) async fn issue_posted(
         })??,
     };
     let (admitted, document) = permit.read_posted(&body)?;
-    let profile: &Profile = admitted.request().profile();
+    let profile = admitted.request().profile();
     let outcome = issuer.issue(admitted).await?;
     let response = HttpResponse::Ok()
         .content_type("application/json")

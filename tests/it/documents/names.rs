@@ -208,8 +208,9 @@ fn tests_and_modules_in_prose_exist() {
         if modules.is_empty() || !parts.iter().all(|part| is_part(part)) {
             return None;
         }
-        let (ours, tests) = (format!("src/{}", modules.join("/")), format!("tests/it/{}", modules.join("/")));
-        let models = modules.join("/").replacen("models/", "tests/models/src/", 1);
+        let path = modules.join("/");
+        let (ours, tests) = (format!("src/{path}"), format!("tests/it/{path}"));
+        let models = format!("tests/{}", path.replacen("models/", "models/src/", 1));
         // Unit tests are in the module `tests`, inside of the file or beside it.
         let inside = ours.trim_end_matches("/tests");
         let has_it = [ours.as_str(), &tests, &models, inside].iter().any(|path| has_function(path, function));
