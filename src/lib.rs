@@ -9,7 +9,7 @@
 //! 6. [`edge`]: places the token in the response; [`Recorder::finish`](service::Recorder::finish) records the request.
 //!
 //! One immutable [`mint::Mint`] holds one validated generation of keys, templates and profiles. A request takes the
-//! current generation once. [`Issuer`](service::Issuer) is the only way to a token; adapters translate a protocol and
+//! current generation once. [`Issuer`] is the only way to a token; adapters translate a protocol and
 //! decide nothing.
 //!
 //! # Modules

@@ -1,8 +1,8 @@
 #!/bin/sh
 # newcomer.sh start [DIRECTORY]: measures the time from a clone of this repository to the first verified token, with the
 # first command of the README. The clone stays in DIRECTORY, which must not exist.
-# newcomer.sh migrate: measures the time from an Oathkeeper configuration (tests/fixtures/oathkeeper) to the same claims,
-# first with that configuration and then with the imported one. BINARY is the path of the claimsmith binary.
+# newcomer.sh migrate: measures the time from an Oathkeeper configuration (tests/fixtures/oathkeeper) to the same
+# claims, first with that configuration and then with the imported one. BINARY is the path of the claimsmith binary.
 # Prints and counts each command that a user types.
 set -eu
 repository=$(cd "$(dirname "$0")/.." && pwd)

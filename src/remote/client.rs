@@ -8,8 +8,8 @@ pub(crate) const NO_ROOT_CERTIFICATES: &str =
 
 /// Returns a builder for clients of URLs with `scheme`, `http` or `https`.
 ///
-/// The clients follow no redirects, because redirects can lead to a host that nobody configured. Only `https` reads the root
-/// certificates of the system, because plain HTTP must work on hosts that have none.
+/// The clients follow no redirects, because redirects can lead to a host that nobody configured. Only `https` reads the
+/// root certificates of the system, because plain HTTP must work on hosts that have none.
 pub(crate) fn http_client(scheme: &str) -> ClientBuilder {
     let builder = Client::builder()
         .redirect(redirect::Policy::none())

@@ -9,19 +9,17 @@ use claimsmith::keys::SignatureAlg;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::support::{Folder, Service, Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
+use crate::support::{Folder, Service, Setup, TestApp, connect, get, post, read_response, send, spawn_app, wait_until};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 const OPENAPI: &[u8] = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
-const READY: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-const METRICS: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 fn app(config: &str) -> TestApp {
     spawn_app(&Setup { config, template: "{}", ..Setup::default() })
 }
 
 fn metric_of(admin: SocketAddr, series: &str) -> u64 {
-    let text = send(admin, METRICS).text();
+    let text = send(admin, &get("/metrics")).text();
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_else(|| panic!("{series} is missing:\n{text}"))
 }
@@ -258,7 +256,7 @@ fn slow_clients_do_not_block_the_admin_listener() {
         let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ");
     }
     let start = Instant::now();
-    assert_eq!(send(app.admin, READY).status, 200, "those before it are gone by then");
+    assert_eq!(app.get_admin("/health/ready").status, 200, "those before it are gone by then");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     let mut later = connect(app.admin);
     later.write_all(b"GET /health/alive HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -269,7 +267,7 @@ fn slow_clients_do_not_block_the_admin_listener() {
     let (mut deaf, start) = (connect(app.admin), Instant::now());
     while deaf.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)).is_ok() {}
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-    assert_eq!(send(app.admin, READY).json(), json!({"status": "ok"}));
+    assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
 }
 
 #[test]
@@ -436,7 +434,7 @@ fn ten_thousand_idle_connections_do_not_block_requests() {
         assert_eq!(send(service.api, &whole).status, 200);
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     }
-    assert_eq!(send(service.admin, READY).json(), json!({"status": "ok"}));
+    assert_eq!(service.get_admin("/health/ready").json(), json!({"status": "ok"}));
     for stream in idle.iter_mut().step_by(1000) {
         stream.write_all(asks).unwrap();
         assert_eq!(read_response(stream, false).status, 404, "an idle connection goes on");

@@ -1,4 +1,5 @@
-//! Renders recorded Go templates: the fixtures, and the corpus if it exists in `CLAIMSMITH_CORPUS` or `../shared/corpus`.
+//! Renders recorded Go templates: the fixtures, and the corpus if it exists in `CLAIMSMITH_CORPUS` or
+//! `../shared/corpus`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

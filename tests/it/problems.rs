@@ -76,8 +76,8 @@ fn template_errors_name_the_path_without_the_value() {
     assert!(answer.text().contains("Extra.a is an object") && !answer.text().contains("canary"), "{}", answer.text());
 }
 
-/// Posts each session in `folder` and returns the numbers of rejected and served sessions. The service must reject exactly
-/// the files named `*.bad.json`.
+/// Posts each session in `folder` and returns the numbers of rejected and served sessions. The service must reject
+/// exactly the files named `*.bad.json`.
 fn check_sessions(app: &TestApp, folder: &Path) -> (usize, usize) {
     let mut count = (0, 0);
     for file in files_below(folder, "json") {

@@ -166,7 +166,7 @@ impl TestApp {
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        send(self.api, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        send(self.api, &get(path))
     }
 
     /// Posts to the admin listener, which has no operation of the API, whatever the path.
@@ -175,7 +175,7 @@ impl TestApp {
     }
 
     pub(crate) fn get_admin(&self, path: &str) -> Answer {
-        send(self.admin, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        send(self.admin, &get(path))
     }
 
     /// Verifies the token in `header.Authorization` with the served keys and returns it.
@@ -211,6 +211,25 @@ impl Drop for TestApp {
             thread.join().unwrap();
         }
     }
+}
+
+/// Returns a directory for [`Service::start`] with the profile `p`, which signs with `keys.json` and whose claims are
+/// `{}`. `serve` is further keys of `serve`, and `config` further lines of the configuration.
+pub(crate) fn serving_folder(serve: &str, config: &str) -> Folder {
+    let folder = folder_with_keys("keys.json", serve, config);
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    folder
+}
+
+/// Like [`serving_folder`], with the keys at `jwks`.
+pub(crate) fn folder_with_keys(jwks: &str, serve: &str, config: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write("templates/p/claims.hbs", "{}");
+    let text = format!(
+        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, {serve} }}\nprofiles: {{ p: {{ issuer: i, jwks: '{jwks}' }} }}\n"
+    );
+    folder.write("claimsmith.yaml", &format!("{text}{config}\n"));
+    folder
 }
 
 /// The real binary, serving the `claimsmith.yaml` of its directory. Dropping this stops it.
@@ -266,6 +285,14 @@ impl Service {
         }
     }
 
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        send(self.api, &get(path))
+    }
+
+    pub(crate) fn get_admin(&self, path: &str) -> Answer {
+        send(self.admin, &get(path))
+    }
+
     /// Returns `true` if the log contains `text`.
     pub(crate) fn has_logged(&self, text: &str) -> bool {
         self.log.lock().unwrap().contains(text)
@@ -293,6 +320,11 @@ pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(10), "the condition did not become true");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Returns the bytes of a GET request that closes its connection.
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
 /// Returns the bytes of a POST request that closes its connection.
@@ -457,8 +489,8 @@ pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the directory of recorded sessions, if it exists beside the repository. Tests must also check fixtures, because a
-/// clone has no such directory.
+/// Returns the directory of recorded sessions, if it exists beside the repository. Tests must also check fixtures,
+/// because a clone has no such directory.
 pub(crate) fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("CLAIMSMITH_CORPUS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
