@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::admission::{Admission, AdmittedRequest, Permit};
 use super::cache::TokenCache;
+use super::gauges::gauges;
 use super::generation::ServedGeneration;
 use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::Peer;
@@ -87,9 +88,12 @@ impl Issuer {
         &self.recorder
     }
 
-    /// Returns the requests for tokens in flight, and the open connections.
-    pub fn load(&self) -> (usize, usize) {
-        (self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed))
+    /// Returns all metrics in the OpenMetrics text format, after it has measured the gauges.
+    pub fn metrics_text(&self) -> String {
+        let metrics = self.recorder.metrics();
+        metrics.token_cache(self.tokens.len(), self.tokens.bytes());
+        metrics.load(self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed));
+        metrics.text(&gauges(&self.current().mint, self.now()))
     }
 
     /// Returns the shared capacity.
@@ -116,7 +120,8 @@ impl Issuer {
     /// signature.
     ///
     /// # Errors
-    /// Those of [`IssueError`](crate::mint::IssueError), and `keys.busy`.
+    /// Those of [`IssueError`](crate::mint::IssueError), `keys.busy`, and `internal` for a bug in claimsmith or if the
+    /// threads for slow keys cannot be started.
     pub async fn issue(&self, admitted: AdmittedRequest<'_>) -> Result<Outcome, Refusal> {
         let AdmittedRequest { mut permit, request } = admitted;
         let mint = &permit.generation().mint;
