@@ -127,8 +127,8 @@ impl Mint {
     }
 
     /// Returns the public keys that verifiers of `profile` need at `now`.
-    pub fn published(&self, profile: &Profile, now: Timestamp) -> Vec<PublicJwk> {
-        profile.keys.published(now, self.longest_ttl(profile)).into_iter().cloned().collect()
+    pub fn published<'m>(&self, profile: &'m Profile, now: Timestamp) -> Vec<&'m PublicJwk> {
+        profile.keys.published(now, self.longest_ttl(profile))
     }
 
     /// Returns the longest lifetime of a token of any profile with the key set of `profile`.

@@ -6,6 +6,8 @@
 //! 2. [`Permit::read_posted`] or [`Permit::read_parts`] reads the session for that profile: an [`AdmittedRequest`].
 //! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature.
 //!
+//! [`Issuer::published_keys`] and [`Issuer::discovery`] have what verifiers read.
+//!
 //! Each step can end in a [`Refusal`]. An adapter translates its protocol into these calls and their results back, and
 //! passes both to [`Recorder::finish`], the one place that counts, logs, audits and traces a request.
 
@@ -19,6 +21,7 @@ mod health;
 mod issuer;
 mod outcome;
 mod peer;
+mod published;
 mod queue;
 mod record;
 mod signing_queue;
@@ -34,6 +37,7 @@ pub use health::{DegradedCondition, DegradedConditions, Readiness, ReadinessRepo
 pub use issuer::{Issuer, IssuerParts};
 pub use outcome::{CacheUse, Outcome, Refusal};
 pub use peer::{Credentials, Peer, RequestId, Transport};
+pub use published::{Discovery, PublishedProfiles};
 pub use record::{Exchange, Recorder};
 
 #[cfg(test)]

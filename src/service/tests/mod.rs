@@ -24,6 +24,7 @@ use crate::time::{Clock, Timestamp, Ttl};
 use crate::tls::{Tls, TlsText};
 
 mod metrics;
+mod published;
 
 const START: i64 = 1_800_000_000;
 
