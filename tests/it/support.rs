@@ -20,6 +20,8 @@ use claimsmith::remote::{RefreshPolicy, RemoteFiles};
 use claimsmith::time::{Clock, Timestamp};
 use serde_json::Value;
 
+use crate::openapi::assert_code_is_documented;
+
 /// 2026-11-23T12:00:00Z
 pub(crate) const NOW: i64 = 1_795_435_200;
 
@@ -165,6 +167,11 @@ impl TestApp {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         send(self.api, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+    }
+
+    /// Posts to the admin listener, which has no operation of the API, whatever the path.
+    pub(crate) fn post_admin(&self, path: &str, body: &str) -> Answer {
+        send_unchecked(self.admin, &post(path, &[], body.as_bytes()))
     }
 
     pub(crate) fn get_admin(&self, path: &str) -> Answer {
@@ -343,8 +350,15 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends `bytes` on a new connection and reads one response.
+/// Sends `bytes` on a new connection and reads one response. Its error code must be one that the operation of the API
+/// listener documents.
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let answer = send_unchecked(address, bytes);
+    assert_code_is_documented(bytes, &answer);
+    answer
+}
+
+fn send_unchecked(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = connect(address);
     // The service can respond and close before it has read everything.
     let _ = stream.write_all(bytes);
