@@ -27,6 +27,8 @@ fn tests_in(text: &str, module: &str, found: &mut BTreeSet<String>) {
         let code = line.trim_start();
         if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(" {")) {
             inner = format!("::{name}");
+        } else if line == "}" {
+            inner.clear();
         } else if code.starts_with("#[") {
             is_test |= code.contains("test]") && !code.contains("cfg");
         } else if let Some(rest) = code.strip_prefix("fn ").or_else(|| code.strip_prefix("async fn ")) {
