@@ -1,7 +1,7 @@
 //! Responses that clients can cache and revalidate.
 
 use actix_web::body::MessageBody;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest as _, Sha256};
 
@@ -20,8 +20,6 @@ pub(super) fn cacheable(
         });
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::CACHE_CONTROL, format!("public, max-age={max_age}")));
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.insert_header((header::ETAG, etag));
-    }
+    response.insert_header((header::ETAG, etag));
     if is_known { response.finish() } else { response.content_type(content_type).body(body) }
 }

@@ -25,6 +25,7 @@ use crate::tls::{Tls, TlsText};
 
 mod metrics;
 mod published;
+mod token_cache;
 
 const START: i64 = 1_800_000_000;
 
@@ -376,61 +377,6 @@ fn claims_without_a_signature_need_no_key() {
     assert_eq!(unsigned(inactive).unwrap_err().code, ErrorCode::SessionInactive);
     let anonymous = r#"{"subject":"","extra":{"email":"z"}}"#;
     assert_eq!(unsigned(anonymous).unwrap_err().code, ErrorCode::SessionEmptySubject);
-}
-
-/// A session whose `extra` is long enough for the cache. Its template reads the same of it as of [`SESSION`].
-fn long_session() -> String {
-    format!(r#"{{"subject":"zoe","extra":{{"email":"zoe@example.org","unread":"{}"}}}}"#, "x".repeat(200))
-}
-
-#[test]
-fn token_cache_counts_its_tokens_and_their_memory() {
-    let (short, long) = (Service::standard(), Service::standard());
-    let tokens = short.issuer.tokens();
-    assert!(tokens.is_empty());
-    assert_eq!((tokens.len(), tokens.bytes()), (0, 0));
-    let token = short.issue(SESSION).unwrap().token;
-    assert!(!tokens.is_empty());
-    assert_eq!(tokens.len(), 1);
-    let least = token.jws.as_str().len() as u64 + 256;
-    assert!((least..least + 512).contains(&tokens.bytes()), "{}", tokens.bytes());
-    assert_eq!(format!("{tokens:?}"), format!("TokenCache {{ tokens: 1, bytes: {} }}", tokens.bytes()));
-    assert!(format!("{:?}", short.issuer).contains("tokens: 1"));
-
-    long.issue(&long_session()).unwrap();
-    let extra = long.issuer.tokens().bytes() - tokens.bytes();
-    // The text, its key and the record of the map.
-    let least = long_session().len() as u64 + 96 + 256;
-    assert!((least..least + 256).contains(&extra), "{extra}");
-}
-
-#[test]
-fn resized_token_cache_forgets_what_does_not_fit() {
-    let service = Service::standard();
-    service.issue(&long_session()).unwrap();
-    let keys = key_set("second");
-    service.issuer.replace(generation(profile(), &keys, &[]), 0);
-    assert_eq!((service.issuer.tokens().len(), service.issuer.tokens().bytes()), (0, 0));
-    assert_ne!(jti(&service.issue(SESSION)), jti(&service.issue(SESSION)));
-    service.issuer.replace(generation(profile(), &keys, &[]), 1 << 20);
-    assert_eq!(jti(&service.issue(SESSION)), jti(&service.issue(SESSION)));
-}
-
-#[test]
-fn extra_is_read_once_for_cached_profiles_only() {
-    for (cache, is_kept) in [(Caching::On, true), (Caching::Off, false)] {
-        let service = Service::new(generation(ProfileSpec { cache, ..profile() }, &key_set("k"), &[]));
-        let body = long_session();
-        let is_read = || {
-            let generation = service.issuer.current();
-            let permit = block_on(service.issuer.admit(&generation, &ANYONE, "p")).unwrap();
-            let (admitted, _) = permit.read_posted(body.as_bytes()).unwrap();
-            admitted.request().session().cacheable_extra().is_some()
-        };
-        assert!(is_read());
-        service.issue(&body).unwrap();
-        assert_eq!(is_read(), !is_kept, "{cache:?}");
-    }
 }
 
 #[test]
