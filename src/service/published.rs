@@ -30,7 +30,7 @@ pub struct Discovery<'g> {
 }
 
 impl Issuer {
-    /// Returns the public keys that `generation` publishes now, as JWKs (RFC 7517 section 4). Each key is there once, and
+    /// Returns the public keys that `generation` publishes now, as JWKs (RFC 7517 section 4). Each key occurs once, and
     /// the order depends on the keys only.
     ///
     /// # Errors
@@ -63,15 +63,15 @@ impl Issuer {
             return Err(Refusal::new(ErrorCode::RequestPath, detail));
         };
         let Some(public_url) = &generation.public_url else {
-            let detail = "the jwks_uri is unknown, because the api listener has no address of its own; set `public_url` in \
-                          the configuration";
+            let detail = "the jwks_uri is unknown, because the api listener has no address of its own; set `public_url` \
+                          in the configuration";
             return Err(Refusal::new(ErrorCode::RequestPath, detail));
         };
         let algorithms = self.keys_of(generation, &profiles).map(|key| key.alg().as_str()).collect();
         Ok(Discovery { issuer, public_url, algorithms })
     }
 
-    /// Returns the published keys of `profiles`. A key of several profiles is there several times.
+    /// Returns the published keys of `profiles`. A key of several profiles occurs several times.
     fn keys_of<'g>(
         &self,
         generation: &'g ServedGeneration,

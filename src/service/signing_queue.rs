@@ -104,8 +104,8 @@ fn sign_timed(draft: Draft) -> Result<IssuedToken, IssueError> {
 
 impl Workers {
     /// Starts a thread for each core that signs in idle time, and for each core but one, which is left for requests, a
-    /// thread that signs late drafts. Linux lets a thread of lower priority run for a millisecond while requests wait, and
-    /// one of idle priority not at all; but if requests leave no idle time, idle threads hardly run.
+    /// thread that signs late drafts. Linux lets a thread of lower priority run for a millisecond while requests wait,
+    /// and one of idle priority not at all; but if requests leave no idle time, idle threads hardly run.
     ///
     /// # Errors
     /// That of `spawn`. The threads that have started end, as they do if `spawn` panics.
@@ -172,8 +172,8 @@ mod tests {
         result.expect("the request does not wait forever").map_err(|refusal| refusal.code)
     }
 
-    /// Returns a queue whose calls of `spawn` are counted from 0 and end early with the result of `fail`, if there is one.
-    /// Each thread that ends sends to the receiver.
+    /// Returns a queue whose calls of `spawn` are counted from 0 and fail with the error that `fail` returns for the
+    /// call. Each thread that ends sends to the receiver.
     fn failing_queue(
         fail: impl Fn(usize) -> Option<io::Error> + Send + Sync + 'static,
     ) -> (SigningQueue, mpsc::Receiver<()>) {
