@@ -174,11 +174,6 @@ impl TestApp {
         send_unchecked(self.admin, &post(path, &[], body.as_bytes()))
     }
 
-    /// Posts to the admin listener, which has no operation of the API, whatever the path.
-    pub(crate) fn post_admin(&self, path: &str, body: &str) -> Answer {
-        send_unchecked(self.admin, &post(path, &[], body.as_bytes()))
-    }
-
     pub(crate) fn get_admin(&self, path: &str) -> Answer {
         send(self.admin, &get(path))
     }
