@@ -10,6 +10,8 @@ from programs import TOOLS, Response, call, free_port, run, running, write
 
 # The token of Ory's zero-trust guide.
 GLOBAL_CLAIMS = '{ "session": {{ .Extra | toJson }} }'
+# What Oathkeeper logs when it has reloaded its configuration.
+APPLIED = "Configuration change processed successfully."
 ISSUER = "https://id.example.org/"
 
 
@@ -38,6 +40,7 @@ class Oathkeeper:
     api: str
     config: dict
     rules: list
+    applied: int = 0
 
     @classmethod
     def prepare(cls, directory, kratos):
@@ -86,8 +89,21 @@ class Oathkeeper:
         self.config["mutators"]["hydrator"] = {"enabled": True, "config": {"api": api}}
         self.write_config()
 
+    def disable_id_token(self):
+        self.config["mutators"]["id_token"] = {"enabled": False}
+        self.write_config()
+
     def write_config(self):
+        self.applied = self.log().count(APPLIED)
         write(self.directory / "oathkeeper.yml", yaml.safe_dump(self.config, sort_keys=False))
+
+    def has_applied_configuration(self):
+        """Returns `True` if the running Oathkeeper has applied the configuration since it was last written."""
+        return self.log().count(APPLIED) > self.applied
+
+    def log(self):
+        log = self.directory / "oathkeeper.log"
+        return log.read_text() if log.exists() else ""
 
     def write_rules(self):
         write(self.directory / "access-rules.yml", yaml.safe_dump(self.rules, sort_keys=False))
