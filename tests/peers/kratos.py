@@ -69,7 +69,8 @@ class User:
         jar = http.cookies.SimpleCookie()
 
         def browse(url, method="GET", body=None):
-            headers = {"Accept": "text/html", "Cookie": "; ".join(f"{one.key}={one.coded_value}" for one in jar.values())}
+            cookies = "; ".join(f"{one.key}={one.coded_value}" for one in jar.values())
+            headers = {"Accept": "text/html", "Cookie": cookies}
             if body:
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
             response = call(url, method, headers, body)
@@ -79,8 +80,8 @@ class User:
 
         start = browse(f"{self.kratos.public}/self-service/login/browser")
         assert start.status == 303, start.body
-        query = urllib.parse.urlsplit(start.headers["Location"]).query
-        flow = json.loads(browse(f"{self.kratos.public}/self-service/login/flows?id={dict(urllib.parse.parse_qsl(query))['flow']}").body)
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(start.headers["Location"]).query)
+        flow = json.loads(browse(f"{self.kratos.public}/self-service/login/flows?id={query['flow'][0]}").body)
         nodes = {node["attributes"]["name"]: node["attributes"].get("value") for node in flow["ui"]["nodes"]}
         form = {
             "csrf_token": nodes["csrf_token"],

@@ -15,9 +15,10 @@ APPLIED = "Configuration change processed successfully."
 ISSUER = "https://id.example.org/"
 
 
-def generate_key(file):
+def generate_key(file, alg):
     """Writes a key set as an operator of Oathkeeper does."""
-    command = [TOOLS / "oathkeeper", "credentials", "generate", "--alg", "RS256"]
+    bits = ["--bits", "2048"] if alg.startswith("RS") else []
+    command = [TOOLS / "oathkeeper", "credentials", "generate", "--alg", alg, *bits]
     write(file, run(*command, directory=file.parent))
 
 
@@ -43,7 +44,7 @@ class Oathkeeper:
     applied: int = 0
 
     @classmethod
-    def prepare(cls, directory, kratos):
+    def prepare(cls, directory, kratos, alg="RS256"):
         """Writes a configuration with the `id_token` mutator, a key, and no access rules."""
         session = {
             "check_session_url": f"{kratos.public}/sessions/whoami",
@@ -68,7 +69,7 @@ class Oathkeeper:
             "mutators": {"id_token": {"enabled": True, "config": id_token}},
         }
         directory.mkdir(parents=True, exist_ok=True)
-        generate_key(directory / "id_token.jwks.json")
+        generate_key(directory / "id_token.jwks.json", alg)
         addresses = [f"http://127.0.0.1:{port}" for port in ports]
         self = cls(directory, addresses[0], addresses[1], config, [])
         self.write_config()

@@ -1,5 +1,6 @@
 """Oathkeeper without a working claimsmith: it rejects every request, and recovers by itself."""
 
+import pathlib
 import signal
 
 import pytest
@@ -9,6 +10,7 @@ from programs import wait_until
 from tokens import verified
 
 HOST = "orders.example.org"
+PROC = pathlib.Path("/proc")
 
 
 @pytest.fixture
@@ -30,6 +32,11 @@ def service(oathkeeper):
 
 def statuses(oathkeeper, headers):
     return [oathkeeper.response(entry, HOST, "/", headers).status for entry in ("proxy", "decisions")]
+
+
+def is_stopped(process):
+    states = [task.read_text().rpartition(")")[2].split()[0] for task in PROC.glob(f"{process.pid}/task/*/stat")]
+    return states and set(states) == {"T"}
 
 
 def test_oathkeeper_fails_closed_without_claimsmith_and_recovers(service, oathkeeper, kratos, upstream):
@@ -57,6 +64,7 @@ def test_oathkeeper_fails_closed_while_claimsmith_hangs_and_recovers(service, oa
         count = upstream.count
         process.send_signal(signal.SIGSTOP)
         try:
+            wait_until(lambda: is_stopped(process), "every thread stops")
             assert statuses(oathkeeper, headers) == [500, 500]
         finally:
             process.send_signal(signal.SIGCONT)
