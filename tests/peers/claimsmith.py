@@ -32,6 +32,11 @@ class Claimsmith:
         """Returns the URL for Oathkeeper's hydrator."""
         return f"{self.api}/hydrate/{profile}"
 
+    def hydrate_like(self, rule):
+        """Returns the URL of the profile that has the claims of an access rule with an `id_token` mutator."""
+        (mutator,) = rule["mutators"]
+        return self.hydrate(rule["id"] if "config" in mutator else "id_token")
+
     @contextlib.contextmanager
     def serving(self):
         password = write(self.directory / "oathkeeper.password", PASSWORD)

@@ -92,11 +92,12 @@ def oathkeeper(kratos, upstream, tmp_path_factory):
 def services(oathkeeper, upstream):
     """Runs Oathkeeper and both ways to use claimsmith with it."""
     services = {name: start(oathkeeper) for name, start in SERVICES.items()}
+    own_rules = list(oathkeeper.rules)
     for name, service in services.items():
-        for profile in PROFILES:
-            api = {"url": service.hydrate(profile), "auth": basic_authentication()}
+        for own in own_rules:
+            api = {"url": service.hydrate_like(own), "auth": basic_authentication()}
             mutator = {"handler": "hydrator", "config": {"api": api}}
-            oathkeeper.rules.append(rule(f"{profile}, {name}", host(profile, name), upstream.url, mutator))
+            oathkeeper.rules.append(rule(f"{own['id']}, {name}", host(own["id"], name), upstream.url, mutator))
     oathkeeper.enable_hydrator(services["imported"].hydrate("id_token"))
     oathkeeper.write_rules()
     with services["imported"].serving(), services["as it is"].serving(), oathkeeper.serving():
@@ -158,6 +159,18 @@ HOSTILE = {
     "null": SAME,
 }
 
+HEADERS = {
+    "compression": {"Accept-Encoding": "gzip, br", "Content-Encoding": "gzip"},
+    "conditions": {"If-None-Match": "*", "If-Match": '"a"', "Range": "bytes=0-1"},
+    "close": {"Connection": "close"},
+    "upgrade": {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"},
+    "trailers": {"TE": "trailers", "Connection": "TE"},
+    "content": {"Accept": "text/html", "Content-Type": "text/plain; charset=utf-16"},
+    "large": {"X-Large": "x" * 20000, "X-Request-Id": "y" * 2000},
+    "many": {f"X-Header-{number}": "z" for number in range(60)},
+    "credentials": {"Authorization": "Bearer a.b.c", "X-Session-Token": "d"},
+}
+
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("value", HOSTILE)
@@ -205,6 +218,17 @@ def test_hostile_request_stays_inside_its_claims(services, oathkeeper, users, se
     assert "admin" not in ours
     assert ours["agent"] == headers["User-Agent"]
     assert ours["path"] == '/","admin":true,"x":"/\\'
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("entry", ["proxy", "decisions"])
+@pytest.mark.parametrize("header", HEADERS)
+def test_request_headers_do_not_change_the_claims(services, oathkeeper, users, header, entry, service):
+    # Oathkeeper copies the headers and the query of the request to the call of the hydrator.
+    headers = {**users("cookie", *USERS["plain"]), **HEADERS[header]}
+    path = "/?profile=registered&x=%22&x=1"
+    own, ours = both(oathkeeper, services[service], service, "session", entry, headers, path)
+    assert untimed(ours) == untimed(own)
 
 
 def test_ended_session_gets_no_token(services, oathkeeper, kratos):
