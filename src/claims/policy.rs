@@ -70,7 +70,8 @@ pub enum LifetimeError {
     /// What the session says of its end is no time.
     #[error(
         "expected {path} to be the end of the session, an RFC 3339 time or a NumericDate, found {found} that is \
-         neither; name the right place with expires_with, or set it to \"none\""
+         neither; set expires_with of the profile to the right path or to none (profiles.<name>.expires_with or \
+         CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH)"
     )]
     UnreadableExpiry {
         /// Where it says so.

@@ -46,6 +46,8 @@ pub enum DegradedCondition {
     Audit,
     /// A remote key set cannot be refreshed; the last good one is in use.
     KeySources,
+    /// Parts of an Oathkeeper configuration are not served, or are served as they were before.
+    Oathkeeper,
     /// Changed files were rejected; the last good generation is in use.
     Reload,
     /// A key file cannot be rotated.
@@ -59,6 +61,7 @@ impl DegradedCondition {
         match self {
             DegradedCondition::Audit => "audit",
             DegradedCondition::KeySources => "key_sources",
+            DegradedCondition::Oathkeeper => "oathkeeper",
             DegradedCondition::Reload => "reload",
             DegradedCondition::Rotation => "rotation",
             DegradedCondition::SigningKeys => "signing_keys",
