@@ -85,6 +85,9 @@ impl Fault {
         let pointer = FaultPointer { path, line, column, key, variable, message: self.message() };
         // The part names the file.
         let message = match &self.place {
+            Place::In { document, line, column } if **document == *file && self.path.is_empty() => {
+                format!("{} (line {line}, column {column})", self.message())
+            }
             Place::In { document, line, column } if **document == *file => {
                 Fault { place: Place::File { line: *line, column: *column }, ..self.clone() }.to_string()
             }

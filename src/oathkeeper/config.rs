@@ -238,7 +238,7 @@ fn read(
                 &mutator_place,
             ),
         }
-    } else if let Some((path, _)) = misplaced {
+    } else if let Some((path, _)) = misplaced.filter(|(path, _)| path.starts_with("mutators.id_token.")) {
         findings
             .warnings
             .push(format!("{path}: Oathkeeper ignores this key here; move it below mutators.id_token.config"));
