@@ -58,6 +58,16 @@ pub enum LifetimeError {
         /// Where it says so.
         path: String,
     },
+    /// The session states no real time: zero, or a time before 1970 such as Go's zero time.
+    #[error(
+        "expected a session that still lasts, found zero or a time before 1970 at {path}; if it is not the session expiry, set \
+         expires_with of the profile to the right path or to none (profiles.<name>.expires_with or \
+         CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH)"
+    )]
+    ZeroExpiry {
+        /// Where it says so.
+        path: String,
+    },
     /// `Extra.active` is `false`.
     #[error("expected an active session, found Extra.active to be false")]
     Inactive,
@@ -85,7 +95,7 @@ impl LifetimeError {
     /// The stable code, one of `session.*`.
     pub fn code(&self) -> ErrorCode {
         match self {
-            LifetimeError::Expired { .. } => ErrorCode::SessionExpired,
+            LifetimeError::Expired { .. } | LifetimeError::ZeroExpiry { .. } => ErrorCode::SessionExpired,
             LifetimeError::Inactive => ErrorCode::SessionInactive,
             LifetimeError::MissingExpiry { .. } | LifetimeError::UnreadableExpiry { .. } => ErrorCode::SessionExpiry,
         }
@@ -107,6 +117,9 @@ pub fn lifetime(
         return Err(LifetimeError::Inactive);
     }
     let session_end = match session_end(session, expiry)? {
+        Some((end, path)) if end <= Timestamp::from_seconds(0) => {
+            return Err(LifetimeError::ZeroExpiry { path: path.to_string() });
+        }
         Some((end, path)) if end <= now => return Err(LifetimeError::Expired { path: path.to_string() }),
         end => end.map(|(end, _)| end),
     };

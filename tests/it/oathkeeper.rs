@@ -337,11 +337,13 @@ fn settings_of_profiles_come_from_the_environment_and_a_file() {
     folder.write("oathkeeper.yml", &(quickstart(&folder) + RULES));
     write_people(&folder, PEOPLE);
     let never = json!({"subject": "zoe", "extra": {"team": "blue", "expires_at": "never"}});
+    let zero = json!({"subject": "zoe", "extra": {"team": "blue", "expires_at": "0001-01-01T00:00:00Z"}});
     let nobody = json!({"subject": "", "extra": {"team": "blue"}});
     let service = serve(&folder, "oathkeeper.yml");
     for (session, advice) in [
         (&never, "CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH"),
         (&nobody, "CLAIMSMITH_PROFILES_<NAME>_ALLOW_EMPTY_SUBJECT"),
+        (&zero, "found zero or a time before 1970 at Extra.expires_at"),
     ] {
         let answer = send(service.api, &post("/hydrate/people", &[], session.to_string().as_bytes()));
         assert_eq!(answer.status, 422);
