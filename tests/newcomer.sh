@@ -76,7 +76,7 @@ serve() {
 
 # Requests a token for each profile and compares its claims with those of Oathkeeper.
 compare() {
-    for profile in shop-account orders; do
+    for profile in id_token orders; do
         type_in "curl -sf http://$api/hydrate/$profile -d @session.json > answer.json"
         jq -r '.header.Authorization[0] | ltrimstr("Bearer ")' answer.json > token
         "$BINARY" verify - --jwks "http://$api/.well-known/jwks.json" --json < token > verified.json

@@ -112,6 +112,22 @@ fn report_key_sources(edge: &Edge, remote: &RemoteFiles) {
     }
 }
 
+/// Reports what the configuration of the current generation has and the generation does not serve.
+pub(super) fn report_problems(edge: &Edge, problems: &[BuildFault]) {
+    if problems.is_empty() {
+        if edge.conditions.clear(DegradedCondition::Oathkeeper) {
+            info!("the Oathkeeper configuration is served completely again");
+        }
+        return;
+    }
+    for problem in problems {
+        warn!(code = %problem.code, part = %problem.part, fault = %problem.message,
+            "part of the Oathkeeper configuration not served as written");
+    }
+    let faults = problems.iter().map(|problem| problem.message.clone()).collect();
+    edge.conditions.raise(DegradedCondition::Oathkeeper, faults, edge.issuer.now());
+}
+
 /// Returns a random number from 0 to 1.
 fn chance() -> f64 {
     // The first 48 bits of a random UUID are all random.
@@ -172,6 +188,7 @@ impl MaintenanceLoop {
         for note in &generation.notes {
             warn!("{note}");
         }
+        report_problems(&self.edge, &generation.problems);
         let needs_restart = needs_restart(&self.started, &generation.config);
         if !needs_restart.is_empty() {
             warn!(keys = needs_restart.join(" "), "changed configuration keys require a restart");

@@ -87,6 +87,7 @@ impl Application {
     /// Fails if an address or a socket cannot be bound, if the audit log cannot be written, or if traces cannot start.
     pub fn bind(generation: Generation, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let config = generation.config.clone();
+        let problems = generation.problems.clone();
         let api = match config.serve.has_api_address {
             true => Some(listen(&config.serve.api, "serve.api")?),
             false => None,
@@ -135,6 +136,7 @@ impl Application {
             playground: config.serve.playground.then(|| Playground::new(config.serve.admin.host.clone())),
             routes: route_metrics(&metrics),
         });
+        background::report_problems(&edge, &problems);
 
         let keep_alive = match config.limits.keep_alive {
             Duration::ZERO => KeepAlive::Disabled,

@@ -58,6 +58,16 @@ pub enum LifetimeError {
         /// Where it says so.
         path: String,
     },
+    /// The session states no real time: zero, or a time before 1970 such as Go's zero time.
+    #[error(
+        "expected a session that still lasts, found zero or a time before 1970 at {path}; if it is not the session expiry, set \
+         expires_with of the profile to the right path or to none (profiles.<name>.expires_with or \
+         CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH)"
+    )]
+    ZeroExpiry {
+        /// Where it says so.
+        path: String,
+    },
     /// `Extra.active` is `false`.
     #[error("expected an active session, found Extra.active to be false")]
     Inactive,
@@ -70,7 +80,8 @@ pub enum LifetimeError {
     /// What the session says of its end is no time.
     #[error(
         "expected {path} to be the end of the session, an RFC 3339 time or a NumericDate, found {found} that is \
-         neither; name the right place with expires_with, or set it to \"none\""
+         neither; set expires_with of the profile to the right path or to none (profiles.<name>.expires_with or \
+         CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH)"
     )]
     UnreadableExpiry {
         /// Where it says so.
@@ -84,7 +95,7 @@ impl LifetimeError {
     /// The stable code, one of `session.*`.
     pub fn code(&self) -> ErrorCode {
         match self {
-            LifetimeError::Expired { .. } => ErrorCode::SessionExpired,
+            LifetimeError::Expired { .. } | LifetimeError::ZeroExpiry { .. } => ErrorCode::SessionExpired,
             LifetimeError::Inactive => ErrorCode::SessionInactive,
             LifetimeError::MissingExpiry { .. } | LifetimeError::UnreadableExpiry { .. } => ErrorCode::SessionExpiry,
         }
@@ -106,6 +117,9 @@ pub fn lifetime(
         return Err(LifetimeError::Inactive);
     }
     let session_end = match session_end(session, expiry)? {
+        Some((end, path)) if end <= Timestamp::from_seconds(0) => {
+            return Err(LifetimeError::ZeroExpiry { path: path.to_string() });
+        }
         Some((end, path)) if end <= now => return Err(LifetimeError::Expired { path: path.to_string() }),
         end => end.map(|(end, _)| end),
     };

@@ -85,10 +85,11 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct SourceArgs {
-    /// Use the profiles of this Oathkeeper configuration and its access rules; all other settings come from --config, if
-    /// given, and from the environment
+    /// Use the profiles of this Oathkeeper configuration and its access rules; all other settings, and settings of
+    /// these profiles, come from --config, if given, and from the environment. Can be repeated: later files win over
+    /// earlier ones
     #[arg(long, value_name = "FILE")]
-    pub(super) oathkeeper: Option<PathBuf>,
+    pub(super) oathkeeper: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -140,8 +141,9 @@ pub(super) enum ImportCommand {
     /// Convert Oathkeeper's id_token mutator, global and in each access rule, to Handlebars templates, a configuration,
     /// recorded cases and a report of what changed
     Oathkeeper {
-        /// Oathkeeper's configuration, in YAML or JSON
-        file: PathBuf,
+        /// Oathkeeper's configuration, in YAML or JSON; later files win over earlier ones
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// A new directory for the result
         #[arg(long, value_name = "DIR")]
         out: PathBuf,

@@ -1,7 +1,7 @@
 //! `check`: reports every error of a configuration and of the files that it names.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::args::Global;
 use super::output::{self, Failure};
@@ -9,19 +9,25 @@ use super::source::{self, Source};
 use crate::code::ErrorCode;
 use crate::config::{Config, Loaded, load_callers};
 use crate::mint::{BuildFault, Mint};
+use crate::oathkeeper;
 use crate::reload::{self, Files};
 use crate::time::{Clock as _, SystemClock};
 
-pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Failure> {
+/// The most templates that are tried with sessions; others are only compiled.
+const MOST_TRIED: usize = 500;
+
+pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failure> {
     let source = Source::of(global, oathkeeper);
     let file = source.path().display().to_string();
     let mut faults: Vec<BuildFault> = Vec::new();
     let mut key_files = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
-    match source.read(&mut Files::new()) {
+    match source.read(&mut Files::new(), None) {
         Err(found) => faults.extend(found),
-        Ok(Loaded { config, warnings }) => {
+        Ok(Loaded { config, warnings, problems }) => {
+            faults.extend(problems);
+            report_fruitless_templates(&config, &mut faults, &mut notes);
             key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
             notes.extend(warnings);
             match load_callers(&config.callers, &|path| fs::read(path)) {
@@ -60,6 +66,20 @@ pub(super) fn check(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Fa
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// Runs each template of an Oathkeeper configuration over trial sessions, and reports those that never make claims.
+fn report_fruitless_templates(config: &Config, faults: &mut Vec<BuildFault>, notes: &mut Vec<String>) {
+    let templates = config.go_templates.iter().take(MOST_TRIED);
+    for (name, template, found) in
+        templates.filter_map(|(name, template)| Some((name, template, oathkeeper::fruitless(template)?)))
+    {
+        let message = format!("{}: {}", template.name, found.message);
+        match found.is_certain {
+            true => faults.push(BuildFault::new(ErrorCode::ClaimsInvalid, format!("template {name}"), message)),
+            false => notes.push(format!("template {name}: {message}")),
+        }
+    }
 }
 
 /// Returns a fault as JSON. A fault without a pointer belongs to its key file or to the configuration; a fault of a remote

@@ -49,7 +49,8 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     let (mint, _) =
         Mint::build(&parts, SystemClock.now()).context("cannot build the templates and keys of the demo")?;
     let (callers, notes) = (Vec::new(), Vec::new());
-    let generation = Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes };
+    let generation =
+        Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes, problems: Vec::new() };
     crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
 
     block_on(async move {

@@ -15,8 +15,8 @@ pub(super) fn health(global: &Global, url: Option<String>) -> Result<(), Failure
     let url = match url {
         Some(url) => url,
         None => {
-            let source = Source::of(global, None);
-            let loaded = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
+            let source = Source::of(global, &[]);
+            let loaded = source.read(&mut Files::new(), None).map_err(|faults| source.failure(&faults))?;
             let admin = &loaded.config.serve.admin;
             let host = match admin.host.text().as_str() {
                 "0.0.0.0" => "127.0.0.1".to_owned(),

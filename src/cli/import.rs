@@ -2,22 +2,22 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::output::{self, Failure};
 use super::source::{environment, oathkeeper_source};
-use crate::oathkeeper::{Import, ImportedFile};
-use crate::reload::Files;
+use crate::oathkeeper::{Import, ImportedFile, OathkeeperConfig};
 
-pub(super) fn oathkeeper(file: &Path, out: &Path, as_json: bool) -> Result<(), Failure> {
+pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result<(), Failure> {
+    let file = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let rejected = |faults: Vec<String>| {
         Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
     };
-    let mut files = Files::new();
-    let config = oathkeeper_source(file)
-        .read(&environment(), &mut |path| files.read(path))
+    let config = oathkeeper_source(paths)
+        .read(&environment(), &|path| fs::read(path))
+        .config
         .map_err(|faults| rejected(faults.into_iter().map(|fault| fault.message).collect()))?;
-    let import = Import::of(config, file).map_err(rejected)?;
+    let import = Import::of(OathkeeperConfig::clone(&config), file).map_err(rejected)?;
     write(&import.files(), out)?;
     if as_json {
         return output::line(&import.report_json());

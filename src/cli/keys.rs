@@ -197,11 +197,11 @@ struct Surroundings {
 impl Surroundings {
     fn of(file: &Path, global: &Global) -> Result<Self, Failure> {
         let unknown = Self { max_age: MAX_AGE, longest_ttl: None, rotation: None };
-        let source = Source::of(global, None);
+        let source = Source::of(global, &[]);
         if !source.is_named() && !source.path().exists() {
             return Ok(unknown);
         }
-        let config = match source.read(&mut Files::new()) {
+        let config = match source.read(&mut Files::new(), None) {
             Ok(loaded) => loaded.config,
             Err(faults) if source.is_named() => return Err(source.failure(&faults)),
             Err(_) => {

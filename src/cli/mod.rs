@@ -3,13 +3,14 @@
 //! Exit codes: 0 success, 1 failure, 2 usage error, 78 configuration error. Output is text; `--json` prints JSON. Results
 //! go to standard output, everything else to standard error.
 //!
-//! The files in import order: `args`, `output`, `runtime`, `http`, `source`, then one file per command. No command imports
+//! The files in import order: `args`, `output`, `runtime`, `http`, `drop_in`, `source`, then one file per command. No command imports
 //! another one.
 
 mod args;
 mod cases;
 mod check;
 mod demo;
+mod drop_in;
 mod health;
 mod http;
 mod import;
@@ -49,13 +50,13 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { global, command } = cli;
     match command {
-        Command::Serve(source) => serve::serve(&global, source.oathkeeper.as_deref()),
+        Command::Serve(source) => serve::serve(&global, &source.oathkeeper),
         Command::Demo { once } => demo::demo(once),
-        Command::Check(source) => check::check(&global, source.oathkeeper.as_deref()),
+        Command::Check(source) => check::check(&global, &source.oathkeeper),
         Command::Render(args) => cases::render(&args, global.json),
         Command::Test { files } => cases::test(&files, global.json),
-        Command::Import { command: ImportCommand::Oathkeeper { file, out } } => {
-            import::oathkeeper(&file, &out, global.json)
+        Command::Import { command: ImportCommand::Oathkeeper { files, out } } => {
+            import::oathkeeper(&files, &out, global.json)
         }
         Command::Keys { command } => keys::run(command, &global),
         Command::Verify(args) => verify::verify(&args, global.json),

@@ -1,6 +1,6 @@
 //! `serve`: the service itself.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::{Level, info, warn};
@@ -16,15 +16,15 @@ use crate::reload::{Files, ReloadOutcome, Reloader};
 use crate::telemetry;
 use crate::time::{Clock as _, SystemClock};
 
-pub(super) fn serve(global: &Global, oathkeeper: Option<&Path>) -> Result<(), Failure> {
+pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failure> {
     let source = Source::of(global, oathkeeper);
     let path = source.path();
-    let Loaded { config, .. } = source.read(&mut Files::new()).map_err(|faults| source.failure(&faults))?;
+    let Loaded { config, .. } = source.read(&mut Files::new(), None).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
     let cannot = |error: BuildError| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()));
     let remote = Arc::new(source.remote_files(&config));
     source::fetch_key_sets(&remote, &config).map_err(|faults| cannot(BuildError { faults }))?;
-    let mut reloader = Reloader::new(Box::new(move |files| source.read(files)), Arc::clone(&remote));
+    let mut reloader = Reloader::new(Box::new(move |files, current| source.read(files, current)), Arc::clone(&remote));
     let generation = match reloader.check(SystemClock.now()) {
         ReloadOutcome::Replaced(generation) => *generation,
         ReloadOutcome::Rejected(error) => return Err(cannot(error)),

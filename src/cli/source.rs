@@ -1,10 +1,12 @@
 //! Reads the configuration that a command works with.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::Global;
+use super::drop_in::DropIn;
 use super::http;
 use super::output::Failure;
 use super::runtime::block_on;
@@ -14,12 +16,24 @@ use crate::config::{Config, ConfigError, Loaded};
 use crate::mint::BuildFault;
 use crate::oathkeeper;
 use crate::reload::{Files, remote_key_sets};
-use crate::remote::{RefreshPolicy, RemoteFiles};
+use crate::remote::{FailureCodes, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
 
 /// The configuration file if none is named.
 const DEFAULT_FILE: &str = "claimsmith.yaml";
 /// The largest file of access rules that is fetched from a URL.
 const LARGEST_RULES: usize = 8 << 20;
+
+/// Access rules as a remote file. Their content is checked when they are parsed.
+static ACCESS_RULES: FileKind = FileKind {
+    accept: "application/json, application/yaml",
+    check: |_| Ok(()),
+    codes: FailureCodes {
+        invalid: ErrorCode::ConfigInvalid,
+        timeout: ErrorCode::ConfigInvalid,
+        too_large: ErrorCode::ConfigInvalid,
+        unavailable: ErrorCode::ConfigInvalid,
+    },
+};
 
 /// The origin of a configuration: a file, the environment over it, and the profiles of an Oathkeeper configuration.
 pub(super) struct Source {
@@ -35,7 +49,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Determines the origin from the arguments and the environment.
-    pub(super) fn of(global: &Global, oathkeeper: Option<&Path>) -> Self {
+    pub(super) fn of(global: &Global, oathkeeper: &[PathBuf]) -> Self {
         let named = global.config.clone().or_else(|| std::env::var_os("CLAIMSMITH_CONFIG").map(PathBuf::from));
         let is_named = named.is_some();
         let file = named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
@@ -45,7 +59,7 @@ impl Source {
             is_dispensable: has_profiles && !is_named && !file.exists(),
             file,
             environment: environment(),
-            oathkeeper: oathkeeper.map(oathkeeper_source),
+            oathkeeper: (!oathkeeper.is_empty()).then(|| oathkeeper_source(oathkeeper)),
         }
     }
 
@@ -59,11 +73,11 @@ impl Source {
         self.is_named
     }
 
-    /// Reads the configuration through `files`.
+    /// Reads the configuration through `files`. `current` is the configuration that is served.
     ///
     /// # Errors
     /// Returns every fault.
-    pub(super) fn read(&self, files: &mut Files) -> Result<Loaded, Vec<BuildFault>> {
+    pub(super) fn read(&self, files: &mut Files, current: Option<&Config>) -> Result<Loaded, Vec<BuildFault>> {
         let file = self.file.display().to_string();
         let has_own_file = self.oathkeeper.is_none() || self.is_named;
         let text = match if has_own_file { files.read_text(&self.file) } else { Ok(String::new()) } {
@@ -86,12 +100,10 @@ impl Source {
         let Some(oathkeeper) = &self.oathkeeper else {
             return Config::parse(&text, base_dir, &ours).map_err(faults_of);
         };
-        let theirs = oathkeeper.read(&self.environment, &mut |path| files.read(path))?;
-        let (profiles, templates) = theirs.profiles();
-        let mut loaded = Config::parse_with(&text, base_dir, &ours, profiles).map_err(faults_of)?;
-        loaded.config.go_templates = templates;
-        loaded.warnings.extend(theirs.warnings);
-        Ok(loaded)
+        let content = oathkeeper.read(&self.environment, &|path| fs::read(path));
+        files.record(b"oathkeeper", &content.digest);
+        let drop_in = DropIn::new(content.config?, oathkeeper.file().display().to_string(), current);
+        drop_in.load(|given| Config::parse_with(&text, base_dir, &ours, given).map_err(faults_of))
     }
 
     /// Creates the remote key sets, with their credentials from the environment.
@@ -114,9 +126,31 @@ pub(super) fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Creates the source of the Oathkeeper configuration `file`.
-pub(super) fn oathkeeper_source(file: &Path) -> oathkeeper::Source {
-    oathkeeper::Source::new(file, |url| http::download(url, LARGEST_RULES).map_err(|error| format!("{error:#}")))
+/// Creates the source of the Oathkeeper configuration in `files`.
+pub(super) fn oathkeeper_source(files: &[PathBuf]) -> oathkeeper::Source {
+    oathkeeper::Source::new(files, download_rules)
+}
+
+/// Returns the access rules at `url`.
+fn download_rules(url: &str) -> Result<Vec<u8>, String> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return http::download(url, LARGEST_RULES).map_err(|error| format!("{error:#}"));
+    }
+    let source = RemoteSource::parse(url).map_err(|invalid| {
+        format!("{invalid}; set endpoint and region with the variables of the object store, such as AWS_ENDPOINT")
+    })?;
+    let policy = RefreshPolicy { max_bytes: LARGEST_RULES, ..RefreshPolicy::default() };
+    let remote = RemoteFiles::new(&environment(), policy);
+    let wanted = WantedFiles::from([(source.clone(), &ACCESS_RULES)]);
+    let mut errors = Vec::new();
+    let _ = block_on(async {
+        errors = remote.track_and_fetch(&wanted, Instant::now()).await.err().unwrap_or_default();
+        Ok(())
+    });
+    match remote.current(&source) {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None => Err(errors.first().map_or_else(|| "no response".to_owned(), |error| error.failure().to_string())),
+    }
 }
 
 /// Fetches the remote key sets of `config`.

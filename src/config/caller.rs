@@ -1,6 +1,6 @@
 //! The section `callers`: the credentials of each caller, the profiles it can request, and its limits.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -305,15 +305,17 @@ impl Credential {
     }
 }
 
-/// Reads the section. Each profile of a caller must be one of `profiles`.
+/// Reads the section. Each profile of a caller must be one of `profiles`, or be `absent` for the time being.
 pub(super) fn callers(
     root: &Mapping<'_>,
     base_dir: &Path,
     profiles: &BTreeMap<ProfileName, Profile>,
+    absent: &BTreeSet<ProfileName>,
     faults: &mut Faults,
 ) -> Vec<Caller> {
     let path = root.path_of("callers");
     let Some(node) = root.given("callers") else { return Vec::new() };
+    let profiles: BTreeSet<&str> = profiles.keys().chain(absent).map(ProfileName::as_str).collect();
     let Value::List(items) = &node.value else {
         let found = node.description(Quoting::Hidden);
         faults.add(path, "a list of callers", found, &node.place);
@@ -335,7 +337,7 @@ pub(super) fn callers(
             .optional_mapping("bearer", faults, |bearer_mapping, faults| bearer(bearer_mapping, base_dir, faults));
         let tls = mapping.optional_mapping("tls", faults, certificate);
         let profiles = match mapping.given("profiles") {
-            Some(_) => caller_profiles(&mapping, profiles, faults).map(Some),
+            Some(_) => caller_profiles(&mapping, &profiles, faults).map(Some),
             None => Some(None),
         };
         let limits = caller_limits(&mapping.mapping("limits", faults), faults);
@@ -348,15 +350,11 @@ pub(super) fn callers(
 }
 
 /// Reads the profiles of a caller, which must be among the `known` ones.
-fn caller_profiles(
-    caller: &Mapping<'_>,
-    known: &BTreeMap<ProfileName, Profile>,
-    faults: &mut Faults,
-) -> Option<Vec<String>> {
+fn caller_profiles(caller: &Mapping<'_>, known: &BTreeSet<&str>, faults: &mut Faults) -> Option<Vec<String>> {
     let names = caller.value("profiles", faults, hidden_texts)?;
-    let unknown = names.iter().position(|name| !known.contains_key(name.as_str()));
+    let unknown = names.iter().position(|name| !known.contains(name.as_str()));
     let Some(index) = unknown else { return Some(names) };
-    let known: Vec<&str> = known.keys().map(ProfileName::as_str).collect();
+    let known: Vec<&str> = known.iter().copied().collect();
     let advice = names
         .get(index)
         .and_then(|name| nearest(name, known.iter().copied()))

@@ -11,6 +11,7 @@ use super::fault::{Faults, Place, nearest};
 use super::field::{Kind, Presence, Section};
 use super::root::ROOT;
 use super::yaml::{self, Entry, Node, Quoting, Value};
+use crate::mint::ProfileName;
 
 /// The prefix of each variable.
 pub(super) const PREFIX: &str = "CLAIMSMITH_";
@@ -18,6 +19,10 @@ pub(super) const PREFIX: &str = "CLAIMSMITH_";
 const ELSEWHERE: [&str; 1] = ["CLAIMSMITH_CONFIG"];
 /// The prefix of variables for tests.
 const TESTS: &str = "CLAIMSMITH_TEST_";
+/// The variables of a whole list or mapping.
+const WHOLES: [&str; 2] = ["CLAIMSMITH_CALLERS", "CLAIMSMITH_PROFILES"];
+/// The most profiles of another source that an error lists.
+const MOST_LISTED: usize = 20;
 /// The most callers that variables can define.
 const MOST_CALLERS: usize = 1000;
 
@@ -36,8 +41,13 @@ struct Target {
     quoting: Quoting,
 }
 
-/// Applies each `CLAIMSMITH_` variable of `environment` to `root`.
-pub(super) fn apply(root: &mut Node, environment: &[(String, String)], faults: &mut Faults) {
+/// Applies each `CLAIMSMITH_` variable of `environment` to `root`. The profiles `given` need not be in it.
+pub(super) fn apply<'g>(
+    root: &mut Node,
+    environment: &[(String, String)],
+    given: impl Iterator<Item = &'g ProfileName>,
+    faults: &mut Faults,
+) {
     let variables: BTreeMap<&str, &str> = environment
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -45,24 +55,39 @@ pub(super) fn apply(root: &mut Node, environment: &[(String, String)], faults: &
         .collect();
     // Apply whole lists and mappings first, so that other variables can change the profiles in them.
     let (wholes, rest): (Vec<_>, Vec<_>) =
-        variables.into_iter().partition(|(name, _)| ["CLAIMSMITH_CALLERS", "CLAIMSMITH_PROFILES"].contains(name));
-    for variables in [wholes, rest] {
-        let targets = targets(root, &variables);
-        for (name, value) in variables {
-            let place = Place::Environment(Arc::from(name));
-            match targets.get(name).map(Vec::as_slice) {
-                Some([target]) => {
-                    if let Some(node) = node_of(target, value, &place, faults) {
-                        put(root, &target.path, node, &place, faults);
-                    }
+        variables.iter().map(|(name, value)| (*name, *value)).partition(|(name, _)| WHOLES.contains(name));
+    let given: Vec<&ProfileName> = given.collect();
+    apply_all(root, wholes, &given, faults);
+    for name in &given {
+        let prefix = format!("{PREFIX}PROFILES_{}_", as_variable(name.as_str()));
+        let variable = variables.range(prefix.as_str()..).next().map(|(name, _)| *name);
+        if let Some(variable) = variable.filter(|name| name.starts_with(&prefix))
+            && !profile_names(root).contains(&name.as_str())
+        {
+            let place = Place::Environment(Arc::from(variable));
+            let path = [Step::Key("profiles".to_owned()), Step::Key(name.to_string())];
+            put(root, &path, Node::empty_map(place.clone()), &place, faults);
+        }
+    }
+    apply_all(root, rest, &given, faults);
+}
+
+fn apply_all(root: &mut Node, variables: Vec<(&str, &str)>, given: &[&ProfileName], faults: &mut Faults) {
+    let targets = targets(root, &variables);
+    for (name, value) in variables {
+        let place = Place::Environment(Arc::from(name));
+        match targets.get(name).map(Vec::as_slice) {
+            Some([target]) => {
+                if let Some(node) = node_of(target, value, &place, faults) {
+                    put(root, &target.path, node, &place, faults);
                 }
-                Some(several) => {
-                    let paths: Vec<String> = several.iter().map(|target| path_text(&target.path)).collect();
-                    let found = format!("{}; set these keys in the file instead", paths.join(" and "));
-                    faults.add("", "a variable that names one key", found, &place);
-                }
-                None => refuse_unknown(name, root, &targets, &place, faults),
             }
+            Some(several) => {
+                let paths: Vec<String> = several.iter().map(|target| path_text(&target.path)).collect();
+                let found = format!("{}; set these keys in the file instead", paths.join(" and "));
+                faults.add("", "a variable that names one key", found, &place);
+            }
+            None => refuse_unknown(name, root, &targets, given, &place, faults),
         }
     }
 }
@@ -71,6 +96,7 @@ fn refuse_unknown(
     name: &str,
     root: &Node,
     targets: &BTreeMap<String, Vec<Target>>,
+    given: &[&ProfileName],
     place: &Place,
     faults: &mut Faults,
 ) {
@@ -78,7 +104,9 @@ fn refuse_unknown(
         return faults.add("", format!("a known variable (did you mean {known}?)"), "an unknown one", place);
     }
     if name.starts_with("CLAIMSMITH_PROFILES_") {
-        let names = profile_names(root);
+        let given = given.iter().map(|name| name.as_str()).take(MOST_LISTED);
+        let names: BTreeSet<&str> = profile_names(root).into_iter().chain(given).collect();
+        let names: Vec<&str> = names.into_iter().collect();
         let known = if names.is_empty() { "there is none".into() } else { format!("known: {}", names.join(", ")) };
         let expected = format!(
             "a key of a profile that the file or CLAIMSMITH_PROFILES has ({known}; other variables cannot add one)"

@@ -18,6 +18,15 @@ pub enum Place {
     },
     /// In an environment variable of this name.
     Environment(Arc<str>),
+    /// In another document, such as a file of access rules.
+    In {
+        /// The name of the document.
+        document: Arc<str>,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
     /// Nowhere: it is missing.
     Nowhere,
 }
@@ -57,27 +66,50 @@ impl Fault {
         &self.place
     }
 
-    fn build_fault(&self, file: &str) -> BuildFault {
+    /// Returns the name of the document, if it is not the configuration file.
+    pub(crate) fn document(&self) -> Option<&str> {
+        match &self.place {
+            Place::In { document, .. } => Some(document),
+            Place::File { .. } | Place::Environment(_) | Place::Nowhere => None,
+        }
+    }
+
+    pub(crate) fn build_fault(&self, file: &str) -> BuildFault {
         let (line, column, variable) = match &self.place {
-            Place::File { line, column } => (Some(*line), Some(*column), None),
+            Place::File { line, column } | Place::In { line, column, .. } => (Some(*line), Some(*column), None),
             Place::Environment(name) => (None, None, Some(name.to_string())),
             Place::Nowhere => (None, None, None),
         };
-        // The path of a fault in another document, such as a file of access rules, starts with the name of that document.
-        let (path, key) = self.path.split_once(": ").unwrap_or((file, &self.path));
-        let path = variable.is_none().then(|| path.to_owned());
-        let key = (!key.is_empty()).then(|| key.to_owned());
+        let path = variable.is_none().then(|| self.document().unwrap_or(file).to_owned());
+        let key = (!self.path.is_empty()).then(|| self.path.clone());
         let pointer = FaultPointer { path, line, column, key, variable, message: self.message() };
-        BuildFault::new(ErrorCode::ConfigInvalid, file, self.to_string()).at(pointer)
+        // The part names the file.
+        let message = match &self.place {
+            Place::In { document, line, column } if **document == *file && self.path.is_empty() => {
+                format!("{} (line {line}, column {column})", self.message())
+            }
+            Place::In { document, line, column } if **document == *file => {
+                Fault { place: Place::File { line: *line, column: *column }, ..self.clone() }.to_string()
+            }
+            _ => self.to_string(),
+        };
+        BuildFault::new(ErrorCode::ConfigInvalid, file, message).at(pointer)
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "configuration" } else { &self.path };
-        write!(f, "{path}: expected {}, found {}", self.expected, self.found)?;
+        match (self.document(), self.path.as_str()) {
+            (None, "") => write!(f, "configuration: ")?,
+            (None, path) => write!(f, "{path}: ")?,
+            (Some(document), "") => write!(f, "{document}: ")?,
+            (Some(document), path) => write!(f, "{document}: {path}: ")?,
+        }
+        write!(f, "expected {}, found {}", self.expected, self.found)?;
         match &self.place {
-            Place::File { line, column } => write!(f, " (line {line}, column {column})"),
+            Place::File { line, column } | Place::In { line, column, .. } => {
+                write!(f, " (line {line}, column {column})")
+            }
             Place::Environment(name) => write!(f, " (from {name})"),
             Place::Nowhere => Ok(()),
         }
@@ -125,9 +157,13 @@ impl Faults {
         self.0.push(Fault { path, expected, found, place: place.clone() });
     }
 
-    /// Appends the faults of another document and puts its name before their paths.
-    pub(crate) fn append_under(&mut self, document: &str, others: Faults) {
-        self.0.extend(others.0.into_iter().map(|fault| Fault { path: format!("{document}: {}", fault.path), ..fault }));
+    /// Returns the faults, in the order in which they were found.
+    pub(crate) fn into_list(self) -> Vec<Fault> {
+        self.0
+    }
+
+    pub(crate) fn extend(&mut self, others: impl IntoIterator<Item = Fault>) {
+        self.0.extend(others);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -142,12 +178,14 @@ impl Faults {
 }
 
 impl Place {
-    /// Returns the sort key of faults: the file from top to bottom, then the environment by name, then missing values.
+    /// Returns the sort key of faults: the file from top to bottom, then other documents, then the environment by name,
+    /// then missing values.
     fn rank(&self) -> (u8, usize, usize, &str) {
         match self {
             Place::File { line, column } => (0, *line, *column, ""),
-            Place::Environment(name) => (1, 0, 0, name),
-            Place::Nowhere => (2, 0, 0, ""),
+            Place::In { document, line, column } => (1, *line, *column, document),
+            Place::Environment(name) => (2, 0, 0, name),
+            Place::Nowhere => (3, 0, 0, ""),
         }
     }
 }

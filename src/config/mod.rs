@@ -41,15 +41,15 @@ mod traces;
 mod values;
 pub(crate) mod yaml;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::mint::ProfileName;
+use crate::mint::BuildFault;
 
 pub use audit::{AuditLog, AuditSubject, AuditTarget};
 pub use caller::{CallerLimits, Rate};
 pub use fault::{ConfigError, Fault, Place};
 pub use key_source::{InlineKeys, KeySource};
+pub(crate) use profile::GivenProfiles;
 pub use profile::Profile;
 pub use root::Config;
 pub use schema::schema;
@@ -63,12 +63,14 @@ pub(crate) use secret::load_callers;
 pub(crate) use serve::{Listener, Serve, UnixSocket};
 
 /// A valid configuration and its warnings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
+    /// What is not served, or served with the configuration that it had before, although all else is.
+    pub problems: Vec<BuildFault>,
 }
 
 impl Config {
@@ -78,27 +80,28 @@ impl Config {
     /// # Errors
     /// Returns every fault: text that is not YAML, unknown keys and variables, invalid types and values, contradictions.
     pub fn parse(text: &str, base_dir: &Path, environment: &[(String, String)]) -> Result<Loaded, ConfigError> {
-        Self::parse_with(text, base_dir, environment, BTreeMap::new())
+        Self::parse_with(text, base_dir, environment, &mut GivenProfiles::default())
     }
 
-    /// As [`Config::parse`], with profiles from another source. `text` can then add profiles and needs none.
+    /// As [`Config::parse`], with profiles from another source. `text` and `environment` can then override their settings,
+    /// and add profiles. Kept profiles that `text` defines itself are removed from `given`.
     ///
     /// # Errors
-    /// As [`Config::parse`]; a duplicate profile is a fault.
+    /// As [`Config::parse`].
     pub(crate) fn parse_with(
         text: &str,
         base_dir: &Path,
         environment: &[(String, String)],
-        given: BTreeMap<ProfileName, Profile>,
+        given: &mut GivenProfiles,
     ) -> Result<Loaded, ConfigError> {
         let mut faults = fault::Faults::default();
         let root = yaml::parse(text, None, yaml::Quoting::Shown, &mut faults);
         if let Some(mut root) = root {
-            env::apply(&mut root, environment, &mut faults);
+            env::apply(&mut root, environment, given.names(), &mut faults);
             let mut warnings = Vec::new();
             let config = root::config(&root, base_dir, given, &mut faults, &mut warnings);
             if let (Some(config), true) = (config, faults.is_empty()) {
-                return Ok(Loaded { config, warnings });
+                return Ok(Loaded { config, warnings, problems: Vec::new() });
             }
             if faults.is_empty() {
                 let expected = "sizes and counts within the address space of this host";

@@ -3,7 +3,7 @@
 //! To add a setting of a profile: add its field to [`ProfileSpec`], a row to [`PROFILE`] and a line to [`settings`]. The
 //! JSON Schema, the environment variable and the documentation follow from the row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::fault::Faults;
@@ -227,21 +227,65 @@ impl Profile {
     }
 }
 
+/// Profiles from another source, an Oathkeeper configuration. The section `profiles` can override their settings.
+#[derive(Debug, Default)]
+pub(crate) struct GivenProfiles {
+    /// The profiles that the source defines.
+    pub(crate) served: BTreeMap<ProfileName, Profile>,
+    /// Profiles that the source no longer defines, with the settings that they had.
+    pub(crate) kept: BTreeMap<ProfileName, Profile>,
+    /// Profiles that the source cannot define now. Settings for them are ignored.
+    pub(crate) absent: BTreeSet<ProfileName>,
+}
+
+impl GivenProfiles {
+    /// Returns the names of all profiles.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ProfileName> {
+        self.served.keys().chain(self.kept.keys()).chain(&self.absent)
+    }
+
+    /// Returns the profile whose settings `mapping` overrides; `None` if `mapping` has to define a profile itself.
+    fn base(&mut self, name: &ProfileName, mapping: &Mapping<'_>) -> Option<&Profile> {
+        let is_complete = mapping.given("issuer").is_some() && mapping.given("jwks").is_some();
+        if is_complete {
+            self.kept.remove(name);
+        }
+        self.served.get(name).or_else(|| self.kept.get(name))
+    }
+
+    /// Returns `true` if `mapping` has settings for a profile that is not there.
+    fn lacks(&self, name: &ProfileName, mapping: &Mapping<'_>) -> bool {
+        self.absent.contains(name) && (mapping.given("issuer").is_none() || mapping.given("jwks").is_none())
+    }
+}
+
 /// Reads the section and adds its profiles to `given`.
 pub(super) fn profiles(
     root: &Mapping<'_>,
     base_dir: &Path,
-    given: BTreeMap<ProfileName, Profile>,
+    given: &mut GivenProfiles,
     faults: &mut Faults,
 ) -> BTreeMap<ProfileName, Profile> {
-    let mut profiles = given;
+    let mut profiles = BTreeMap::new();
+    read_profiles(root, base_dir, given, &mut profiles, faults);
+    for (name, profile) in given.served.iter().chain(&given.kept) {
+        profiles.entry(name.clone()).or_insert_with(|| profile.clone());
+    }
+    if profiles.is_empty() && root.given("profiles").is_none() {
+        root.miss("profiles", faults);
+    }
+    profiles
+}
+
+fn read_profiles(
+    root: &Mapping<'_>,
+    base_dir: &Path,
+    given: &mut GivenProfiles,
+    profiles: &mut BTreeMap<ProfileName, Profile>,
+    faults: &mut Faults,
+) {
     let path = root.path_of("profiles");
-    let Some(node) = root.given("profiles") else {
-        if profiles.is_empty() {
-            root.miss("profiles", faults);
-        }
-        return profiles;
-    };
+    let Some(node) = root.given("profiles") else { return };
     let entries = match &node.value {
         Value::Map(entries) if !entries.is_empty() => entries,
         _ => {
@@ -249,8 +293,7 @@ pub(super) fn profiles(
                 Value::Map(_) => "none".to_owned(),
                 _ => node.description(Quoting::Shown),
             };
-            faults.add(path, "a mapping of at least one profile, by name", found, &node.place);
-            return profiles;
+            return faults.add(path, "a mapping of at least one profile, by name", found, &node.place);
         }
     };
     for entry in entries {
@@ -267,22 +310,79 @@ pub(super) fn profiles(
             faults.add(path.clone(), NAME.expected, "an invalid name", &entry.place);
         }
         let mapping = Mapping::open(Some(&entry.value), path, entry.place.clone(), &PROFILE, faults);
-        if let Some(profile) = profile(&mapping, name, base_dir, faults)
-            && profiles.insert(profile.spec.name.clone(), profile).is_some()
-        {
-            let expected = "a name that no profile of the Oathkeeper configuration uses";
-            faults.add(joined("profiles", &entry.key), expected, "a duplicate name", &entry.place);
+        if name.as_ref().is_some_and(|name| given.lacks(name, &mapping)) {
+            continue;
+        }
+        let base = name.as_ref().and_then(|name| given.base(name, &mapping)).cloned();
+        if let Some(profile) = profile(&mapping, name, base_dir, base, faults) {
+            profiles.insert(profile.spec.name.clone(), profile);
         }
     }
-    profiles
 }
 
-/// Reads one profile; `name` is `None` if its name is invalid.
-fn profile(profile: &Mapping<'_>, name: Option<ProfileName>, base_dir: &Path, faults: &mut Faults) -> Option<Profile> {
-    let issuer = profile.value("issuer", faults, |node, kind| Issuer::parse(&words(node, kind)?).ok_or(Misfit::Kind));
-    let jwks = profile
-        .value("jwks", faults, |node, kind| KeySource::parse(&words(node, kind)?, base_dir).map_err(Misfit::Found));
-    settings(profile, name, issuer, jwks, faults)
+/// Reads one profile; `name` is `None` if its name is invalid. Settings that are not set have the value in `base`.
+fn profile(
+    profile: &Mapping<'_>,
+    name: Option<ProfileName>,
+    base_dir: &Path,
+    base: Option<Profile>,
+    faults: &mut Faults,
+) -> Option<Profile> {
+    let given = base.as_ref().map(|base| (base.spec.issuer.clone(), base.jwks.clone())).unzip();
+    let issuer = match given.0.filter(|_| profile.given("issuer").is_none()) {
+        Some(issuer) => Some(issuer),
+        None => profile.value("issuer", faults, |node, kind| Issuer::parse(&words(node, kind)?).ok_or(Misfit::Kind)),
+    };
+    let jwks = match given.1.filter(|_| profile.given("jwks").is_none()) {
+        Some(jwks) => Some(jwks),
+        None => profile
+            .value("jwks", faults, |node, kind| KeySource::parse(&words(node, kind)?, base_dir).map_err(Misfit::Found)),
+    };
+    let mut read = settings(profile, name, issuer, jwks, faults)?;
+    if let Some(base) = base {
+        inherit(profile, &mut read.spec, base.spec);
+    }
+    Some(read)
+}
+
+/// Sets each setting in `spec` that `profile` does not set to its value in `base`.
+fn inherit(profile: &Mapping<'_>, spec: &mut ProfileSpec, base: ProfileSpec) {
+    let ProfileSpec {
+        name: _,
+        issuer: _,
+        key_set: _,
+        alg,
+        typ,
+        ttl,
+        audience,
+        template,
+        placement,
+        missing,
+        expires_with,
+        subject,
+        allow_empty_subject,
+        registered_claims,
+        validate,
+        cache,
+    } = base;
+    fn set<T>(profile: &Mapping<'_>, key: &str, setting: &mut T, base: T) {
+        if profile.given(key).is_none() {
+            *setting = base;
+        }
+    }
+    set(profile, "alg", &mut spec.alg, alg);
+    set(profile, "typ", &mut spec.typ, typ);
+    set(profile, "ttl", &mut spec.ttl, ttl);
+    set(profile, "audience", &mut spec.audience, audience);
+    set(profile, "template", &mut spec.template, template);
+    set(profile, "placement", &mut spec.placement, placement);
+    set(profile, "missing", &mut spec.missing, missing);
+    set(profile, "expires_with", &mut spec.expires_with, expires_with);
+    set(profile, "subject", &mut spec.subject, subject);
+    set(profile, "allow_empty_subject", &mut spec.allow_empty_subject, allow_empty_subject);
+    set(profile, "registered_claims", &mut spec.registered_claims, registered_claims);
+    set(profile, "validate", &mut spec.validate, validate);
+    set(profile, "cache", &mut spec.cache, cache);
 }
 
 /// Reads the settings that have defaults.

@@ -11,7 +11,7 @@ use super::field::{HTTP_URL, Kind, Presence, Section, field, section};
 use super::key_source::KeySource;
 use super::limits::{LIMITS, Limits, limits};
 use super::log::{LOG, Log, log};
-use super::profile::{PROFILE, Profile, profiles};
+use super::profile::{GivenProfiles, PROFILE, Profile, profiles};
 use super::read::{Mapping, duration, path, text_as};
 use super::rotation::{ROTATION, Rotation, rotation};
 use super::serve::{SERVE, Serve, serve};
@@ -214,7 +214,7 @@ fn name_key_sets(profiles: &mut BTreeMap<ProfileName, Profile>) {
 pub(super) fn config(
     root: &Node,
     base_dir: &Path,
-    given: BTreeMap<ProfileName, Profile>,
+    given: &mut GivenProfiles,
     faults: &mut Faults,
     warnings: &mut Vec<String>,
 ) -> Option<Config> {
@@ -229,7 +229,7 @@ pub(super) fn config(
     let templates = root.value("templates", faults, path).map(|path| base_dir.join(path));
     let mut profiles = profiles(&root, base_dir, given, faults);
     name_key_sets(&mut profiles);
-    let callers = callers(&root, base_dir, &profiles, faults);
+    let callers = callers(&root, base_dir, &profiles, &given.absent, faults);
     let reload_interval = root.mapping("reload", faults).value("interval", faults, duration);
     let jwks_max_age = root.value("jwks_max_age", faults, duration);
     let rotation_mapping = root.given("rotation").map(|_| root.mapping("rotation", faults));

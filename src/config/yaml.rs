@@ -4,21 +4,32 @@
 //! contradict each other. Deserializers stop at the first error and drop positions. `saphyr-parser` reads the
 //! syntax.
 //!
-//! JSON is YAML, so it is read as well. Rejected are: more than one document, duplicate keys, keys that are not scalars,
-//! tags, and documents larger than any configuration. Anchors are expanded up to that limit.
+//! JSON is YAML, so it is read as well. Anchors are expanded and merge keys (`<<`) are merged, up to the limits of the text.
+//! Rejected are: more than one document, duplicate keys, keys that are not scalars, tags, and texts beyond their limits.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 use super::fault::{Faults, Place};
 
-/// The largest text, in bytes.
-const MOST_BYTES: usize = 1024 * 1024;
-/// The most values, after the expansion of anchors.
-const MOST_NODES: usize = 50_000;
 /// The deepest nesting of lists and mappings.
 const DEEPEST: usize = 32;
+
+/// The limits of a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The size in bytes.
+    pub(crate) bytes: usize,
+    /// The number of values, after the expansion of anchors.
+    pub(crate) values: usize,
+}
+
+impl Limits {
+    /// The limits of a configuration.
+    pub(crate) const CONFIGURATION: Self = Self { bytes: 1024 * 1024, values: 50_000 };
+}
 
 /// One value with its place. No `Debug`, because it may be a secret.
 #[derive(Clone)]
@@ -87,16 +98,18 @@ impl Node {
     /// Describes the value for an error, and quotes it if `quoting` allows.
     pub(crate) fn description(&self, quoting: Quoting) -> String {
         let quoted = |kind: &str, text: &str| match quoting {
-            Quoting::Hidden => kind.to_owned(),
-            Quoting::Shown => format!("{kind} `{}`", shortened(text)),
+            Quoting::Hidden => format!("{kind} that is not shown, because it may be a secret"),
+            Quoting::Shown => format!("the {kind} `{}`", shortened(text)),
         };
         match &self.value {
             Value::Scalar { text, is_plain } => match scalar_kind(text, *is_plain) {
                 ScalarKind::Null => "nothing".to_owned(),
-                ScalarKind::Bool(_) => quoted("the boolean", text),
-                ScalarKind::Number => quoted("the number", text),
+                ScalarKind::Bool(_) if quoting == Quoting::Hidden => "a boolean".to_owned(),
+                ScalarKind::Bool(_) => quoted("boolean", text),
+                ScalarKind::Number if quoting == Quoting::Hidden => "a number".to_owned(),
+                ScalarKind::Number => quoted("number", text),
                 ScalarKind::Text if text.is_empty() => "empty text".to_owned(),
-                ScalarKind::Text => quoted("the text", text),
+                ScalarKind::Text => quoted("text", text),
             },
             Value::List(items) if items.is_empty() => "an empty list".to_owned(),
             Value::List(_) => "a list".to_owned(),
@@ -151,43 +164,56 @@ pub(crate) fn shortened(text: &str) -> String {
     short
 }
 
-/// Reads `text`. `None` where it is no tree at all, which is then among the faults; an empty text is an empty mapping.
-/// Every place is `within` where that is given, the line and column otherwise.
+/// Parses `text`, which has one document. An empty text is an empty mapping. Returns `None` after a syntax error, which is
+/// added to `faults`.
+///
+/// If `within` is given, it is the place of each value; otherwise each value has its own line and column.
 pub(crate) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults: &mut Faults) -> Option<Node> {
-    let start = within.cloned().unwrap_or(Place::File { line: 1, column: 1 });
-    if text.len() > MOST_BYTES {
-        faults.add("", format!("at most {MOST_BYTES} bytes"), format!("{} bytes", text.len()), &start);
+    let source = Source { within, document: None, quoting, limits: Limits::CONFIGURATION };
+    let mut tree = Tree::read(text, source, faults)?;
+    if let Some(second) = tree.documents.get(1) {
+        faults.add("", ONE_DOCUMENT, "a second document; remove it, or move it to a file of its own", &second.place);
         return None;
     }
-    let mut tree = Tree { within, nodes: 0, anchors: HashMap::new(), open: Vec::new(), root: None, quoting };
-    for event in Parser::new_from_str(text) {
-        match event {
-            Ok((event, span)) => {
-                let place = tree.place(&span);
-                if let Err(TooMuch { expected, found }) = tree.take(event, &place, faults) {
-                    faults.add("", expected, found, &place);
-                    return None;
-                }
-            }
-            Err(error) => {
-                let marker = *error.marker();
-                let place = tree.place(&Span::empty(marker));
-                let found = match quoting {
-                    Quoting::Shown => format!("what YAML cannot read: {}", error.info()),
-                    Quoting::Hidden => "what YAML cannot read".to_owned(),
-                };
-                faults.add("", "YAML", found, &place);
-                return None;
-            }
-        }
-    }
-    let root = match tree.root {
+    let root = match tree.documents.pop() {
         Some(root) if root.is_null() => Node::empty_map(root.place),
         Some(root) => root,
         None => Node::empty_map(within.cloned().unwrap_or(Place::Nowhere)),
     };
-    refuse_repeated_keys(&root, "", quoting, faults);
+    for (path, place) in duplicates(&root, quoting) {
+        faults.add(path, "each key once", "a duplicate key; remove one", &place);
+    }
     Some(root)
+}
+
+/// The expectation of [`parse`] if a text has several documents.
+pub(crate) const ONE_DOCUMENT: &str = "one YAML document";
+
+/// Parses the documents in `text`, which is called `document`. Returns `None` after a syntax error, which is added to
+/// `faults`. Duplicate keys are not reported; see [`duplicates`].
+pub(crate) fn documents(text: &str, document: &Arc<str>, limits: Limits, faults: &mut Faults) -> Option<Vec<Node>> {
+    let source = Source { within: None, document: Some(document), quoting: Quoting::Shown, limits };
+    Some(Tree::read(text, source, faults)?.documents)
+}
+
+/// What a tree is read from.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    within: Option<&'s Place>,
+    document: Option<&'s Arc<str>>,
+    quoting: Quoting,
+    limits: Limits,
+}
+
+impl Source<'_> {
+    fn place(&self, span: &Span) -> Place {
+        let (line, column) = (span.start.line(), span.start.col() + 1);
+        match (self.within, self.document) {
+            (Some(place), _) => place.clone(),
+            (None, Some(document)) => Place::In { document: Arc::clone(document), line, column },
+            (None, None) => Place::File { line, column },
+        }
+    }
 }
 
 /// A limit that stops the parser.
@@ -196,13 +222,12 @@ struct TooMuch {
     found: String,
 }
 
-struct Tree<'p> {
-    within: Option<&'p Place>,
+struct Tree<'s> {
+    source: Source<'s>,
     nodes: usize,
     anchors: HashMap<usize, Anchored>,
     open: Vec<Open>,
-    root: Option<Node>,
-    quoting: Quoting,
+    documents: Vec<Node>,
 }
 
 /// A value that an alias can repeat, with its size.
@@ -217,24 +242,53 @@ struct Open {
     anchor: usize,
     node: Node,
     /// The key whose value comes next.
-    key: Option<(String, Place)>,
+    key: Option<Key>,
+    /// The values of merge keys, which are merged at the end of the mapping.
+    merged: Vec<Node>,
 }
 
-impl Tree<'_> {
-    fn place(&self, span: &Span) -> Place {
-        match self.within {
-            Some(place) => place.clone(),
-            None => Place::File { line: span.start.line(), column: span.start.col() + 1 },
+/// A key whose value comes next.
+enum Key {
+    /// The merge key: `<<` without quotes.
+    Merge,
+    Name(String, Place),
+}
+
+impl<'s> Tree<'s> {
+    fn read(text: &str, source: Source<'s>, faults: &mut Faults) -> Option<Self> {
+        let Limits { bytes, .. } = source.limits;
+        if text.len() > bytes {
+            let found = format!("{} bytes; split it into several files, or remove what is not needed", text.len());
+            let place = source.place(&Span::empty(Marker::new(0, 1, 0)));
+            faults.add("", format!("at most {bytes} bytes"), found, &place);
+            return None;
         }
+        let mut tree = Self { source, nodes: 0, anchors: HashMap::new(), open: Vec::new(), documents: Vec::new() };
+        for event in Parser::new_from_str(text) {
+            match event {
+                Ok((event, span)) => {
+                    let place = source.place(&span);
+                    if let Err(TooMuch { expected, found }) = tree.take(event, &place, faults) {
+                        faults.add("", expected, found, &place);
+                        return None;
+                    }
+                }
+                Err(error) => {
+                    let found = match source.quoting {
+                        Quoting::Shown => format!("a syntax error: {}", error.info()),
+                        Quoting::Hidden => "a syntax error".to_owned(),
+                    };
+                    faults.add("", "YAML", found, &source.place(&Span::empty(*error.marker())));
+                    return None;
+                }
+            }
+        }
+        Some(tree)
     }
 
     fn take(&mut self, event: Event<'_>, place: &Place, faults: &mut Faults) -> Result<(), TooMuch> {
         match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-            Event::DocumentStart(_) if self.root.is_some() => {
-                return Err(TooMuch { expected: "one YAML document".into(), found: "a second one".into() });
-            }
-            Event::DocumentStart(_) => {}
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text_tag = tag.as_deref().is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
                 if tag.is_some() && !is_text_tag {
@@ -252,7 +306,8 @@ impl Tree<'_> {
                 self.begin(Value::Map(Vec::new()), anchor, tag.is_some(), place, faults)?
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(open) = self.open.pop() {
+                if let Some(mut open) = self.open.pop() {
+                    self.merge(&mut open, faults);
                     self.put(open.node, open.anchor, faults);
                 }
             }
@@ -264,7 +319,8 @@ impl Tree<'_> {
                     self.put(node, 0, faults);
                 }
                 None => {
-                    faults.add(self.path(), "an alias of a value that is complete above it", "another alias", place);
+                    let found = "an alias without such an anchor; copy the value, or move its anchor up";
+                    faults.add(self.path(), "an alias of a value that ends above it", found, place);
                     self.put(Node::plain("", place.clone()), 0, faults);
                 }
             },
@@ -287,14 +343,17 @@ impl Tree<'_> {
         if self.open.len() >= DEEPEST {
             return Err(too_deep());
         }
-        self.open.push(Open { anchor, node: Node { place: place.clone(), value }, key: None });
+        let node = Node { place: place.clone(), value };
+        self.open.push(Open { anchor, node, key: None, merged: Vec::new() });
         Ok(())
     }
 
     fn count(&mut self, nodes: usize) -> Result<(), TooMuch> {
         self.nodes += nodes;
-        if self.nodes > MOST_NODES {
-            return Err(TooMuch { expected: format!("at most {MOST_NODES} values"), found: "more".into() });
+        let most = self.source.limits.values;
+        if self.nodes > most {
+            let found = "more; split the text into several files, or use fewer aliases".to_owned();
+            return Err(TooMuch { expected: format!("at most {most} values"), found });
         }
         Ok(())
     }
@@ -305,37 +364,67 @@ impl Tree<'_> {
             let (nodes, depth) = measure(&node);
             self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, depth });
         }
-        let path = self.path();
-        match self.open.last_mut() {
-            None => self.root = Some(node),
-            Some(open) => match (&mut open.node.value, open.key.take()) {
-                (Value::List(items), _) => items.push(node),
-                (Value::Map(entries), Some((key, place))) => entries.push(Entry { key, place, value: node }),
-                (Value::Map(_), None) => {
-                    let key = match node.value {
-                        Value::Scalar { text, .. } => text,
-                        _ => {
-                            faults.add(path, "a key that is text", node.description(Quoting::Hidden), &node.place);
-                            String::new()
-                        }
-                    };
-                    open.key = Some((key, node.place));
+        let is_key_of_wrong_kind = match self.open.last() {
+            Some(Open { node: Node { value: Value::Map(_), .. }, key: None, .. }) => {
+                !matches!(node.value, Value::Scalar { .. })
+            }
+            _ => false,
+        };
+        if is_key_of_wrong_kind {
+            faults.add(self.path(), "a key that is text", node.description(Quoting::Hidden), &node.place);
+        }
+        let Some(open) = self.open.last_mut() else { return self.documents.push(node) };
+        match (&mut open.node.value, open.key.take()) {
+            (Value::List(items), _) => items.push(node),
+            (Value::Map(entries), Some(Key::Name(key, place))) => entries.push(Entry { key, place, value: node }),
+            (Value::Map(_), Some(Key::Merge)) => open.merged.push(node),
+            (Value::Map(_), None) => {
+                open.key = Some(match node.value {
+                    Value::Scalar { text, is_plain: true } if text == "<<" => Key::Merge,
+                    Value::Scalar { text, .. } => Key::Name(text, node.place),
+                    Value::List(_) | Value::Map(_) => Key::Name(String::new(), node.place),
+                });
+            }
+            (Value::Scalar { .. }, _) => {}
+        }
+    }
+
+    /// Merges the values of merge keys into their mapping. Its own keys win, then those of earlier values.
+    fn merge(&self, open: &mut Open, faults: &mut Faults) {
+        if open.merged.is_empty() {
+            return;
+        }
+        let Value::Map(entries) = &mut open.node.value else { return };
+        let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+        let merged = std::mem::take(&mut open.merged).into_iter().flat_map(|node| match node.value {
+            Value::List(items) => items,
+            _ => vec![node],
+        });
+        for node in merged {
+            let found = node.description(Quoting::Hidden);
+            match node.value {
+                Value::Map(more) => {
+                    entries.extend(more.into_iter().filter(|entry| known.insert(entry.key.clone())));
                 }
-                (Value::Scalar { .. }, _) => {}
-            },
+                _ => {
+                    let expected = "a mapping, or a list of mappings, as the value of `<<`";
+                    faults.add(self.path(), expected, found, &node.place);
+                }
+            }
         }
     }
 
     /// Returns the path of the next value.
     fn path(&self) -> String {
         let mut path = String::new();
-        if self.quoting == Quoting::Hidden {
+        if self.source.quoting == Quoting::Hidden {
             return path;
         }
         for open in &self.open {
             match (&open.node.value, &open.key) {
                 (Value::List(items), _) => path.push_str(&format!("[{}]", items.len())),
-                (_, Some((key, _))) => path = joined(&path, key),
+                (_, Some(Key::Name(key, _))) => path = joined(&path, key),
+                (_, Some(Key::Merge)) => path = joined(&path, "<<"),
                 _ => {}
             }
         }
@@ -344,7 +433,10 @@ impl Tree<'_> {
 }
 
 fn too_deep() -> TooMuch {
-    TooMuch { expected: format!("at most {DEEPEST} lists and mappings inside each other"), found: "more".into() }
+    TooMuch {
+        expected: format!("at most {DEEPEST} lists and mappings inside each other"),
+        found: "more; nest fewer".into(),
+    }
 }
 
 /// Returns the number of values in a tree and its depth.
@@ -359,26 +451,54 @@ fn measure(node: &Node) -> (usize, usize) {
     (nodes + 1, depth + 1)
 }
 
-fn refuse_repeated_keys(node: &Node, path: &str, quoting: Quoting, faults: &mut Faults) {
+/// Returns the path and the place of each key that its mapping already has.
+pub(crate) fn duplicates(root: &Node, quoting: Quoting) -> Vec<(String, Place)> {
+    let mut found = Vec::new();
+    find_duplicates(root, "", quoting, &mut found);
+    found
+}
+
+fn find_duplicates(node: &Node, path: &str, quoting: Quoting, found: &mut Vec<(String, Place)>) {
     match &node.value {
         Value::Scalar { .. } => {}
         Value::List(items) => {
             for (index, item) in items.iter().enumerate() {
-                refuse_repeated_keys(item, &format!("{path}[{index}]"), quoting, faults);
+                if !matches!(item.value, Value::Scalar { .. }) {
+                    find_duplicates(item, &format!("{path}[{index}]"), quoting, found);
+                }
             }
         }
         Value::Map(entries) => {
             let mut seen = HashSet::new();
             for entry in entries {
+                let is_new = seen.insert(entry.key.as_str());
+                if is_new && matches!(entry.value.value, Value::Scalar { .. }) {
+                    continue;
+                }
                 let path = match quoting {
                     Quoting::Hidden => path.to_owned(),
                     Quoting::Shown => joined(path, &entry.key),
                 };
-                if !seen.insert(entry.key.as_str()) {
-                    faults.add(path.clone(), "each key once", "one a second time", &entry.place);
+                if !is_new {
+                    found.push((path.clone(), entry.place.clone()));
                 }
-                refuse_repeated_keys(&entry.value, &path, quoting, faults);
+                find_duplicates(&entry.value, &path, quoting, found);
             }
+        }
+    }
+}
+
+/// Removes each entry whose key a later one has, too.
+pub(crate) fn keep_last(node: &mut Node) {
+    match &mut node.value {
+        Value::Scalar { .. } => {}
+        Value::List(items) => items.iter_mut().for_each(keep_last),
+        Value::Map(entries) => {
+            let mut seen = HashSet::new();
+            entries.reverse();
+            entries.retain(|entry| seen.insert(entry.key.clone()));
+            entries.reverse();
+            entries.iter_mut().for_each(|entry| keep_last(&mut entry.value));
         }
     }
 }
@@ -422,10 +542,36 @@ mod tests {
         assert_eq!(
             faults_of("a:\n  b: 1\n  b: 2\na: 3\n"),
             [
-                "a.b: expected each key once, found one a second time (line 3, column 3)",
-                "a: expected each key once, found one a second time (line 4, column 1)"
+                "a.b: expected each key once, found a duplicate key; remove one (line 3, column 3)",
+                "a: expected each key once, found a duplicate key; remove one (line 4, column 1)"
             ]
         );
+    }
+
+    #[test]
+    fn merge_keys_are_merged_and_own_keys_win() {
+        let mut faults = Faults::default();
+        let text = "a: &a { x: 1, y: 1 }\nb: &b { y: 2, z: 2, w: 2 }\nc:\n  <<: [*a, *b]\n  w: 3\nd: { \"<<\": 4 }\n";
+        let root = parse(text, None, Quoting::Shown, &mut faults).unwrap();
+        assert!(faults.is_empty());
+        let number = |map: &str, key: &str| match &root.entry(map)?.value.entry(key)?.value.value {
+            Value::Scalar { text, .. } => Some(text.clone()),
+            _ => None,
+        };
+        for (key, expected) in [("x", "1"), ("y", "1"), ("z", "2"), ("w", "3")] {
+            assert_eq!(number("c", key).as_deref(), Some(expected), "{key}");
+        }
+        assert_eq!(number("c", "<<"), None);
+        assert_eq!(number("d", "<<").as_deref(), Some("4"), "a key in quotes is no merge key");
+        assert!(faults_of("a: { <<: 1 }\n")[0].contains("as the value of `<<`, found a number (line 1, column 10)"));
+        assert!(!faults_of("a: &a { <<: *a }\n").is_empty());
+    }
+
+    #[test]
+    fn secrets_are_not_shown_but_described() {
+        let node = Node::text("canary", Place::Nowhere);
+        let description = node.description(Quoting::Hidden);
+        assert_eq!(description, "text that is not shown, because it may be a secret");
     }
 
     #[test]

@@ -84,7 +84,9 @@ pub enum IssueError {
     Claims(#[from] ClaimsError),
     /// The session names no subject.
     #[error(
-        "expected the session to name its subject at {path}, found none; set allow_empty_subject if that is meant to be"
+        "expected the session to name its subject at {path}, found none; if tokens without a subject are intended, set \
+         allow_empty_subject of the profile (profiles.<name>.allow_empty_subject or \
+         CLAIMSMITH_PROFILES_<NAME>_ALLOW_EMPTY_SUBJECT)"
     )]
     EmptySubject {
         /// The path that the profile reads.

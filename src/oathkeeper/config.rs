@@ -1,40 +1,55 @@
 //! Oathkeeper's configuration as claimsmith's: `mutators.id_token.config` and every access rule that has an `id_token`
 //! mutator, merged as Oathkeeper merges them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use super::rules::{Fetch, Rule, RuleSource, rules};
-use super::settings::{ClaimsText, Findings, KEYS, Settings, at, is_true, scalar};
+use super::document::{Documents, put};
+use super::names::{Meaning, Names, profile_of_url};
+use super::rules::{Fetch, Rule, RuleSource, hydrator_url, rules};
+use super::settings::{Broken, ClaimsText, Findings, KEYS, Settings, at, is_true, scalar, variable};
+use super::template;
 use crate::claims::{Issuer, RegisteredInTemplate};
 use crate::config::fault::{ConfigError, Faults, Place};
-use crate::config::yaml::{self, Entry, Node, Quoting, Value, joined};
+use crate::config::yaml::{Entry, Node, Quoting, Value, joined};
 use crate::config::{KeySource, Profile};
-use crate::mint::ProfileName;
+use crate::mint::{BuildFault, ProfileName};
 use crate::templates::{TemplateName, TemplateText};
 use crate::time::{Ttl, parse_duration};
 
 /// The lifetime of a token if no `ttl` is set.
 const DEFAULT_TTL: &str = "15m";
+/// The name of the profile of the global configuration.
+const GLOBAL: &str = "id_token";
+/// The most rules that a warning lists by name.
+const MOST_LISTED: usize = 20;
 
 /// The tokens that an Oathkeeper configuration issues.
 #[derive(Clone, Debug)]
 pub struct OathkeeperConfig {
-    /// One profile for each rule with an `id_token` mutator. Before them `id_token`, for the global configuration, if
-    /// that is complete.
+    /// One profile for each different configuration of an `id_token` mutator. The first is `id_token`, for the global
+    /// configuration, if that is complete.
     pub profiles: Vec<OathkeeperProfile>,
     /// Sentences for the operator.
     pub warnings: Vec<String>,
+    /// What is not served, although all else is.
+    pub broken: Vec<Broken>,
+    /// The profiles that the URLs of `hydrator` mutators name, each with a sentence that says where.
+    pub hydrated: BTreeMap<ProfileName, String>,
+    /// Whether a source of rules cannot be read, so that there may be more rules than these.
+    pub has_unread_rules: bool,
 }
 
 /// One kind of token of an Oathkeeper configuration.
 #[derive(Clone, Debug)]
 pub struct OathkeeperProfile {
-    /// The profile with Oathkeeper's settings. Its name is `id_token`, or the rule's id as far as a URL path allows it.
+    /// The profile with Oathkeeper's settings. Its name is `id_token`, or the id of its first rule as far as a URL path
+    /// allows it.
     pub profile: Profile,
-    /// The rule's id.
-    pub rule: Option<String>,
+    /// Whether the profile is that of the global configuration.
+    pub is_global: bool,
+    /// The rules with this configuration, as reports call them: by id, and by place if the id is not enough.
+    pub rules: Vec<String>,
     /// `claims`: the template and its origin; `None` if the token has only registered claims.
     pub claims: Option<ClaimsText>,
 }
@@ -44,20 +59,34 @@ impl OathkeeperConfig {
     /// access rules, or a few words on why it cannot read them.
     ///
     /// # Errors
-    /// Returns every fault: text that is not YAML or JSON, settings that Oathkeeper rejects, rules that cannot be read,
-    /// and features that only Oathkeeper supports.
+    /// As [`OathkeeperConfig::parse_files`].
     pub fn parse(
         name: &str,
         text: &str,
         environment: &[(String, String)],
         fetch: &dyn Fn(RuleSource<'_>) -> Result<Vec<u8>, String>,
     ) -> Result<Self, ConfigError> {
-        let mut findings = Findings::default();
-        let profiles = profiles(name, text, environment, fetch, &mut findings);
-        if findings.faults.is_empty() {
-            return Ok(Self { profiles, warnings: findings.warnings });
+        Self::parse_files(&[(name.to_owned(), text.to_owned())], environment, fetch)
+    }
+
+    /// Reads `files`, each with its name and its text. Later files win over earlier ones, as with Oathkeeper's `--config`.
+    ///
+    /// # Errors
+    /// Returns every reason to serve nothing: text that is not YAML or JSON, and global settings that Oathkeeper rejects.
+    /// Everything else that cannot be served is in [`OathkeeperConfig::broken`].
+    pub fn parse_files(
+        files: &[(String, String)],
+        environment: &[(String, String)],
+        fetch: &dyn Fn(RuleSource<'_>) -> Result<Vec<u8>, String>,
+    ) -> Result<Self, ConfigError> {
+        let file = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
+        let mut findings = Findings { file, ..Findings::default() };
+        let (profiles, hydrated) = read(files, environment, fetch, &mut findings);
+        let Findings { faults, warnings, broken, has_unread_rules, .. } = findings;
+        if faults.is_empty() {
+            return Ok(Self { profiles, warnings, broken, hydrated, has_unread_rules });
         }
-        Err(findings.faults.into_error())
+        Err(faults.into_error())
     }
 
     /// Returns the profiles and their templates, by name.
@@ -74,6 +103,11 @@ impl OathkeeperConfig {
         });
         (profiles.collect(), templates)
     }
+
+    /// Returns the faults of everything that is not served.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &BuildFault> {
+        self.broken.iter().flat_map(|broken| &broken.faults)
+    }
 }
 
 impl OathkeeperProfile {
@@ -81,35 +115,108 @@ impl OathkeeperProfile {
     pub fn name(&self) -> &ProfileName {
         &self.profile.spec.name
     }
+
+    /// Returns where the configuration comes from, such as "the global configuration and the rules a, b".
+    pub(crate) fn origin(&self) -> String {
+        let mut rules = self.rules.iter().take(MOST_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        if self.rules.len() > MOST_LISTED {
+            rules.push_str(&format!(" and {} more", self.rules.len() - MOST_LISTED));
+        }
+        let noun = if self.rules.len() == 1 { "access rule" } else { "access rules" };
+        match (self.is_global, self.rules.is_empty()) {
+            (true, true) => "the global configuration".to_owned(),
+            (true, false) => format!("the global configuration and the {noun} {rules}"),
+            (false, _) => format!("the {noun} {rules}"),
+        }
+    }
 }
 
+/// The settings of one kind of token, without its name.
+struct Merged {
+    issuer: Issuer,
+    jwks: KeySource,
+    ttl: Ttl,
+    claims: Option<ClaimsText>,
+    allow_empty_subject: bool,
+}
+
+/// A set of rules with equal settings.
+struct Group {
+    merged: Merged,
+    is_global: bool,
+    /// The rules, by their numbers.
+    rules: Vec<usize>,
+}
+
+type Hydrated = BTreeMap<ProfileName, String>;
+
 /// Reads the global settings and those of the rules.
-fn profiles(
-    name: &str,
-    text: &str,
+fn read(
+    files: &[(String, String)],
     environment: &[(String, String)],
     fetch: Fetch<'_>,
     findings: &mut Findings,
-) -> Vec<OathkeeperProfile> {
-    let Some(root) = yaml::parse(text, None, Quoting::Shown, &mut findings.faults) else { return Vec::new() };
-    let mutator = at(&root, &["mutators", "id_token"]);
-    if !is_enabled(mutator, environment) {
-        let place = mutator.map_or(Place::Nowhere, |node| node.place.clone());
-        let expected = "`true`, because otherwise Oathkeeper runs no id_token mutator";
-        findings.faults.add("mutators.id_token.enabled", expected, "another value or nothing", &place);
-        return Vec::new();
+) -> (Vec<OathkeeperProfile>, Hydrated) {
+    let mut documents = Documents::read(files, findings);
+    let Some(mut root) = documents.root.take().filter(|_| findings.faults.is_empty()) else {
+        return Default::default();
+    };
+    if let Some((file, keys)) = documents.keys.take() {
+        use_embedded_keys(&mut root, &file, &keys);
     }
+    let is_enabled = is_enabled(&root, environment);
+    let mutator = at(&root, &["mutators", "id_token"]);
+    let mutator_place = mutator.map_or(&root.place, |node| &node.place).clone();
     let global = Settings {
-        document: name.into(),
-        source: text.into(),
         path: "mutators.id_token.config".to_owned(),
+        place: mutator_place.clone(),
         node: with_variables(mutator.and_then(|node| node.entry("config")), environment),
     };
+    let global_url = hydrator_url(&root, environment);
+    documents.root = Some(root);
+    let misplaced = documents.root.as_ref().and_then(misplaced);
+    let rules = rules_of(documents, environment, fetch, findings);
 
-    let mut profiles = Vec::new();
+    let mut hydrated = Hydrated::new();
+    for rule in &rules {
+        if let Some((name, _)) = &rule.hydrated {
+            hydrated.entry(name.clone()).or_insert_with(|| format!("the hydrator of access rule {}", rule.label));
+        }
+    }
+    if let Some(name) = global_url.and_then(|(url, _)| profile_of_url(&url)) {
+        hydrated.entry(name).or_insert_with(|| "the global hydrator".to_owned());
+    }
+    let disabled = "`true`, because otherwise Oathkeeper runs no id_token mutator";
+    if !is_enabled && hydrated.is_empty() {
+        match misplaced {
+            Some((path, place)) => misplaced_fault(&path, &place, &mut findings.faults),
+            None => findings.faults.add(
+                "mutators.id_token.enabled",
+                disabled,
+                "another value or nothing; set it to true",
+                &mutator_place,
+            ),
+        }
+        return Default::default();
+    }
+
+    let mut groups = Vec::new();
     let is_complete = ["issuer_url", "jwks_url"].iter().all(|key| global.entry(key).is_some());
-    if is_complete {
-        profiles.extend(profile(None, &global, &mut findings.faults));
+    if !is_enabled {
+        for rule in rules.iter().filter(|rule| rule.id_token.is_some()) {
+            let mut faults = Faults::default();
+            faults.add("mutators.id_token.enabled", disabled, "another value or nothing", &mutator_place);
+            findings.reject(rule.wish.name(), &format!("access rule {}", rule.label), faults.into_list());
+        }
+    } else if is_complete {
+        let mut faults = Faults::default();
+        if let Some(merged) = merged(None, &global, findings, &mut faults) {
+            let group = Group { merged, is_global: true, rules: Vec::new() };
+            if is_usable(&group.merged, "the global configuration", ProfileName::parse(GLOBAL), findings) {
+                groups.push(group);
+            }
+        }
+        findings.faults.extend(faults.into_list());
     } else {
         global.check(&mut findings.faults);
         findings.warnings.push(
@@ -117,31 +224,177 @@ fn profiles(
                 .to_owned(),
         );
     }
-    let taken: BTreeSet<ProfileName> =
-        profiles.iter().map(|profile: &OathkeeperProfile| profile.name().clone()).collect();
-    for rule in rules(&root, environment, taken, fetch, findings) {
-        profiles.extend(profile(Some(&rule), &global, &mut findings.faults));
+    if is_enabled {
+        group_rules(&rules, &global, &mut groups, findings);
     }
-    if profiles.is_empty() && findings.faults.is_empty() {
-        let expected = "issuer_url and jwks_url, or access rules with an id_token mutator";
-        findings.faults.add("mutators.id_token.config", expected, "neither", &root.place);
+    let has_nothing = groups.is_empty() && hydrated.is_empty() && findings.faults.is_empty();
+    if has_nothing && findings.broken.is_empty() {
+        match &misplaced {
+            Some((path, place)) => misplaced_fault(path, place, &mut findings.faults),
+            None => findings.faults.add(
+                "mutators.id_token.config",
+                "issuer_url and jwks_url, or access rules with an id_token mutator",
+                "neither; add issuer_url and jwks_url",
+                &mutator_place,
+            ),
+        }
+    } else if let Some((path, _)) = misplaced.filter(|(path, _)| path.starts_with("mutators.id_token.")) {
+        findings
+            .warnings
+            .push(format!("{path}: Oathkeeper ignores this key here; move it below mutators.id_token.config"));
     }
-    profiles
+    let profiles = named(groups, &rules, is_complete, &hydrated);
+    for profile in &profiles {
+        let name = profile.name();
+        if profile.rules.iter().any(|rule| rule != name.as_str()) {
+            findings.warnings.push(format!("profile {name} serves {}", profile.origin()));
+        }
+    }
+    (profiles, hydrated)
+}
+
+fn rules_of(
+    documents: Documents,
+    environment: &[(String, String)],
+    fetch: Fetch<'_>,
+    findings: &mut Findings,
+) -> Vec<Rule> {
+    let mut rules = rules(documents, environment, fetch, findings);
+    // A rule whose id others have too is called by its place as well.
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    rules.iter().for_each(|rule| *counts.entry(rule.label.clone()).or_default() += 1);
+    for rule in &mut rules {
+        if counts.get(&rule.label).is_some_and(|count| *count > 1) {
+            rule.label = format!("{} ({})", rule.label, rule.origin);
+        }
+    }
+    rules
+}
+
+/// Merges each rule over the `global` settings. Rules with equal settings share a group.
+fn group_rules(rules: &[Rule], global: &Settings, groups: &mut Vec<Group>, findings: &mut Findings) {
+    let mut known: BTreeMap<_, usize> =
+        groups.iter().enumerate().map(|(index, group)| (group.merged.key(), index)).collect();
+    for (number, rule) in rules.iter().enumerate() {
+        if rule.id_token.is_none() {
+            continue;
+        }
+        let mut faults = Faults::default();
+        let what = format!("access rule {}", rule.label);
+        let Some(merged) = merged(Some(rule), global, findings, &mut faults).filter(|_| faults.is_empty()) else {
+            findings.reject(rule.wish.name(), &what, faults.into_list());
+            continue;
+        };
+        match known.get(&merged.key()).and_then(|index| groups.get_mut(*index)) {
+            Some(group) => group.rules.push(number),
+            None if is_usable(&merged, &what, rule.wish.name(), findings) => {
+                known.insert(merged.key(), groups.len());
+                groups.push(Group { merged, is_global: false, rules: vec![number] });
+            }
+            None => {}
+        }
+    }
+}
+
+/// Compiles the template of `merged`. Returns `false` if that is impossible, which is reported.
+fn is_usable(merged: &Merged, what: &str, name: Option<ProfileName>, findings: &mut Findings) -> bool {
+    let faults =
+        merged.claims.as_ref().map(|claims| template::faults(claims, what, &findings.file)).unwrap_or_default();
+    let is_usable = faults.is_empty();
+    if !is_usable {
+        findings.broken.push(Broken { name, faults });
+    }
+    is_usable
+}
+
+/// Gives each group its name.
+fn named(groups: Vec<Group>, rules: &[Rule], is_complete: bool, hydrated: &Hydrated) -> Vec<OathkeeperProfile> {
+    let mut names = Names::default();
+    let global = ProfileName::parse(GLOBAL);
+    if let Some(global) = &global
+        && (is_complete || hydrated.contains_key(global))
+    {
+        names.take(global.clone());
+    }
+    for (number, group) in groups.iter().enumerate() {
+        group.rules.iter().filter_map(|rule| rules.get(*rule)).for_each(|rule| {
+            names.register(&rule.wish, Meaning::Group(number));
+        });
+    }
+    for rule in rules.iter().filter(|rule| rule.id_token.is_none()) {
+        if let Some((name, _)) = &rule.hydrated {
+            names.register(&rule.wish, Meaning::Named(name.clone()));
+        }
+    }
+    let profiles = groups.into_iter().filter_map(|group| {
+        let of_group = || group.rules.iter().filter_map(|rule| rules.get(*rule));
+        let name = match group.is_global {
+            true => global.clone()?,
+            false => names.name(&of_group().next()?.wish)?,
+        };
+        let labels = of_group().map(|rule| rule.label.clone()).collect();
+        let Merged { issuer, jwks, ttl, claims, allow_empty_subject } = group.merged;
+        let mut profile = Profile::with_defaults(name, issuer, jwks)?;
+        profile.spec.ttl = ttl;
+        profile.spec.allow_empty_subject = allow_empty_subject;
+        // Oathkeeper writes its own registered claims over those of a template.
+        profile.spec.registered_claims = RegisteredInTemplate::Override;
+        Some(OathkeeperProfile { profile, is_global: group.is_global, rules: labels, claims })
+    });
+    profiles.collect()
+}
+
+impl Merged {
+    /// Returns everything that distinguishes a token of these settings.
+    fn key(&self) -> (String, KeySource, u32, Option<String>, bool) {
+        let claims = self.claims.as_ref().map(|claims| claims.text.clone());
+        (self.issuer.as_str().to_owned(), self.jwks.clone(), self.ttl.seconds(), claims, self.allow_empty_subject)
+    }
+}
+
+/// Puts the keys that Helm values contain in the place of the file that the chart makes from them.
+fn use_embedded_keys(root: &mut Node, file: &str, keys: &Node) {
+    use base64::Engine as _;
+    let path = ["mutators", "id_token", "config", "jwks_url"];
+    let names_file = at(root, &path).and_then(scalar).is_some_and(|url| url.rsplit('/').next() == Some(file));
+    if let Some(text) = scalar(keys).filter(|_| names_file) {
+        let url = format!("base64://{}", base64::engine::general_purpose::STANDARD.encode(text));
+        put(root, &path, Node::text(url, keys.place.clone()));
+    }
+}
+
+/// Returns the path and the place of a setting of `mutators.id_token.config` that is elsewhere.
+fn misplaced(root: &Node) -> Option<(String, Place)> {
+    fn find(node: &Node, path: &str) -> Option<(String, Place)> {
+        let Value::Map(entries) = &node.value else { return None };
+        let is_right = path == "mutators.id_token.config";
+        entries.iter().find_map(|entry| {
+            let path = joined(path, &entry.key);
+            match entry.key.as_str() {
+                "issuer_url" | "jwks_url" if !is_right => Some((path, entry.place.clone())),
+                _ => find(&entry.value, &path),
+            }
+        })
+    }
+    find(root, "")
+}
+
+fn misplaced_fault(path: &str, place: &Place, faults: &mut Faults) {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    faults.add(path, format!("mutators.id_token.config.{key}"), "the key here; move it", place);
 }
 
 /// Returns the global settings with those that variables override.
 fn with_variables(config: Option<&Entry>, environment: &[(String, String)]) -> Option<Node> {
     let mut settings = config.map(|entry| entry.value.clone());
     for key in KEYS {
-        let variable = format!("MUTATORS_ID_TOKEN_CONFIG_{}", key.to_uppercase());
-        if let Some((_, value)) = environment.iter().find(|(name, _)| *name == variable) {
-            let place = Place::Environment(Arc::from(variable));
-            let value = Node::text(value.as_str(), place.clone());
-            let entry = Entry { key: key.to_owned(), place: place.clone(), value };
-            let node = settings.get_or_insert_with(|| Node::empty_map(place));
+        let name = format!("MUTATORS_ID_TOKEN_CONFIG_{}", key.to_uppercase());
+        if let Some((value, place)) = variable(environment, &name) {
+            let node = settings.get_or_insert_with(|| Node::empty_map(place.clone()));
+            let value = Node::text(value, place.clone());
             if let Value::Map(entries) = &mut node.value {
                 entries.retain(|entry| entry.key != key);
-                entries.push(entry);
+                entries.push(Entry { key: key.to_owned(), place, value });
             }
         }
     }
@@ -149,16 +402,16 @@ fn with_variables(config: Option<&Entry>, environment: &[(String, String)]) -> O
 }
 
 /// Returns `true` if Oathkeeper runs the mutator.
-fn is_enabled(mutator: Option<&Node>, environment: &[(String, String)]) -> bool {
-    match environment.iter().find(|(name, _)| name == "MUTATORS_ID_TOKEN_ENABLED") {
-        Some((_, value)) => value == "true",
-        None => mutator.and_then(|node| node.entry("enabled")).is_some_and(|entry| is_true(&entry.value)),
+fn is_enabled(root: &Node, environment: &[(String, String)]) -> bool {
+    match variable(environment, "MUTATORS_ID_TOKEN_ENABLED") {
+        Some((value, _)) => is_true(value),
+        None => at(root, &["mutators", "id_token", "enabled"]).and_then(scalar).is_some_and(is_true),
     }
 }
 
-/// Merges the settings of `rule` over the `global` ones.
-fn profile(rule: Option<&Rule>, global: &Settings, faults: &mut Faults) -> Option<OathkeeperProfile> {
-    let own = rule.map_or(global, |rule| &rule.settings);
+/// Merges the settings of `rule` over the `global` ones. Returns `None` if a fault was added.
+fn merged(rule: Option<&Rule>, global: &Settings, findings: &Findings, faults: &mut Faults) -> Option<Merged> {
+    let own = rule.and_then(|rule| rule.id_token.as_ref()).unwrap_or(global);
     own.check(faults);
     let layers = [own, global];
     let setting = |key: &str| layers.iter().find_map(|layer| Some((*layer, layer.entry(key)?)));
@@ -172,17 +425,9 @@ fn profile(rule: Option<&Rule>, global: &Settings, faults: &mut Faults) -> Optio
         None => parse_duration(DEFAULT_TTL).and_then(Ttl::new),
         Some((settings, entry)) => ttl(settings, entry, faults),
     };
-    let claims = setting("claims").and_then(|(settings, entry)| settings.claims(entry, faults));
-    let name = match rule {
-        Some(rule) => rule.name.clone(),
-        None => ProfileName::parse("id_token")?,
-    };
-    let mut profile = Profile::with_defaults(name, issuer?, jwks?)?;
-    profile.spec.ttl = ttl?;
-    profile.spec.allow_empty_subject = rule.is_some_and(|rule| rule.allow_empty_subject);
-    // Oathkeeper writes its own registered claims over those of a template.
-    profile.spec.registered_claims = RegisteredInTemplate::Override;
-    Some(OathkeeperProfile { profile, rule: rule.map(|rule| rule.id.clone()), claims })
+    let claims = setting("claims").and_then(|(settings, entry)| settings.claims(entry, &findings.texts, faults));
+    let allow_empty_subject = rule.is_some_and(|rule| rule.allow_empty_subject);
+    Some(Merged { issuer: issuer?, jwks: jwks?, ttl: ttl?, claims, allow_empty_subject })
 }
 
 /// Returns the lifetime in `entry`. Oathkeeper accepts a single unit, so `1h30m` is a fault here.
@@ -216,75 +461,9 @@ fn required_text<'n>(
         },
         None => {
             let path = joined(&layers[0].path, key);
-            faults.add(path, "it here or in the global configuration", "none", &Place::Nowhere);
+            let expected = format!("{key} here or in mutators.id_token.config");
+            faults.add(path, expected, "neither; add one", &layers[0].place);
             None
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-
-    fn parse(text: &str, rules: &str) -> Result<OathkeeperConfig, ConfigError> {
-        OathkeeperConfig::parse("oathkeeper.yml", text, &[], &|source| match source {
-            RuleSource::File("/rules.yml") | RuleSource::Url("https://rules.example/r.json") => Ok(rules.into()),
-            _ => Err("no such thing".to_owned()),
-        })
-    }
-
-    const GLOBAL: &str = "mutators: { id_token: { enabled: true, config: { issuer_url: /foo, jwks_url: 'file:///k.json', \
-                          claims: '{\"a\": 1}' } } }\naccess_rules: { repositories: [ 'file:///rules.yml' ] }\n";
-
-    #[test]
-    fn a_rule_is_merged_over_the_global_configuration() {
-        let rules = "- { id: one, mutators: [{ handler: id_token, config: { ttl: 30s, claims: '{}' } }] }\n\
-                     - { id: two, mutators: [{ handler: noop }, { handler: id_token }], authenticators: [{ handler: noop }] }\n\
-                     - { id: three, mutators: [{ handler: header }] }\n\
-                     - { id: 'api:a/b', mutators: [{ handler: id_token, config: null }] }\n";
-        let config = parse(GLOBAL, rules).unwrap();
-        let names: Vec<_> = config.profiles.iter().map(|profile| profile.name().to_string()).collect();
-        assert_eq!(names, ["id_token", "one", "two", "api-a-b"]);
-        let seconds: Vec<_> = config.profiles.iter().map(|profile| profile.profile.spec.ttl.seconds()).collect();
-        assert_eq!(seconds, [900, 30, 900, 900]);
-        let claims: Vec<_> = config.profiles.iter().map(|profile| profile.claims.clone().unwrap().text).collect();
-        assert_eq!(claims, ["{\"a\": 1}", "{}", "{\"a\": 1}", "{\"a\": 1}"]);
-        assert_eq!(config.profiles.iter().filter(|profile| profile.profile.spec.allow_empty_subject).count(), 1);
-        assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
-    }
-
-    #[test]
-    fn rules_come_inline_and_from_urls_as_json() {
-        let rules = r#"[{"id":"r","mutators":[{"handler":"id_token"}]}]"#;
-        for url in ["https://rules.example/r.json", &format!("inline://{}", STANDARD.encode(rules)), "/rules.yml"] {
-            let config = parse(&GLOBAL.replace("file:///rules.yml", url), rules).unwrap();
-            assert_eq!(config.profiles[1].rule.as_deref(), Some("r"), "{url}");
-        }
-    }
-
-    #[test]
-    fn what_oathkeeper_refuses_is_refused_with_its_place() {
-        let text = |global: &str, rules: &str| parse(global, rules).unwrap_err().to_string();
-        let error = text(&GLOBAL.replace("claims:", "aud: x, claims:"), "[]");
-        assert!(error.contains("mutators.id_token.config.aud: expected one of claims"), "{error}");
-        let error = text(&GLOBAL.replace("enabled: true", "enabled: false"), "[]");
-        assert!(error.contains("mutators.id_token.enabled"), "{error}");
-        let error = text(GLOBAL, "- { mutators: [{ handler: id_token }] }");
-        assert!(error.contains("/rules.yml: [0].id: expected the rule's id"), "{error}");
-        let error = text(GLOBAL, "- { id: a, mutators: [{ handler: id_token, config: { ttl: 1h30m } }] }");
-        assert!(error.contains("mutators[0].config.ttl"), "{error}");
-        let error = text(&GLOBAL.replace("file:///k.json", "vault://canary"), "[]");
-        assert!(error.contains("jwks_url: expected a JWK Set: its path") && !error.contains("canary"), "{error}");
-        let error = text(&GLOBAL.replace("file:///rules.yml", "file:///none"), "[]");
-        assert!(error.contains("readable access rules at /none, found no such thing"), "{error}");
-    }
-
-    #[test]
-    fn the_environment_overrides_as_with_oathkeeper() {
-        let environment = [("MUTATORS_ID_TOKEN_CONFIG_ISSUER_URL".to_owned(), "/bar".to_owned())];
-        let config = OathkeeperConfig::parse("o", GLOBAL, &environment, &|_| Ok(b"[]".to_vec())).unwrap();
-        assert_eq!(config.profiles[0].profile.spec.issuer.as_str(), "/bar");
     }
 }

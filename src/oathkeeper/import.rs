@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::config::{OathkeeperConfig, OathkeeperProfile};
 use super::imported::Imported;
 use super::report;
+use super::settings::Broken;
 use crate::config::KeySource;
 use crate::json::{Json, ReadLimits, write_string};
 use crate::templates::Syntax;
@@ -30,13 +31,13 @@ pub(crate) struct ImportedFile {
 }
 
 impl Import {
-    /// Converts `config`, which was read from `file`. Profiles whose template Oathkeeper cannot compile are left out with
-    /// a warning: Oathkeeper answers their requests with 500, so nothing that works is lost.
+    /// Converts `config`, which was read from `file`. What Oathkeeper rejects is left out with a warning: Oathkeeper answers
+    /// these requests with 500, so nothing that works is lost.
     ///
     /// # Errors
-    /// Returns the error of each template if none compiles.
+    /// Returns the reasons if nothing is left.
     pub(crate) fn of(config: OathkeeperConfig, file: &Path) -> Result<Self, Vec<String>> {
-        let OathkeeperConfig { profiles, mut warnings } = config;
+        let OathkeeperConfig { profiles, mut warnings, broken, hydrated, .. } = config;
         let mut imported = Vec::new();
         let mut left_out = Vec::new();
         for profile in profiles {
@@ -46,14 +47,25 @@ impl Import {
                 Err(message) => left_out.push((name, message)),
             }
         }
-        if imported.is_empty() {
-            return Err(left_out.into_iter().map(|(_, message)| message).collect());
+        let rejected = broken.into_iter().flat_map(|Broken { name, faults }| {
+            faults.into_iter().map(move |fault| match &name {
+                Some(name) => format!("profile {name} is left out: {}", fault.message),
+                None => fault.message,
+            })
+        });
+        let left_out = left_out.into_iter().map(|(name, message)| format!("profile {name} is left out: {message}"));
+        warnings.extend(left_out.chain(rejected));
+        for (name, origin) in hydrated {
+            if !imported.iter().any(|one| *one.profile.name() == name) {
+                warnings.push(format!(
+                    "{origin} calls /hydrate/{name}, but no rule defines profile {name} any longer: import the files from \
+                     before that change"
+                ));
+            }
         }
-        warnings.extend(
-            left_out
-                .into_iter()
-                .map(|(name, message)| format!("profile {name} is left out, its template does not compile: {message}")),
-        );
+        if imported.is_empty() {
+            return Err(warnings);
+        }
         Ok(Self { file: file.to_path_buf(), profiles: imported, warnings })
     }
 
@@ -115,6 +127,7 @@ impl Import {
                 KeySource::Inline(_) => format!("file://{}", key_file(profile)),
                 KeySource::Remote(source) => source.url(),
             };
+            out.push_str(&format!("  # from {}\n", profile.origin().replace(char::is_control, " ")));
             out.push_str(&format!("  {}:\n", quoted(profile.name().as_str())));
             out.push_str(&format!("    issuer: {}\n", quoted(spec.issuer.as_str())));
             out.push_str(&format!("    jwks: {}\n", quoted(&jwks)));

@@ -2,8 +2,9 @@
 
 use super::config::OathkeeperProfile;
 use super::proof::Proof;
+use super::template::compile;
+use crate::templates::Syntax;
 use crate::templates::go::{Conversion, GoTemplate, Remark};
-use crate::templates::{ClaimTemplate, CompileOptions, Missing, Syntax, TemplateText};
 
 /// A profile after the import.
 pub(super) struct Imported {
@@ -37,7 +38,8 @@ impl Imported {
         for remark in &mut remarks {
             remark.line = offset + if is_block { remark.line } else { 1 };
         }
-        let original = compile_go(name, text)?;
+        let original = compile(name, text)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         let paths = go.session_paths();
         let (syntax, text, proof) = match template.zip(handlebars) {
             Some((template, handlebars)) => {
@@ -59,10 +61,4 @@ impl Imported {
             Syntax::Handlebars => "claims.hbs",
         }
     }
-}
-
-fn compile_go(name: &str, text: &str) -> Result<ClaimTemplate, String> {
-    let template = TemplateText { name: name.to_owned(), text: text.to_owned() };
-    let options = CompileOptions { missing: Missing::AsNull, audience_configured: false };
-    ClaimTemplate::compile(Syntax::Go, &template, &[], options).map_err(|error| error.to_string())
 }

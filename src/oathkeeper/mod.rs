@@ -4,20 +4,27 @@
 //! own ([`Import`]). The import runs each converted template beside the original and reports where the two differ.
 //!
 //! Nothing here reads or writes a file or opens a connection: the caller passes functions that do. The files in import
-//! order, each of which uses only those before it: `settings`, `rules`, `config`, `source`, `proof`, `imported`,
-//! `report`, `import`.
+//! order, each of which uses only those before it: `settings`, `document`, `names`, `rules`, `proof`, `template`, `config`,
+//! `source`, `imported`, `report`, `import`.
 
 mod config;
+mod document;
 mod import;
 mod imported;
+mod names;
 mod proof;
 mod report;
 mod rules;
 mod settings;
 mod source;
+mod template;
 
 pub use config::OathkeeperConfig;
 pub use rules::RuleSource;
 
 pub(crate) use import::{Import, ImportedFile};
 pub(crate) use source::Source;
+pub(crate) use template::fruitless;
+
+#[cfg(test)]
+mod tests;

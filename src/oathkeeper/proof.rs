@@ -25,6 +25,15 @@ const TIMES: [i64; 2] = [1_700_000_000, 1_800_000_000];
 /// The difference that an operator has to check.
 pub(super) const LENIENT: &str = "Oathkeeper makes no token, the import makes one";
 
+/// A template that makes no claims for any trial.
+#[derive(Clone, Debug)]
+pub(crate) struct Fruitless {
+    /// The number of trials and the error of the first one.
+    pub(crate) message: String,
+    /// Whether all trials had the same error, so that other sessions cannot be expected to do better.
+    pub(crate) is_certain: bool,
+}
+
 /// The result of a comparison.
 pub(super) struct Proof {
     /// The number of sessions.
@@ -93,6 +102,19 @@ impl Proof {
         proof
     }
 
+    /// Runs one template over the sessions. Returns `None` if one of them gets claims.
+    pub(super) fn fruitless(template: &ClaimTemplate, paths: &[Vec<String>]) -> Option<Fruitless> {
+        let mut errors = Vec::new();
+        for trial in trials(paths).into_iter().take(MOST_SESSIONS) {
+            let Ok(session) = Session::parse(trial.text.as_bytes(), ReadLimits::default()) else { continue };
+            errors.push(try_claims(template, &session, "profile", TIMES[0]).err()?);
+        }
+        let first = errors.first()?;
+        let is_certain = errors.iter().all(|error| error == first);
+        let message = format!("makes no claims for any of {} trial sessions: {first}", errors.len());
+        Some(Fruitless { message, is_certain })
+    }
+
     /// Returns the number of sessions whose claims differ.
     pub(super) fn differing(&self) -> usize {
         self.tried - self.same - self.refused
@@ -101,11 +123,22 @@ impl Proof {
 
 /// Returns the claims of a token without the registered ones; `None` if there is no token.
 fn claims(template: &ClaimTemplate, session: &Session<'_>, profile: &str, now: i64) -> Option<Json<'static>> {
+    try_claims(template, session, profile, now).ok()
+}
+
+/// As [`claims`], with the reason if there is no token.
+fn try_claims(
+    template: &ClaimTemplate,
+    session: &Session<'_>,
+    profile: &str,
+    now: i64,
+) -> Result<Json<'static>, String> {
     let values = session.values();
     let input = RenderInput::new(session, &values, profile, Timestamp::from_seconds(now));
-    let text = template.render(&input, &RenderLimits::default()).ok()?;
-    let (claims, _) = PrivateClaims::parse_with(&text, None, RegisteredInTemplate::Override).ok()?;
-    Some(claims.to_json())
+    let text = template.render(&input, &RenderLimits::default()).map_err(|error| error.to_string())?;
+    let (claims, _) =
+        PrivateClaims::parse_with(&text, None, RegisteredInTemplate::Override).map_err(|error| error.to_string())?;
+    Ok(claims.to_json())
 }
 
 struct Trial {

@@ -20,10 +20,7 @@ pub(super) fn markdown(warnings: &[String], imported: &[Imported], file: &Path) 
     }
     for one in imported {
         out.push_str(&format!("\n## Profile {}\n\n", one.profile.name()));
-        match &one.profile.rule {
-            Some(rule) => out.push_str(&format!("From the access rule `{rule}`.\n")),
-            None => out.push_str("From the global configuration.\n"),
-        }
+        out.push_str(&format!("From {}.\n", one.profile.origin()));
         out.push_str(match one.syntax {
             Syntax::Handlebars => "The template was converted to Handlebars: `claims.hbs`.\n",
             Syntax::Go => "The template stays a Go template, `claims.gotmpl`, for the reasons below.\n",
@@ -73,6 +70,12 @@ pub(super) fn markdown(warnings: &[String], imported: &[Imported], file: &Path) 
         }
     }
     out.push_str(&format!("\n## The change in Oathkeeper\n\n{}", oathkeeper_change(imported)));
+    out.push_str("\n## Access rules\n\n| Access rule | Path of its hydrator |\n| --- | --- |\n");
+    for one in imported {
+        for rule in &one.profile.rules {
+            out.push_str(&format!("| {} | `/hydrate/{}` |\n", rule.replace('|', "\\|"), one.profile.name()));
+        }
+    }
     out
 }
 
@@ -98,7 +101,8 @@ pub(super) fn json(warnings: &[String], imported: &[Imported]) -> String {
                 .collect();
             json!({
                 "name": one.profile.name().as_str(),
-                "rule": one.profile.rule,
+                "global": one.profile.is_global,
+                "rules": one.profile.rules,
                 "template": one.template_file(),
                 "changed": remarks(RemarkKind::Changed),
                 "traps": remarks(RemarkKind::Trap),
@@ -143,7 +147,7 @@ pub(super) fn oathkeeper_change(imported: &[Imported]) -> String {
     let mut out = String::from("```yaml\n");
     let url = |name: &str| format!("{API}/hydrate/{name}");
     if let Some(first) = imported.first() {
-        out.push_str("# in the configuration, beside or instead of mutators.id_token\nmutators:\n  hydrator:\n");
+        out.push_str("# in the configuration, beside mutators.id_token\nmutators:\n  hydrator:\n");
         out.push_str(&format!(
             "    enabled: true\n    config: {{ api: {{ url: {} }} }}\n",
             url(first.profile.name().as_str())
@@ -151,10 +155,7 @@ pub(super) fn oathkeeper_change(imported: &[Imported]) -> String {
     }
     for one in imported {
         let name = one.profile.name().as_str();
-        match &one.profile.rule {
-            Some(rule) => out.push_str(&format!("# in the rule {rule}, instead of handler: id_token\n")),
-            None => out.push_str("# in rules that use the global configuration\n"),
-        }
+        out.push_str(&format!("# {}, instead of handler: id_token\n", one.profile.origin()));
         out.push_str(&format!("- handler: hydrator\n  config: {{ api: {{ url: {} }} }}\n", url(name)));
     }
     out.push_str("```\n");

@@ -1,14 +1,13 @@
-//! Access rules: where they come from, and what each says about its `id_token` mutator.
-
-use std::collections::BTreeSet;
-use std::sync::Arc;
+//! Access rules: where they come from, and what each says about its `id_token` and `hydrator` mutators.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use super::settings::{Findings, Settings, at, handler, list, scalar};
+use super::document::{Documents, RuleItem, RuleList};
+use super::names::{Wish, profile_of_url};
+use super::settings::{Findings, Settings, at, handler, list, member, scalar, variable};
 use crate::config::fault::{Faults, Place};
-use crate::config::yaml::{self, Node, Quoting, Value};
+use crate::config::yaml::{self, Node, Quoting, Value, joined};
 use crate::mint::ProfileName;
 
 /// Where access rules are.
@@ -16,72 +15,111 @@ use crate::mint::ProfileName;
 pub enum RuleSource<'s> {
     /// A file, relative to the working directory as in Oathkeeper.
     File(&'s str),
-    /// An http or https URL.
+    /// An http, https, s3, gs or azblob URL.
     Url(&'s str),
 }
 
 /// Returns the bytes of a source, or a few words on why they cannot be read.
 pub(super) type Fetch<'f> = &'f dyn Fn(RuleSource<'_>) -> Result<Vec<u8>, String>;
 
-/// A rule with an `id_token` mutator.
+/// The key of the sources of rules.
+const REPOSITORIES: &str = "access_rules.repositories";
+/// The variable that replaces it.
+const REPOSITORIES_VARIABLE: &str = "ACCESS_RULES_REPOSITORIES";
+
+/// A rule with an `id_token` or a `hydrator` mutator.
 pub(super) struct Rule {
-    pub(super) id: String,
-    /// The id as far as a URL path allows it.
-    pub(super) name: ProfileName,
-    /// The mutator's own settings.
-    pub(super) settings: Settings,
+    /// What the rule is called in reports.
+    pub(super) label: String,
+    /// The document and the line of the rule.
+    pub(super) origin: String,
+    /// What the name of its profile is made from.
+    pub(super) wish: Wish,
+    /// The settings of its `id_token` mutator, if it has one.
+    pub(super) id_token: Option<Settings>,
+    /// The profile that the URL of its `hydrator` mutator names, and the place of the URL.
+    pub(super) hydrated: Option<(ProfileName, Place)>,
     /// Whether a `noop` authenticator lets requests without a subject through.
     pub(super) allow_empty_subject: bool,
 }
 
-/// Reads the rules with an `id_token` mutator from every repository of the configuration `root`. No rule may have one of
-/// the `taken` names.
+/// Reads the rules in `documents` and in every repository of their configuration. Those without an `id_token` and a
+/// `hydrator` mutator are left out.
 pub(super) fn rules(
-    root: &Node,
+    documents: Documents,
     environment: &[(String, String)],
-    taken: BTreeSet<ProfileName>,
     fetch: Fetch<'_>,
     findings: &mut Findings,
 ) -> Vec<Rule> {
-    let repositories = match environment.iter().find(|(name, _)| name == "ACCESS_RULES_REPOSITORIES") {
-        Some((name, value)) => {
-            let place = Place::Environment(Arc::from(name.as_str()));
-            value.split(',').map(|part| (part.trim().to_owned(), place.clone())).collect()
+    let Documents { root, rules: embedded, .. } = documents;
+    let root = root.unwrap_or_else(|| Node::empty_map(Place::Nowhere));
+    let global_url = hydrator_url(&root, environment);
+    let mut lists = Vec::new();
+    for (repository, place) in repositories(&root, environment, findings) {
+        let file_name = repository.rsplit('/').next().unwrap_or_default();
+        // The file is a part of what was read already, such as the Helm values that Oathkeeper's chart makes it from.
+        if embedded.iter().any(|(name, _)| name.as_deref() == Some(file_name)) {
+            continue;
         }
-        None => repositories(root, &mut findings.faults),
-    };
-    let mut names = taken;
-    let mut rules = Vec::new();
-    for (repository, place) in repositories {
-        let Some((name, bytes)) = repository_bytes(&repository, &place, fetch, &mut findings.faults) else { continue };
-        let Ok(text) = String::from_utf8(bytes) else {
-            findings.faults.add(name.as_str(), "access rules in UTF-8", "invalid UTF-8", &Place::Nowhere);
-            continue;
-        };
-        // A file of rules is a list, so the path of a fault starts with the name of the file.
-        let mut faults = Faults::default();
-        let document = yaml::parse(&text, None, Quoting::Shown, &mut faults);
-        findings.faults.append_under(&name, faults);
-        let Some(document) = document else { continue };
-        let Value::List(items) = &document.value else {
-            if !matches!(&document.value, Value::Map(entries) if entries.is_empty()) {
-                let found = document.description(Quoting::Hidden);
-                findings.faults.add(name.as_str(), "a list of access rules", found, &document.place);
+        if let Some((name, bytes)) = repository_bytes(&repository, &place, fetch, findings) {
+            match String::from_utf8(bytes) {
+                Ok(text) => {
+                    let mut list = RuleList::default();
+                    list.add_text(&name, &text, findings);
+                    lists.push(list);
+                }
+                Err(_) => {
+                    let place = Place::In { document: name.into(), line: 1, column: 1 };
+                    findings.reject_source("", "access rules in UTF-8", "other bytes; convert the file", &place);
+                }
             }
-            continue;
-        };
-        let (name, text): (Arc<str>, Arc<str>) = (name.into(), text.into());
-        rules.extend(
-            items.iter().enumerate().filter_map(|(index, item)| rule(&name, &text, index, item, &mut names, findings)),
-        );
+        }
     }
-    rules
+    lists.extend(embedded.into_iter().map(|(_, list)| list));
+    let items = lists.into_iter().flat_map(|list| list.items);
+    items.filter_map(|item| rule(item, global_url.as_ref(), findings)).collect()
 }
 
-fn repositories(root: &Node, faults: &mut Faults) -> Vec<(String, Place)> {
-    let Some(node) = at(root, &["access_rules", "repositories"]) else { return Vec::new() };
+/// Returns the URL of the global `hydrator` mutator.
+pub(super) fn hydrator_url(root: &Node, environment: &[(String, String)]) -> Option<(String, Place)> {
+    if let Some((url, place)) = variable(environment, "MUTATORS_HYDRATOR_CONFIG_API_URL") {
+        return Some((url.to_owned(), place));
+    }
+    let node = at(root, &["mutators", "hydrator", "config", "api", "url"])?;
+    Some((scalar(node)?.to_owned(), node.place.clone()))
+}
+
+/// Returns the URLs of the repositories. `ACCESS_RULES_REPOSITORIES` is a JSON array, or has commas between URLs;
+/// `ACCESS_RULES_REPOSITORIES_0` is the first URL.
+fn repositories(root: &Node, environment: &[(String, String)], findings: &mut Findings) -> Vec<(String, Place)> {
+    let mut repositories: Vec<(String, Place)> = match variable(environment, REPOSITORIES_VARIABLE) {
+        Some((value, place)) if value.trim_start().starts_with('[') => {
+            let mut faults = Faults::default();
+            let node = yaml::parse(value, Some(&place), Quoting::Hidden, &mut faults);
+            if !faults.is_empty() {
+                findings.reject_source("", "a JSON array of URLs, or URLs with commas between them", "neither", &place);
+            }
+            node.as_ref().map(|node| urls(node, findings)).unwrap_or_default()
+        }
+        Some((value, place)) => value.split(',').map(|part| (part.trim().to_owned(), place.clone())).collect(),
+        None => at(root, &["access_rules", "repositories"]).map(|node| urls(node, findings)).unwrap_or_default(),
+    };
+    for index in 0.. {
+        let Some((value, place)) = variable(environment, &format!("{REPOSITORIES_VARIABLE}_{index}")) else { break };
+        let repository = (value.to_owned(), place);
+        match repositories.get_mut(index) {
+            Some(known) => *known = repository,
+            None => repositories.push(repository),
+        }
+    }
+    repositories.retain(|(url, _)| !url.is_empty());
+    repositories
+}
+
+fn urls(node: &Node, findings: &mut Findings) -> Vec<(String, Place)> {
     let items = match &node.value {
         Value::List(items) => items.as_slice(),
+        _ if node.is_null() => &[],
         _ => std::slice::from_ref(node),
     };
     let mut repositories = Vec::new();
@@ -90,7 +128,7 @@ fn repositories(root: &Node, faults: &mut Faults) -> Vec<(String, Place)> {
             Some(text) => repositories.push((text.to_owned(), item.place.clone())),
             None => {
                 let found = item.description(Quoting::Hidden);
-                faults.add("access_rules.repositories", "the URL of access rules", found, &item.place);
+                findings.reject_source(REPOSITORIES, "the URL of access rules", found, &item.place);
             }
         }
     }
@@ -98,103 +136,129 @@ fn repositories(root: &Node, faults: &mut Faults) -> Vec<(String, Place)> {
 }
 
 /// Returns the name and the bytes of one repository.
-fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, faults: &mut Faults) -> Option<(String, Vec<u8>)> {
-    let path = "access_rules.repositories";
-    let (source, name) = match url.split_once("://") {
+fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut Findings) -> Option<(String, Vec<u8>)> {
+    let scheme = url.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+    let (source, name) = match scheme.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
         None => (RuleSource::File(url), url.to_owned()),
         Some(("file", file)) => (RuleSource::File(file), file.to_owned()),
-        Some(("http" | "https", _)) => (RuleSource::Url(url), url.split(['?', '#']).next().unwrap_or(url).to_owned()),
+        Some(("http" | "https" | "s3" | "gs" | "azblob", _)) => {
+            (RuleSource::Url(url), url.split(['?', '#']).next().unwrap_or(url).to_owned())
+        }
         Some(("inline", data)) => {
             let data = data.strip_prefix("base64://").unwrap_or(data);
             return match STANDARD.decode(data).or_else(|_| STANDARD_NO_PAD.decode(data)) {
                 Ok(bytes) => Some(("inline access rules".to_owned(), bytes)),
                 Err(_) => {
-                    faults.add(path, "base64 after inline://", "invalid base64", place);
+                    let found = "invalid base64; encode the rules again";
+                    findings.reject_source(REPOSITORIES, "base64 after inline://", found, place);
                     None
                 }
             };
         }
         Some((scheme, _)) => {
-            let found = format!("a {scheme}:// URL, which claimsmith does not read; mount the rules as a file");
-            faults.add(path, "a file, inline:// or http(s):// URL", found, place);
+            let expected = "a path, or a file, inline, http, https, s3, gs or azblob URL";
+            let found = format!("a {scheme}:// URL; mount the rules as a file");
+            findings.reject_source(REPOSITORIES, expected, found, place);
             return None;
         }
     };
     match fetch(source) {
         Ok(bytes) => Some((name, bytes)),
         Err(found) => {
-            faults.add(path, format!("readable access rules at {name}"), found, place);
+            let found = format!("{found}; their rules are not served until they can be read");
+            findings.reject_source(REPOSITORIES, format!("readable access rules at {name}"), found, place);
             None
         }
     }
 }
 
-/// Reads one rule. Returns `None` if it has no `id_token` mutator, or if a fault was added.
-fn rule(
-    document: &Arc<str>,
-    source: &Arc<str>,
-    index: usize,
-    rule: &Node,
-    names: &mut BTreeSet<ProfileName>,
-    findings: &mut Findings,
-) -> Option<Rule> {
-    let path = format!("{document}: [{index}]");
-    let Findings { faults, warnings } = findings;
+/// Reads one rule. Returns `None` if it has neither mutator, or if it is rejected.
+fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Findings) -> Option<Rule> {
+    let RuleItem { path, id, mut node } = item;
+    let duplicates = yaml::duplicates(&node, Quoting::Shown);
+    if !duplicates.is_empty() {
+        yaml::keep_last(&mut node);
+    }
+    let (node, path) = (&node, path.as_str());
+    let id = id.or_else(|| Some(scalar(&member(node, "id")?.value)?.to_owned())).unwrap_or_default();
+    let origin = match &node.place {
+        Place::In { document, line, .. } => format!("{document}, line {line}"),
+        _ => path.to_owned(),
+    };
+    let wish = Wish::new(&id, identity(node).as_deref().unwrap_or(path));
+    let label = if id.is_empty() { format!("without an id ({origin})") } else { id };
+    let mut faults = Faults::default();
+    if !matches!(node.value, Value::Map(_)) {
+        faults.add(path, "an access rule", node.description(Quoting::Hidden), &node.place);
+    }
+    for (key, place) in duplicates {
+        let line = if let Place::In { line, .. } = place { format!(" (line {line})") } else { String::new() };
+        let key = joined(path, &key);
+        findings.warnings.push(format!("rule {label}: {key} is there twice{line}; remove one, or the last one counts"));
+    }
+    let mutators = member(node, "mutators").filter(|entry| !entry.value.is_null());
     for legacy in ["mutator", "credentials_issuer"] {
-        if rule.entry(legacy).is_some() {
+        if let Some(entry) = member(node, legacy) {
             let expected = "the list `mutators`, which Oathkeeper uses since 0.18";
-            faults.add(format!("{path}.{legacy}"), expected, "the older form", &rule.place);
+            match mutators {
+                Some(_) => findings.warnings.push(format!("rule {label}: Oathkeeper ignores {legacy}; remove it")),
+                None => faults.add(joined(path, legacy), expected, "the older form; rename it", &entry.place),
+            }
         }
     }
-    let id_tokens: Vec<(usize, &Node)> =
-        list(rule, "mutators").iter().enumerate().filter(|(_, mutator)| handler(mutator) == Some("id_token")).collect();
+    if let Some(entry) = mutators.filter(|entry| !matches!(entry.value.value, Value::List(_))) {
+        let found = entry.value.description(Quoting::Hidden);
+        faults.add(joined(path, "mutators"), "a list of mutators", found, &entry.place);
+    }
+    if !faults.is_empty() {
+        findings.reject(wish.name(), &format!("access rule {label}"), faults.into_list());
+        return None;
+    }
+    let mutators: Vec<(usize, &Node)> = list(node, "mutators").iter().enumerate().collect();
+    let with_handler = |name: &str| mutators.iter().filter(|(_, one)| handler(one) == Some(name)).collect::<Vec<_>>();
     // Every id_token mutator writes the same header, so only the token of the last one reaches the upstream.
-    let (place_in_list, mutator) = id_tokens.last()?;
-    let Some(id) = rule.entry("id").and_then(|entry| scalar(&entry.value)).filter(|id| !id.is_empty()) else {
-        faults.add(format!("{path}.id"), "the rule's id", "none", &rule.place);
-        return None;
-    };
+    let id_tokens = with_handler("id_token");
     if id_tokens.len() > 1 {
-        warnings.push(format!("rule {id} has several id_token mutators; only the last one takes effect"));
+        findings.warnings.push(format!("rule {label} has several id_token mutators; only the last one takes effect"));
     }
-    let Some(name) = profile_name(id) else {
-        faults.add(format!("{path}.id"), "an id with a letter or digit", "an id without one", &rule.place);
+    let allow_empty_subject = list(node, "authenticators").iter().any(|one| handler(one) == Some("noop"));
+    if allow_empty_subject && !id_tokens.is_empty() {
+        findings
+            .warnings
+            .push(format!("rule {label} accepts requests without a subject (noop): its tokens may have an empty sub"));
+    }
+    let id_token = id_tokens.last().map(|(index, mutator)| Settings {
+        path: format!("{path}.mutators[{index}].config"),
+        place: mutator.place.clone(),
+        node: member(mutator, "config").map(|entry| entry.value.clone()).filter(|node| !node.is_null()),
+    });
+    let hydrated = with_handler("hydrator").iter().find_map(|(_, mutator)| {
+        let own = member(mutator, "config").and_then(|entry| at(&entry.value, &["api", "url"]));
+        match own.and_then(scalar).zip(own) {
+            Some((url, node)) => Some((profile_of_url(url)?, node.place.clone())),
+            None => global_url.and_then(|(url, place)| Some((profile_of_url(url)?, place.clone()))),
+        }
+    });
+    if id_token.is_none() && hydrated.is_none() {
         return None;
-    };
-    if !names.insert(name.clone()) {
-        let found = format!("`{name}` a second time");
-        faults.add(format!("{path}.id"), "an id that makes a profile of its own", found, &rule.place);
-        return None;
     }
-    if name.as_str() != id {
-        warnings.push(format!("rule {id} is served as profile {name}, because a URL path cannot contain its id"));
-    }
-    let allow_empty_subject = list(rule, "authenticators").iter().any(|one| handler(one) == Some("noop"));
-    if allow_empty_subject {
-        warnings.push(format!("rule {id} accepts requests without a subject (noop): its tokens may have an empty sub"));
-    }
-    let settings = Settings {
-        document: Arc::clone(document),
-        source: Arc::clone(source),
-        path: format!("{path}.mutators[{place_in_list}].config"),
-        node: mutator.entry("config").map(|entry| entry.value.clone()).filter(|node| !node.is_null()),
-    };
-    Some(Rule { id: id.to_owned(), name, settings, allow_empty_subject })
+    Some(Rule { label, origin, wish, id_token, hydrated, allow_empty_subject })
 }
 
-/// Returns the name of the profile of a rule: its id, with `-` for each character that a path cannot contain.
-fn profile_name(id: &str) -> Option<ProfileName> {
-    if let Some(name) = ProfileName::parse(id) {
-        return Some(name);
-    }
-    let mut name = String::new();
-    for character in id.chars() {
-        if character.is_ascii_alphanumeric() || matches!(character, '_' | '.') {
-            name.push(character);
-        } else if !name.ends_with('-') {
-            name.push('-');
+/// Returns what identifies a rule for Oathkeeper: the requests that it matches.
+fn identity(rule: &Node) -> Option<String> {
+    fn append(node: &Node, out: &mut String) {
+        match &node.value {
+            Value::Scalar { text, .. } => out.push_str(text),
+            Value::List(items) => items.iter().for_each(|item| append(item, out)),
+            Value::Map(entries) => entries.iter().for_each(|entry| {
+                out.push_str(&entry.key);
+                append(&entry.value, out);
+            }),
         }
+        out.push('\n');
     }
-    let name: String = name.trim_matches(['-', '.']).chars().take(120).collect();
-    ProfileName::parse(&name).or_else(|| ProfileName::parse(&format!("rule-{name}")).filter(|_| !name.is_empty()))
+    let mut out = String::new();
+    append(&member(rule, "match")?.value, &mut out);
+    Some(out)
 }

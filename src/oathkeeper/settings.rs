@@ -1,9 +1,11 @@
-//! The settings of one `id_token` mutator, and the lookups in YAML that reading Oathkeeper's files needs.
+//! The settings of one `id_token` mutator, what reading them found, and the lookups in YAML that this needs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::fault::{Faults, Place, nearest};
+use crate::config::fault::{Fault, Faults, Place, nearest};
 use crate::config::yaml::{Entry, Node, Quoting, Value, joined};
+use crate::mint::{BuildFault, ProfileName};
 
 /// The keys that `mutators.id_token.config` may have.
 pub(super) const KEYS: [&str; 4] = ["claims", "issuer_url", "jwks_url", "ttl"];
@@ -21,21 +23,78 @@ pub struct ClaimsText {
     pub text: String,
 }
 
+/// A rule, a template or a source of rules that Oathkeeper rejects while it serves the others.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// The name that its profile would have, if it is known.
+    pub name: Option<ProfileName>,
+    /// The reasons. Each one names the rule, if there is one.
+    pub faults: Vec<BuildFault>,
+}
+
 /// What reading Oathkeeper's files found besides profiles.
 #[derive(Default)]
 pub(super) struct Findings {
+    /// The name of the configuration file in errors.
+    pub(super) file: String,
+    /// Reasons to serve nothing.
     pub(super) faults: Faults,
     pub(super) warnings: Vec<String>,
+    pub(super) broken: Vec<Broken>,
+    /// Whether a source of rules cannot be read, so that there may be more rules than are known.
+    pub(super) has_unread_rules: bool,
+    /// The text of each document that was read, by its name.
+    pub(super) texts: BTreeMap<Arc<str>, Arc<str>>,
 }
 
-/// One mapping of settings and the document that contains it.
+impl Findings {
+    /// Registers the text of a document. Returns its name, with a number if another document has the same name.
+    pub(super) fn document(&mut self, name: &str, text: &str) -> Arc<str> {
+        let (mut unique, mut count): (Arc<str>, usize) = (name.into(), 1);
+        while self.texts.contains_key(&unique) {
+            count += 1;
+            unique = format!("{name} ({count})").into();
+        }
+        self.texts.insert(Arc::clone(&unique), text.into());
+        unique
+    }
+
+    /// Adds the `faults` of something that Oathkeeper does not serve; `what` names it.
+    pub(super) fn reject(&mut self, name: Option<ProfileName>, what: &str, faults: impl IntoIterator<Item = Fault>) {
+        let in_message = |fault: Fault| {
+            let mut fault = fault.build_fault(&self.file);
+            if !what.is_empty() {
+                fault.message = format!("{what}: {}", fault.message);
+            }
+            fault
+        };
+        let faults: Vec<_> = faults.into_iter().map(in_message).collect();
+        if !faults.is_empty() {
+            self.broken.push(Broken { name, faults });
+        }
+    }
+
+    /// Adds a fault in the source of rules at `place`.
+    pub(super) fn reject_source(
+        &mut self,
+        path: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        place: &Place,
+    ) {
+        let mut faults = Faults::default();
+        faults.add(path, expected, found, place);
+        self.reject(None, "", faults.into_list());
+        self.has_unread_rules = true;
+    }
+}
+
+/// One mapping of settings.
 pub(super) struct Settings {
-    /// The name of the document in errors.
-    pub(super) document: Arc<str>,
-    /// The text of the document.
-    pub(super) source: Arc<str>,
     /// The path of the mapping in errors.
     pub(super) path: String,
+    /// The place of missing settings in errors.
+    pub(super) place: Place,
     /// The mapping; `None` if the document has none.
     pub(super) node: Option<Node>,
 }
@@ -56,7 +115,7 @@ impl Settings {
                         Some(known) => format!("a key that Oathkeeper knows (did you mean `{known}`?)"),
                         None => format!("one of {}, as in Oathkeeper", KEYS.join(", ")),
                     };
-                    faults.add(joined(&self.path, &entry.key), expected, "an unknown key", &entry.place);
+                    faults.add(joined(&self.path, &entry.key), expected, "an unknown key; remove it", &entry.place);
                 }
             }
             Some((_, node)) => {
@@ -67,16 +126,28 @@ impl Settings {
     }
 
     /// Returns the template in `entry`, which is an entry of these settings. An empty text is no template.
-    pub(super) fn claims(&self, entry: &Entry, faults: &mut Faults) -> Option<ClaimsText> {
+    pub(super) fn claims(
+        &self,
+        entry: &Entry,
+        texts: &BTreeMap<Arc<str>, Arc<str>>,
+        faults: &mut Faults,
+    ) -> Option<ClaimsText> {
         match scalar(&entry.value) {
             Some("") => None,
             Some(text) => {
-                let line = match entry.value.place {
-                    Place::File { line, .. } => Some(line),
-                    Place::Environment(_) | Place::Nowhere => None,
+                let (document, line) = match &entry.value.place {
+                    Place::In { document, line, .. } => (Some(document), Some(*line)),
+                    Place::File { line, .. } => (None, Some(*line)),
+                    Place::Environment(_) | Place::Nowhere => (None, None),
                 };
-                let name = format!("{} ({})", self.document, joined(&self.path, "claims"));
-                let written = line.and_then(|line| self.source.lines().nth(line.saturating_sub(1)));
+                let origin = match &entry.value.place {
+                    Place::In { document, .. } => document,
+                    Place::Environment(variable) => variable,
+                    Place::File { .. } | Place::Nowhere => "",
+                };
+                let name = format!("{origin} ({})", joined(&self.path, "claims"));
+                let source = document.and_then(|document| texts.get(document));
+                let written = source.zip(line).and_then(|(text, line)| text.lines().nth(line.saturating_sub(1)));
                 let is_block = written.map(str::trim) == text.lines().next().map(str::trim);
                 Some(ClaimsText { name, line, is_block, text: text.to_owned() })
             }
@@ -95,6 +166,14 @@ pub(super) fn at<'n>(node: &'n Node, path: &[&str]) -> Option<&'n Node> {
     path.iter().try_fold(node, |node, key| node.entry(key).map(|entry| &entry.value))
 }
 
+/// Returns the entry `key`, in any case if there is none in this case, because Go reads members of rules so.
+pub(super) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
+    node.entry(key).or_else(|| match &node.value {
+        Value::Map(entries) => entries.iter().find(|entry| entry.key.eq_ignore_ascii_case(key)),
+        _ => None,
+    })
+}
+
 /// Returns the text of a scalar that is not null.
 pub(super) fn scalar(node: &Node) -> Option<&str> {
     match &node.value {
@@ -103,14 +182,14 @@ pub(super) fn scalar(node: &Node) -> Option<&str> {
     }
 }
 
-/// Returns `true` if `node` is the word `true`, in any case.
-pub(super) fn is_true(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar { text, .. } if text.eq_ignore_ascii_case("true"))
+/// Returns `true` if Go's `strconv.ParseBool` returns `true` for `text`.
+pub(super) fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
 /// Returns the items of the list `key`; none if there is no such list.
 pub(super) fn list<'n>(node: &'n Node, key: &str) -> &'n [Node] {
-    match node.entry(key).map(|entry| &entry.value.value) {
+    match member(node, key).map(|entry| &entry.value.value) {
         Some(Value::List(items)) => items,
         _ => &[],
     }
@@ -118,5 +197,11 @@ pub(super) fn list<'n>(node: &'n Node, key: &str) -> &'n [Node] {
 
 /// Returns the name of the handler that an item of a pipeline names.
 pub(super) fn handler(node: &Node) -> Option<&str> {
-    scalar(&node.entry("handler")?.value)
+    scalar(&member(node, "handler")?.value)
+}
+
+/// Returns the value and the place of an environment variable.
+pub(super) fn variable<'e>(environment: &'e [(String, String)], name: &str) -> Option<(&'e str, Place)> {
+    let (name, value) = environment.iter().find(|(known, _)| known == name)?;
+    Some((value, Place::Environment(Arc::from(name.as_str()))))
 }

@@ -83,7 +83,7 @@ impl Files {
     }
 
     /// Adds `bytes`, which did not come from a file, to the digest under `name`.
-    pub(super) fn record(&mut self, name: &[u8], bytes: &[u8]) {
+    pub(crate) fn record(&mut self, name: &[u8], bytes: &[u8]) {
         for part in [name, bytes] {
             self.0.update((part.len() as u64).to_le_bytes());
             self.0.update(part);

@@ -43,10 +43,13 @@ pub struct Generation {
     pub sources: Option<Arc<TemplateSources>>,
     /// Warnings about questionable values and assumptions.
     pub notes: Vec<String>,
+    /// What the configuration has and this generation does not serve, or serves as it was before.
+    pub problems: Vec<BuildFault>,
 }
 
-/// Reads the configuration again, through the given files.
-pub type ReadConfig = dyn Fn(&mut Files) -> Result<Loaded, Vec<BuildFault>> + Send;
+/// Reads the configuration again, through the given files. The second argument is the configuration of the current
+/// generation, if there is one.
+pub type ReadConfig = dyn Fn(&mut Files, Option<&Config>) -> Result<Loaded, Vec<BuildFault>> + Send;
 
 /// Checks for changes and builds the next generation from them. A check reads files and can take seconds, so it must not run
 /// on an async thread.
@@ -57,6 +60,8 @@ pub struct Reloader {
     current: Option<Content>,
     /// The current mint; the next one reuses its unchanged parts.
     mint: Option<Arc<Mint>>,
+    /// The configuration of the current generation.
+    config: Option<Config>,
     /// The content that was rejected since then.
     rejected: Option<Content>,
     /// New content that the last check saw for the first time.
@@ -96,7 +101,7 @@ impl Reloader {
     /// Returns a reloader whose first check does not debounce. `remote` holds the key sets that are not files; the caller
     /// has to fetch them.
     pub fn new(read_config: Box<ReadConfig>, remote: Arc<RemoteFiles>) -> Self {
-        Self { read_config, remote, current: None, mint: None, rejected: None, candidate: None }
+        Self { read_config, remote, current: None, mint: None, config: None, rejected: None, candidate: None }
     }
 
     /// Reads everything. Builds and validates a generation if the content is new and was the same in the last check.
@@ -122,6 +127,7 @@ impl Reloader {
             Ok(generation) => {
                 (self.current, self.rejected) = (content, None);
                 self.mint = Some(Arc::clone(&generation.mint));
+                self.config = Some(generation.config.clone());
                 ReloadOutcome::Replaced(Box::new(generation))
             }
             Err(BuildFailure::Invalid(error)) => {
@@ -145,7 +151,7 @@ impl Reloader {
     }
 
     fn read(&self, files: &mut Files, now: Timestamp) -> Result<Parts, BuildError> {
-        let loaded = (self.read_config)(files).map_err(|faults| BuildError { faults })?;
+        let loaded = (self.read_config)(files, self.config.as_ref()).map_err(|faults| BuildError { faults })?;
         let read::Read { parts, tls, notes, mut faults } = read::read_parts(&loaded.config, &self.remote, files, now);
         let secrets = RefCell::new(files);
         let callers = load_callers(&loaded.config.callers, &|path| secrets.borrow_mut().read(path));
@@ -160,7 +166,7 @@ impl Reloader {
             }
         };
         let notes = loaded.warnings.into_iter().chain(warnings).chain(notes).collect();
-        Ok(Parts { config: loaded.config, parts, callers, tls, notes, faults })
+        Ok(Parts { config: loaded.config, parts, callers, tls, notes, problems: loaded.problems, faults })
     }
 }
 
@@ -178,17 +184,18 @@ struct Parts {
     callers: Vec<KnownCaller>,
     tls: Option<Tls>,
     notes: Vec<String>,
+    problems: Vec<BuildFault>,
     faults: Vec<BuildFault>,
 }
 
 impl Parts {
     fn build(self, previous: Option<&Mint>, now: Timestamp) -> Result<Generation, BuildError> {
-        let Self { config, parts, callers, tls, mut notes, faults } = self;
+        let Self { config, parts, callers, tls, mut notes, problems, faults } = self;
         let (mint, more) = read::build(&config, &parts, faults, previous, now)?;
         notes.extend(more);
         let GenerationParts { templates, partials, .. } = parts;
         let sources = config.serve.playground.then(|| Arc::new(TemplateSources { templates, partials }));
-        Ok(Generation { mint: Arc::new(mint), config, callers, tls: tls.map(Arc::new), sources, notes })
+        Ok(Generation { mint: Arc::new(mint), config, callers, tls: tls.map(Arc::new), sources, notes, problems })
     }
 }
 
@@ -263,8 +270,8 @@ mod tests {
         }
     }
 
-    fn read_config(directory: PathBuf) -> impl Fn(&mut Files) -> Result<Loaded, Vec<BuildFault>> {
-        move |files| {
+    fn read_config(directory: PathBuf) -> impl Fn(&mut Files, Option<&Config>) -> Result<Loaded, Vec<BuildFault>> {
+        move |files, _| {
             let file = directory.join("claimsmith.yaml");
             let text = files.read_text(&file).map_err(|error| vec![config_fault(&file, &error.to_string())])?;
             Config::parse(&text, &directory, &[]).map_err(|error| vec![config_fault(&file, &error.to_string())])

@@ -48,6 +48,8 @@ pub(crate) enum DegradedCondition {
     Audit,
     /// A remote key set cannot be refreshed; the last good one is in use.
     KeySources,
+    /// Parts of an Oathkeeper configuration are not served, or are served as they were before.
+    Oathkeeper,
     /// Changed files were rejected; the last good generation is in use.
     Reload,
     /// A key file cannot be rotated.

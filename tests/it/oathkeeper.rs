@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 
 use claimsmith::keys::{self, SignatureAlg};
 use serde_json::{Value, json};
@@ -14,9 +15,10 @@ use crate::support::{Folder, claimsmith, command, post, send, stderr, stdout};
 struct Service {
     child: Child,
     api: SocketAddr,
+    admin: SocketAddr,
     keys: String,
-    /// The log lines before the service was ready.
-    log: Vec<String>,
+    /// The log lines so far.
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Drop for Service {
@@ -43,27 +45,38 @@ fn folder() -> Folder {
 }
 
 fn serve(folder: &Folder, file: &str) -> Service {
+    serve_with(folder, &["--oathkeeper", file], &[])
+}
+
+fn serve_with(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Service {
     let mut child = command(folder.path())
-        .args(["serve", "--oathkeeper", file])
+        .arg("serve")
+        .args(arguments)
         .env("CLAIMSMITH_SERVE_API_PORT", "0")
         .env("CLAIMSMITH_SERVE_ADMIN_PORT", "0")
+        .env("CLAIMSMITH_RELOAD_INTERVAL", "100ms")
+        .envs(environment.iter().copied())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut log = Vec::new();
-    let api = loop {
-        let line = lines.next().unwrap_or_else(|| panic!("it ended early:\n{}", log.join("\n"))).unwrap();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let (api, admin) = loop {
+        let line =
+            lines.next().unwrap_or_else(|| panic!("it ended early:\n{}", log.lock().unwrap().join("\n"))).unwrap();
         let event: Value = serde_json::from_str(&line).unwrap_or_default();
-        log.push(line);
-        if let Some(api) = event["fields"]["api"].as_str().or(event["api"].as_str()) {
-            break api.parse().unwrap();
+        log.lock().unwrap().push(line);
+        let address =
+            |key: &str| event["fields"][key].as_str().or(event[key].as_str()).map(|text| text.parse().unwrap());
+        if let (Some(api), Some(admin)) = (address("api"), address("admin")) {
+            break (api, admin);
         }
     };
-    std::thread::spawn(move || lines.for_each(drop));
+    let further = Arc::clone(&log);
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| further.lock().unwrap().push(line)));
     let keys = fs::read_to_string(folder.path().join("id_token.jwks.json")).unwrap();
-    Service { child, api, keys, log }
+    Service { child, api, admin, keys, log }
 }
 
 impl Service {
@@ -78,7 +91,28 @@ impl Service {
     }
 
     fn has_logged(&self, text: &str) -> bool {
-        self.log.iter().any(|line| line.contains(text))
+        self.log.lock().unwrap().iter().any(|line| line.contains(text))
+    }
+
+    /// Waits until the log has `text`.
+    fn await_log(&self, text: &str) {
+        let has_logged = (0..600).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            self.has_logged(text)
+        });
+        assert!(has_logged, "{text} is not in\n{}", self.log.lock().unwrap().join("\n"));
+    }
+
+    fn status(&self, profile: &str, session: &Value) -> u16 {
+        send(self.api, &post(&format!("/hydrate/{profile}"), &[], session.to_string().as_bytes())).status
+    }
+
+    /// Returns the faults of the degraded condition in readiness; `None` if it is not there.
+    fn faults(&self, condition: &str) -> Option<String> {
+        let answer = send(self.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(answer.status, 200);
+        let document = answer.json();
+        Some(document.get(condition)?["faults"].to_string())
     }
 }
 
@@ -111,8 +145,9 @@ fn rules_become_profiles_and_registered_claims_are_overridden() {
     let claims = service.claims("orders", &session);
     assert_eq!((&claims["sub"], &claims["aud"]), (&json!("zoe"), &json!(["orders"])));
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
-    assert_eq!(service.claims("inherits", &session)["session"], session["extra"]);
-    assert!(service.has_logged("sets sub and exp"), "{}", service.log.join("\n"));
+    assert_eq!(service.claims("id_token", &session)["session"], session["extra"]);
+    assert!(service.has_logged("sets sub and exp"), "{}", service.log.lock().unwrap().join("\n"));
+    assert!(service.has_logged("profile id_token serves the global configuration and the access rule inherits"));
     let answer = send(service.api, &post("/hydrate/other", &[], session.to_string().as_bytes()));
     assert_eq!(answer.status, 404);
 }
@@ -196,4 +231,193 @@ fn import_report_is_available_as_json() {
     assert_eq!(of("clock")["template"], "claims.gotmpl");
     assert_eq!(of("clock")["not_convertible"].as_array().unwrap().len(), 1);
     assert!(of("people")["differences"].as_array().unwrap().iter().any(|one| one["what"].as_str().is_some()));
+}
+
+/// Writes a configuration and the rule `people`, whose mutators are `mutators`.
+fn write_people(folder: &Folder, mutators: &str) {
+    let rules = format!(
+        "- {{ id: people, match: {{ url: 'http://gw/people' }}, mutators: [{mutators}] }}\n\
+         - {{ id: orders, match: {{ url: 'http://gw/orders' }}, mutators: [{{ handler: id_token, config: {{ ttl: 2m }} }}] }}\n"
+    );
+    folder.write("rules.yml", &rules);
+}
+
+const PEOPLE: &str = "{ handler: id_token, config: { claims: '{\"team\": \"{{ print .Extra.team }}\"}' } }";
+const PEOPLE_CHANGED: &str = "{ handler: hydrator, config: { api: { url: 'http://127.0.0.1:4477/hydrate/people' } } }";
+const RULES: &str = "access_rules:\n  repositories: [\"file://rules.yml\"]\n";
+
+#[test]
+fn profile_stays_when_its_rule_becomes_a_hydrator_while_it_is_served() {
+    let folder = folder();
+    let hydrator =
+        "  hydrator:\n    enabled: true\n    config: { api: { url: 'http://127.0.0.1:4477/hydrate/id_token' } }\n";
+    let both = quickstart(&folder).replacen("mutators:\n", &format!("mutators:\n{hydrator}"), 1) + RULES;
+    folder.write("oathkeeper.yml", &both);
+    write_people(&folder, PEOPLE);
+    let service = serve(&folder, "oathkeeper.yml");
+    let session = json!({"subject": "zoe", "extra": {"team": "blue"}});
+    assert_eq!(service.claims("people", &session)["team"], "blue");
+    assert_eq!(service.faults("oathkeeper"), None);
+
+    // The change of the guide, made in the files that claimsmith reads.
+    write_people(&folder, PEOPLE_CHANGED);
+    service
+        .await_log("the hydrator of access rule people calls profile people, but no access rule defines it any longer");
+    assert_eq!(service.claims("people", &session)["team"], "blue");
+    assert!(service.faults("oathkeeper").unwrap().contains("is lost when claimsmith restarts"));
+    let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("calls profile people, but no access rule defines it"), "{}", stderr(&output));
+
+    // The id_token mutator is removed as well.
+    folder.write("oathkeeper.yml", &format!("mutators:\n{hydrator}{RULES}"));
+    service.await_log("access rule orders: mutators.id_token.enabled: expected `true`");
+    service.await_log("calls profile id_token, but no access rule defines it any longer");
+    for profile in ["people", "id_token", "orders"] {
+        assert_eq!(service.status(profile, &session), 200, "{profile}");
+    }
+    drop(service);
+
+    // After a restart, nothing is left to serve.
+    let output = claimsmith(folder.path(), &["serve", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("calls profile people, but no access rule defines it, so that its requests fail"));
+
+    // With the mutator, the other profiles are served, and the lost one is reported.
+    folder.write("oathkeeper.yml", &both);
+    let service = serve(&folder, "oathkeeper.yml");
+    assert_eq!(service.status("people", &session), 404);
+    assert_eq!(service.status("id_token", &session), 200);
+    assert!(service.faults("oathkeeper").unwrap().contains("calls profile people"));
+    assert!(service.has_logged("calls profile people, but no access rule defines it, so that its requests fail"));
+
+    // The rule as it was brings the profile back.
+    write_people(&folder, PEOPLE);
+    service.await_log("the Oathkeeper configuration is served completely again");
+    assert_eq!(service.claims("people", &session)["team"], "blue");
+    assert_eq!(service.faults("oathkeeper"), None);
+}
+
+#[test]
+fn broken_rules_and_missing_files_do_not_stop_the_others() {
+    let folder = folder();
+    let rules = "access_rules:\n  repositories: [rules.yml, missing.yml]\n";
+    folder.write("oathkeeper.yml", &(quickstart(&folder) + rules));
+    write_people(&folder, "{ handler: id_token, config: { aud: [people] } }");
+    let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(output.status.code(), Some(1));
+    for part in ["access rule people: rules.yml: [0].mutators[0].config.aud: expected one of", "rules at missing.yml"] {
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    let service = serve(&folder, "oathkeeper.yml");
+    let session = json!({"subject": "zoe", "extra": {"team": "blue"}});
+    assert_eq!(service.status("orders", &session), 200);
+    assert_eq!(service.status("people", &session), 404);
+    let faults = service.faults("oathkeeper").unwrap();
+    assert!(faults.contains("access rule people") && faults.contains("missing.yml"), "{faults}");
+    assert!(service.has_logged("access rule people"));
+
+    // A repaired rule is served, and keeps its configuration when it is broken again.
+    write_people(&folder, PEOPLE);
+    service.await_log("reloaded");
+    assert_eq!(service.claims("people", &session)["team"], "blue");
+    write_people(&folder, "{ handler: id_token, config: { claims: '{\"team\": {{ }' } }");
+    service.await_log("profile people keeps the configuration that it had");
+    assert_eq!(service.claims("people", &session)["team"], "blue");
+    // A file that is complete again is served.
+    folder.write("missing.yml", "- { id: late, mutators: [{ handler: id_token, config: { ttl: 3m } }] }\n");
+    write_people(&folder, PEOPLE);
+    service.await_log("the Oathkeeper configuration is served completely again");
+    assert_eq!(service.status("late", &session), 200);
+}
+
+#[test]
+fn settings_of_profiles_come_from_the_environment_and_a_file() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &(quickstart(&folder) + RULES));
+    write_people(&folder, PEOPLE);
+    let never = json!({"subject": "zoe", "extra": {"team": "blue", "expires_at": "never"}});
+    let zero = json!({"subject": "zoe", "extra": {"team": "blue", "expires_at": "0001-01-01T00:00:00Z"}});
+    let nobody = json!({"subject": "", "extra": {"team": "blue"}});
+    let service = serve(&folder, "oathkeeper.yml");
+    for (session, advice) in [
+        (&never, "CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH"),
+        (&nobody, "CLAIMSMITH_PROFILES_<NAME>_ALLOW_EMPTY_SUBJECT"),
+        (&zero, "found zero or a time before 1970 at Extra.expires_at"),
+    ] {
+        let answer = send(service.api, &post("/hydrate/people", &[], session.to_string().as_bytes()));
+        assert_eq!(answer.status, 422);
+        assert!(answer.text().contains(advice), "{}", answer.text());
+    }
+    drop(service);
+
+    let variables = [
+        ("CLAIMSMITH_PROFILES_PEOPLE_EXPIRES_WITH", "none"),
+        ("CLAIMSMITH_PROFILES_PEOPLE_ALLOW_EMPTY_SUBJECT", "true"),
+    ];
+    let service = serve_with(&folder, &["--oathkeeper", "oathkeeper.yml"], &variables);
+    assert_eq!(service.claims("people", &never)["team"], "blue");
+    assert_eq!(service.claims("people", &nobody)["sub"], "");
+    assert_eq!(service.status("orders", &never), 422, "other profiles stay as they are");
+    drop(service);
+
+    folder.write(
+        "settings.yaml",
+        "profiles:\n  people: { expires_with: none, ttl: 1m, audience: [people] }\n  orders: { cache: off }\n",
+    );
+    let service = serve_with(&folder, &["--oathkeeper", "oathkeeper.yml", "--config", "settings.yaml"], &[]);
+    let claims = service.claims("people", &never);
+    assert_eq!((&claims["team"], &claims["aud"]), (&json!("blue"), &json!(["people"])));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
+    drop(service);
+
+    // Settings of a rule that is broken or gone for the time being do not stop the others.
+    for mutators in ["{ handler: id_token, config: { aud: x } }", PEOPLE_CHANGED] {
+        write_people(&folder, mutators);
+        let service = serve_with(&folder, &["--oathkeeper", "oathkeeper.yml", "--config", "settings.yaml"], &variables);
+        assert_eq!(service.status("orders", &json!({"subject": "zoe"})), 200);
+    }
+    let mut unknown = command(folder.path());
+    unknown.args(["check", "--oathkeeper", "oathkeeper.yml"]).env("CLAIMSMITH_PROFILES_PEPLE_TTL", "1m");
+    let output = unknown.output().unwrap();
+    assert!(stderr(&output).contains("did you mean") || stderr(&output).contains("known: "), "{}", stderr(&output));
+}
+
+#[test]
+fn several_files_and_rule_objects_are_served() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &quickstart(&folder));
+    folder.write("more.yml", "mutators: { id_token: { config: { ttl: 5m } } }\n");
+    folder.write(
+        "rule.yaml",
+        "apiVersion: oathkeeper.ory.sh/v1alpha1\nkind: Rule\nmetadata: { name: people, namespace: shop }\n\
+         spec: { mutators: [{ handler: id_token, config: { ttl: 1m } }] }\n",
+    );
+    let files = ["--oathkeeper", "oathkeeper.yml", "--oathkeeper", "more.yml", "--oathkeeper", "rule.yaml"];
+    let service = serve_with(&folder, &files, &[]);
+    let session = json!({"subject": "zoe", "extra": {}});
+    for (profile, seconds) in [("id_token", 300), ("people.shop", 60)] {
+        let claims = service.claims(profile, &session);
+        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), seconds, "{profile}");
+    }
+    let output =
+        claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "more.yml", "rule.yaml", "--out", "new"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report = fs::read_to_string(folder.path().join("new/REPORT.md")).unwrap();
+    assert!(report.contains("| people.shop | `/hydrate/people.shop` |"), "{report}");
+}
+
+#[test]
+fn template_that_never_makes_claims_fails_the_check() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &quickstart(&folder).replace("{{ .Extra | toJson }}", ""));
+    let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("makes no claims for any of"), "{}", stderr(&output));
+    // Claims that depend on the session are only noted.
+    let text = quickstart(&folder).replace("{{ .Extra | toJson }}", "{{ (index .Extra.rows 0).name | toJson }}");
+    folder.write("oathkeeper.yml", &text);
+    let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("note: template id_token"), "{}", stderr(&output));
 }

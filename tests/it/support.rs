@@ -125,7 +125,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     let clock = TestClock(Arc::new(AtomicI64::new(NOW)));
     let base = folder.path().to_path_buf();
     let remote = Arc::new(RemoteFiles::new(&[], RefreshPolicy::default()));
-    let read_config = move |files: &mut Files| {
+    let read_config = move |files: &mut Files, _: Option<&Config>| {
         let text = files.read_text(&base.join("claimsmith.yaml")).unwrap_or_default();
         Config::parse(&text, &base, &environment).map_err(|error| {
             let fault = |fault: &claimsmith::config::Fault| {

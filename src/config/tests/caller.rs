@@ -21,7 +21,7 @@ fn caller_has_exactly_one_kind_of_credential() {
             .contains("a non-empty list of distinct, non-empty strings, or one string")
     );
     assert!(!one("{ name: a, bearer: { token_files: [[hunter2]] } }").contains("hunter2"));
-    assert!(one("hunter2").starts_with("callers[0]: expected a mapping, found the text ("));
+    assert!(one("hunter2").starts_with("callers[0]: expected a mapping, found text that is not shown, because"));
     assert!(one("{ name: a, bearer: { token: hunter2 } }").contains("found the secret in the configuration file"));
 }
 

@@ -101,7 +101,7 @@ fn errors_name_the_variable() {
     one(
         "CLAIMSMITH_CALLERS",
         "hunter2: [",
-        "configuration: expected YAML, found what YAML cannot read (from CLAIMSMITH_CALLERS)",
+        "configuration: expected YAML, found a syntax error (from CLAIMSMITH_CALLERS)",
     );
 }
 

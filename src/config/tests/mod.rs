@@ -1,5 +1,6 @@
 //! What a configuration as a whole accepts, and which errors it reports. The other files test one section each.
 
+use crate::mint::ProfileName;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -213,11 +214,13 @@ public_url: example.org
         "profiles.b.missing: expected one of error, as_null, omit, found nothing (line 17, column 14)",
         "profiles.b.expires_with: expected a dotted path that starts with `Extra.`, or none, found the text `Subject` \
          (line 18, column 19)",
-        "callers[0].basic.username: expected a user name without a colon, found the text (line 21, column 24)",
+        "callers[0].basic.username: expected a user name without a colon, found text that is not shown, because it \
+         may be a secret (line 21, column 24)",
         "callers[0].basic.password: expected a file that `password_file` names, or an environment variable, \
          found the secret in the configuration file (line 21, column 41)",
         "callers[1].name: expected each name once, found `a` a second time (line 22, column 13)",
-        "callers[1].bearer: expected a mapping, found the text (line 22, column 24)",
+        "callers[1].bearer: expected a mapping, found text that is not shown, because it may be a secret \
+         (line 22, column 24)",
         "log.level: expected one of error, warn, info, debug, trace, found the text `verbose` (line 23, column 15)",
         "extra: expected one of the keys serve, limits, templates, profiles, callers, reload, rotation, jwks_max_age, log, audit, traces, public_url, found an \
          unknown \

@@ -13,7 +13,7 @@ pub fn check(error: &ConfigError, documents: &[&str], environment: &[(String, St
     for fault in error.faults() {
         assert!(message.contains(&fault.to_string()), "{fault} is not in {message}");
         match fault.place() {
-            Place::File { line, column } => {
+            Place::File { line, column } | Place::In { line, column, .. } => {
                 let is_inside = documents.iter().any(|text| contains(text, *line, *column));
                 assert!(is_inside, "line {line}, column {column} is outside of the text: {fault}");
             }
