@@ -17,7 +17,7 @@ class Load:
         while not self.stopped.is_set():
             try:
                 request()
-            except BaseException as failure:
+            except Exception as failure:
                 self.failures.append(failure)
                 self.stopped.set()
             self.counts[index] += 1
