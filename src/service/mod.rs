@@ -21,6 +21,7 @@ mod outcome;
 mod peer;
 mod queue;
 mod record;
+mod shadow;
 mod signing_queue;
 mod slot;
 mod sync;
@@ -36,6 +37,7 @@ pub use issuer::{Issuer, IssuerParts};
 pub use outcome::{CacheUse, Outcome, Refusal};
 pub use peer::{Credentials, Peer, RequestId, Transport};
 pub use record::{Exchange, Recorder};
+pub use shadow::ShadowResult;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use super::audit::AuditCounts;
 use super::gauges::{Gauges, ScrapedMetrics};
 use super::labels::{
     BuildLabels, CallerLabels, CloseLabel, CloseReason, CodeLabel, IssuedLabels, KeySetLabel, RequestLabels,
-    ResultLabel, RouteLabel, SourceFailureLabels, SourceLabel,
+    ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
 };
 use super::traces::TraceCounts;
 use crate::code::ErrorCode;
@@ -28,6 +28,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabel, Histogram>,
     issued: Family<IssuedLabels, Counter>,
+    shadow: Family<ShadowLabels, Counter>,
     failures: Family<CodeLabel, Counter>,
     lookups: [Counter; 2],
     cached_tokens: Gauge,
@@ -95,6 +96,8 @@ impl Metrics {
         );
         let issued = Family::default();
         registry.register("tokens_issued", "Tokens signed", issued.clone());
+        let shadow = Family::default();
+        registry.register("shadow_comparisons", "Requests of profiles in shadow mode, by result", shadow.clone());
         let failures = Family::<CodeLabel, Counter>::default();
         registry.register("failures", "Requests refused, by error code", failures.clone());
         for code in ErrorCode::ALL {
@@ -213,6 +216,7 @@ impl Metrics {
             requests,
             durations,
             issued,
+            shadow,
             failures,
             lookups,
             cached_tokens,
@@ -295,6 +299,11 @@ impl Metrics {
     /// Counts one signed token.
     pub fn issued(&self, profile: &str, alg: &'static str) {
         self.issued.get_or_create(&IssuedLabels { profile: profile.to_owned(), alg }).inc();
+    }
+
+    /// Counts one comparison in shadow mode.
+    pub fn shadow_compared(&self, profile: &str, result: &'static str) {
+        self.shadow.get_or_create(&ShadowLabels { profile: profile.to_owned(), result }).inc();
     }
 
     /// Counts one lookup in the token cache.
