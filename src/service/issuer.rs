@@ -144,8 +144,8 @@ impl Issuer {
         Ok(Outcome { token, cache, at: now, caller: permit.caller(), subject })
     }
 
-    /// Compares the claims of a session with those of the token that its text `body` already has. `read` is the session, or
-    /// why it was not read. Nothing is signed.
+    /// Compares the claims of a session with those of the token that its text `body` already has. `read` is the session,
+    /// or why it was not read. Nothing is signed.
     pub fn shadow(&self, body: &[u8], read: Result<AdmittedRequest<'_>, Refusal>) -> ShadowResult {
         let claims = |admitted: AdmittedRequest<'_>| {
             let AdmittedRequest { mut permit, request } = admitted;

@@ -114,7 +114,7 @@ impl Recorder {
         let word = match result {
             ShadowResult::Different(paths) => {
                 let paths = paths.join(" ");
-                warn!(target: LOG_TARGET, %request_id, profile, paths, "shadow: claims differ from the token in the session");
+                warn!(target: LOG_TARGET, %request_id, profile, paths, "shadow: claims differ from the session's token");
                 "different"
             }
             ShadowResult::Equal => {

@@ -46,8 +46,8 @@ impl ShadowResult {
     }
 }
 
-/// Returns the claims of the bearer token in `header.Authorization` of a session. The signature is not verified, because
-/// nothing is decided by them.
+/// Returns the claims of the bearer token in `header.Authorization` of a session. The signature is not verified,
+/// because nothing is decided by the claims.
 fn token_claims(body: &[u8]) -> Result<Map<String, Value>, &'static str> {
     let session: Value = serde_json::from_slice(body).map_err(|_| "the session is not JSON")?;
     let member = |value: &Value, name: &str| match value {
@@ -59,7 +59,7 @@ fn token_claims(body: &[u8]) -> Result<Map<String, Value>, &'static str> {
     let values = member(&session, "header").and_then(|headers| member(&headers, "authorization"));
     let token = values.and_then(|values| Some(values.get(0)?.as_str()?.split_once(' ')?.1.to_owned()));
     let token = token.ok_or(
-        "the session has no bearer token in header.Authorization; put the hydrator after the id_token mutator in the rule",
+        "the session has no bearer token in header.Authorization; put the hydrator after id_token in the rule",
     )?;
     let not_a_token = "header.Authorization of the session is not a signed JWT";
     let payload = token.split('.').nth(1).ok_or(not_a_token)?;

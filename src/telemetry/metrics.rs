@@ -37,6 +37,7 @@ pub struct Metrics {
     generation: Gauge,
     reloads: Family<ResultLabel, Counter>,
     reload_refused: Gauge,
+    oathkeeper_faults: Gauge,
     rotations: Family<ResultLabel, Counter>,
     rotation_refused: Gauge,
     keys_skipped: Family<KeySetLabel, Gauge>,
@@ -137,6 +138,12 @@ impl Metrics {
             "1 while files hold a change that cannot be used, and the last good generation is served",
             reload_refused.clone(),
         );
+        let oathkeeper_faults = Gauge::default();
+        registry.register(
+            "oathkeeper_faults",
+            "Parts of an Oathkeeper configuration that are not served as written",
+            oathkeeper_faults.clone(),
+        );
         let rotations = counted([ROTATED, REFUSED]);
         registry.register("key_rotations", "Rotations of key files by this process", rotations.clone());
         let rotation_refused = Gauge::default();
@@ -225,6 +232,7 @@ impl Metrics {
             generation,
             reloads,
             reload_refused,
+            oathkeeper_faults,
             rotations,
             rotation_refused,
             keys_skipped,
@@ -299,6 +307,11 @@ impl Metrics {
     /// Counts one signed token.
     pub fn issued(&self, profile: &str, alg: &'static str) {
         self.issued.get_or_create(&IssuedLabels { profile: profile.to_owned(), alg }).inc();
+    }
+
+    /// Sets the number of parts of an Oathkeeper configuration that are not served as written.
+    pub fn oathkeeper_faults(&self, count: usize) {
+        self.oathkeeper_faults.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts one comparison in shadow mode.

@@ -103,6 +103,10 @@ impl Service {
         assert!(has_logged, "{text} is not in\n{}", self.log.lock().unwrap().join("\n"));
     }
 
+    fn metrics(&self) -> String {
+        send(self.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
+    }
+
     fn status(&self, profile: &str, session: &Value) -> u16 {
         send(self.api, &post(&format!("/hydrate/{profile}"), &[], session.to_string().as_bytes())).status
     }
@@ -259,7 +263,7 @@ fn shadow_mode_compares_with_the_token_of_the_session() {
         let answer = send(service.api, &post("/hydrate/people", &[], body.as_bytes()));
         assert_eq!((answer.status, answer.text()), (200, body));
     }
-    let metrics = send(service.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let metrics = service.metrics();
     for (result, count) in [("equal", 1), ("different", 1), ("refused", 2), ("failed", 1)] {
         let line = format!("claimsmith_shadow_comparisons_total{{profile=\"people\",result=\"{result}\"}} {count}");
         assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
@@ -352,6 +356,7 @@ fn broken_rules_and_missing_files_do_not_stop_the_others() {
     let faults = service.faults("oathkeeper").unwrap();
     assert!(faults.contains("access rule people") && faults.contains("missing.yml"), "{faults}");
     assert!(service.has_logged("access rule people"));
+    assert!(service.metrics().contains("claimsmith_oathkeeper_faults 2\n"), "{}", service.metrics());
 
     // A repaired rule is served, and keeps its configuration when it is broken again.
     write_people(&folder, PEOPLE);
