@@ -1,6 +1,6 @@
 # `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` measures,
 # `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
-# `make release` builds what deploy/ ships.
+# `make peers` tests with Oathkeeper and Kratos, which it builds with Go. `make release` builds what deploy/ ships.
 
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
@@ -9,11 +9,12 @@ FUZZ_TARGETS := config_parse extra_cache go_compile handlebars_compile jwk_set o
 TARGET := x86_64-unknown-linux-gnu
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
+PEERS := $(TOOLS)/peers
 # Prefix of builds that are not shipped: they use the OpenSSL of the system where possible.
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test release reproducible sbom newcomer policy
+	deploy-test peers release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -92,6 +93,19 @@ deploy-test: $(TOOLS)/deploy/installed
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
+# Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. SQLite, the database of Kratos, is
+# compiled without optimization because that takes a fraction of the time.
+peers: $(PEERS)/oathkeeper $(PEERS)/kratos $(PEERS)/installed
+	$(LOCAL) cargo build
+	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/peers
+
+$(PEERS)/oathkeeper: tests/peers/oathkeeper/go.mod tests/peers/oathkeeper/go.sum
+	cd tests/peers/oathkeeper && go build -p 2 -ldflags=-w -o $@ github.com/ory/oathkeeper
+
+$(PEERS)/kratos: tests/peers/kratos/go.mod tests/peers/kratos/go.sum
+	cd tests/peers/kratos && CGO_ENABLED=1 CGO_CFLAGS=-O0 \
+		go build -p 2 -ldflags=-w -tags sqlite -o $@ github.com/ory/kratos
+
 # Lays out the binary, templates, manual pages and completions below DIST as they belong below /.
 DIST := target/dist
 release:
@@ -148,6 +162,13 @@ $(TOOLS)/deploy/installed: tests/deploy/requirements.txt
 	sh tests/interop/need.sh buildah buildah
 	python3 -m venv $(TOOLS)/deploy
 	$(TOOLS)/deploy/bin/python -m pip install --quiet --requirement tests/deploy/requirements.txt
+	touch $@
+
+$(PEERS)/installed: tests/peers/requirements.txt
+	mkdir -p $(PEERS)
+	sh tests/interop/need.sh python3 python3-venv
+	python3 -m venv $(PEERS)/venv
+	$(PEERS)/venv/bin/python -m pip install --quiet --requirement tests/peers/requirements.txt
 	touch $@
 
 $(TOOLS)/venv/installed: tests/interop/requirements.txt

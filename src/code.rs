@@ -57,6 +57,7 @@ error_codes! {
     KeySourceUnavailable = "keys.source_unavailable", "A remote key source could not be reached or returned an error.";
     KeyUnavailable = "keys.unavailable", "The profile has no active key.";
     ProfileUnknown = "profile.unknown", "The profile does not exist.";
+    RequestAfterClose = "request.after_close", "The client sent this request after one that closes the connection.";
     RequestBodyIncomplete = "request.body_incomplete", "The body ended before its announced length, or could not be read.";
     RequestBodyTooLarge = "request.body_too_large", "The body is larger than limits.body.";
     RequestHeadersTooLarge = "request.headers_too_large", "The request headers are larger than limits.header.";
@@ -86,6 +87,22 @@ error_codes! {
     TemplateSyntax = "template.syntax", "The template cannot be read or has a syntax error.";
     TemplateWrongType = "template.wrong_type", "A session value has a type that the template cannot use at this position.";
     TlsInvalid = "tls.invalid", "The certificate, key or client CA of the API listener is invalid or cannot be read.";
+}
+
+impl ErrorCode {
+    /// Returns `true` if the same request can succeed a moment later.
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            ErrorCode::CallerConcurrency
+                | ErrorCode::CallerConnections
+                | ErrorCode::CallerRate
+                | ErrorCode::KeyBusy
+                | ErrorCode::KeyUnavailable
+                | ErrorCode::ServiceConnections
+                | ErrorCode::ServiceOverloaded
+        )
+    }
 }
 
 impl fmt::Display for ErrorCode {

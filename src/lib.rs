@@ -9,7 +9,7 @@
 //! 6. [`edge`]: places the token in the response; [`Recorder::finish`](service::Recorder::finish) records the request.
 //!
 //! One immutable [`mint::Mint`] holds one validated generation of keys, templates and profiles. A request takes the
-//! current generation once. [`Issuer`](service::Issuer) is the only way to a token; adapters translate a protocol and
+//! current generation once. [`Issuer`] is the only way to a token; adapters translate a protocol and
 //! decide nothing.
 //!
 //! # Modules
@@ -36,17 +36,30 @@ pub mod claims;
 pub mod cli;
 pub mod code;
 pub mod config;
-pub mod edge;
+pub(crate) mod edge;
 pub mod json;
 pub mod keys;
 pub mod mint;
-pub mod oathkeeper;
+pub(crate) mod oathkeeper;
 pub mod reload;
 pub mod remote;
-pub mod secret;
-pub mod service;
+pub(crate) mod secret;
+pub(crate) mod service;
 pub mod session;
-pub mod telemetry;
+pub(crate) mod telemetry;
 pub mod templates;
 pub mod time;
-pub mod tls;
+pub(crate) mod tls;
+
+// A protocol or session source beside HTTP uses parts of this interface that the HTTP adapter does not.
+pub use service::{AdmittedRequest, Issuer, Permit};
+
+// Tests, benchmarks and fuzz targets use these items of private modules.
+#[doc(hidden)]
+pub use edge::http::openapi_document;
+#[doc(hidden)]
+pub use oathkeeper::{OathkeeperConfig, RuleSource};
+#[doc(hidden)]
+pub use service::{CacheUse, TokenCache};
+#[doc(hidden)]
+pub use telemetry::{Gauges, KeySetGauges, Metrics, ProfileGauges};

@@ -1,9 +1,9 @@
 #!/bin/sh
-# newcomer.sh start [FOLDER]: times the way of somebody new, from a clone of this repository to the first verified token,
-# by the first command of the README. FOLDER, a new one, keeps the clone.
-# newcomer.sh migrate: times the way from an Oathkeeper configuration (tests/fixtures/oathkeeper) to the same claims, served
-# as it is and imported. BINARY names the claimsmith to use.
-# Each command that somebody would type is counted and shown.
+# newcomer.sh start [DIRECTORY]: measures the time from a clone of this repository to the first verified token, with the
+# first command of the README. The clone stays in DIRECTORY, which must not exist.
+# newcomer.sh migrate: measures the time from an Oathkeeper configuration (tests/fixtures/oathkeeper) to the same
+# claims, first with that configuration and then with the imported one. BINARY is the path of the claimsmith binary.
+# Prints and counts each command that a user types.
 set -eu
 repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/claimsmith-newcomer.XXXXXX")
@@ -15,7 +15,7 @@ leave() {
 trap leave EXIT
 trap 'exit 1' INT TERM
 
-# Seconds by the clock, and those that processors worked, which do not grow where a machine is shared.
+# Prints the elapsed time and the CPU time. Other processes on the host do not increase the CPU time.
 begin() {
     times > "$work/times"
     began=$(date +%s.%N)
@@ -29,7 +29,7 @@ since() {
         END { printf "%.1fs (%.1fs of CPU)", clock, worked[3] + worked[4] - worked[1] - worked[2] }' "$work/times"
 }
 commands=0
-# Runs a line of shell as it would be typed.
+# Prints and runs a line of shell.
 type_in() {
     commands=$((commands + 1))
     echo "\$ $1" >&2
@@ -62,7 +62,7 @@ claimsmith() {
     fi
 }
 
-# Serves with the given arguments; the address is then in $api.
+# Starts the service with the given arguments and sets api to its address.
 serve() {
     : > "$work/log"
     CLAIMSMITH_SERVE_API_PORT=0 CLAIMSMITH_SERVE_ADMIN_PORT=0 CLAIMSMITH_LOG_FORMAT=json \
@@ -74,7 +74,7 @@ serve() {
     done
 }
 
-# Asks for tokens of the profiles and holds their claims against those that Oathkeeper makes.
+# Requests a token for each profile and compares its claims with those of Oathkeeper.
 compare() {
     for profile in id_token orders; do
         type_in "curl -sf http://$api/hydrate/$profile -d @session.json > answer.json"
@@ -94,7 +94,7 @@ migrate() {
     mkdir "$work/oathkeeper"
     cp "$repository"/tests/fixtures/oathkeeper/* "$work/oathkeeper"
     cd "$work/oathkeeper"
-    # Who comes from Oathkeeper has a key already.
+    # A user of Oathkeeper already has a key.
     claimsmith keys generate --alg RS256 --out id_token.jwks.json > "$work/out"
 
     begin
@@ -117,5 +117,5 @@ migrate() {
 case ${1:-} in
     start) start "${2:-}" ;;
     migrate) migrate ;;
-    *) echo "usage: newcomer.sh start [FOLDER] | migrate" >&2; exit 2 ;;
+    *) echo "usage: newcomer.sh start [DIRECTORY] | migrate" >&2; exit 2 ;;
 esac

@@ -24,7 +24,8 @@ const CLAIMS_LIMITS: ReadLimits = ReadLimits { depth: 1024 };
 pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     let (template, partials) = match (&args.source.template, &args.source.text) {
         (Some(path), _) => {
-            let text = fs::read_to_string(path).with_context(|| format!("the template {}", path.display()))?;
+            let text =
+                fs::read_to_string(path).with_context(|| format!("cannot read the template {}", path.display()))?;
             (TemplateText { name: path.display().to_string(), text }, partials_beside(path)?)
         }
         (None, text) => {
@@ -33,7 +34,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     };
     let session = if args.session == Path::new("-") {
         let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes).context("the session on standard input")?;
+        io::stdin().read_to_end(&mut bytes).context("cannot read the session from standard input")?;
         bytes
     } else {
         fs::read(&args.session).with_context(|| format!("cannot read the session {}", args.session.display()))?
@@ -108,11 +109,12 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
         let reader: Box<dyn BufRead> = if file == Path::new("-") {
             Box::new(io::stdin().lock())
         } else {
-            let opened = fs::File::open(file).with_context(|| format!("the cases {}", file.display()))?;
+            let opened =
+                fs::File::open(file).with_context(|| format!("cannot read the recorded cases {}", file.display()))?;
             Box::new(io::BufReader::new(opened))
         };
         for (index, line) in reader.split(b'\n').enumerate() {
-            let line = line.with_context(|| format!("the cases {}", file.display()))?;
+            let line = line.with_context(|| format!("cannot read the recorded cases {}", file.display()))?;
             if line.trim_ascii().is_empty() {
                 continue;
             }
@@ -170,7 +172,7 @@ fn run_case(line: &[u8], place: &str) -> Outcome {
     let nameless = || Json::String(place.to_owned().into());
     let case = match Json::parse(line, CLAIMS_LIMITS) {
         Ok(case) => case,
-        Err(error) => return unreadable(nameless(), format!("the case is not readable: {error}")),
+        Err(error) => return unreadable(nameless(), format!("cannot read the case: {error}")),
     };
     let id = case.member("id").map_or_else(nameless, |id| id.clone().into_owned());
     let Some(template) = case.member("template").and_then(Json::as_str) else {

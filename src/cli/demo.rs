@@ -33,8 +33,10 @@ const TEMPLATE: &str = include_str!("../../templates/session/claims.hbs");
 const SESSION: &str = include_str!("../../templates/session/kratos.session.json");
 
 pub(super) fn demo(once: bool) -> Result<(), Failure> {
-    let config = Config::parse(CONFIG, Path::new("."), &[]).context("the demo's own configuration")?.config;
-    let key = keys::generate(SignatureAlg::Es256, None, &KeyId::from(Uuid::new_v4())).context("the demo's own key")?;
+    let config =
+        Config::parse(CONFIG, Path::new("."), &[]).context("cannot parse the configuration of the demo")?.config;
+    let key = keys::generate(SignatureAlg::Es256, None, &KeyId::from(Uuid::new_v4()))
+        .context("cannot generate the key of the demo")?;
     let mut parts = GenerationParts { profiles: config.profile_specs(), ..GenerationParts::default() };
     for profile in &parts.profiles {
         parts.key_sets.insert(profile.key_set.clone(), key.to_set().as_bytes().to_vec().into());
@@ -44,7 +46,8 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         "session".to_owned(),
         TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() },
     );
-    let (mint, _) = Mint::build(&parts, SystemClock.now()).context("the demo's own generation")?;
+    let (mint, _) =
+        Mint::build(&parts, SystemClock.now()).context("cannot build the templates and keys of the demo")?;
     let (callers, notes) = (Vec::new(), Vec::new());
     let generation =
         Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes, problems: Vec::new() };
@@ -86,11 +89,11 @@ async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
         .body(SESSION)
         .send()
         .await
-        .context("the hydrate call")?;
+        .context("cannot post the session to the demo service")?;
     let status = answer.status();
-    let body = answer.bytes().await.context("the answer to the hydrate call")?;
-    ensure!(status == 200, "expected 200 from the hydrate call, found {status}");
-    let hydrated = Json::parse(&body, ReadLimits::default()).context("the hydrated session")?;
+    let body = answer.bytes().await.context("cannot read the response of the demo service")?;
+    ensure!(status == 200, "cannot hydrate the session: expected status 200, found {status}");
+    let hydrated = Json::parse(&body, ReadLimits::default()).context("cannot parse the hydrated session")?;
     let header = hydrated.member("header").and_then(|header| header.member("Authorization"));
     let token = header
         .and_then(|values| values.element(0))
@@ -102,9 +105,9 @@ async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
 
     let jwks_url = format!("{api}/.well-known/jwks.json");
     let jwks = fetch(&client, &jwks_url, 64 * 1024).await?;
-    let verified = keys::verify(token, &jwks).context("the token against the served JWK Set")?;
-    let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default()).context("the claims")?;
-    keys::check_times(&claims, SystemClock.now(), 0).context("the token's times")?;
+    let verified = keys::verify(token, &jwks).context("cannot verify the token with the served JWK Set")?;
+    let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default()).context("cannot parse the claims")?;
+    keys::check_times(&claims, SystemClock.now(), 0).context("cannot verify the times of the token")?;
     say(&format!("\n== 3. Verified against {jwks_url}: {} with key {}", verified.alg(), verified.kid()))?;
     say(&claims.to_pretty())?;
 

@@ -31,13 +31,16 @@ pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result
 fn write(files: &[ImportedFile], out: &Path) -> Result<(), Failure> {
     let is_taken = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if is_taken {
-        let message = format!("expected {} to be a new or empty folder, found files in it", out.display());
+        let message = format!(
+            "cannot write to {}: expected a new or empty directory, found files in it; choose another directory",
+            out.display()
+        );
         return Err(Failure::Refused(message));
     }
     files
         .iter()
         .try_for_each(|file| write_file(file, &out.join(&file.path)))
-        .map_err(|error| Failure::Refused(format!("{} cannot be written: {error}", out.display())))
+        .map_err(|error| Failure::Refused(format!("cannot write to {}: {error}", out.display())))
 }
 
 fn write_file(file: &ImportedFile, path: &Path) -> io::Result<()> {

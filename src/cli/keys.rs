@@ -375,11 +375,11 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     } else {
         fs::File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
     };
-    read.with_context(|| format!("the private key {}", path.display()))?;
+    read.with_context(|| format!("cannot read the private key {}", path.display()))?;
     Ok(bytes)
 }
 
 fn read(path: &Path) -> Result<KeySet, Failure> {
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("the JWK Set {}", path.display()))?);
+    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
     KeySet::parse(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
 }

@@ -51,7 +51,7 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Reported),
-        Err(error) => Err(Failure::Refused(format!("standard output cannot be written: {error}"))),
+        Err(error) => Err(Failure::Refused(format!("cannot write to standard output: {error}"))),
     }
 }
 

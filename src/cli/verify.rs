@@ -18,7 +18,7 @@ const LARGEST_SET: usize = 1024 * 1024;
 pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
     let token = if args.token == "-" {
         let mut text = String::new();
-        io::stdin().read_to_string(&mut text).context("the token on standard input")?;
+        io::stdin().read_to_string(&mut text).context("cannot read the token from standard input")?;
         text
     } else {
         args.token.clone()
@@ -27,12 +27,12 @@ pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
         http::download(&args.jwks, LARGEST_SET)?
     } else {
         let path = args.jwks.strip_prefix("file://").unwrap_or(&args.jwks);
-        fs::read(path).with_context(|| format!("the JWK Set {path}"))?
+        fs::read(path).with_context(|| format!("cannot read the JWK Set {path}"))?
     };
 
     let verified = keys::verify(token.trim(), &jwks).map_err(|error| Failure::Refused(error.to_string()))?;
     let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default())
-        .map_err(|error| Failure::Refused(format!("the payload is signed, but not readable: {error}")))?;
+        .map_err(|error| Failure::Refused(format!("cannot read the signed payload: {error}")))?;
     keys::check_times(&claims, SystemClock.now(), 0).map_err(|error| Failure::Refused(error.to_string()))?;
     check_text(&claims, "iss", args.issuer.as_deref())?;
     check_text(&claims, "aud", args.audience.as_deref())?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::fault::Faults;
 use super::field::{Kind, Presence, Section, Words, field, section};
-use super::read::{Mapping, Misfit, choice, words};
+use super::read::{Mapping, Misfit, choice_of, words};
 
 /// The audit log: one line for each token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +69,7 @@ pub(super) fn audit(audit: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -
     let subject = audit.value(
         "subject",
         faults,
-        choice(|word| match word {
-            "hash" => Some(AuditSubject::Hash),
-            "none" => Some(AuditSubject::None),
-            "plain" => Some(AuditSubject::Plain),
-            _ => None,
-        }),
+        choice_of(&[("hash", AuditSubject::Hash), ("none", AuditSubject::None), ("plain", AuditSubject::Plain)]),
     );
     Some(AuditLog { to: to?, subject: subject? })
 }

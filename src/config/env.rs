@@ -84,8 +84,8 @@ fn apply_all(root: &mut Node, variables: Vec<(&str, &str)>, given: &[&ProfileNam
             }
             Some(several) => {
                 let paths: Vec<String> = several.iter().map(|target| path_text(&target.path)).collect();
-                let found = format!("{}, which this name all means", paths.join(" and "));
-                faults.add("", "a variable that means one key", found, &place);
+                let found = format!("{}; set these keys in the file instead", paths.join(" and "));
+                faults.add("", "a variable that names one key", found, &place);
             }
             None => refuse_unknown(name, root, &targets, given, &place, faults),
         }
@@ -240,8 +240,9 @@ fn put(root: &mut Node, path: &[Step], node: Node, place: &Place, faults: &mut F
         match next {
             Some(next) => at = next,
             None => {
-                let found = "something else in its way";
-                return faults.add(path_text(path), "a place for this key", found, place);
+                let expected = "only mappings and lists above this key";
+                let found = "a value of another type; correct the configuration or remove the variable";
+                return faults.add(path_text(path), expected, found, place);
             }
         }
     }

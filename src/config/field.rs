@@ -139,7 +139,7 @@ impl Kind {
                 format!("a size from {} to {}, such as 64KiB", size_text(*least), size_text(*most))
             }
             Kind::Text(words) => words.expected.into(),
-            Kind::Texts => "a list of text that is not empty".into(),
+            Kind::Texts => "a non-empty list of distinct, non-empty strings, or one string".into(),
         }
     }
 }

@@ -79,7 +79,7 @@ impl KeySource {
             return Ok(KeySource::File(base_dir.join(text)));
         };
         match scheme {
-            "file" if rest.is_empty() => Err("a file:// URL without a path".to_owned()),
+            "file" if rest.is_empty() => Err("a URL with the scheme file and without a path".to_owned()),
             "file" => Ok(KeySource::File(base_dir.join(rest))),
             "base64" => inline(rest).map(KeySource::Inline),
             "http" | "https" | "s3" | "gs" | "azblob" => {
@@ -97,9 +97,9 @@ fn inline(text: &str) -> Result<InlineKeys, String> {
     let alphabet = if is_url_safe { alphabet::URL_SAFE } else { alphabet::STANDARD };
     let text: Zeroizing<String> = Zeroizing::new(text.chars().filter(|char| !char.is_ascii_whitespace()).collect());
     match GeneralPurpose::new(&alphabet, config).decode(text.as_bytes()) {
-        Ok(bytes) if bytes.is_empty() => Err("a base64:// URL without data".to_owned()),
+        Ok(bytes) if bytes.is_empty() => Err("a URL with the scheme base64 and without data".to_owned()),
         Ok(bytes) => Ok(InlineKeys(Zeroizing::new(bytes))),
-        Err(_) => Err("a base64:// URL with invalid base64".to_owned()),
+        Err(_) => Err("a URL with the scheme base64 and invalid base64".to_owned()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fault::Faults;
 use super::field::{Kind, Presence, Section, field, section};
-use super::read::{Mapping, choice};
+use super::read::{Mapping, choice, choice_of};
 
 /// Which events are logged, and their format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +68,6 @@ impl LogLevel {
 pub(super) fn log(log: &Mapping<'_>, faults: &mut Faults) -> Option<Log> {
     let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
     let level = log.value("level", faults, choice(|word| levels.into_iter().find(|level| level.as_str() == word)));
-    let format = log.value(
-        "format",
-        faults,
-        choice(|word| match word {
-            "json" => Some(LogFormat::Json),
-            "text" => Some(LogFormat::Text),
-            _ => None,
-        }),
-    );
+    let format = log.value("format", faults, choice_of(&[("json", LogFormat::Json), ("text", LogFormat::Text)]));
     Some(Log { level: level?, format: format? })
 }

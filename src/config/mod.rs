@@ -104,7 +104,8 @@ impl Config {
                 return Ok(Loaded { config, warnings, problems: Vec::new() });
             }
             if faults.is_empty() {
-                faults.add("limits", "numbers that this machine can count to", "larger ones", &Place::Nowhere);
+                let expected = "sizes and counts within the address space of this host";
+                faults.add("limits", expected, "a larger number; reduce the limits", &Place::Nowhere);
             }
         }
         Err(faults.into_error())

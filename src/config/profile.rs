@@ -9,7 +9,7 @@ use std::path::Path;
 use super::fault::Faults;
 use super::field::{Kind, NAME, NOT_EMPTY, Presence, Section, Words, field, section};
 use super::key_source::KeySource;
-use super::read::{Mapping, Misfit, boolean, choice, duration, text_as, texts, words};
+use super::read::{Mapping, Misfit, boolean, choice, choice_of, duration, text_as, texts, words};
 use super::yaml::{Quoting, Value, joined};
 use crate::claims::{Audience, Issuer, RegisteredInTemplate, SessionExpiry};
 use crate::keys::{SignatureAlg, TokenType};
@@ -312,7 +312,7 @@ fn read_profiles(
             faults.add(
                 path.clone(),
                 "a name that is not reserved for a path of the service or for partials",
-                "a reserved name",
+                "a reserved name; choose another name",
                 &entry.place,
             );
         } else if name.is_none() {
@@ -420,12 +420,7 @@ fn settings(
     let missing = profile.value(
         "missing",
         faults,
-        choice(|word| match word {
-            "as_null" => Some(Missing::AsNull),
-            "error" => Some(Missing::Error),
-            "omit" => Some(Missing::Omit),
-            _ => None,
-        }),
+        choice_of(&[("as_null", Missing::AsNull), ("error", Missing::Error), ("omit", Missing::Omit)]),
     );
     let is_explicit = profile.given("expires_with").is_some();
     let expires_with = profile.value(
@@ -444,30 +439,11 @@ fn settings(
     let registered_claims = profile.value(
         "registered_claims",
         faults,
-        choice(|word| match word {
-            "refuse" => Some(RegisteredInTemplate::Refuse),
-            "override" => Some(RegisteredInTemplate::Override),
-            _ => None,
-        }),
+        choice_of(&[("refuse", RegisteredInTemplate::Refuse), ("override", RegisteredInTemplate::Override)]),
     );
-    let validate = profile.value(
-        "validate",
-        faults,
-        choice(|word| match word {
-            "always" => Some(Validate::Always),
-            "recorded" => Some(Validate::Recorded),
-            _ => None,
-        }),
-    );
-    let cache = profile.value(
-        "cache",
-        faults,
-        choice(|word| match word {
-            "off" => Some(Caching::Off),
-            "on" => Some(Caching::On),
-            _ => None,
-        }),
-    );
+    let validate =
+        profile.value("validate", faults, choice_of(&[("always", Validate::Always), ("recorded", Validate::Recorded)]));
+    let cache = profile.value("cache", faults, choice_of(&[("off", Caching::Off), ("on", Caching::On)]));
     let shadow = profile.value("shadow", faults, boolean);
     if let Some(Placement::Extra(member)) = &placement {
         let expiry = match &expires_with {

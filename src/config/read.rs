@@ -238,6 +238,11 @@ pub(super) fn choice<T>(choose: impl FnOnce(&str) -> Option<T>) -> impl FnOnce(&
     }
 }
 
+/// Like [`choice`], with the value of each word.
+pub(super) fn choice_of<T: Copy>(values: &[(&str, T)]) -> impl FnOnce(&Node, Kind) -> Result<T, Misfit> {
+    choice(move |word| values.iter().find(|(name, _)| *name == word).map(|(_, value)| *value))
+}
+
 /// Reads a whole number within the limits of the field.
 pub(super) fn count(node: &Node, kind: Kind) -> Result<u64, Misfit> {
     let number = whole_number(node)?;
@@ -335,7 +340,7 @@ fn texts_quoted(node: &Node, kind: Kind, quoting: Quoting) -> Result<Vec<String>
             }
         };
         if texts.contains(&text) {
-            return Err(Misfit::Found("the same text twice".into()));
+            return Err(Misfit::Found("a duplicate; remove it".into()));
         }
         texts.push(text);
     }

@@ -269,7 +269,8 @@ fn refuse_lost_tokens(config: &Config, rotation: &Rotation, mapping: &Mapping<'_
     let seconds = |duration: Duration| format!("{}s", duration.as_secs());
     let longest_ttl = config.longest_ttl(|_| true);
     if longest_ttl.is_none() {
-        faults.add(mapping.path.clone(), "a profile whose keys are in a file", "none", &mapping.place);
+        let found = "no such profile; remove `rotation` or set `jwks` to a file";
+        faults.add(mapping.path.clone(), "a profile whose `jwks` is a file", found, &mapping.place);
     }
     match config.rotation_of(rotation, longest_ttl.unwrap_or(Ttl::ONE_SECOND)) {
         Err(PolicyError::Lead { lead, max_age }) => {
@@ -295,7 +296,8 @@ fn refuse_certificates_without_an_authority(config: &Config, root: &Mapping<'_>,
     if let Some(index) = config.callers.iter().position(is_certificate).filter(|_| !has_authority) {
         let path = format!("{}[{index}].tls", root.path_of("callers"));
         let place = root.place_of("callers");
-        faults.add(path, "serve.api.tls.client_ca_file for the certificates of callers", "none", &place);
+        let expected = "serve.api.tls.client_ca_file for the client certificate of this caller";
+        faults.add(path, expected, "no such file; set it to the CA that issues client certificates", &place);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fault::Faults;
 use super::field::{Kind, Presence, Section, Words, field, section};
-use super::read::{Mapping, boolean, choice, count, duration, path, port, text_as};
+use super::read::{Mapping, boolean, choice_of, count, duration, path, port, text_as};
 use super::values::Host;
 
 /// Where the service listens, and how it starts and stops.
@@ -287,14 +287,9 @@ fn tls(tls: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<TlsFil
     let cert_file = tls.value("cert_file", faults, path);
     let key_file = tls.value("key_file", faults, path);
     let client_ca = tls.optional("client_ca_file", faults, path);
-    let requirement = |word: &str| match word {
-        "none" => Some(None),
-        "optional" => Some(Some(false)),
-        "required" => Some(Some(true)),
-        _ => None,
-    };
+    let requirements = &[("none", None), ("optional", Some(false)), ("required", Some(true))];
     let client_auth = match tls.given("client_auth") {
-        Some(_) => tls.value("client_auth", faults, choice(requirement)),
+        Some(_) => tls.value("client_auth", faults, choice_of(requirements)),
         None => Some(tls.given("client_ca_file").map(|_| true)),
     };
     let client = match (client_ca?, client_auth?) {

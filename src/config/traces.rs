@@ -60,8 +60,8 @@ impl SampleRatio {
 /// Reads the section.
 pub(super) fn traces(traces: &Mapping<'_>, faults: &mut Faults) -> Option<Traces> {
     if cfg!(not(feature = "otlp")) {
-        let expected = "a claimsmith that was built with the feature `otlp`";
-        faults.add(traces.path.clone(), expected, "one that was built without it", &traces.place);
+        let found = "one without it; remove this key or build claimsmith with `otlp`";
+        faults.add(traces.path.clone(), "a binary with the feature `otlp`", found, &traces.place);
         return None;
     }
     let endpoint = traces.value("endpoint", faults, text_as(HttpUrl::parse));

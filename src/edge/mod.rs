@@ -1,3 +1,3 @@
 //! Protocol adapters. An adapter translates between its protocol and [`service`](crate::service), and decides nothing.
 
-pub mod http;
+pub(crate) mod http;

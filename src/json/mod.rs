@@ -125,20 +125,20 @@ impl<'a> Json<'a> {
 
     /// Returns `true` if two values are equivalent. Member order does not matter; `numbers` selects the comparison of
     /// numbers.
-    pub fn says_the_same(&self, other: &Json<'_>, numbers: NumberComparison) -> bool {
+    pub fn is_equivalent(&self, other: &Json<'_>, numbers: NumberComparison) -> bool {
         match (self, other) {
             (Json::Null, Json::Null) => true,
             (Json::Bool(left), Json::Bool(right)) => left == right,
-            (Json::Number(left), Json::Number(right)) => left.says_the_same(right, numbers),
+            (Json::Number(left), Json::Number(right)) => left.is_equivalent(right, numbers),
             (Json::String(left), Json::String(right)) => left == right,
             (Json::Array(left), Json::Array(right)) => {
                 left.len() == right.len()
-                    && left.iter().zip(right).all(|(left, right)| left.says_the_same(right, numbers))
+                    && left.iter().zip(right).all(|(left, right)| left.is_equivalent(right, numbers))
             }
             (Json::Object(left), Json::Object(right)) => {
                 left.len() == right.len()
                     && left.iter().all(|(name, value)| {
-                        right.member(name).is_some_and(|other| value.says_the_same(other, numbers))
+                        right.member(name).is_some_and(|other| value.is_equivalent(other, numbers))
                     })
             }
             _ => false,
@@ -154,7 +154,7 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-/// How [`Json::says_the_same`] compares numbers.
+/// How [`Json::is_equivalent`] compares numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberComparison {
     /// As float64, like Go decodes them.
@@ -269,7 +269,7 @@ impl<'a> Number<'a> {
         i64::try_from(if negative { -magnitude } else { magnitude }).ok()
     }
 
-    fn says_the_same(&self, other: &Number<'_>, numbers: NumberComparison) -> bool {
+    fn is_equivalent(&self, other: &Number<'_>, numbers: NumberComparison) -> bool {
         if numbers == NumberComparison::Exact
             && let (Some(left), Some(right)) = (self.whole_digits(), other.whole_digits())
         {
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn whole_numbers_compare_digit_by_digit() {
         let number = |token: &'static str| Number::parse(token).unwrap();
-        let same = |left, right| number(left).says_the_same(&number(right), NumberComparison::Exact);
+        let same = |left, right| number(left).is_equivalent(&number(right), NumberComparison::Exact);
         assert!(same("2", "2.0") && same("20e-1", "2") && same("-0", "0") && same("0.5", "5e-1"));
         assert!(!same("12345678901234567890", "12345678901234567891"));
         assert_eq!(number("-9223372036854775808").as_i64(), Some(i64::MIN));
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn values_are_compared_by_content_and_not_by_member_order() {
-        let same = |left, right| parse(left).unwrap().says_the_same(&parse(right).unwrap(), NumberComparison::Exact);
+        let same = |left, right| parse(left).unwrap().is_equivalent(&parse(right).unwrap(), NumberComparison::Exact);
         for (left, right) in [
             (r#"{"a":[1,true],"b":null}"#, r#"{"b":null,"a":[1.0,true]}"#),
             ("[]", "[]"),

@@ -36,16 +36,16 @@ pub struct JsonError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum JsonFault {
     /// The text starts with a byte order mark (RFC 8259 section 8.1 forbids it).
-    #[error("expected JSON, found a byte order mark before it")]
+    #[error("expected JSON, found a byte order mark; save the text as UTF-8 without it")]
     ByteOrderMark,
     /// Arrays and objects are nested too deeply.
-    #[error("expected at most {limit} arrays and objects inside each other, found more")]
+    #[error("expected at most {limit} levels of arrays and objects, found more")]
     Depth {
         /// The exceeded limit.
         limit: usize,
     },
     /// A member name occurs twice in one object.
-    #[error("expected each member name once in an object, found one a second time")]
+    #[error("expected unique member names in an object, found a duplicate")]
     DuplicateMember,
     /// The text ended before the value did.
     #[error("expected {expected}, found the end of the text")]
@@ -54,31 +54,31 @@ pub enum JsonFault {
         expected: &'static str,
     },
     /// An escape sequence that JSON does not have.
-    #[error("expected a JSON escape after the backslash, found another character")]
+    #[error("expected one of \" \\ / b f n r t u after a backslash")]
     Escape,
     /// A UTF-16 surrogate without its pair.
-    #[error("expected a pair of surrogate escapes, found half of one")]
+    #[error("expected a pair of surrogate escapes, found only one of them")]
     LoneSurrogate,
     /// Not a JSON number.
-    #[error("expected a JSON number, found other characters in it")]
+    #[error("expected a JSON number, such as 12, -0.5 or 1e3")]
     Number,
     /// A number beyond float64, which most readers reject or turn into infinity.
     #[error("expected a number within the range of a float64, found a larger one")]
     NumberRange,
     /// Text follows the value.
-    #[error("expected the end of the text, found more after the JSON value")]
+    #[error("expected one JSON value, found more text after it")]
     TrailingText,
     /// An unexpected byte.
-    #[error("expected {expected}, found another character")]
+    #[error("expected {expected}")]
     Unexpected {
         /// The expected syntax.
         expected: &'static str,
     },
     /// A control character inside a string.
-    #[error("expected control characters in strings to be escaped, found one as it is")]
+    #[error("expected an escape such as \\n in a string, found an unescaped control character")]
     UnescapedControl,
     /// Bytes that are not UTF-8.
-    #[error("expected UTF-8, found other bytes")]
+    #[error("expected UTF-8, found an invalid byte sequence")]
     Utf8,
 }
 

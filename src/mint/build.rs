@@ -9,8 +9,9 @@ use thiserror::Error;
 
 use super::identity::ProfileIdentity;
 use super::parts::{GenerationParts, TemplateFiles};
-use super::profile::{Profile, ProfileSpec, Validate};
+use super::profile::Profile;
 use super::schema::ClaimsSchema;
+use super::spec::{ProfileSpec, Validate};
 use super::{Mint, ProvenSet};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;

@@ -5,7 +5,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::parts::{GenerationParts, TemplateFiles};
-use super::profile::{Caching, Placement, ProfileSpec, Validate};
+use super::spec::{Caching, Placement, ProfileSpec, Validate};
 use crate::claims::{RegisteredInTemplate, SessionExpiry};
 use crate::templates::{Missing, Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 

@@ -11,6 +11,7 @@ mod parts;
 mod profile;
 mod request;
 mod schema;
+mod spec;
 mod token;
 mod trial;
 
@@ -19,9 +20,10 @@ pub(crate) use identity::ProfileIdentity;
 pub(crate) use names::is_token;
 pub use names::{HeaderName, ProfileName};
 pub use parts::{GenerationParts, TemplateFiles};
-pub use profile::{Caching, Placement, Profile, ProfileSpec, Validate};
+pub use profile::Profile;
 pub use request::{CacheKey, IssueRequest};
 pub use schema::{ClaimsSchema, SchemaError};
+pub use spec::{Caching, Placement, ProfileSpec, Validate};
 pub use token::{Draft, IssueError, IssuedToken, RenderedClaims, TokenParams, UnsignedClaims};
 pub use trial::{TemplateSources, Trial, TrialFault, TrialPart, Tried, UnsignedToken, try_conversion};
 
@@ -127,8 +129,8 @@ impl Mint {
     }
 
     /// Returns the public keys that verifiers of `profile` need at `now`.
-    pub fn published(&self, profile: &Profile, now: Timestamp) -> Vec<PublicJwk> {
-        profile.keys.published(now, self.longest_ttl(profile)).into_iter().cloned().collect()
+    pub fn published<'m>(&self, profile: &'m Profile, now: Timestamp) -> Vec<&'m PublicJwk> {
+        profile.keys.published(now, self.longest_ttl(profile))
     }
 
     /// Returns the longest lifetime of a token of any profile with the key set of `profile`.

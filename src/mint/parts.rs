@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::profile::ProfileSpec;
+use super::spec::ProfileSpec;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 
 /// Everything that a generation is built from, as it was read.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::profile::{Caching, Profile};
+use super::profile::Profile;
+use super::spec::Caching;
 use super::token::TokenParams;
 use crate::claims::{Audience, Grant, Lifetime};
 use crate::json::ReadLimits;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::identity::ProfileIdentity;
 use super::parts::TemplateFiles;
-use super::profile::{Profile, ProfileSpec};
+use super::profile::Profile;
 use super::request::IssueRequest;
+use super::spec::ProfileSpec;
 use super::token::{Draft, IssueError};
 use super::{Mint, complete};
 use crate::claims::{ClaimsSet, JwtId, PrivateClaims, RegisteredClaim};

@@ -19,9 +19,8 @@ mod settings;
 mod source;
 mod template;
 
-pub use config::{OathkeeperConfig, OathkeeperProfile};
+pub use config::OathkeeperConfig;
 pub use rules::RuleSource;
-pub use settings::{Broken, ClaimsText};
 
 pub(crate) use import::{Import, ImportedFile};
 pub(crate) use source::Source;

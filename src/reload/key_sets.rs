@@ -6,8 +6,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::fault::fault_in_file;
 use super::files::Files;
-use super::read::fault_in_file;
 use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
 use crate::keys::KeySet;

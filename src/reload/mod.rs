@@ -4,6 +4,7 @@
 //! Nothing here waits or serves. [`Reloader::check`] can be called at any time; the content of the files decides whether
 //! anything changed.
 
+mod fault;
 mod files;
 mod key_file;
 mod key_sets;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::fault::{fault_in_file, unreadable};
 use super::files::Files;
 use super::key_sets::read_keys;
 use crate::code::ErrorCode;
@@ -267,16 +267,6 @@ fn read_text(root: &Path, path: &Path, files: &mut Files, faults: &mut Vec<Build
             None
         }
     }
-}
-
-fn unreadable(code: ErrorCode, path: &Path, expected: &str, error: &io::Error) -> BuildFault {
-    fault_in_file(code, path, format!("expected {expected}, found: {error}"))
-}
-
-/// Returns a fault of the file or directory at `path`.
-pub(super) fn fault_in_file(code: ErrorCode, path: &Path, message: String) -> BuildFault {
-    let path = path.display().to_string();
-    BuildFault::new(code, &path, &message).in_file(path, message)
 }
 
 fn file_name(path: &Path) -> String {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{FileKind, RemoteSource};
+use super::policy::FileKind;
+use super::source::RemoteSource;
 use crate::code::ErrorCode;
 
 /// A failed fetch of one source.
@@ -48,10 +49,10 @@ pub(crate) enum FetchFailure {
     #[error("{0}")]
     Invalid(String),
     /// The response was not complete after this time.
-    #[error("expected a complete response within {0:?}, found none")]
+    #[error("expected a complete response within {0:?}, found none; check the source or increase limits.key_fetch")]
     Timeout(Duration),
     /// The response has more than this many bytes.
-    #[error("expected at most {0} bytes, found more")]
+    #[error("expected at most {0} bytes, found more; check the URL or increase limits.key_set")]
     TooLarge(usize),
     /// The source cannot be reached, or returned something other than the file.
     #[error("{message}")]

@@ -1,4 +1,4 @@
-//! Fetches over HTTP and HTTPS. Redirects are not followed, because they could lead to a host that nobody configured.
+//! Fetches over HTTP and HTTPS.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,9 +7,10 @@ use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, StatusCode};
 use url::Url;
 
-use super::RefreshPolicy;
+use super::client::{NO_ROOT_CERTIFICATES, http_client};
 use super::error::FetchFailure;
-use super::fetch::{Body, Fetched, Version, os_error};
+use super::policy::RefreshPolicy;
+use super::response::{Body, Fetched, Version, os_error};
 use super::schedule::Freshness;
 
 /// HTTP clients, one with TLS and one without.
@@ -69,22 +70,11 @@ impl HttpClients {
     }
 
     fn client(&self, url: &Url) -> Result<&Client, FetchFailure> {
-        let is_plain = url.scheme() == "http";
-        let slot = if is_plain { &self.plain } else { &self.https };
+        let slot = if url.scheme() == "http" { &self.plain } else { &self.https };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let mut builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("claimsmith/", env!("CARGO_PKG_VERSION")));
-        if is_plain {
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(|_| {
-            FetchFailure::unavailable(
-                "expected root certificates of the system, found none that can be used; name them in SSL_CERT_FILE",
-            )
-        })?;
+        let client = http_client(url.scheme()).build().map_err(|_| FetchFailure::unavailable(NO_ROOT_CERTIFICATES))?;
         Ok(slot.get_or_init(|| client))
     }
 }

@@ -4,17 +4,26 @@
 //! or returns anything else, changes only its [`SourceStatus`]. This module does not know what the files contain. It never
 //! logs, sleeps or reads a clock: the caller decides when to refresh, and passes the time and a source of randomness.
 
+mod client;
 mod error;
 mod fetch;
 mod http;
+mod invalid;
+#[cfg(feature = "object-stores")]
+mod object;
+mod policy;
+mod response;
 mod schedule;
 mod source;
 #[cfg(feature = "object-stores")]
 mod stores;
 
+pub(crate) use client::{NO_ROOT_CERTIFICATES, http_client};
 pub use error::FetchError;
+pub use invalid::InvalidSource;
+pub use policy::{FailureCodes, FileKind, RefreshPolicy};
+pub use source::RemoteSource;
 pub(crate) use source::distinct_names;
-pub use source::{InvalidSource, RemoteSource};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,63 +33,11 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::code::ErrorCode;
-use fetch::{Clients, Fetched, Version};
-
-/// A kind of file: how to request it, when it is valid, and how its failures are reported. Every kind is a `static`, which
-/// its address identifies.
-#[derive(Debug)]
-pub struct FileKind {
-    /// The `Accept` header of HTTP requests.
-    pub accept: &'static str,
-    /// Checks the bytes of a file. An error gives the expected and the found content, and must not quote the bytes.
-    pub check: fn(&[u8]) -> Result<(), String>,
-    /// The codes of its errors.
-    pub codes: FailureCodes,
-}
-
-/// The error codes for each kind of failed fetch.
-#[derive(Clone, Copy, Debug)]
-pub struct FailureCodes {
-    /// The check rejected the bytes.
-    pub invalid: ErrorCode,
-    /// The response took too long.
-    pub timeout: ErrorCode,
-    /// The response was too large.
-    pub too_large: ErrorCode,
-    /// The source could not be reached, or returned an error.
-    pub unavailable: ErrorCode,
-}
+use fetch::Clients;
+use response::{Fetched, Version};
 
 /// Files to track, each with its kind. A URL can be wanted as one kind only.
 pub type WantedFiles = BTreeMap<RemoteSource, &'static FileKind>;
-
-/// Limits for the time between two fetches, and for each response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RefreshPolicy {
-    /// The shortest time between two fetches, even if the source allows a shorter one.
-    pub min_interval: Duration,
-    /// The time between two fetches if the source specifies none; also the longest delay after failures.
-    pub default_interval: Duration,
-    /// The longest time between two fetches, even if the source allows a longer one.
-    pub max_interval: Duration,
-    /// The time limit for a complete response.
-    pub timeout: Duration,
-    /// The size limit for a response.
-    pub max_bytes: usize,
-}
-
-impl Default for RefreshPolicy {
-    fn default() -> Self {
-        Self {
-            min_interval: Duration::from_secs(10),
-            default_interval: Duration::from_secs(300),
-            max_interval: Duration::from_secs(3600),
-            timeout: Duration::from_secs(10),
-            max_bytes: 1 << 20,
-        }
-    }
-}
 
 /// The state of one source.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::RefreshPolicy;
+use super::policy::RefreshPolicy;
 
 /// The response headers that define freshness (RFC 9111, section 4.2).
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use url::{Host, Position, Url};
 
+use super::invalid::InvalidSource;
 #[cfg(feature = "object-stores")]
-use super::stores::ObjectLocation;
+use super::object::ObjectLocation;
 
 /// The URL of a remote file. Neither `Debug` nor `Display` shows a query, because it may be the signature of a signed URL.
 ///
@@ -21,56 +22,6 @@ pub(super) enum Location {
     Http(Url),
     #[cfg(feature = "object-stores")]
     Object(ObjectLocation),
-}
-
-/// The reason why a text is not the URL of a remote file. The message reads as "found …" and quotes only the scheme.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSource {
-    /// The URL has a fragment.
-    #[error("a {scheme}:// URL with a fragment")]
-    Fragment {
-        /// The scheme of the URL.
-        scheme: String,
-    },
-    /// The URL does not follow the URL standard.
-    #[error("a {scheme}:// URL that is invalid")]
-    Invalid {
-        /// The scheme of the URL.
-        scheme: String,
-        /// The reason, which quotes nothing.
-        #[source]
-        error: url::ParseError,
-    },
-    /// The URL lacks a bucket or an object name.
-    #[error("a {scheme}:// URL without a bucket and an object name")]
-    NoObject {
-        /// The scheme of the URL.
-        scheme: String,
-    },
-    /// The text has no scheme.
-    #[error("text that is not a URL")]
-    NotAUrl,
-    /// The URL has parts that object stores do not use, such as a query.
-    #[error("a {scheme}:// URL with more than a bucket and an object name")]
-    NotOnlyAnObject {
-        /// The scheme of the URL.
-        scheme: String,
-    },
-    /// The URL names an object store, but this binary has no clients for object stores.
-    #[error("a {scheme}:// URL, but this binary was built without object stores")]
-    NoObjectStores {
-        /// The scheme of the URL.
-        scheme: String,
-    },
-    /// The scheme is not one of `http`, `https`, `s3`, `gs`, `azblob`.
-    #[error("a URL with an unsupported scheme")]
-    UnsupportedScheme,
-    /// The URL has a user or a password.
-    #[error("a {scheme}:// URL with a user or a password")]
-    UserInfo {
-        /// The scheme of the URL.
-        scheme: String,
-    },
 }
 
 impl RemoteSource {
@@ -221,7 +172,10 @@ mod tests {
     fn object_store_urls_are_rejected_without_the_feature() {
         for scheme in ["s3", "gs", "azblob"] {
             let found = RemoteSource::parse(&format!("{scheme}://bucket/key")).unwrap_err().to_string();
-            assert_eq!(found, format!("a {scheme}:// URL, but this binary was built without object stores"));
+            assert_eq!(
+                found,
+                format!("a URL with the scheme {scheme}, but this binary was built without object stores")
+            );
         }
     }
 

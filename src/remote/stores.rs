@@ -2,7 +2,6 @@
 //! environment variables that each store's own tools read.
 
 use std::error::Error as _;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -14,61 +13,10 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{ClientOptions, GetOptions, ObjectStore, RetryConfig};
 
-use super::RefreshPolicy;
 use super::error::FetchFailure;
-use super::fetch::{Body, Fetched, Version, os_error};
-use super::source::InvalidSource;
-
-/// A kind of object store.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Store {
-    Azblob,
-    Gs,
-    S3,
-}
-
-/// An object in a bucket, or in a container of Azure.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ObjectLocation {
-    store: Store,
-    bucket: String,
-    name: String,
-}
-
-impl ObjectLocation {
-    /// Parses `address`, the part of a URL after `<scheme>://`.
-    ///
-    /// # Errors
-    /// Returns [`InvalidSource`] if there is more or less than a bucket and an object name.
-    pub(super) fn parse(scheme: &str, address: &str) -> Result<Self, InvalidSource> {
-        let store = match scheme {
-            "azblob" => Store::Azblob,
-            "gs" => Store::Gs,
-            "s3" => Store::S3,
-            _ => return Err(InvalidSource::UnsupportedScheme),
-        };
-        let scheme = || scheme.to_owned();
-        let (bucket, name) = address
-            .split_once('/')
-            .filter(|(bucket, name)| !bucket.is_empty() && !name.is_empty())
-            .ok_or_else(|| InvalidSource::NoObject { scheme: scheme() })?;
-        if address.contains(['?', '#', '@']) {
-            return Err(InvalidSource::NotOnlyAnObject { scheme: scheme() });
-        }
-        Ok(Self { store, bucket: bucket.to_owned(), name: name.to_owned() })
-    }
-}
-
-impl fmt::Display for ObjectLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.store {
-            Store::Azblob => "azblob",
-            Store::Gs => "gs",
-            Store::S3 => "s3",
-        };
-        write!(f, "{scheme}://{}/{}", self.bucket, self.name)
-    }
-}
+use super::object::{ObjectLocation, Store};
+use super::policy::RefreshPolicy;
+use super::response::{Body, Fetched, Version, os_error};
 
 /// The settings of all object stores.
 pub(super) struct ObjectStores {
@@ -156,9 +104,12 @@ impl ObjectStores {
 /// Describes an error of an object store, whose own text would show what the store returned.
 fn failure(error: &object_store::Error, policy: &RefreshPolicy) -> FetchFailure {
     FetchFailure::unavailable(match error {
-        object_store::Error::NotFound { .. } => "expected the object, found no such object or bucket".to_owned(),
+        object_store::Error::NotFound { .. } => {
+            "expected the object, found no such object or bucket; check the URL".to_owned()
+        }
         object_store::Error::PermissionDenied { .. } => {
-            "expected credentials that can read the object, found credentials without read access".to_owned()
+            "expected credentials that can read the object, found credentials without read access; grant read access"
+                .to_owned()
         }
         object_store::Error::Unauthenticated { .. } => {
             "expected valid credentials, found none or invalid ones; set the environment variables of the store"
@@ -168,7 +119,10 @@ fn failure(error: &object_store::Error, policy: &RefreshPolicy) -> FetchFailure 
             Some(HttpErrorKind::Timeout) => return FetchFailure::Timeout(policy.timeout),
             Some(HttpErrorKind::Connect) => match os_error(error) {
                 Some(reason) => format!("expected a connection to the store, found: {reason}"),
-                None => "expected a connection to the store, found none".to_owned(),
+                None => {
+                    "expected a connection to the store, found none; check the host name and the server certificate"
+                        .to_owned()
+                }
             },
             Some(_) => "expected a complete response from the store, found a truncated one".to_owned(),
             None => "expected the object, found an error of the store; check its environment variables (region, \

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::attempts::Attempts;
+use super::cache::TokenCache;
 use super::callers::{AuthError, CallerPermit};
 use super::generation::{ServedGeneration, ServiceLimits};
 use super::outcome::Refusal;
@@ -18,8 +19,6 @@ use crate::code::ErrorCode;
 use crate::mint::{IssueRequest, Profile};
 use crate::session::{SessionDocument, SessionParts};
 use crate::time::{Clock, Timestamp};
-
-use super::cache::TokenCache;
 
 /// Throttled responses that wait at once. Further ones are sent without a delay, because a delay occupies a connection.
 const MOST_WAITING: usize = 64;
@@ -141,7 +140,7 @@ pub struct Permit<'s> {
     /// `None` if there is no such profile, which is refused once the request was received.
     profile: Option<&'s Profile>,
     caller: Option<CallerPermit>,
-    _slot: Slot<'s>,
+    _slot: Slot<&'s AtomicUsize>,
 }
 
 impl<'s> Permit<'s> {

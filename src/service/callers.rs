@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +14,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::outcome::Refusal;
 use super::peer::{CallerName, Credentials, Peer};
+use super::slot::Slot;
 use crate::code::ErrorCode;
 use crate::config::{CallerLimits, KnownCaller, KnownCredential, Rate};
 use crate::secret::Secret;
@@ -38,7 +39,8 @@ pub(super) struct Caller {
 struct CallerState {
     name: CallerName,
     limits: CallerLimits,
-    in_flight: AtomicU32,
+    /// Requests in flight, counted only if `limits.concurrency` is set.
+    in_flight: Arc<AtomicUsize>,
     rate: Option<DefaultDirectRateLimiter>,
     counters: CallerCounters,
 }
@@ -66,7 +68,8 @@ pub(super) struct AuthError {
 /// The right of a caller to one request. Dropping it counts the request.
 pub(super) struct CallerPermit {
     state: Arc<CallerState>,
-    is_counted: bool,
+    /// A slot of `limits.concurrency`, if that is set.
+    slot: Option<Slot<Arc<AtomicUsize>>>,
     is_issued: bool,
 }
 
@@ -131,16 +134,16 @@ impl Caller {
     /// `caller.forbidden`, `caller.concurrency`, `caller.rate`.
     pub(super) fn permit(&self, profile: &str) -> Result<CallerPermit, Refusal> {
         let state = &self.state;
-        let mut permit = CallerPermit { state: Arc::clone(state), is_counted: false, is_issued: false };
+        // A refusal drops it, which counts the request.
+        let mut permit = CallerPermit { state: Arc::clone(state), slot: None, is_issued: false };
         // Unknown profiles give the same refusal, so that a caller does not learn which profiles exist.
         if self.profiles.as_ref().is_some_and(|profiles| !profiles.iter().any(|name| name == profile)) {
             let detail = "this caller cannot request tokens of this profile; its `profiles` do not list it";
             return Err(Refusal::new(ErrorCode::CallerForbidden, detail));
         }
         if let Some(most) = state.limits.concurrency {
-            let before = state.in_flight.fetch_add(1, Ordering::Relaxed);
-            permit.is_counted = true;
-            if before >= most.get() {
+            permit.slot = Slot::take(Arc::clone(&state.in_flight), usize::try_from(most.get()).unwrap_or(usize::MAX));
+            if permit.slot.is_none() {
                 let detail = format!("caller exceeded limits.concurrency of {most} requests at once");
                 return Err(Refusal::new(ErrorCode::CallerConcurrency, detail));
             }
@@ -159,7 +162,7 @@ impl CallerState {
         Self {
             name: CallerName::new(&caller.name),
             limits: caller.limits,
-            in_flight: AtomicU32::new(0),
+            in_flight: Arc::default(),
             rate: caller.limits.rate.and_then(quota).map(RateLimiter::direct),
             counters: metrics.caller(&caller.name),
         }
@@ -180,9 +183,6 @@ impl CallerPermit {
 
 impl Drop for CallerPermit {
     fn drop(&mut self) {
-        if self.is_counted {
-            self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
-        }
         self.state.counters.count(self.is_issued);
     }
 }

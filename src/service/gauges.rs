@@ -8,7 +8,7 @@ use crate::telemetry::{Gauges, KeySetGauges, ProfileGauges};
 use crate::time::{Timestamp, Ttl};
 
 /// Returns the gauges of `mint` at `now`.
-pub(crate) fn gauges(mint: &Mint, now: Timestamp) -> Gauges {
+pub(super) fn gauges(mint: &Mint, now: Timestamp) -> Gauges {
     let mut sets: BTreeMap<&str, KeySetGauges> = BTreeMap::new();
     for profile in mint.profiles() {
         let name = profile.spec().key_set.as_str();

@@ -1,20 +1,21 @@
 //! Whether the service is ready, and the conditions that degrade it although it answers requests.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::json;
+use serde::{Serialize, Serializer};
+
 use crate::time::Timestamp;
 
 /// The stage of a service: starting, ready, stopping. It never goes back.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicU8);
+pub(crate) struct Readiness(AtomicU8);
 
 /// A stage of [`Readiness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// The listeners are not open yet.
     Starting,
     /// Requests are accepted.
@@ -25,7 +26,7 @@ pub enum Stage {
 
 impl Readiness {
     /// Returns the current stage.
-    pub fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         match self.0.load(Ordering::Acquire) {
             0 => Stage::Starting,
             1 => Stage::Ready,
@@ -34,14 +35,15 @@ impl Readiness {
     }
 
     /// Advances to `stage`; does nothing if that is an earlier one.
-    pub fn advance(&self, stage: Stage) {
+    pub(crate) fn advance(&self, stage: Stage) {
         self.0.fetch_max(stage as u8, Ordering::AcqRel);
     }
 }
 
-/// A condition that degrades the service; its name is the member of the readiness document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DegradedCondition {
+/// A condition that degrades the service; its name in snake case is the member of the readiness document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DegradedCondition {
     /// Audit lines cannot be written and are lost.
     Audit,
     /// A remote key set cannot be refreshed; the last good one is in use.
@@ -56,73 +58,73 @@ pub enum DegradedCondition {
     SigningKeys,
 }
 
-impl DegradedCondition {
-    fn as_str(self) -> &'static str {
-        match self {
-            DegradedCondition::Audit => "audit",
-            DegradedCondition::KeySources => "key_sources",
-            DegradedCondition::Oathkeeper => "oathkeeper",
-            DegradedCondition::Reload => "reload",
-            DegradedCondition::Rotation => "rotation",
-            DegradedCondition::SigningKeys => "signing_keys",
-        }
-    }
+/// The active conditions.
+#[derive(Debug, Default)]
+pub(crate) struct DegradedConditions(Mutex<BTreeMap<DegradedCondition, ActiveCondition>>);
+
+/// The readiness document: the stage of the service, and a member for each active condition.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReadinessReport {
+    status: &'static str,
+    /// Why the service is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(flatten)]
+    conditions: BTreeMap<DegradedCondition, ActiveCondition>,
 }
 
-/// The active conditions, each with its start and its errors.
-#[derive(Default)]
-pub struct DegradedConditions(Mutex<BTreeMap<DegradedCondition, (Timestamp, Vec<String>)>>);
+#[derive(Clone, Debug, Serialize)]
+struct ActiveCondition {
+    #[serde(serialize_with = "rfc_3339")]
+    since: Timestamp,
+    /// The errors.
+    faults: Vec<String>,
+}
+
+fn rfc_3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
 
 impl DegradedConditions {
     /// Marks `condition` as active since `now`. Returns `true` if it or its errors changed.
-    pub fn raise(&self, condition: DegradedCondition, errors: Vec<String>, now: Timestamp) -> bool {
-        let mut conditions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match conditions.get_mut(&condition) {
-            Some((_, known)) if *known == errors => false,
-            Some((_, known)) => {
-                *known = errors;
-                true
-            }
-            None => {
-                conditions.insert(condition, (now, errors));
-                true
+    pub(crate) fn raise(&self, condition: DegradedCondition, errors: Vec<String>, now: Timestamp) -> bool {
+        match self.active().entry(condition) {
+            Entry::Occupied(entry) if entry.get().faults == errors => return false,
+            Entry::Occupied(mut entry) => entry.get_mut().faults = errors,
+            Entry::Vacant(entry) => {
+                entry.insert(ActiveCondition { since: now, faults: errors });
             }
         }
+        true
     }
 
     /// Marks `condition` as inactive. Returns `true` if it was active.
-    pub fn clear(&self, condition: DegradedCondition) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&condition).is_some()
+    pub(crate) fn clear(&self, condition: DegradedCondition) -> bool {
+        self.active().remove(&condition).is_some()
     }
 
-    /// Returns the readiness document: the members `status`, in JSON, and a member for each condition with `since` and
-    /// `faults`.
-    pub fn to_json(&self, status: &str) -> String {
-        let mut text = format!("{{{status}");
-        for (condition, (since, errors)) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            text.push_str(&format!(",\"{}\":{{\"since\":\"{since}\",\"faults\":[", condition.as_str()));
-            for (index, error) in errors.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                json::write_string(error, &mut text);
-            }
-            text.push_str("]}");
-        }
-        text.push('}');
-        text
+    /// Returns the readiness document of a service in `stage` with these conditions.
+    pub(crate) fn report(&self, stage: Stage) -> ReadinessReport {
+        let (status, reason) = match stage {
+            Stage::Ready => ("ok", None),
+            Stage::Starting => ("unavailable", Some("starting")),
+            Stage::Stopping => ("unavailable", Some("stopping")),
+        };
+        ReadinessReport { status, reason, conditions: self.active().clone() }
     }
-}
 
-impl fmt::Debug for DegradedConditions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_json("\"status\":\"unknown\""))
+    fn active(&self) -> MutexGuard<'_, BTreeMap<DegradedCondition, ActiveCondition>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn json(conditions: &DegradedConditions, stage: Stage) -> String {
+        serde_json::to_string(&conditions.report(stage)).unwrap()
+    }
 
     #[test]
     fn raised_condition_is_news_once_and_keeps_its_start() {
@@ -134,15 +136,40 @@ mod tests {
         assert!(!raise("a \"bad\" file", 1));
         assert!(raise("another", 2));
         assert_eq!(
-            conditions.to_json("\"status\":\"ok\""),
+            json(&conditions, Stage::Ready),
             r#"{"status":"ok","reload":{"since":"1970-01-01T00:00:00Z","faults":["another"]}}"#
         );
         let errors = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
         conditions.raise(DegradedCondition::Reload, errors, Timestamp::from_seconds(3));
-        assert!(conditions.to_json("").contains(r#""faults":["a","b","c"]"#));
-        assert_eq!(format!("{conditions:?}"), conditions.to_json(r#""status":"unknown""#));
+        assert!(json(&conditions, Stage::Ready).contains(r#""faults":["a","b","c"]"#));
         assert!(conditions.clear(DegradedCondition::Reload) && !conditions.clear(DegradedCondition::Reload));
-        assert_eq!(conditions.to_json("\"status\":\"ok\""), r#"{"status":"ok"}"#);
+        assert_eq!(json(&conditions, Stage::Ready), r#"{"status":"ok"}"#);
+    }
+
+    #[test]
+    fn readiness_document_has_the_reason_and_each_condition_in_order() {
+        let conditions = DegradedConditions::default();
+        let all = [
+            DegradedCondition::SigningKeys,
+            DegradedCondition::Rotation,
+            DegradedCondition::Reload,
+            DegradedCondition::KeySources,
+            DegradedCondition::Audit,
+        ];
+        for condition in all {
+            conditions.raise(condition, vec!["a \"bad\" file".to_owned()], Timestamp::from_seconds(0));
+        }
+        let active = ["audit", "key_sources", "reload", "rotation", "signing_keys"]
+            .map(|name| format!(r#""{name}":{{"since":"1970-01-01T00:00:00Z","faults":["a \"bad\" file"]}}"#))
+            .join(",");
+        for (stage, status) in [
+            (Stage::Starting, r#""status":"unavailable","reason":"starting""#),
+            (Stage::Ready, r#""status":"ok""#),
+            (Stage::Stopping, r#""status":"unavailable","reason":"stopping""#),
+        ] {
+            assert_eq!(json(&conditions, stage), format!("{{{status},{active}}}"));
+        }
+        assert!(format!("{conditions:?}").contains("Rotation"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::admission::{Admission, AdmittedRequest, Permit};
 use super::cache::TokenCache;
+use super::gauges::gauges;
 use super::generation::ServedGeneration;
 use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::Peer;
@@ -88,9 +89,12 @@ impl Issuer {
         &self.recorder
     }
 
-    /// Returns the requests for tokens in flight, and the open connections.
-    pub fn load(&self) -> (usize, usize) {
-        (self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed))
+    /// Returns all metrics in the OpenMetrics text format, after it has measured the gauges.
+    pub fn metrics_text(&self) -> String {
+        let metrics = self.recorder.metrics();
+        metrics.token_cache(self.tokens.len(), self.tokens.bytes());
+        metrics.load(self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed));
+        metrics.text(&gauges(&self.current().mint, self.now()))
     }
 
     /// Returns the shared capacity.
@@ -117,7 +121,8 @@ impl Issuer {
     /// signature.
     ///
     /// # Errors
-    /// Those of [`IssueError`](crate::mint::IssueError), and `keys.busy`.
+    /// Those of [`IssueError`](crate::mint::IssueError), `keys.busy`, and `internal` for a bug in claimsmith or if the
+    /// threads for slow keys cannot be started.
     pub async fn issue(&self, admitted: AdmittedRequest<'_>) -> Result<Outcome, Refusal> {
         let AdmittedRequest { mut permit, request } = admitted;
         let mint = &permit.generation().mint;
@@ -146,7 +151,7 @@ impl Issuer {
 
     /// Compares the claims of a session with those of the token that its text `body` already has. `read` is the session,
     /// or why it was not read. Nothing is signed.
-    pub fn shadow(&self, body: &[u8], read: Result<AdmittedRequest<'_>, Refusal>) -> ShadowResult {
+    pub(crate) fn shadow(&self, body: &[u8], read: Result<AdmittedRequest<'_>, Refusal>) -> ShadowResult {
         let claims = |admitted: AdmittedRequest<'_>| {
             let AdmittedRequest { mut permit, request } = admitted;
             let mint = &permit.generation().mint;

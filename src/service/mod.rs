@@ -6,6 +6,8 @@
 //! 2. [`Permit::read_posted`] or [`Permit::read_parts`] reads the session for that profile: an [`AdmittedRequest`].
 //! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature.
 //!
+//! [`Issuer::published_keys`] and [`Issuer::discovery`] have what verifiers read.
+//!
 //! Each step can end in a [`Refusal`]. An adapter translates its protocol into these calls and their results back, and
 //! passes both to [`Recorder::finish`], the one place that counts, logs, audits and traces a request.
 
@@ -19,6 +21,7 @@ mod health;
 mod issuer;
 mod outcome;
 mod peer;
+mod published;
 mod queue;
 mod record;
 mod shadow;
@@ -29,15 +32,16 @@ mod sync;
 pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;
-pub use callers::Callers;
-pub(crate) use gauges::gauges;
-pub use generation::{ServedGeneration, ServiceLimits};
-pub use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
-pub use issuer::{Issuer, IssuerParts};
-pub use outcome::{CacheUse, Outcome, Refusal};
-pub use peer::{Credentials, Peer, RequestId, Transport};
-pub use record::{Exchange, Recorder};
-pub use shadow::ShadowResult;
+pub(crate) use callers::Callers;
+pub(crate) use generation::{ServedGeneration, ServiceLimits};
+pub(crate) use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
+pub use issuer::Issuer;
+pub(crate) use issuer::IssuerParts;
+pub use outcome::CacheUse;
+pub(crate) use outcome::{Outcome, Refusal};
+pub(crate) use peer::{Credentials, Peer, RequestId, Transport};
+pub(crate) use published::{Discovery, PublishedProfiles};
+pub(crate) use record::{Exchange, Recorder};
 
 #[cfg(test)]
 mod tests;

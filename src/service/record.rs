@@ -1,7 +1,7 @@
 //! The record of a request: metrics, log, audit log and traces, all from its result and in one place.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::{debug, warn};
@@ -165,11 +165,10 @@ impl Recorder {
         if claims.is_empty() {
             return;
         }
-        let is_new = match self.overridden.lock() {
-            Ok(mut known) => !known.contains(profile) && known.insert(profile.to_owned()),
-            Err(_) => false,
-        };
-        if is_new {
+        let mut known = self.overridden.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(profile) {
+            known.insert(profile.to_owned());
+            drop(known);
             let claims: Vec<_> = claims.iter().map(|claim| claim.name()).collect();
             warn!(target: LOG_TARGET, profile, claims = claims.join(" "), "the template sets registered claims, which are overridden");
         }

@@ -2,23 +2,25 @@
 //!
 //! `tests/models` checks them with many interleavings of their threads.
 
+use std::borrow::Borrow;
+
 use super::sync::{AtomicUsize, Ordering};
 
-/// A slot. It is free again once this is dropped.
-pub(super) struct Slot<'a>(&'a AtomicUsize);
+/// A slot of the count `C`. It is free again once this is dropped.
+pub(super) struct Slot<C: Borrow<AtomicUsize>>(C);
 
-impl<'a> Slot<'a> {
+impl<C: Borrow<AtomicUsize>> Slot<C> {
     /// Takes one of `most` slots; `None` if all are taken.
-    pub(super) fn take(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn take(count: C, most: usize) -> Option<Self> {
+        let before = count.borrow().fetch_add(1, Ordering::Relaxed);
         // If all slots were taken, dropping this one subtracts what was just added.
         let slot = Self(count);
         if before < most { Some(slot) } else { None }
     }
 }
 
-impl Drop for Slot<'_> {
+impl<C: Borrow<AtomicUsize>> Drop for Slot<C> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.borrow().fetch_sub(1, Ordering::Relaxed);
     }
 }

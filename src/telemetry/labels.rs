@@ -14,15 +14,23 @@ pub enum CloseReason {
     Handshake,
     /// The bytes were not HTTP, or HTTP that can be read in two ways.
     Malformed,
-    /// The address has more connections than it can have, including those that are told so.
+    /// The address reached its connection limit, including the connections that get an error response.
     Peer,
+    /// The client pipelined more requests than fit into the buffers of the connection.
+    Pipeline,
     /// No complete request head came within `limits.request`.
     Request,
 }
 
 impl CloseReason {
-    pub(super) const ALL: &[CloseReason] =
-        &[CloseReason::Answer, CloseReason::Handshake, CloseReason::Malformed, CloseReason::Peer, CloseReason::Request];
+    pub(super) const ALL: &[CloseReason] = &[
+        CloseReason::Answer,
+        CloseReason::Handshake,
+        CloseReason::Malformed,
+        CloseReason::Peer,
+        CloseReason::Pipeline,
+        CloseReason::Request,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +38,7 @@ impl CloseReason {
             CloseReason::Handshake => "handshake",
             CloseReason::Malformed => "malformed",
             CloseReason::Peer => "peer",
+            CloseReason::Pipeline => "pipeline",
             CloseReason::Request => "request",
         }
     }

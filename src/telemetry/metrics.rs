@@ -469,7 +469,7 @@ struct UsualResponse {
 const USUAL_STATUS: u16 = 200;
 
 /// The content type of [`Metrics::text`].
-pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const HIT: &str = "hit";
 const MISS: &str = "miss";

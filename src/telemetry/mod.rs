@@ -15,12 +15,13 @@ mod otlp;
 mod queue;
 mod traces;
 
-pub use audit::{Audit, AuditCounts, Issued};
+pub(crate) use audit::{Audit, Issued};
 pub use gauges::{Gauges, KeySetGauges, ProfileGauges};
-pub use labels::CloseReason;
-pub use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, Metrics, RouteMetrics};
-pub use otlp::{RequestSpan, Traces};
-pub use traces::{Answered, TokenFacts, TraceCounts};
+pub(crate) use labels::CloseReason;
+pub use metrics::Metrics;
+pub(crate) use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, RouteMetrics};
+pub(crate) use otlp::{RequestSpan, Traces};
+pub(crate) use traces::{Answered, TokenFacts};
 
 use std::io::IsTerminal as _;
 
@@ -31,7 +32,7 @@ use tracing_subscriber::{Layer as _, fmt};
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// A JSON object a line.
     Json,
     /// For people.
@@ -39,7 +40,7 @@ pub enum LogFormat {
 }
 
 /// Returns a subscriber that writes log lines of `level` and above to `writer`. Use [`init_logging`] for standard error.
-pub fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync
+pub(crate) fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -56,7 +57,7 @@ where
 
 /// Writes log lines of the whole process to standard error. Panics are logged with their location only, because the
 /// message of a panic can quote what it failed on. A second call does nothing.
-pub fn init_logging(level: Level, format: LogFormat) {
+pub(crate) fn init_logging(level: Level, format: LogFormat) {
     if tracing::subscriber::set_global_default(subscriber(level, format, std::io::stderr)).is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::queue::{Bounds, Queue};
 use super::traces::{Answered, TokenFacts, TraceCounts};
 use crate::config;
+use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
 
 /// The defaults of OpenTelemetry's batch processor, but with a shorter delay.
 const BOUNDS: Bounds = Bounds { waiting: 2048, portion: 512, linger: Duration::from_secs(1) };
@@ -47,14 +48,8 @@ impl Traces {
             .with_service_name("claimsmith")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        let mut client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT);
-        if config.endpoint.as_str().starts_with("http://") {
-            // Plain HTTP must work on hosts without root certificates.
-            client = client.tls_certs_only([]);
-        }
-        let client = client.build().map_err(
-            |_| "expected root certificates of the system, found none that can be used; name them in SSL_CERT_FILE",
-        )?;
+        let scheme = config.endpoint.as_str().split(':').next().unwrap_or_default();
+        let client = http_client(scheme).timeout(TIMEOUT).build().map_err(|_| NO_ROOT_CERTIFICATES)?;
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -86,7 +81,7 @@ impl Traces {
     /// Exports the queued spans and stops the exporter, within `within` at most.
     pub fn close(&self, within: Duration) {
         if self.provider.shutdown_with_timeout(within).is_err() {
-            warn!(seconds = within.as_secs(), "spans may be lost: the collector did not take them in time");
+            warn!(seconds = within.as_secs(), "spans may be lost: the collector did not accept them in time");
         }
     }
 }
@@ -160,13 +155,13 @@ impl Export {
                 Ok(()) => {
                     shared.exported.inc_by(count);
                     if std::mem::take(&mut is_failing) {
-                        info!("traces are taken again");
+                        info!("trace export recovered");
                     }
                 }
                 Err(error) => {
                     shared.lost.inc_by(count);
                     if !std::mem::replace(&mut is_failing, true) {
-                        warn!(%error, "traces are lost: the collector does not take them");
+                        warn!(%error, "spans are lost: the trace collector rejects them or cannot be reached");
                     }
                 }
             }

@@ -6,7 +6,7 @@
 
 mod names;
 
-pub use names::{CertificateIdentity, CertificateName};
+pub(crate) use names::{CertificateIdentity, CertificateName};
 
 use std::fmt;
 use std::sync::Arc;
@@ -97,7 +97,6 @@ pub struct TlsFault {
 
 /// The files of [`TlsText`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum TlsPart {
     Certificates,
     Key,
@@ -186,19 +185,19 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// The current [`Tls`] for handshakes.
-pub struct LiveTls {
+pub(crate) struct LiveTls {
     current: ArcSwap<Tls>,
     provider: Arc<CryptoProvider>,
 }
 
 impl LiveTls {
     /// Returns a `LiveTls` with `tls`.
-    pub fn new(tls: Arc<Tls>) -> Self {
+    pub(crate) fn new(tls: Arc<Tls>) -> Self {
         Self { current: ArcSwap::new(tls), provider: provider() }
     }
 
     /// Uses `tls` for later handshakes.
-    pub fn replace(&self, tls: Arc<Tls>) {
+    pub(crate) fn replace(&self, tls: Arc<Tls>) {
         self.current.store(tls);
     }
 
@@ -207,7 +206,7 @@ impl LiveTls {
     ///
     /// # Errors
     /// Fails if the cryptography provider does not support a protocol version.
-    pub fn server_config(self: &Arc<Self>, clock: Arc<dyn Clock>) -> Result<ServerConfig, rustls::Error> {
+    pub(crate) fn server_config(self: &Arc<Self>, clock: Arc<dyn Clock>) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(HandshakeTime(clock)))
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::clone(self) as Arc<dyn ClientCertVerifier>)

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use claimsmith::TokenCache;
 use claimsmith::claims::JwtId;
 use claimsmith::config::Config;
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use claimsmith::mint::{GenerationParts, IssueRequest, Mint, ProfileSpec, TemplateFiles};
-use claimsmith::service::TokenCache;
 use claimsmith::templates::{Syntax, TemplateText};
 use claimsmith::time::Timestamp;
 use futures_util::FutureExt as _;

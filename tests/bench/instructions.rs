@@ -4,9 +4,9 @@
 
 use std::hint::black_box;
 
+use claimsmith::TokenCache;
 use claimsmith::json::ReadLimits;
 use claimsmith::mint::Mint;
-use claimsmith::service::TokenCache;
 
 use crate::fixture::{self, JWT_ID, NOW};
 

@@ -9,19 +9,17 @@ use claimsmith::keys::SignatureAlg;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::support::{Folder, Service, Setup, TestApp, connect, post, read_response, send, spawn_app, wait_until};
+use crate::support::{Folder, Service, Setup, TestApp, connect, get, post, read_response, send, spawn_app, wait_until};
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 const OPENAPI: &[u8] = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
-const READY: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-const METRICS: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 fn app(config: &str) -> TestApp {
     spawn_app(&Setup { config, template: "{}", ..Setup::default() })
 }
 
 fn metric_of(admin: SocketAddr, series: &str) -> u64 {
-    let text = send(admin, METRICS).text();
+    let text = send(admin, &get("/metrics")).text();
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_else(|| panic!("{series} is missing:\n{text}"))
 }
@@ -85,6 +83,58 @@ fn client_that_never_reads_responses_is_disconnected() {
     let _ = deaf.read_to_end(&mut rest);
     assert!(rest.windows(12).filter(|bytes| bytes == b"HTTP/1.1 200").count() < 600);
     assert_eq!(closed_count(&app, "request"), 0);
+}
+
+/// Requests that the HTTP layer cannot take yet: it queues 16, and buffers 128 KiB behind them.
+fn excessive_pipeline() -> Vec<u8> {
+    let padding = "x".repeat(40_000);
+    format!("GET /nowhere HTTP/1.1\r\nHost: x\r\nX-Padding: {padding}\r\n\r\n").into_bytes().repeat(40)
+}
+
+#[test]
+fn client_that_pipelines_and_reads_nothing_is_disconnected() {
+    let app = app("limits: { request: 1h }");
+    let mut deaf = connect(app.api);
+    deaf.write_all(&OPENAPI.repeat(600)).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The service closes the connection before it has read everything.
+    let _ = deaf.write_all(&excessive_pipeline());
+    wait_until(|| closed_count(&app, "pipeline") == 1);
+    wait_until(|| metric(&app, "claimsmith_connections") == 0);
+    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200, "others are served");
+}
+
+#[test]
+fn client_that_pipelines_behind_a_slow_request_is_disconnected() {
+    let app = spawn_app(&Setup {
+        config: "callers: [{ name: c, bearer: { token_file: token } }]
+limits: { request: 1h, failed_attempts: 1, failed_delay: 1h }",
+        files: &[("token", "a-token-of-some-length")],
+        template: "{}",
+        ..Setup::default()
+    });
+    let wrong = post("/hydrate/p", &[("Authorization", "Bearer another"), ("Connection", "keep-alive")], SESSION);
+    assert_eq!(send(app.api, &wrong).status, 401);
+    let mut eager = connect(app.api);
+    eager.write_all(&wrong).unwrap();
+    let _ = eager.write_all(&excessive_pipeline());
+    wait_until(|| closed_count(&app, "pipeline") == 1);
+    wait_until(|| metric(&app, "claimsmith_connections") == 0);
+}
+
+/// As many requests as the HTTP layer buffers are usual behavior of a benchmark client.
+#[test]
+fn pipelined_requests_within_the_buffers_are_answered() {
+    let app = app("");
+    let mut stream = connect(app.api);
+    let mut writer = stream.try_clone().unwrap();
+    let request = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);
+    let writing = std::thread::spawn(move || writer.write_all(&request.repeat(2000)).unwrap());
+    for _ in 0..2000 {
+        assert_eq!(read_response(&mut stream, true).status, 200);
+    }
+    writing.join().unwrap();
+    assert_eq!(closed_count(&app, "pipeline"), 0);
 }
 
 #[test]
@@ -156,16 +206,16 @@ fn unread_body_is_not_received_forever() {
 /// Complete requests keep a connection open.
 #[test]
 fn active_connection_outlives_the_request_timeout() {
-    let app = app("limits: { request: 300ms }");
+    let app = app("limits: { request: 1s }");
     let mut stream = connect(app.api);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(1) {
+    while start.elapsed() < Duration::from_secs(3) {
         stream.write_all(&post("/hydrate/p", &[("Connection", "keep-alive")], SESSION)).unwrap();
         assert_eq!(read_response(&mut stream, true).status, 200);
         std::thread::sleep(Duration::from_millis(40));
     }
-    // A pause that is shorter than keep_alive keeps it open too.
-    std::thread::sleep(Duration::from_millis(700));
+    // A pause that is longer than the request timeout and shorter than keep_alive keeps it open too.
+    std::thread::sleep(Duration::from_millis(1500));
     stream.write_all(&post("/hydrate/p", &[], SESSION)).unwrap();
     assert_eq!(read_response(&mut stream, true).status, 200);
     assert_eq!(closed_count(&app, "request"), 0);
@@ -206,7 +256,7 @@ fn slow_clients_do_not_block_the_admin_listener() {
         let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ");
     }
     let start = Instant::now();
-    assert_eq!(send(app.admin, READY).status, 200, "those before it are gone by then");
+    assert_eq!(app.get_admin("/health/ready").status, 200, "those before it are gone by then");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     let mut later = connect(app.admin);
     later.write_all(b"GET /health/alive HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -217,7 +267,7 @@ fn slow_clients_do_not_block_the_admin_listener() {
     let (mut deaf, start) = (connect(app.admin), Instant::now());
     while deaf.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)).is_ok() {}
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-    assert_eq!(send(app.admin, READY).json(), json!({"status": "ok"}));
+    assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
 }
 
 #[test]
@@ -384,7 +434,7 @@ fn ten_thousand_idle_connections_do_not_block_requests() {
         assert_eq!(send(service.api, &whole).status, 200);
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     }
-    assert_eq!(send(service.admin, READY).json(), json!({"status": "ok"}));
+    assert_eq!(service.get_admin("/health/ready").json(), json!({"status": "ok"}));
     for stream in idle.iter_mut().step_by(1000) {
         stream.write_all(asks).unwrap();
         assert_eq!(read_response(stream, false).status, 404, "an idle connection goes on");

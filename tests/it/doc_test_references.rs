@@ -27,8 +27,10 @@ fn tests_in(text: &str, module: &str, found: &mut BTreeSet<String>) {
         let code = line.trim_start();
         if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(" {")) {
             inner = format!("::{name}");
+        } else if line == "}" {
+            inner.clear();
         } else if code.starts_with("#[") {
-            is_test |= code.contains("test]") && !code.contains("cfg");
+            is_test |= (code.contains("test]") || code.contains("::test(")) && !code.contains("cfg");
         } else if let Some(rest) = code.strip_prefix("fn ").or_else(|| code.strip_prefix("async fn ")) {
             let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             if std::mem::take(&mut is_test) {
@@ -110,11 +112,11 @@ fn table_rows_name_existing_tests() {
 fn missing_tests_and_rows_without_tests_are_reported() {
     let mut tests = BTreeSet::new();
     tests_in(
-        "    #[test]\n    fn inside() {}\nfn helper() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn it() {}\n",
+        "    #[test]\n    fn inside() {}\nfn helper() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn it() {}\n}\n#[test]\nfn last() {}\n",
         "a",
         &mut tests,
     );
-    assert_eq!(tests, BTreeSet::from(["a::inside".to_owned(), "a::tests::it".to_owned()]));
+    assert_eq!(tests, BTreeSet::from(["a::inside", "a::last", "a::tests::it"].map(str::to_owned)));
     let document = "`a::gone`\n\n| What | Test |\n| --- | --- |\n| x | `a::inside` |\n| y | none |\n\n| @count |\n\n| What |\n| --- |\n| z |\n";
     assert_eq!(
         errors(document, &tests),

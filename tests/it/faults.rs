@@ -12,30 +12,25 @@ use claimsmith::time::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Folder, NOW, Service, Setup, TestApp, claimsmith, command, command_after, connect, post, send, spawn_app, stderr,
-    stdout, wait_until,
+    Folder, NOW, Service, Setup, TestApp, claimsmith, command, command_after, connect, folder_with_keys, post, send,
+    serving_folder, spawn_app, stderr, stdout, wait_until,
 };
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
-const READY: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-const JWKS: &[u8] = b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 /// Has the effect of a full disk, for root too: no file can grow.
 const FULL: &str = "trap '' XFSZ && ulimit -f 0";
 
-/// Creates a directory that can be served, with `more` lines of configuration.
+/// Creates a directory that can be served by one worker, with these lines of configuration.
 fn folder(config: &str) -> Folder {
-    let folder = Folder::new();
-    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    let folder = serving_folder("workers: 1", config);
     folder.write("templates/p/claims.hbs", "{\"v\": 1}");
-    let text = "serve: { api: { port: 0 }, admin: { port: 0 }, workers: 1 }\nprofiles: { p: { issuer: i, jwks: keys.json } }\n";
-    folder.write("claimsmith.yaml", &format!("{text}{config}\n"));
     folder
 }
 
 /// Requests a token, verifies it with the published keys and returns its claims.
 fn claims(service: &Service) -> Value {
     let answer = send(service.api, &post("/issue/p", &[], SESSION)).json();
-    let token = keys::verify(answer["token"].as_str().unwrap(), &send(service.api, JWKS).body).unwrap();
+    let token = keys::verify(answer["token"].as_str().unwrap(), &service.get("/.well-known/jwks.json").body).unwrap();
     serde_json::from_str(token.claims()).unwrap()
 }
 
@@ -71,8 +66,8 @@ fn full_disk_keeps_issuing_and_reports_the_failed_rotation() {
     let folder = folder("rotation: { every: 24h, lead: 1h }\nreload: { interval: 100ms }");
     let before = fs::read(folder.path().join("keys.json")).unwrap();
     let service = Service::start_after(folder, FULL);
-    wait_until(|| send(service.admin, READY).text().contains("\"rotation\":{\"since\""));
-    let ready = send(service.admin, READY);
+    wait_until(|| service.get_admin("/health/ready").text().contains("\"rotation\":{\"since\""));
+    let ready = service.get_admin("/health/ready");
     assert_eq!(ready.status, 200);
     assert!(ready.text().contains("File too large"), "{}", ready.text());
     assert_eq!(claims(&service)["v"], 1);
@@ -123,9 +118,8 @@ fn unavailable_trace_collector_does_not_delay_requests() {
             assert_eq!(send(service.api, &post("/issue/p", &[], SESSION)).status, 200);
             assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         }
-        let metrics = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         if is_refused {
-            wait_until(|| send(service.admin, metrics).text().contains("claimsmith_trace_spans_lost_total 50\n"));
+            wait_until(|| service.get_admin("/metrics").text().contains("claimsmith_trace_spans_lost_total 50\n"));
         }
     }
 }
@@ -269,7 +263,7 @@ fn descriptor_exhaustion_neither_spins_nor_stops_the_service() {
     assert!(service.child.try_wait().unwrap().is_none(), "it lives");
     drop(held);
     wait_until(|| claims(&service)["v"] == 2);
-    wait_until(|| send(service.admin, READY).text() == "{\"status\":\"ok\"}");
+    wait_until(|| service.get_admin("/health/ready").text() == "{\"status\":\"ok\"}");
 }
 
 #[test]
@@ -406,9 +400,7 @@ fn missing_root_certificates_affect_only_https() {
     let health = bare(&service.folder).args(["health", "--url", &url]).output().unwrap();
     assert_eq!(stdout(&health), "ready\n", "{}", stderr(&health));
 
-    let remote = folder("");
-    let config = fs::read_to_string(remote.path().join("claimsmith.yaml")).unwrap();
-    remote.write("claimsmith.yaml", &config.replace("keys.json", "'https://127.0.0.1:9/keys.json'"));
+    let remote = folder_with_keys("https://127.0.0.1:9/keys.json", "", "");
     let output = bare(&remote).arg("serve").output().unwrap();
     assert_eq!(output.status.code(), Some(78));
     assert!(stderr(&output).contains("expected root certificates of the system"), "{}", stderr(&output));

@@ -1,4 +1,5 @@
-//! Renders the recorded Go templates of the corpus, if it exists in `CLAIMSMITH_CORPUS` or `../shared/corpus`.
+//! Renders recorded Go templates: the fixtures, and the corpus if it exists in `CLAIMSMITH_CORPUS` or
+//! `../shared/corpus`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ fn judge(case: &Json<'_>) -> Result<(), (&'static str, String)> {
     let expected = some("safe_claims").or(if some("error").is_none() { some("claims") } else { None });
     let same = |text: &str, expected: &Json<'_>| {
         let ours = Json::parse(text.as_bytes(), ReadLimits::default()).unwrap();
-        ours.says_the_same(expected, NumberComparison::AsFloat64)
+        ours.is_equivalent(expected, NumberComparison::AsFloat64)
     };
     if some("security").is_some_and(|text| text.as_str().is_some_and(|text| text.contains("refuse on import"))) {
         return match result {
@@ -60,10 +61,13 @@ fn judge(case: &Json<'_>) -> Result<(), (&'static str, String)> {
 
 #[test]
 fn recorded_go_templates_render_recorded_claims() {
-    let folder = folder().join("go-templates");
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let corpus = folder().join("go-templates");
     let mut table: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut failed = 0;
-    for file in ["authored-cases.jsonl", "public-cases.jsonl"] {
+    for (folder, file) in
+        [(&fixtures, "go-templates.jsonl"), (&corpus, "authored-cases.jsonl"), (&corpus, "public-cases.jsonl")]
+    {
         let Ok(text) = std::fs::read_to_string(folder.join(file)) else {
             continue;
         };
@@ -88,4 +92,5 @@ fn recorded_go_templates_render_recorded_claims() {
         println!("{file:24} {class:40} {count}");
     }
     assert_eq!(failed, 0, "cases came out differently");
+    assert_eq!(table.get(&("go-templates.jsonl", "passed")), Some(&4));
 }

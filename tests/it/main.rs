@@ -23,6 +23,7 @@ mod key_files;
 mod layers;
 mod mutations;
 mod oathkeeper;
+mod openapi;
 mod operations;
 mod overload;
 mod playground;

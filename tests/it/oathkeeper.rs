@@ -220,7 +220,7 @@ fn imported_configuration_serves_the_same_claims() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let output = claimsmith(folder.path(), &["import", "oathkeeper", "oathkeeper.yml", "--out", "new"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("new or empty folder"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("new or empty directory"), "{}", stderr(&output));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use claimsmith::code::ErrorCode;
-use claimsmith::telemetry::{Gauges, KeySetGauges, Metrics, ProfileGauges};
 use claimsmith::time::Timestamp;
+use claimsmith::{Gauges, KeySetGauges, Metrics, ProfileGauges};
 use serde_json::Value;
 
 use crate::support::{Setup, spawn_app};

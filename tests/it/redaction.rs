@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::Value;
 
-use crate::support::{Folder, claimsmith, command, post, send, wait_until};
+use crate::support::{Folder, claimsmith, command, get, post, send, wait_until};
 use crate::telemetry::Collector;
 
 /// Part of each secret in these tests.
@@ -120,8 +120,8 @@ fn running_service_logs_no_secret_at_trace_level() {
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let _ = stream.read_to_string(&mut answers);
     }
-    let metrics = send(admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
-    let keys = send(api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let metrics = send(admin, &get("/metrics")).text();
+    let keys = send(api, &get("/.well-known/jwks.json")).text();
     let audit = || std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
     wait_until(|| audit().lines().count() == tokens.len() && collector.spans().len() > sessions.len() * 6);
     let (audit, traces) = (audit(), collector.text());

@@ -7,7 +7,8 @@ use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Folder, NOW, Service, Setup, TestApp, claimsmith, post, send, spawn_app, stderr, stdout, wait_until,
+    Folder, NOW, Service, Setup, TestApp, claimsmith, folder_with_keys, post, send, serving_folder, spawn_app, stderr,
+    stdout, wait_until,
 };
 
 const SESSION: &str = r#"{"subject":"u","extra":{"a":1}}"#;
@@ -188,17 +189,12 @@ fn changed_configuration_updates_profiles_callers_and_limits() {
 
 #[test]
 fn sighup_triggers_an_immediate_check() {
-    let folder = Folder::new();
-    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    let folder = serving_folder("", "reload: { interval: 1h }");
     folder.write("templates/p/claims.hbs", "{\"v\": 1}");
-    folder.write(
-        "claimsmith.yaml",
-        "serve: { api: { port: 0 }, admin: { port: 0 } }\nreload: { interval: 1h }\nprofiles: { p: { issuer: i, jwks: keys.json } }\n",
-    );
     let service = Service::start(folder);
     let claims = || {
         let answer = send(service.api, &post("/issue/p", &[], SESSION.as_bytes())).json();
-        let set = send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let set = service.get("/.well-known/jwks.json");
         let token = keys::verify(answer["token"].as_str().unwrap(), &set.body).unwrap();
         serde_json::from_str::<Value>(token.claims()).unwrap()
     };
@@ -260,20 +256,12 @@ fn one_of_several_services_on_a_volume_rotates() {
     let keys = shared.write_key("keys.json", SignatureAlg::Es256, "first");
     let services: Vec<Service> = (0..3)
         .map(|_| {
-            let folder = Folder::new();
-            folder.write("templates/p/claims.hbs", "{}");
-            let config = format!(
-                "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nreload: {{ interval: 100ms }}\n\
-                 rotation: {{ every: 24h, lead: 1h }}\nprofiles: {{ p: {{ issuer: i, jwks: '{}' }} }}\n",
-                keys.display()
-            );
-            folder.write("claimsmith.yaml", &config);
-            Service::start(folder)
+            let config = "reload: { interval: 100ms }\nrotation: { every: 24h, lead: 1h }";
+            Service::start(folder_with_keys(&keys.display().to_string(), "", config))
         })
         .collect();
     let published = |service: &Service| {
-        let set =
-            send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").json();
+        let set = service.get("/.well-known/jwks.json").json();
         set["keys"].as_array().unwrap().len()
     };
     wait_until(|| services.iter().all(|service| published(service) == 2));

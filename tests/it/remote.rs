@@ -12,16 +12,16 @@ use claimsmith::reload::SIGNING_KEY_SET;
 use claimsmith::remote::{RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
 use serde_json::json;
 
-use crate::support::{Folder, Service, Setup, post, send, spawn_app, wait_until};
+use crate::support::{Service, Setup, folder_with_keys, post, send, spawn_app, wait_until};
 
 /// The behavior of the server.
 #[derive(Clone)]
 enum Answer {
     /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// Sends one of these bytes every 20 ms.
+    /// Sends one of these bytes every 200 ms, which takes much longer than the timeout of a fetch.
     Dripping(Vec<u8>),
-    /// Sends nothing for a second.
+    /// Sends nothing for much longer than the timeout of a fetch.
     Silence,
 }
 
@@ -88,10 +88,10 @@ fn serve(mut stream: TcpStream, answer: &Answer, asked: &Mutex<Vec<String>>) {
                 if stream.write_all(&[*byte]).is_err() {
                     return;
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(200));
             }
         }
-        Answer::Silence => std::thread::sleep(Duration::from_secs(1)),
+        Answer::Silence => std::thread::sleep(Duration::from_secs(30)),
     }
 }
 
@@ -124,7 +124,7 @@ fn good(kid: &str) -> Answer {
 }
 
 fn policy() -> RefreshPolicy {
-    RefreshPolicy { timeout: Duration::from_millis(300), max_bytes: 64 << 10, ..RefreshPolicy::default() }
+    RefreshPolicy { timeout: Duration::from_secs(2), max_bytes: 64 << 10, ..RefreshPolicy::default() }
 }
 
 fn block<T>(future: impl Future<Output = T>) -> T {
@@ -175,8 +175,8 @@ fn failing_source_keeps_its_last_good_key_set_and_recovers() {
         (response("302 Found", "Location: https://elsewhere.example/canary\r\n", ""), "redirects are not followed"),
         (Answer::Bytes(Vec::new()), "expected a complete HTTP response"),
         (Answer::Bytes(b"\x16\x03\x01 this is no HTTP canary".to_vec()), "expected a complete HTTP response"),
-        (Answer::Silence, "within 300ms"),
-        (Answer::Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"keys\":".to_vec()), "within 300ms"),
+        (Answer::Silence, "within 2s"),
+        (Answer::Dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"keys\":".to_vec()), "within 2s"),
     ];
     let server = Server::start();
     block(async {
@@ -325,28 +325,24 @@ fn google_and_azure_stores_use_their_own_settings() {
     }
 }
 
+/// Starts a service whose profile `p` signs with the keys at `path` of `server`, with these lines of configuration.
+fn serve_keys_of(server: &Server, path: &str, config: &str) -> Service {
+    Service::start(folder_with_keys(&format!("http://{}/{path}", server.address), "", config))
+}
+
 #[test]
 fn service_keeps_its_remote_key_set_when_the_source_fails() {
     let server = Server::start();
     server.will(good("remote"));
-    let folder = Folder::new();
-    folder.write("templates/p/claims.hbs", "{}");
-    folder.write(
-        "claimsmith.yaml",
-        &format!(
-            "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nprofiles: {{ p: {{ issuer: i, jwks: 'http://{}/k?canary' }} }}\n",
-            server.address
-        ),
-    );
-    let service = Service::start(folder);
+    let service = serve_keys_of(&server, "k?canary", "");
     let kid = || {
-        let set = send(service.api, b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let set = service.get("/.well-known/jwks.json");
         let answer = send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#)).json();
         // None if the keys changed between the two requests.
         keys::verify(answer["token"].as_str().unwrap(), &set.body).ok().map(|token| token.kid().as_str().to_owned())
     };
-    let ready = || send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
-    let metrics = || send(service.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let ready = || service.get_admin("/health/ready").text();
+    let metrics = || service.get_admin("/metrics").text();
     assert_eq!(kid().as_deref(), Some("remote"));
     server.will(response("200 OK", "", "<html>canary</html>"));
     service.signal("HUP");
@@ -366,18 +362,8 @@ fn service_keeps_its_remote_key_set_when_the_source_fails() {
 fn source_limits_are_configurable_and_failures_counted_by_code() {
     let server = Server::start();
     server.will(good("remote"));
-    let folder = Folder::new();
-    folder.write("templates/p/claims.hbs", "{}");
-    folder.write(
-        "claimsmith.yaml",
-        &format!(
-            "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }} }}\nlimits: {{ key_set: 4KiB, key_fetch: 300ms }}\n\
-             profiles: {{ p: {{ issuer: i, jwks: 'http://{}/k' }} }}\n",
-            server.address
-        ),
-    );
-    let service = Service::start(folder);
-    let metrics = || send(service.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    let service = serve_keys_of(&server, "k", "limits: { key_set: 4KiB, key_fetch: 2s }");
+    let metrics = || service.get_admin("/metrics").text();
     let huge = format!("{}{}", set("huge"), " ".repeat(5000));
     for (answer, code) in [
         (Answer::Silence, "keys.source_timeout"),
@@ -402,10 +388,7 @@ fn source_limits_are_configurable_and_failures_counted_by_code() {
     assert_eq!(report["faults"][0]["code"], "keys.source_too_large", "{report}");
     server.will(good("next"));
     service.signal("HUP");
-    wait_until(|| {
-        send(service.admin, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
-            == "{\"status\":\"ok\"}"
-    });
+    wait_until(|| service.get_admin("/health/ready").text() == "{\"status\":\"ok\"}");
 }
 
 #[test]

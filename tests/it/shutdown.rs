@@ -4,20 +4,11 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use claimsmith::keys::SignatureAlg;
+use crate::support::{Service, connect, post, read_response, send, serving_folder, wait_until};
 
-use crate::support::{Folder, Service, connect, post, read_response, send, wait_until};
-
-/// Starts `claimsmith serve` with these additional keys of `serve`.
+/// Starts `claimsmith serve` with two workers and these additional keys of `serve`.
 fn start(serve: &str) -> Service {
-    let folder = Folder::new();
-    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
-    folder.write("templates/p/claims.hbs", "{}");
-    let config = format!(
-        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, {serve} }}\nprofiles: {{ p: {{ issuer: i, jwks: keys.json }} }}\n"
-    );
-    folder.write("claimsmith.yaml", &config);
-    Service::start(folder)
+    Service::start(serving_folder(&format!("workers: 2, {serve}"), ""))
 }
 
 #[test]
@@ -51,11 +42,10 @@ fn in_flight_request_finishes_and_new_connections_are_refused() {
 #[test]
 fn readiness_returns_503_before_listeners_close() {
     let mut service = start("shutdown_delay: 2s");
-    let ready = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    assert_eq!(send(service.admin, ready).status, 200);
+    assert_eq!(service.get_admin("/health/ready").status, 200);
     service.signal("TERM");
-    wait_until(|| send(service.admin, ready).status == 503);
-    let answer = send(service.admin, ready);
+    wait_until(|| service.get_admin("/health/ready").status == 503);
+    let answer = service.get_admin("/health/ready");
     assert_eq!(answer.json()["reason"], "stopping");
     assert_eq!(send(service.api, &post("/hydrate/p", &[], br#"{"subject":"u"}"#)).status, 200);
     assert_eq!(service.child.wait().unwrap().code(), Some(0));

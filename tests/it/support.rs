@@ -20,6 +20,8 @@ use claimsmith::remote::{RefreshPolicy, RemoteFiles};
 use claimsmith::time::{Clock, Timestamp};
 use serde_json::Value;
 
+use crate::openapi::assert_code_is_documented;
+
 /// 2026-11-23T12:00:00Z
 pub(crate) const NOW: i64 = 1_795_435_200;
 
@@ -164,11 +166,16 @@ impl TestApp {
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        send(self.api, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        send(self.api, &get(path))
+    }
+
+    /// Posts to the admin listener, which has no operation of the API, whatever the path.
+    pub(crate) fn post_admin(&self, path: &str, body: &str) -> Answer {
+        send_unchecked(self.admin, &post(path, &[], body.as_bytes()))
     }
 
     pub(crate) fn get_admin(&self, path: &str) -> Answer {
-        send(self.admin, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        send(self.admin, &get(path))
     }
 
     /// Verifies the token in `header.Authorization` with the served keys and returns it.
@@ -204,6 +211,25 @@ impl Drop for TestApp {
             thread.join().unwrap();
         }
     }
+}
+
+/// Returns a directory for [`Service::start`] with the profile `p`, which signs with `keys.json` and whose claims are
+/// `{}`. `serve` is further keys of `serve`, and `config` further lines of the configuration.
+pub(crate) fn serving_folder(serve: &str, config: &str) -> Folder {
+    let folder = folder_with_keys("keys.json", serve, config);
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    folder
+}
+
+/// Like [`serving_folder`], with the keys at `jwks`.
+pub(crate) fn folder_with_keys(jwks: &str, serve: &str, config: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write("templates/p/claims.hbs", "{}");
+    let text = format!(
+        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, {serve} }}\nprofiles: {{ p: {{ issuer: i, jwks: '{jwks}' }} }}\n"
+    );
+    folder.write("claimsmith.yaml", &format!("{text}{config}\n"));
+    folder
 }
 
 /// The real binary, serving the `claimsmith.yaml` of its directory. Dropping this stops it.
@@ -259,6 +285,14 @@ impl Service {
         }
     }
 
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        send(self.api, &get(path))
+    }
+
+    pub(crate) fn get_admin(&self, path: &str) -> Answer {
+        send(self.admin, &get(path))
+    }
+
     /// Returns `true` if the log contains `text`.
     pub(crate) fn has_logged(&self, text: &str) -> bool {
         self.log.lock().unwrap().contains(text)
@@ -283,9 +317,14 @@ impl Drop for Service {
 pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it did not come to hold");
+        assert!(start.elapsed() < Duration::from_secs(10), "the condition did not become true");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Returns the bytes of a GET request that closes its connection.
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
 /// Returns the bytes of a POST request that closes its connection.
@@ -343,8 +382,15 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends `bytes` on a new connection and reads one response.
+/// Sends `bytes` on a new connection and reads one response. Its error code must be one that the operation of the API
+/// listener documents.
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let answer = send_unchecked(address, bytes);
+    assert_code_is_documented(bytes, &answer);
+    answer
+}
+
+fn send_unchecked(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = connect(address);
     // The service can respond and close before it has read everything.
     let _ = stream.write_all(bytes);
@@ -443,13 +489,10 @@ pub(crate) fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the recorded sessions, if they exist beside the repository.
+/// Returns the directory of recorded sessions, if it exists beside the repository. Tests must also check fixtures,
+/// because a clone has no such directory.
 pub(crate) fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("CLAIMSMITH_CORPUS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no recorded sessions beside the repository");
-    None
+    folder.is_dir().then_some(folder)
 }

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use claimsmith::keys::{self, KeyId, SignatureAlg};
 use serde_json::{Value, json};
 
-use crate::support::{Folder, NOW, Service, Setup, TestApp, command, post, send, spawn_app, stderr, wait_until};
+use crate::support::{
+    NOW, Service, Setup, TestApp, command, post, send, serving_folder, spawn_app, stderr, wait_until,
+};
 
 const SESSION: &str = r#"{"subject":"zoe@example.org","extra":{"a":1}}"#;
 /// printf %s zoe@example.org | sha256sum
@@ -120,25 +122,15 @@ fn failing_audit_log_is_reported_by_readiness() {
 
 #[test]
 fn unopenable_audit_log_prevents_startup() {
-    let folder = serving_folder("audit: { to: 'file://nowhere/audit.jsonl' }");
+    let folder = serving_folder("", "audit: { to: 'file://nowhere/audit.jsonl' }");
     let output = command(folder.path()).arg("serve").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("audit.to: cannot open nowhere/audit.jsonl"), "{}", stderr(&output));
 }
 
-/// Creates a directory that `claimsmith serve` can serve, with one more line of configuration.
-fn serving_folder(config: &str) -> Folder {
-    let folder = Folder::new();
-    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
-    folder.write("templates/p/claims.hbs", "{}");
-    let text = "serve: { api: { port: 0 }, admin: { port: 0 } }\nprofiles: { p: { issuer: i, jwks: keys.json } }\n";
-    folder.write("claimsmith.yaml", &format!("{text}{config}\n"));
-    folder
-}
-
 #[test]
 fn audit_lines_are_flushed_at_shutdown() {
-    let mut service = Service::start(serving_folder("audit: { to: 'file://audit.jsonl' }"));
+    let mut service = Service::start(serving_folder("", "audit: { to: 'file://audit.jsonl' }"));
     for _ in 0..20 {
         assert_eq!(send(service.api, &post("/hydrate/p", &[], SESSION.as_bytes())).status, 200);
     }
@@ -149,7 +141,7 @@ fn audit_lines_are_flushed_at_shutdown() {
 
 #[test]
 fn stdout_contains_only_audit_lines() {
-    let folder = serving_folder("audit: { to: stdout }");
+    let folder = serving_folder("", "audit: { to: stdout }");
     let mut child = command(folder.path()).arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let api = address_of_the_api(&mut log);
@@ -172,11 +164,22 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
+    /// Starts a collector that responds with `status`.
     pub(crate) fn start(status: &'static str) -> Self {
+        Self::start_with(Some(status))
+    }
+
+    /// Starts a collector that reads requests, never responds and keeps the connections open.
+    fn stalled() -> Self {
+        Self::start_with(None)
+    }
+
+    fn start_with(status: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let collector = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
         let requests = Arc::clone(&collector.requests);
         std::thread::spawn(move || {
+            let mut unanswered = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
                 let mut reader = BufReader::new(stream);
                 let mut head = String::new();
@@ -188,8 +191,13 @@ impl Collector {
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
                 requests.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap_or_default()));
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
-                let _ = reader.get_mut().write_all(answer.as_bytes());
+                match status {
+                    Some(status) => {
+                        let headers = "Content-Length: 2\r\nConnection: close";
+                        let _ = write!(reader.get_mut(), "HTTP/1.1 {status}\r\n{headers}\r\n\r\n{{}}");
+                    }
+                    None => unanswered.push(reader),
+                }
             }
         });
         collector
@@ -310,6 +318,21 @@ fn repeated_traceparent_is_ignored() {
 
 #[test]
 fn stalled_collector_does_not_delay_requests() {
+    let collector = Collector::stalled();
+    let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
+    assert_eq!(app.hydrate(SESSION).status, 200);
+    wait_until(|| collector.spans().len() == 1);
+    // The export of the first span waits for the collector, which never responds.
+    for _ in 0..20 {
+        assert_eq!(app.hydrate(SESSION).status, 200);
+    }
+    let metrics = app.get_admin("/metrics").text();
+    assert!(metrics.contains("claimsmith_trace_spans_total 0\n"), "{metrics}");
+    assert_eq!(app.get_admin("/health/ready").json(), json!({"status": "ok"}));
+}
+
+#[test]
+fn spans_that_the_collector_rejects_are_counted() {
     let collector = Collector::start("400 Bad Request");
     let app = spawn_app(&Setup { config: &collector.config(""), ..Setup::default() });
     assert_eq!(app.hydrate(SESSION).status, 200);
@@ -320,7 +343,7 @@ fn stalled_collector_does_not_delay_requests() {
 #[test]
 fn environment_sets_otlp_headers_and_shutdown_flushes_spans() {
     let collector = Collector::start("200 OK");
-    let folder = serving_folder(&collector.config(""));
+    let folder = serving_folder("", &collector.config(""));
     let mut child = command(folder.path())
         .arg("serve")
         .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20of-the-collector")

@@ -620,7 +620,7 @@ fn api_listener_serves_no_admin_route() {
         assert_eq!(app.get(path).status, 404, "{path}");
     }
     for path in ["/issue/p", "/hydrate/p"] {
-        assert_eq!(send(app.admin, &post(path, &[], br#"{"subject":"u"}"#)).status, 404, "{path}");
+        assert_eq!(app.post_admin(path, r#"{"subject":"u"}"#).status, 404, "{path}");
     }
     let document = app.get("/openapi.json").text();
     assert!(!document.contains("issuer.example") && !document.contains("key-1"), "it is the same for everyone");

@@ -16,7 +16,10 @@ fn caller_has_exactly_one_kind_of_credential() {
              environment), found none of them"
     ));
     assert!(one("{ name: a, bearer: { tokens: [hunter2] } }").contains("found the secret in the configuration file"));
-    assert!(one("{ name: a, bearer: { token_files: [] } }").contains("a list of text that is not empty"));
+    assert!(
+        one("{ name: a, bearer: { token_files: [] } }")
+            .contains("a non-empty list of distinct, non-empty strings, or one string")
+    );
     assert!(!one("{ name: a, bearer: { token_files: [[hunter2]] } }").contains("hunter2"));
     assert!(one("hunter2").starts_with("callers[0]: expected a mapping, found text that is not shown, because"));
     assert!(one("{ name: a, bearer: { token: hunter2 } }").contains("found the secret in the configuration file"));

@@ -112,9 +112,18 @@ fn ambiguous_variable_is_rejected() {
     assert_fault(
         text,
         &[("CLAIMSMITH_PROFILES_A_B_TTL", "1m")],
-        "configuration: expected a variable that means one key, found profiles.a-b.ttl and profiles.a_b.ttl, which \
-         this \
-         name all means (from CLAIMSMITH_PROFILES_A_B_TTL)",
+        "configuration: expected a variable that names one key, found profiles.a-b.ttl and profiles.a_b.ttl; set these keys \
+         in the file instead (from CLAIMSMITH_PROFILES_A_B_TTL)",
+    );
+}
+
+#[test]
+fn variable_below_a_value_is_rejected() {
+    assert_fault(
+        &format!("{MINIMAL}log: debug\n"),
+        &[("CLAIMSMITH_LOG_LEVEL", "debug")],
+        "log.level: expected only mappings and lists above this key, found a value of another type; correct the \
+         configuration or remove the variable (from CLAIMSMITH_LOG_LEVEL)",
     );
 }
 

@@ -202,11 +202,12 @@ public_url: example.org
          (line 9, column 13)",
         "profiles.b.issuer: expected text that is not empty, found nothing (line 10, column 3)",
         "profiles.b.isuer: expected a known key (did you mean `issuer`?), found an unknown one (line 11, column 5)",
-        "profiles.b.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found a https:// URL with \
-         a user or a password (line 12, column 11)",
+        "profiles.b.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found a URL \
+         with the scheme https and a user or a password (line 12, column 11)",
         "profiles.b.ttl: expected a duration of 1s or more, such as 15m or 1h30m, found the text `10ms` \
          (line 13, column 10)",
-        "profiles.b.audience: expected a list of text that is not empty, found an empty list (line 14, column 15)",
+        "profiles.b.audience: expected a non-empty list of distinct, non-empty strings, or one string, found an \
+         empty list (line 14, column 15)",
         "profiles.b.alg: expected one of EdDSA, ES256, ES256K, ES384, ES512, HS256, HS384, HS512, PS256, PS384, PS512, \
          RS256, RS384, RS512, found the text `none` (line 15, column 10)",
         "profiles.b.placement.header: expected a header name that a token may travel in, such as Authorization or \

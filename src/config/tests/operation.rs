@@ -27,7 +27,8 @@ fn rotation_that_would_lose_tokens_is_rejected() {
     let elsewhere = "profiles: { a: { issuer: a, jwks: 's3://b/k' } }\nrotation: {}";
     assert_eq!(
         faults(elsewhere, &[]),
-        ["rotation: expected a profile whose keys are in a file, found none (line 2, column 1)"]
+        ["rotation: expected a profile whose `jwks` is a file, found no such profile; remove \
+          `rotation` or set `jwks` to a file (line 2, column 1)"]
     );
     let short = Config::parse(&with("{ lead: 11m }"), Path::new("/etc"), &[]).unwrap();
     assert!(short.warnings[0].starts_with("rotation.lead: 660s is less than 240s above"), "{:?}", short.warnings);
@@ -37,8 +38,8 @@ fn rotation_that_would_lose_tokens_is_rejected() {
 #[cfg(not(feature = "otlp"))]
 fn traces_are_rejected_without_the_feature_otlp() {
     let found = faults(&format!("{MINIMAL}traces: {{ endpoint: 'http://c:4318/v1/traces' }}\n"), &[]);
-    let expected =
-        "traces: expected a claimsmith that was built with the feature `otlp`, found one that was built without it";
+    let expected = "traces: expected a binary with the feature `otlp`, found one without it; remove this key or build \
+                    claimsmith with `otlp`";
     assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
 }
 

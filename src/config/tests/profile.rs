@@ -5,11 +5,22 @@ use std::collections::BTreeSet;
 use super::*;
 
 #[test]
+fn audience_must_not_repeat_an_entry() {
+    assert_fault(
+        "profiles: { a: { issuer: a, jwks: b, audience: [one, one] } }",
+        &[],
+        "profiles.a.audience: expected a non-empty list of distinct, non-empty strings, or one string, found a duplicate; \
+         remove it (line 1, column 48)",
+    );
+}
+
+#[test]
 fn profile_name_must_not_be_reserved() {
     assert_fault(
         "profiles: { hydrate: { issuer: a, jwks: b } }",
         &[],
-        "profiles.hydrate: expected a name that is not reserved for a path of the service or for partials, found a reserved name (line 1, column 13)",
+        "profiles.hydrate: expected a name that is not reserved for a path of the service or for partials, found \
+         a reserved name; choose another name (line 1, column 13)",
     );
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn read(headers: &HeaderMap, mut payload: Payload, limit: usize
     while announced.is_none_or(|length| body.len() < length) {
         let Some(chunk) = payload.next().await else { break };
         let chunk = chunk.map_err(|_| incomplete("expected the whole body, found the connection closed within it"))?;
-        if body.len() + chunk.len() > limit.max(announced.unwrap_or(0)) && announced.is_none() {
+        if announced.is_none() && body.len() + chunk.len() > limit {
             return Err(too_large());
         }
         // The usual case: the whole body came with the head.

@@ -9,13 +9,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 
 use super::Edge;
@@ -77,7 +77,9 @@ impl ConnectionGate {
             client: None,
             is_used: Cell::new(false),
             is_answering: Cell::new(false),
+            is_last: Cell::new(false),
             arriving: Cell::new(Some(Instant::now())),
+            idle_polls: Cell::new(0),
         };
         let Some(limits) = &self.limits else { return Some(connection) };
         let before = self.edge.issuer.admission().connections.fetch_add(1, Ordering::Relaxed);
@@ -115,8 +117,12 @@ pub(crate) struct Connection {
     is_used: Cell<bool>,
     /// Whether a request is in flight.
     is_answering: Cell<bool>,
+    /// Whether the connection ends after the request that came last.
+    is_last: Cell<bool>,
     /// The time since which a request head is incomplete, or nothing has come.
     pub(super) arriving: Cell<Option<Instant>>,
+    /// How often the task ran since anything was read, written or processed.
+    pub(super) idle_polls: Cell<u32>,
 }
 
 /// A client that presented certificates.
@@ -195,29 +201,51 @@ impl Drop for Connection {
 /// Marks a connection as one with a request in flight until it is dropped. Bytes that come meanwhile are not timed.
 pub(super) struct InFlightGuard {
     connection: Option<Rc<Connection>>,
-    is_last: Cell<bool>,
+    /// Whether the request came after one that ended the connection.
+    is_late: bool,
+    /// Whether bytes of the request can be left when it was answered.
+    is_unread: Cell<bool>,
 }
 
 impl InFlightGuard {
     /// Marks the connection of `request`, whose head is complete.
     pub(super) fn begin(request: &HttpRequest) -> Self {
         let connection = Connection::of(request);
+        let mut is_late = false;
         if let Some(connection) = connection {
             connection.is_used.set(true);
             connection.arriving.set(None);
             connection.is_answering.set(true);
+            connection.idle_polls.set(0);
+            is_late = connection.is_last.get();
+            if request.head().connection_type() == ConnectionType::Close {
+                connection.is_last.set(true);
+            }
         }
-        Self { connection: connection.cloned(), is_last: Cell::new(false) }
+        Self { connection: connection.cloned(), is_late, is_unread: Cell::new(false) }
     }
 
     /// Ends the connection `limits.request` after the response, because its next request cannot be read. Without this, the
     /// HTTP layer would wait without a limit for the rest of a body that is not read.
     pub(super) fn set_last(&self) {
-        self.is_last.set(true);
+        self.is_unread.set(true);
+        if let Some(connection) = &self.connection {
+            connection.is_last.set(true);
+        }
     }
 
-    /// Returns the refusal of the request if its connection exceeded a limit.
-    pub(super) fn refuse_excess(&self) -> Option<Refusal> {
+    /// Returns `true` if the request came after one that ended the connection. The HTTP layer passes on what the client
+    /// pipelined, but such a request must not be processed (RFC 9112, section 9.6).
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// Returns the refusal of the request if its connection has ended or exceeded a limit.
+    pub(super) fn refuse(&self) -> Option<Refusal> {
+        if self.is_late {
+            let detail = "expected no request after one that closes the connection, found one; open another connection";
+            return Some(Refusal::new(ErrorCode::RequestAfterClose, detail));
+        }
         let code = self.connection.as_ref()?.excess?;
         let detail = match code {
             ErrorCode::CallerConnections => {
@@ -233,7 +261,7 @@ impl Drop for InFlightGuard {
     fn drop(&mut self) {
         if let Some(connection) = &self.connection {
             connection.is_answering.set(false);
-            if self.is_last.get() {
+            if self.is_unread.get() {
                 connection.arriving.set(Some(Instant::now()));
             }
         }
@@ -250,9 +278,15 @@ pub(crate) async fn track_admin_request(
 ) -> Result<ServiceResponse<impl MessageBody + 'static>, actix_web::Error> {
     let in_flight = InFlightGuard::begin(request.request());
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = next.call(request).await?;
+    let mut response = if in_flight.is_late() {
+        request.into_response(HttpResponse::BadRequest().finish()).map_into_right_body()
+    } else {
+        next.call(request).await?.map_into_left_body()
+    };
     if is_chunked {
         in_flight.set_last();
+    }
+    if is_chunked || in_flight.is_late() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(response)

@@ -83,6 +83,9 @@ pub(super) async fn serve(
         response.head_mut().set_connection_type(ConnectionType::Close);
         in_flight.set_last();
     }
+    if in_flight.is_late() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     if let Some(metrics) = edge.routes.get(index) {
         let profile = span.as_ref().and_then(|_| configured_profile(&generation, route, &request));
         let exchange = Exchange {
@@ -106,7 +109,7 @@ fn check(
     generation: &ServedGeneration,
     route: &Route,
 ) -> Result<(), Refusal> {
-    if let Some(refusal) = in_flight.refuse_excess() {
+    if let Some(refusal) = in_flight.refuse() {
         return Err(refusal);
     }
     let header_bytes: usize =

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::conditional::cacheable;
 use super::exchange::{Answer, Call};
-use super::problem::{is_challenged, is_retryable, status_and_title};
+use super::problem::{is_challenged, status_and_title};
 use super::routes::{Methods, ROUTES, Route};
 use crate::code::ErrorCode;
 use crate::service::Refusal;
@@ -30,7 +30,7 @@ pub fn document() -> &'static str {
 
 /// Responds with the document.
 pub(super) async fn serve(call: Call) -> Result<Answer, Refusal> {
-    Ok(cacheable(&call.request, "application/json", MAX_AGE_SECONDS, document().to_owned()).into())
+    Ok(cacheable(&call.request, "application/json", MAX_AGE_SECONDS, document()).into())
 }
 
 fn complete(mut document: Value) -> Value {
@@ -120,7 +120,7 @@ fn response(codes: &[ErrorCode]) -> Value {
         response["headers"]["WWW-Authenticate"] =
             json!({ "description": "Basic and Bearer", "schema": { "type": "string" } });
     }
-    if codes.iter().any(|code| is_retryable(*code)) {
+    if codes.iter().any(|code| code.is_retryable()) {
         response["headers"]["Retry-After"] = json!({ "description": "Seconds", "schema": { "type": "integer" } });
     }
     response

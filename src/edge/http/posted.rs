@@ -11,7 +11,7 @@ use super::body;
 use super::connection::peer;
 use super::exchange::{Answer, Call};
 use crate::code::ErrorCode;
-use crate::mint::{Placement, Profile};
+use crate::mint::Placement;
 use crate::service::{Outcome, Refusal};
 use crate::session::SessionDocument;
 
@@ -46,7 +46,7 @@ pub(super) async fn issue_posted(
         return Ok(json(body).into());
     }
     let (admitted, document) = permit.read_posted(&body)?;
-    let profile: &Profile = admitted.request().profile();
+    let profile = admitted.request().profile();
     let outcome = issuer.issue(admitted).await?;
     let response = json(write(&profile.spec().placement, &document, &outcome));
     Ok(Answer { response, outcome: Some(outcome) })

@@ -37,7 +37,7 @@ pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Method
         response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"claimsmith\"")));
         response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     }
-    if is_retryable(*code) {
+    if code.is_retryable() {
         // Short, because Oathkeeper waits as long as this says while its user waits.
         response.insert_header((header::RETRY_AFTER, "1"));
     }
@@ -55,20 +55,6 @@ pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Method
 /// Returns `true` if the response names the authentication schemes (RFC 9110 section 11.6.1).
 pub(super) fn is_challenged(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::CallerSlowed | ErrorCode::CallerUnauthenticated)
-}
-
-/// Returns `true` if the same request can succeed a moment later.
-pub(super) fn is_retryable(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::CallerConcurrency
-            | ErrorCode::CallerConnections
-            | ErrorCode::CallerRate
-            | ErrorCode::KeyBusy
-            | ErrorCode::KeyUnavailable
-            | ErrorCode::ServiceConnections
-            | ErrorCode::ServiceOverloaded
-    )
 }
 
 /// Returns the status and the title of `code`. Permanent failures are 4xx, because a gateway retries 5xx; only failures
@@ -90,6 +76,7 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::KeyBusy => (StatusCode::SERVICE_UNAVAILABLE, "Signing queue full"),
         ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No active signing key"),
         ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "Unknown profile"),
+        ErrorCode::RequestAfterClose => (StatusCode::BAD_REQUEST, "Connection closed"),
         ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "Body incomplete"),
         ErrorCode::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
         ErrorCode::RequestHeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request headers too large"),

@@ -19,7 +19,7 @@ pub(super) struct Route {
     /// The name of its spans.
     pub(super) span: &'static str,
     /// The error codes that it can answer with, besides [`EVERY_ROUTE`].
-    pub(super) codes: &'static [&'static [ErrorCode]],
+    codes: &'static [&'static [ErrorCode]],
     endpoint: Endpoint,
 }
 
@@ -99,7 +99,7 @@ static UNKNOWN: Route = Route {
 };
 
 /// The codes of every route: of its connection and its request head, and of a bug.
-pub(super) const EVERY_ROUTE: &[ErrorCode] = &[
+const EVERY_ROUTE: &[ErrorCode] = &[
     ErrorCode::CallerConnections,
     ErrorCode::CallerUnauthenticated,
     ErrorCode::Internal,
@@ -235,6 +235,8 @@ mod tests {
     use actix_web::HttpResponse;
     use actix_web::test::{TestRequest, call_service, init_service};
 
+    use crate::mint::ProfileName;
+
     #[test]
     fn profile_is_found_in_the_paths_of_its_route_only() {
         let profile = |route: usize, path| ROUTES[route].profile_in(path);
@@ -247,6 +249,14 @@ mod tests {
             assert_eq!(profile(3, path), None, "{path}");
         }
         assert_eq!(profile(2, "/.well-known/jwks.json"), None, "a route without a profile");
+    }
+
+    #[test]
+    fn first_segment_of_each_path_is_a_reserved_name() {
+        for route in &ROUTES {
+            let first = route.path.split('/').nth(1).unwrap();
+            assert!(first == "{profile}" || ProfileName::is_reserved(first), "{}", route.path);
+        }
     }
 
     #[test]

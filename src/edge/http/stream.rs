@@ -4,6 +4,10 @@
 //! its connection, for the end of a body that is not read, and for a client that does not read its response. This stream
 //! ends all of these after `limits.request`. Usually it costs one clock reading for each request.
 //!
+//! It also ends a connection on which a client pipelines more than the HTTP layer buffers (128 KiB behind 16 requests)
+//! while a request is processed or a response is not read. The HTTP layer would run its task again and again until it can
+//! go on.
+//!
 //! `tests/models` tests it with paused time.
 
 use std::fmt;
@@ -18,6 +22,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::Connection;
 use crate::telemetry::CloseReason;
+
+/// How often the task of a connection runs without progress before the connection ends. Other reasons to run it, such as
+/// timers, occur a few times for each request.
+const MAX_IDLE_POLLS: u32 = 1000;
 
 /// The stream of a connection. It fails with [`io::ErrorKind::TimedOut`] if its client takes too long.
 pub(crate) struct TimeoutStream<S> {
@@ -47,10 +55,15 @@ impl<S> TimeoutStream<S> {
 
     /// Notes that bytes came.
     fn note_arrival(&mut self) -> io::Result<()> {
-        if self.connection.is_answering() || self.stalled.is_some() {
+        if self.connection.is_answering() {
             return Ok(());
         }
         let now = Instant::now();
+        if self.stalled.is_some() {
+            // The time for these bytes begins when the response is read.
+            self.connection.arriving.set(Some(now));
+            return Ok(());
+        }
         self.read_at = Some(now);
         match self.connection.arriving.get() {
             None => self.connection.arriving.set(Some(now)),
@@ -70,6 +83,17 @@ impl<S> TimeoutStream<S> {
         self.check_deadline(since, now, CloseReason::Request)?;
         self.wake_by(since + self.client_timeout, now, context);
         Poll::Pending
+    }
+
+    /// Notes that the task of the connection runs.
+    fn note_poll(&self) -> io::Result<()> {
+        let polls = self.connection.idle_polls.get() + 1;
+        self.connection.idle_polls.set(polls);
+        if polls < MAX_IDLE_POLLS {
+            return Ok(());
+        }
+        self.connection.gate().count_closed(CloseReason::Pipeline);
+        Err(io::ErrorKind::ConnectionAborted.into())
     }
 
     /// Waits for the client to read the response.
@@ -110,6 +134,7 @@ impl<S> TimeoutStream<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.connection.idle_polls.set(0);
         let before = buffer.filled().len();
         match Pin::new(&mut this.io).poll_read(context, buffer) {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => Poll::Ready(this.note_arrival()),
@@ -123,8 +148,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match Pin::new(&mut this.io).poll_write(context, bytes) {
-            Poll::Pending => this.wait_for_reader(context),
-            ready => ready,
+            Poll::Pending => {
+                this.note_poll()?;
+                this.wait_for_reader(context)
+            }
+            ready => {
+                this.connection.idle_polls.set(0);
+                ready
+            }
         }
     }
 
@@ -133,11 +164,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
         match Pin::new(&mut this.io).poll_flush(context) {
             Poll::Pending => this.wait_for_reader(context),
             ready => {
+                this.note_poll()?;
                 // The HTTP layer flushes once it has written everything.
-                this.stalled = None;
+                let stalled = this.stalled.take();
                 // It reads nothing after its last response, so nothing else would wake it for the deadline.
                 if let Some(since) = this.connection.arriving.get() {
-                    this.wake_by(since + this.client_timeout, Instant::now(), context);
+                    let now = Instant::now();
+                    // What arrived while the response was not read could not be processed.
+                    let since = if stalled.is_some_and(|stalled| stalled <= since) { now } else { since };
+                    this.connection.arriving.set(Some(since));
+                    this.wake_by(since + this.client_timeout, now, context);
                 }
                 ready
             }

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use claimsmith::oathkeeper::OathkeeperConfig;
+use claimsmith::OathkeeperConfig;
 use claimsmith_fuzz::faults::{check, split_environment};
 use libfuzzer_sys::fuzz_target;
 

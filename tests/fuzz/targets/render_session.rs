@@ -139,7 +139,7 @@ fn check_selection(template: &ClaimTemplate, text: &[u8], claims: &str) {
     let own = render(template, CANARY, &own).expect("what it lacks is not read");
     let parse = |text: &str| Json::parse(text.as_bytes(), ReadLimits { depth: LIMITS.depth }).map(Json::into_owned);
     match (parse(claims), parse(&own)) {
-        (Ok(whole), Ok(own)) => assert!(whole.says_the_same(&own, NumberComparison::Exact), "{whole}\n{own}"),
+        (Ok(whole), Ok(own)) => assert!(whole.is_equivalent(&own, NumberComparison::Exact), "{whole}\n{own}"),
         (whole, own) => assert!(whole.is_err() && own.is_err(), "{claims}"),
     }
 }
@@ -167,8 +167,8 @@ fn check_value(value: &Json<'_>, holds: &Holds, missing: Missing, session: &Sess
             check_members(value, members, missing, session);
             true
         }
-        Same => x.is_some_and(|x| value.says_the_same(x, NumberComparison::Exact)),
-        SameInGo => value.says_the_same(x.unwrap_or(&Json::Null), NumberComparison::AsFloat64),
+        Same => x.is_some_and(|x| value.is_equivalent(x, NumberComparison::Exact)),
+        SameInGo => value.is_equivalent(x.unwrap_or(&Json::Null), NumberComparison::AsFloat64),
         Text => value.as_str().is_some() || missing == Missing::AsNull && *value == Json::Null,
         TextOfX => match (value.as_str(), x.and_then(Json::as_str)) {
             (Some(text), Some(x)) => text == x,

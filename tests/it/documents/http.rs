@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use claimsmith::code::ErrorCode;
-use claimsmith::edge::http::openapi_document;
+use claimsmith::openapi_document;
 use serde_json::{Map, Value};
 
 use super::markdown::repository;
@@ -17,6 +17,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("keys.source_timeout", "at startup, in `check`, in a metric"),
     ("keys.source_too_large", "at startup, in `check`, in a metric"),
     ("keys.source_unavailable", "at startup, in `check`, in a metric"),
+    ("request.after_close", "at any path, if a client pipelines it"),
     ("request.malformed", "in the playground of the admin listener"),
     ("request.media_type", "in the playground of the admin listener"),
     ("request.method", "at a path of the document, with a method that the path does not have"),
@@ -81,19 +82,19 @@ fn body(value: &Value) -> Option<String> {
     Some(format!("`{media}`, {}", kind(&content["schema"])))
 }
 
-/// An operation: what it takes, and every answer.
+/// Returns the section of an operation: its parameters, its body and its responses.
 fn operation(document: &Value, path: &str, method: &str, operation: &Value, has_head: bool) -> String {
     let mut out = format!("### `{} {path}`\n\n{}.", method.to_uppercase(), text(operation, "summary"));
     if let Some(description) = operation["description"].as_str() {
         out.push_str(&format!(" {description}"));
     }
     if has_head {
-        out.push_str(" `HEAD` answers with the same status and headers.");
+        out.push_str(" `HEAD` returns the same status and headers.");
     }
     if let Some(ways) = operation["security"].as_array() {
         let names = ways.iter().flat_map(|way| way.as_object().unwrap().keys());
         let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
-        out.push_str(&format!(" Where `callers` are configured, with one of {}.", names.join(", ")));
+        out.push_str(&format!(" If `callers` are configured, the request must have one of {}.", names.join(", ")));
     }
     out.push_str("\n\n");
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -107,7 +108,7 @@ fn operation(document: &Value, path: &str, method: &str, operation: &Value, has_
         out.push_str(&format!("- Body, {required}: {body}.\n"));
     }
     out = format!(
-        "{}\n\n| Status | Answer | Body | Headers | Codes |\n| --- | --- | --- | --- | --- |\n",
+        "{}\n\n| Status | Response | Body | Headers | Codes |\n| --- | --- | --- | --- | --- |\n",
         out.trim_end()
     );
     for (status, answer) in members(operation, "responses") {
@@ -141,8 +142,8 @@ fn rows(prefix: &str, schema: &Value, out: &mut String) {
 fn schema(name: &str, schema: &Value) -> String {
     let rest = match &schema["additionalProperties"] {
         rest @ Value::Object(_) => format!("Any member: {}.", kind(rest)),
-        Value::Bool(false) => "No other members than these.".to_owned(),
-        _ => "Other members may be there.".to_owned(),
+        Value::Bool(false) => "No other members are allowed.".to_owned(),
+        _ => "Other members are possible.".to_owned(),
     };
     let description =
         schema["description"].as_str().map_or(String::new(), |text| text.trim_end_matches('.').to_owned() + ". ");

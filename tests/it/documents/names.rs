@@ -208,10 +208,12 @@ fn tests_and_modules_in_prose_exist() {
         if modules.is_empty() || !parts.iter().all(|part| is_part(part)) {
             return None;
         }
-        let (ours, tests) = (format!("src/{}", modules.join("/")), format!("tests/it/{}", modules.join("/")));
+        let path = modules.join("/");
+        let (ours, tests) = (format!("src/{path}"), format!("tests/it/{path}"));
+        let models = format!("tests/{}", path.replacen("models/", "models/src/", 1));
         // Unit tests are in the module `tests`, inside of the file or beside it.
         let inside = ours.trim_end_matches("/tests");
-        let has_it = [ours.as_str(), &tests, inside].iter().any(|path| has_function(path, function));
+        let has_it = [ours.as_str(), &tests, &models, inside].iter().any(|path| has_function(path, function));
         let module = repository().join(&ours).join(function);
         let is_module = module.is_dir() || module.with_extension("rs").is_file();
         (!has_it && !is_module).then(|| "no such test, function or module".to_owned())

@@ -131,7 +131,7 @@ fn no_more_slots_are_held_than_the_limit() {
         let threads = [(); 3].map(|()| {
             let (count, held) = (Arc::clone(&count), Arc::clone(&held));
             thread::spawn(move || {
-                let slot = Slot::take(&count, MOST);
+                let slot = Slot::take(&*count, MOST);
                 if slot.is_some() {
                     let before = held.fetch_add(1, Ordering::Relaxed);
                     assert!(before < MOST, "more slots are held than the limit");
@@ -150,16 +150,16 @@ fn no_more_slots_are_held_than_the_limit() {
 fn failed_take_counts_nothing() {
     check(|| {
         let count = Arc::new(AtomicUsize::new(0));
-        let slot = Slot::take(&count, 1);
+        let slot = Slot::take(&*count, 1);
         assert!(slot.is_some());
         let threads = [(); 2].map(|()| {
             let count = Arc::clone(&count);
-            thread::spawn(move || Slot::take(&count, 1).is_none())
+            thread::spawn(move || Slot::take(&*count, 1).is_none())
         });
         assert_eq!(threads.map(|thread| thread.join().unwrap()), [true, true]);
         assert_eq!(count.load(Ordering::Relaxed), 1);
         drop(slot);
-        assert!(Slot::take(&count, 1).is_some());
+        assert!(Slot::take(&*count, 1).is_some());
         assert_eq!(count.load(Ordering::Relaxed), 0);
     });
 }

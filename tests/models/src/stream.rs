@@ -17,6 +17,7 @@ mod connection {
         gate: Gate,
         is_answering: Cell<bool>,
         pub(super) arriving: Cell<Option<Instant>>,
+        pub(super) idle_polls: Cell<u32>,
     }
 
     #[derive(Debug, Default)]
@@ -41,7 +42,12 @@ mod connection {
     impl Connection {
         /// Returns a connection that was accepted now.
         pub(super) fn accept() -> Self {
-            Self { gate: Gate::default(), is_answering: Cell::new(false), arriving: Cell::new(Some(Instant::now())) }
+            Self {
+                gate: Gate::default(),
+                is_answering: Cell::new(false),
+                arriving: Cell::new(Some(Instant::now())),
+                idle_polls: Cell::new(0),
+            }
         }
 
         pub(super) fn gate(&self) -> &Gate {
@@ -56,6 +62,7 @@ mod connection {
         pub(super) fn begin_request(&self) {
             self.arriving.set(None);
             self.is_answering.set(true);
+            self.idle_polls.set(0);
         }
 
         /// Ends a request, as dropping an `InFlightGuard` does.
@@ -65,7 +72,7 @@ mod connection {
     }
 }
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -293,8 +300,83 @@ async fn request_is_not_timed_while_a_response_is_unread() {
     assert!(timeout(seconds(1), stream.write_all(&[0; 2 * BUFFER])).await.is_err());
     client.write_all(b"GET").await.unwrap();
     read(&mut stream).await.unwrap();
-    assert_eq!(connection.arriving.get(), None);
     assert!(timeout(HOUR, read(&mut stream)).await.is_err());
+    assert_eq!(connection.gate().closed(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_that_began_while_a_response_was_unread_is_timed_from_its_end() {
+    let (mut stream, connection, mut client) = accept_used().await;
+    assert!(timeout(seconds(1), stream.write_all(&[0; 2 * BUFFER])).await.is_err());
+    client.write_all(b"GET").await.unwrap();
+    read(&mut stream).await.unwrap();
+    sleep(seconds(3)).await;
+    client.read_exact(&mut [0; BUFFER]).await.unwrap();
+    stream.flush().await.unwrap();
+    let (error, elapsed) = read_until_error(&mut stream, Instant::now()).await;
+    assert_eq!(error, io::ErrorKind::TimedOut);
+    assert_elapsed(elapsed, TIMEOUT);
+    assert_eq!(connection.gate().closed(), [CloseReason::Request]);
+}
+
+/// Runs the task of a connection, as the HTTP layer does if it has no space for more bytes. Returns how it ends.
+async fn poll_until_error(stream: &mut TimeoutStream<DuplexStream>, bytes: &[u8], most: u32) -> Option<io::ErrorKind> {
+    for _ in 0..most {
+        let polled = poll_fn(|context| {
+            let mut stream = Pin::new(&mut *stream);
+            Poll::Ready(match stream.as_mut().poll_write(context, bytes) {
+                Poll::Ready(Ok(_)) => stream.poll_flush(context),
+                other => other.map_ok(|_| ()),
+            })
+        });
+        if let Poll::Ready(Err(error)) = polled.await {
+            return Some(error.kind());
+        }
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn task_that_runs_without_progress_ends_the_connection() {
+    let (mut stream, connection, _client) = accept();
+    connection.begin_request();
+    let ended = poll_until_error(&mut stream, &[0; BUFFER], 2000).await;
+    assert_eq!(ended, Some(io::ErrorKind::ConnectionAborted), "the response is not read");
+    assert_eq!(connection.gate().closed(), [CloseReason::Pipeline]);
+
+    let (mut stream, connection, _client) = accept();
+    connection.begin_request();
+    let mut polls = 0;
+    let flushed = loop {
+        polls += 1;
+        if let Err(error) = stream.flush().await {
+            break error.kind();
+        }
+        assert!(polls < 2000, "there is no response yet");
+    };
+    assert_eq!(flushed, io::ErrorKind::ConnectionAborted);
+    assert_eq!(connection.gate().closed(), [CloseReason::Pipeline]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_of_any_kind_keeps_the_connection() {
+    let (mut stream, connection, mut client) = accept();
+    for round in 0..30 {
+        for _ in 0..500 {
+            stream.flush().await.unwrap();
+        }
+        match round % 3 {
+            0 => connection.begin_request(),
+            1 => {
+                stream.write_all(b"x").await.unwrap();
+                client.read_u8().await.unwrap();
+            }
+            _ => {
+                client.write_all(b"x").await.unwrap();
+                read(&mut stream).await.unwrap();
+            }
+        }
+    }
     assert_eq!(connection.gate().closed(), []);
 }
 

@@ -139,7 +139,7 @@ fn same(left: &Result<String, RenderError>, right: &Result<String, RenderError>)
         (Ok(left), Ok(right)) => {
             let parse = |text: &str| Json::parse(text.as_bytes(), ReadLimits::default()).map(Json::into_owned);
             match (parse(left), parse(right)) {
-                (Ok(left), Ok(right)) => left.says_the_same(&right, NumberComparison::Exact),
+                (Ok(left), Ok(right)) => left.is_equivalent(&right, NumberComparison::Exact),
                 (left, right) => left.is_err() && right.is_err(),
             }
         }

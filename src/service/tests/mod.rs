@@ -23,6 +23,10 @@ use crate::templates::{Missing, Syntax, TemplateName, TemplateText};
 use crate::time::{Clock, Timestamp, Ttl};
 use crate::tls::{Tls, TlsText};
 
+mod metrics;
+mod published;
+mod token_cache;
+
 const START: i64 = 1_800_000_000;
 
 #[derive(Debug)]
@@ -75,10 +79,14 @@ fn key_set(kid: &str) -> String {
 }
 
 fn generation(profile: ProfileSpec, key_set: &str, callers: &[KnownCaller]) -> ServedGeneration {
+    generation_of(vec![profile], key_set, callers)
+}
+
+fn generation_of(profiles: Vec<ProfileSpec>, key_set: &str, callers: &[KnownCaller]) -> ServedGeneration {
     let text = TemplateText { name: "t".to_owned(), text: r#"{"email": {{Extra.email}}}"#.to_owned() };
     let template = TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() };
     let parts = GenerationParts {
-        profiles: vec![profile],
+        profiles,
         key_sets: BTreeMap::from([("keys".to_owned(), key_set.as_bytes().to_vec().into())]),
         templates: BTreeMap::from([("t".to_owned(), template)]),
         ..GenerationParts::default()
@@ -312,12 +320,12 @@ fn slots_are_limited_and_return() {
     let generation = service.issuer.current();
     let admit = || service.issuer.admit(&generation, &ANYONE, "p").now_or_never().unwrap();
     let (first, second) = (admit().unwrap(), admit().unwrap());
-    assert_eq!(service.issuer.load().0, 2);
+    assert_eq!(service.issuer.admission().in_flight(), 2);
     assert_eq!(admit().unwrap_err().code, ErrorCode::ServiceOverloaded);
     drop(first);
     assert!(service.issue(SESSION).is_ok());
     drop(second);
-    assert_eq!(service.issuer.load().0, 0);
+    assert_eq!(service.issuer.admission().in_flight(), 0);
 }
 
 #[test]
@@ -370,61 +378,6 @@ fn claims_without_a_signature_need_no_key() {
     assert_eq!(unsigned(inactive).unwrap_err().code, ErrorCode::SessionInactive);
     let anonymous = r#"{"subject":"","extra":{"email":"z"}}"#;
     assert_eq!(unsigned(anonymous).unwrap_err().code, ErrorCode::SessionEmptySubject);
-}
-
-/// A session whose `extra` is long enough for the cache. Its template reads the same of it as of [`SESSION`].
-fn long_session() -> String {
-    format!(r#"{{"subject":"zoe","extra":{{"email":"zoe@example.org","unread":"{}"}}}}"#, "x".repeat(200))
-}
-
-#[test]
-fn token_cache_counts_its_tokens_and_their_memory() {
-    let (short, long) = (Service::standard(), Service::standard());
-    let tokens = short.issuer.tokens();
-    assert!(tokens.is_empty());
-    assert_eq!((tokens.len(), tokens.bytes()), (0, 0));
-    let token = short.issue(SESSION).unwrap().token;
-    assert!(!tokens.is_empty());
-    assert_eq!(tokens.len(), 1);
-    let least = token.jws.as_str().len() as u64 + 256;
-    assert!((least..least + 512).contains(&tokens.bytes()), "{}", tokens.bytes());
-    assert_eq!(format!("{tokens:?}"), format!("TokenCache {{ tokens: 1, bytes: {} }}", tokens.bytes()));
-    assert!(format!("{:?}", short.issuer).contains("tokens: 1"));
-
-    long.issue(&long_session()).unwrap();
-    let extra = long.issuer.tokens().bytes() - tokens.bytes();
-    // The text, its key and the record of the map.
-    let least = long_session().len() as u64 + 96 + 256;
-    assert!((least..least + 256).contains(&extra), "{extra}");
-}
-
-#[test]
-fn resized_token_cache_forgets_what_does_not_fit() {
-    let service = Service::standard();
-    service.issue(&long_session()).unwrap();
-    let keys = key_set("second");
-    service.issuer.replace(generation(profile(), &keys, &[]), 0);
-    assert_eq!((service.issuer.tokens().len(), service.issuer.tokens().bytes()), (0, 0));
-    assert_ne!(jti(&service.issue(SESSION)), jti(&service.issue(SESSION)));
-    service.issuer.replace(generation(profile(), &keys, &[]), 1 << 20);
-    assert_eq!(jti(&service.issue(SESSION)), jti(&service.issue(SESSION)));
-}
-
-#[test]
-fn extra_is_read_once_for_cached_profiles_only() {
-    for (cache, is_kept) in [(Caching::On, true), (Caching::Off, false)] {
-        let service = Service::new(generation(ProfileSpec { cache, ..profile() }, &key_set("k"), &[]));
-        let body = long_session();
-        let is_read = || {
-            let generation = service.issuer.current();
-            let permit = block_on(service.issuer.admit(&generation, &ANYONE, "p")).unwrap();
-            let (admitted, _) = permit.read_posted(body.as_bytes()).unwrap();
-            admitted.request().session().cacheable_extra().is_some()
-        };
-        assert!(is_read());
-        service.issue(&body).unwrap();
-        assert_eq!(is_read(), !is_kept, "{cache:?}");
-    }
 }
 
 #[test]
@@ -494,94 +447,4 @@ fn listener_that_requires_certificates_admits_nobody_without_one() {
     assert_eq!(admit(true, Transport::Tls { client: None }), Err(ErrorCode::CallerUnauthenticated));
     assert_eq!(admit(false, Transport::Tls { client: None }), Ok(()));
     assert_eq!(admit(true, Transport::Plain), Ok(()), "a listener without TLS checks no certificates");
-}
-
-#[test]
-fn metrics_count_requests_by_result_and_tokens_by_signature() {
-    let service = Service::standard();
-    let recorder = service.issuer.recorder();
-    let route = recorder.metrics().route("hydrate", "POST /hydrate", true);
-    let finish = |result: &Result<Outcome, Refusal>, status| {
-        recorder.finish(
-            &Exchange {
-                request_id: RequestId::new(Uuid::nil()),
-                route: &route,
-                method: "POST",
-                status,
-                elapsed: Duration::from_millis(1),
-                profile: Some("p"),
-                result: result.as_ref().map(Some),
-            },
-            None,
-        );
-    };
-    finish(&service.issue(SESSION), 200);
-    finish(&service.issue(SESSION), 200);
-    finish(&service.issue("[]"), 422);
-    let text = recorder.metrics().text(&gauges(&service.issuer.current().mint, service.issuer.now()));
-    for line in [
-        r#"claimsmith_http_requests_total{route="hydrate",status="200"} 2"#,
-        r#"claimsmith_http_requests_total{route="hydrate",status="422"} 1"#,
-        r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
-        r#"claimsmith_token_cache_lookups_total{result="hit"} 1"#,
-        r#"claimsmith_token_cache_lookups_total{result="miss"} 1"#,
-        r#"claimsmith_failures_total{code="session.invalid"} 1"#,
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
-    }
-    assert!(recorder.audit().is_none() && recorder.traces().is_none() && recorder.start_span(None).is_none());
-}
-
-#[test]
-fn callers_are_counted_by_result() {
-    let credential = KnownCredential::Bearer { tokens: vec![Secret::new(b"t0ken".to_vec())] };
-    let caller =
-        KnownCaller { name: "gateway".to_owned(), credential, profiles: None, limits: CallerLimits::default() };
-    let metrics = Metrics::new();
-    let mut generation = generation(profile(), &key_set("k"), &[]);
-    generation.callers = Callers::new(&[caller], None, &metrics);
-    let service = Service::new(generation);
-    let issue = |body| {
-        let credentials = Credentials::Authorization(b"Bearer t0ken");
-        block_on(service.issue_to(&Peer { address: None, transport: Transport::Plain, credentials }, "p", body))
-    };
-    assert!(issue(SESSION).is_ok() && issue(SESSION).is_ok() && issue("[]").is_err());
-    let text = metrics.text(&gauges(&service.issuer.current().mint, service.issuer.now()));
-    for (result, count) in [("issued", 2), ("refused", 1)] {
-        let line = format!(r#"claimsmith_caller_requests_total{{caller="gateway",result="{result}"}} {count}"#);
-        assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
-    }
-}
-
-#[test]
-fn gauges_follow_the_times_of_the_keys() {
-    let key = |kid: &str, times: &str| {
-        let set: serde_json::Value = serde_json::from_str(&key_set(kid)).unwrap();
-        let mut key = set["keys"][0].clone();
-        let times: serde_json::Value = serde_json::from_str(times).unwrap();
-        key.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
-        key
-    };
-    let keys = serde_json::json!({"keys": [
-        key("retired", &format!(r#"{{"exp":{}}}"#, START - 10)),
-        key("first", &format!(r#"{{"nbf":{},"exp":{}}}"#, START - 50, START + 40)),
-        key("second", &format!(r#"{{"nbf":{},"exp":{}}}"#, START - 60, START + 70)),
-        key("next", &format!(r#"{{"nbf":{},"exp":{}}}"#, START + 100, START + 200)),
-    ]});
-    let generation = generation(profile(), &keys.to_string(), &[]);
-    let at = |seconds| gauges(&generation.mint, Timestamp::from_seconds(START + seconds));
-
-    let now = at(0);
-    assert_eq!((now.templates, now.profiles.len(), now.key_sets.len()), (1, 1, 1));
-    let set = &now.key_sets[0];
-    assert_eq!((set.set.as_str(), set.active, set.pending, set.retired, set.published), ("keys", 2, 1, 1, 4));
-    let profile = &now.profiles[0];
-    assert_eq!((profile.profile.as_str(), profile.can_sign, profile.key_age), ("p", true, Some(50)));
-    assert_eq!((profile.next_change, profile.signing_end, profile.publication_end), (Some(40), Some(70), Some(140)));
-
-    // The key that ends now no longer counts.
-    assert_eq!(at(40).profiles[0].signing_end, Some(30));
-    let between = at(70);
-    let profile = &between.profiles[0];
-    assert_eq!((profile.can_sign, profile.signing_end, profile.next_change), (false, None, Some(30)));
 }
