@@ -114,6 +114,7 @@ fn report_key_sources(edge: &Edge, remote: &RemoteFiles) {
 
 /// Reports what the configuration of the current generation has and the generation does not serve.
 pub(super) fn report_problems(edge: &Edge, problems: &[BuildFault]) {
+    edge.issuer.recorder().metrics().oathkeeper_faults(problems.len());
     if problems.is_empty() {
         if edge.conditions.clear(DegradedCondition::Oathkeeper) {
             info!("the Oathkeeper configuration is served completely again");

@@ -177,6 +177,15 @@ pub(super) static PROFILE: Section = section(&[
         Presence::Default("on"),
         &["off"],
     ),
+    field(
+        "shadow",
+        "Shadow mode",
+        "Compares instead of issuing: `/hydrate` returns the session unchanged, and logs and counts whether the \
+         claims are equal to those of the token that the session already has. See docs/migrate-from-oathkeeper.md.",
+        Kind::Bool,
+        Presence::Default("false"),
+        &["true"],
+    ),
 ]);
 
 static PLACEMENT: Section = Section {
@@ -364,6 +373,7 @@ fn inherit(profile: &Mapping<'_>, spec: &mut ProfileSpec, base: ProfileSpec) {
         registered_claims,
         validate,
         cache,
+        shadow,
     } = base;
     fn set<T>(profile: &Mapping<'_>, key: &str, setting: &mut T, base: T) {
         if profile.given(key).is_none() {
@@ -383,6 +393,7 @@ fn inherit(profile: &Mapping<'_>, spec: &mut ProfileSpec, base: ProfileSpec) {
     set(profile, "registered_claims", &mut spec.registered_claims, registered_claims);
     set(profile, "validate", &mut spec.validate, validate);
     set(profile, "cache", &mut spec.cache, cache);
+    set(profile, "shadow", &mut spec.shadow, shadow);
 }
 
 /// Reads the settings that have defaults.
@@ -433,6 +444,7 @@ fn settings(
     let validate =
         profile.value("validate", faults, choice_of(&[("always", Validate::Always), ("recorded", Validate::Recorded)]));
     let cache = profile.value("cache", faults, choice_of(&[("off", Caching::Off), ("on", Caching::On)]));
+    let shadow = profile.value("shadow", faults, boolean);
     if let Some(Placement::Extra(member)) = &placement {
         let expiry = match &expires_with {
             Some(SessionExpiry::IfPresent(path) | SessionExpiry::Required(path)) => Some(path),
@@ -464,6 +476,7 @@ fn settings(
         registered_claims: registered_claims?,
         validate: validate?,
         cache: cache?,
+        shadow: shadow?,
     };
     Some(Profile { jwks: jwks?, spec })
 }

@@ -119,6 +119,7 @@ impl Fields {
             registered_claims,
             validate,
             cache,
+            shadow,
         } = spec;
         self.text(name.as_str());
         self.text(issuer.as_str());
@@ -171,5 +172,6 @@ impl Fields {
             Caching::Off => 0,
             Caching::On => 1,
         });
+        self.tag(u8::from(*shadow));
     }
 }

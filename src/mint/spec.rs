@@ -42,6 +42,8 @@ pub struct ProfileSpec {
     pub validate: Validate,
     /// Whether a token can be served from the cache
     pub cache: Caching,
+    /// Whether the hydrator only compares claims, and returns sessions unchanged
+    pub shadow: bool,
 }
 
 impl ProfileSpec {

@@ -40,6 +40,7 @@ fn spec() -> ProfileSpec {
         registered_claims: RegisteredInTemplate::Refuse,
         validate: Validate::Recorded,
         cache: Caching::On,
+        shadow: false,
     }
 }
 

@@ -151,6 +151,11 @@ impl Draft {
         &self.signer
     }
 
+    /// Returns the claims.
+    pub fn claims(&self) -> &ClaimsSet {
+        &self.claims
+    }
+
     /// Signs it.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::settings::{Broken, ClaimsText, Findings, KEYS, Settings, at, is_true,
 use super::template;
 use crate::claims::{Issuer, RegisteredInTemplate};
 use crate::config::fault::{ConfigError, Faults, Place};
-use crate::config::yaml::{Entry, Node, Quoting, Value, joined};
+use crate::config::yaml::{self, Entry, Node, Quoting, Value, joined};
 use crate::config::{KeySource, Profile};
 use crate::mint::{BuildFault, ProfileName};
 use crate::templates::{TemplateName, TemplateText};
@@ -161,6 +161,7 @@ fn read(
     let Some(mut root) = documents.root.take().filter(|_| findings.faults.is_empty()) else {
         return Default::default();
     };
+    apply_sections(&mut root, environment, findings);
     if let Some((file, keys)) = documents.keys.take() {
         use_embedded_keys(&mut root, &file, &keys);
     }
@@ -382,6 +383,30 @@ fn misplaced(root: &Node) -> Option<(String, Place)> {
 fn misplaced_fault(path: &str, place: &Place, faults: &mut Faults) {
     let key = path.rsplit('.').next().unwrap_or(path);
     faults.add(path, format!("mutators.id_token.config.{key}"), "the key here; move it", place);
+}
+
+/// Merges the variables of whole sections, JSON objects such as `MUTATORS_ID_TOKEN_CONFIG={"ttl":"5m"}`, over `root`.
+/// Oathkeeper ignores other values of these variables.
+fn apply_sections(root: &mut Node, environment: &[(String, String)], findings: &mut Findings) {
+    let sections: [&[&str]; 6] = [
+        &["access_rules"],
+        &["mutators", "hydrator"],
+        &["mutators", "hydrator", "config"],
+        &["mutators", "hydrator", "config", "api"],
+        &["mutators", "id_token"],
+        &["mutators", "id_token", "config"],
+    ];
+    for path in sections {
+        let Some((value, place)) = variable(environment, &path.join("_").to_uppercase()) else { continue };
+        let mut faults = Faults::default();
+        match yaml::parse(value, Some(&place), Quoting::Hidden, &mut faults) {
+            Some(node) if faults.is_empty() && matches!(node.value, Value::Map(_)) => put(root, path, node),
+            _ => findings.warnings.push(format!(
+                "{}: Oathkeeper ignores a value that is not a JSON object",
+                path.join("_").to_uppercase()
+            )),
+        }
+    }
 }
 
 /// Returns the global settings with those that variables override.

@@ -136,7 +136,9 @@ pub(super) fn summary(imported: &[Imported], out: &Path) -> String {
         ));
     }
     lines.push(format!(
-        "next: claimsmith check --config {0}/claimsmith.yaml, serve it, and change Oathkeeper:",
+        "next: claimsmith check --config {0}/claimsmith.yaml and serve it. To compare its claims with Oathkeeper's own \
+         tokens first, set `shadow: true` in each profile and add the hydrator after id_token in each rule \
+         (docs/migrate-from-oathkeeper.md, Compare). Then change Oathkeeper:",
         out.display()
     ));
     lines.join("\n")

@@ -1,13 +1,15 @@
 //! Access rules: where they come from, and what each says about its `id_token` and `hydrator` mutators.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::document::{Documents, RuleItem, RuleList};
 use super::names::{Wish, profile_of_url};
 use super::settings::{Findings, Settings, at, handler, list, member, scalar, variable};
-use crate::config::fault::{Faults, Place};
-use crate::config::yaml::{self, Node, Quoting, Value, joined};
+use crate::config::fault::{Faults, Place, nearest};
+use crate::config::yaml::{self, Node, Quoting, Value, joined, shortened};
 use crate::mint::ProfileName;
 
 /// Where access rules are.
@@ -26,6 +28,9 @@ pub(super) type Fetch<'f> = &'f dyn Fn(RuleSource<'_>) -> Result<Vec<u8>, String
 const REPOSITORIES: &str = "access_rules.repositories";
 /// The variable that replaces it.
 const REPOSITORIES_VARIABLE: &str = "ACCESS_RULES_REPOSITORIES";
+
+/// The handlers of mutators.
+const HANDLERS: [&str; 5] = ["cookie", "header", "hydrator", "id_token", "noop"];
 
 /// A rule with an `id_token` or a `hydrator` mutator.
 pub(super) struct Rule {
@@ -112,7 +117,9 @@ fn repositories(root: &Node, environment: &[(String, String)], findings: &mut Fi
             None => repositories.push(repository),
         }
     }
-    repositories.retain(|(url, _)| !url.is_empty());
+    // Oathkeeper reads a source once, however often it is named.
+    let mut known = BTreeSet::new();
+    repositories.retain(|(url, _)| !url.is_empty() && known.insert(url.clone()));
     repositories
 }
 
@@ -186,7 +193,10 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
         _ => path.to_owned(),
     };
     let wish = Wish::new(&id, identity(node).as_deref().unwrap_or(path));
-    let label = if id.is_empty() { format!("without an id ({origin})") } else { id };
+    let label = match id.is_empty() {
+        true => format!("without an id ({origin})"),
+        false => id.chars().map(|character| if character.is_control() { ' ' } else { character }).collect(),
+    };
     let mut faults = Faults::default();
     if !matches!(node.value, Value::Map(_)) {
         faults.add(path, "an access rule", node.description(Quoting::Hidden), &node.place);
@@ -216,6 +226,13 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
     }
     let mutators: Vec<(usize, &Node)> = list(node, "mutators").iter().enumerate().collect();
     let with_handler = |name: &str| mutators.iter().filter(|(_, one)| handler(one) == Some(name)).collect::<Vec<_>>();
+    for name in mutators.iter().filter_map(|(_, one)| handler(one)).filter(|name| !HANDLERS.contains(name)) {
+        let hint = nearest(name, HANDLERS.into_iter()).map(|known| format!(" (did you mean {known}?)"));
+        let (name, hint) = (shortened(name), hint.unwrap_or_default());
+        findings
+            .warnings
+            .push(format!("rule {label}: Oathkeeper has no mutator `{name}`{hint}, so it rejects this rule"));
+    }
     // Every id_token mutator writes the same header, so only the token of the last one reaches the upstream.
     let id_tokens = with_handler("id_token");
     if id_tokens.len() > 1 {

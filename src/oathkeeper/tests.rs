@@ -186,6 +186,20 @@ fn members_of_rules_are_read_in_any_case_as_go_does() {
 }
 
 #[test]
+fn a_mutator_that_oathkeeper_does_not_have_is_noted() {
+    let config = parse(GLOBAL, "- { id: a, mutators: [{ handler: id-token }] }\n").unwrap();
+    assert_eq!(served(&config), [pair("id_token", &[])]);
+    assert!(config.warnings[0].contains("no mutator `id-token` (did you mean id_token?)"), "{:?}", config.warnings);
+}
+
+#[test]
+fn a_source_that_is_named_twice_is_read_once() {
+    let twice = GLOBAL.replace("'file:///rules.yml'", "'file:///rules.yml', 'file:///rules.yml'");
+    let config = parse(&twice, "- { id: a, mutators: [{ handler: id_token, config: { ttl: 1m } }] }\n").unwrap();
+    assert_eq!(served(&config)[1], pair("a", &["a"]));
+}
+
+#[test]
 fn rules_with_equal_settings_share_a_profile() {
     let mut rules = String::new();
     for number in 0..51 {
@@ -297,6 +311,9 @@ fn the_environment_overrides_as_with_oathkeeper() {
     for word in ["0", "yes", "tRUE", ""] {
         assert!(parse_in(GLOBAL, "[]", &[("MUTATORS_ID_TOKEN_ENABLED", word)]).is_err(), "{word}");
     }
+    let config = parse_in(GLOBAL, "[]", &[("MUTATORS_ID_TOKEN_CONFIG", "{\"ttl\": \"5m\"}")]).unwrap();
+    assert_eq!(config.profiles[0].profile.spec.ttl.seconds(), 300);
+    assert_eq!(config.profiles[0].claims.as_ref().unwrap().text, "{\"a\": 1}");
     let rules = "- { id: r, mutators: [{ handler: id_token, config: { ttl: 1m } }] }";
     let none = GLOBAL.replace("file:///rules.yml", "file:///none");
     for (name, value) in [

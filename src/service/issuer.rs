@@ -13,6 +13,7 @@ use super::generation::ServedGeneration;
 use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::Peer;
 use super::record::Recorder;
+use super::shadow::ShadowResult;
 use super::signing_queue::SigningQueue;
 use crate::claims::JwtId;
 use crate::mint::UnsignedClaims;
@@ -151,6 +152,20 @@ impl Issuer {
         };
         permit.set_issued();
         Ok(Outcome { token, cache, at: now, caller: permit.caller(), subject })
+    }
+
+    /// Compares the claims of a session with those of the token that its text `body` already has. `read` is the session,
+    /// or why it was not read. Nothing is signed.
+    pub(crate) fn shadow(&self, body: &[u8], read: Result<AdmittedRequest<'_>, Refusal>) -> ShadowResult {
+        let claims = |admitted: AdmittedRequest<'_>| {
+            let AdmittedRequest { mut permit, request } = admitted;
+            let mint = &permit.generation().mint;
+            let params = mint.token_params(&request, self.clock.now())?;
+            let claims = mint.draft(&request, params, self.jwt_id)?.claims().as_str().to_owned();
+            permit.set_issued();
+            Ok(claims)
+        };
+        ShadowResult::of(read.and_then(claims), body)
     }
 
     /// Returns the claims of `admitted` without signing them, for a server that signs them itself. The session has to be

@@ -24,6 +24,7 @@ mod peer;
 mod published;
 mod queue;
 mod record;
+mod shadow;
 mod signing_queue;
 mod slot;
 mod sync;

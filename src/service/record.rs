@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 
 use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::RequestId;
+use super::shadow::ShadowResult;
 use crate::claims::RegisteredClaim;
 use crate::telemetry::{Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, TokenFacts, Traces};
 
@@ -106,6 +107,30 @@ impl Recorder {
             refused: result.err().map(|refusal| refusal.code),
             token,
         });
+    }
+
+    /// Records the comparison of a request in shadow mode.
+    pub fn shadow(&self, request_id: RequestId, profile: &str, result: &ShadowResult) {
+        let word = match result {
+            ShadowResult::Different(paths) => {
+                let paths = paths.join(" ");
+                warn!(target: LOG_TARGET, %request_id, profile, paths, "shadow: claims differ from the session's token");
+                "different"
+            }
+            ShadowResult::Equal => {
+                debug!(target: LOG_TARGET, %request_id, profile, "shadow: claims equal");
+                "equal"
+            }
+            ShadowResult::Failed(detail) => {
+                warn!(target: LOG_TARGET, %request_id, profile, detail, "shadow: nothing to compare with");
+                "failed"
+            }
+            ShadowResult::Refused(Refusal { code, detail }) => {
+                warn!(target: LOG_TARGET, %request_id, profile, %code, %detail, "shadow: session would get no token");
+                "refused"
+            }
+        };
+        self.metrics.shadow_compared(profile, word);
     }
 
     fn issued(&self, request_id: RequestId, outcome: &Outcome) {

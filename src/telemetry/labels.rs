@@ -62,6 +62,12 @@ pub(super) struct IssuedLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ShadowLabels {
+    pub(super) profile: String,
+    pub(super) result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CodeLabel(pub(super) ErrorCode);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +118,12 @@ impl EncodeLabelSet for RouteLabel {
 impl EncodeLabelSet for IssuedLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("profile", self.profile.as_str()), ("alg", self.alg)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for ShadowLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("profile", self.profile.as_str()), ("result", self.result)].encode(encoder)
     }
 }
 

@@ -15,7 +15,7 @@ use super::audit::AuditCounts;
 use super::gauges::{Gauges, ScrapedMetrics};
 use super::labels::{
     BuildLabels, CallerLabels, CloseLabel, CloseReason, CodeLabel, IssuedLabels, KeySetLabel, RequestLabels,
-    ResultLabel, RouteLabel, SourceFailureLabels, SourceLabel,
+    ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
 };
 use super::traces::TraceCounts;
 use crate::code::ErrorCode;
@@ -28,6 +28,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabel, Histogram>,
     issued: Family<IssuedLabels, Counter>,
+    shadow: Family<ShadowLabels, Counter>,
     failures: Family<CodeLabel, Counter>,
     lookups: [Counter; 2],
     cached_tokens: Gauge,
@@ -36,6 +37,7 @@ pub struct Metrics {
     generation: Gauge,
     reloads: Family<ResultLabel, Counter>,
     reload_refused: Gauge,
+    oathkeeper_faults: Gauge,
     rotations: Family<ResultLabel, Counter>,
     rotation_refused: Gauge,
     keys_skipped: Family<KeySetLabel, Gauge>,
@@ -95,6 +97,8 @@ impl Metrics {
         );
         let issued = Family::default();
         registry.register("tokens_issued", "Tokens signed", issued.clone());
+        let shadow = Family::default();
+        registry.register("shadow_comparisons", "Requests of profiles in shadow mode, by result", shadow.clone());
         let failures = Family::<CodeLabel, Counter>::default();
         registry.register("failures", "Requests refused, by error code", failures.clone());
         for code in ErrorCode::ALL {
@@ -133,6 +137,12 @@ impl Metrics {
             "reload_refused",
             "1 while files hold a change that cannot be used, and the last good generation is served",
             reload_refused.clone(),
+        );
+        let oathkeeper_faults = Gauge::default();
+        registry.register(
+            "oathkeeper_faults",
+            "Parts of an Oathkeeper configuration that are not served as written",
+            oathkeeper_faults.clone(),
         );
         let rotations = counted([ROTATED, REFUSED]);
         registry.register("key_rotations", "Rotations of key files by this process", rotations.clone());
@@ -213,6 +223,7 @@ impl Metrics {
             requests,
             durations,
             issued,
+            shadow,
             failures,
             lookups,
             cached_tokens,
@@ -221,6 +232,7 @@ impl Metrics {
             generation,
             reloads,
             reload_refused,
+            oathkeeper_faults,
             rotations,
             rotation_refused,
             keys_skipped,
@@ -295,6 +307,16 @@ impl Metrics {
     /// Counts one signed token.
     pub fn issued(&self, profile: &str, alg: &'static str) {
         self.issued.get_or_create(&IssuedLabels { profile: profile.to_owned(), alg }).inc();
+    }
+
+    /// Sets the number of parts of an Oathkeeper configuration that are not served as written.
+    pub fn oathkeeper_faults(&self, count: usize) {
+        self.oathkeeper_faults.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts one comparison in shadow mode.
+    pub fn shadow_compared(&self, profile: &str, result: &'static str) {
+        self.shadow.get_or_create(&ShadowLabels { profile: profile.to_owned(), result }).inc();
     }
 
     /// Counts one lookup in the token cache.

@@ -103,6 +103,10 @@ impl Service {
         assert!(has_logged, "{text} is not in\n{}", self.log.lock().unwrap().join("\n"));
     }
 
+    fn metrics(&self) -> String {
+        send(self.admin, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
+    }
+
     fn status(&self, profile: &str, session: &Value) -> u16 {
         send(self.api, &post(&format!("/hydrate/{profile}"), &[], session.to_string().as_bytes())).status
     }
@@ -233,6 +237,42 @@ fn import_report_is_available_as_json() {
     assert!(of("people")["differences"].as_array().unwrap().iter().any(|one| one["what"].as_str().is_some()));
 }
 
+#[test]
+fn shadow_mode_compares_with_the_token_of_the_session() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &(quickstart(&folder) + RULES));
+    write_people(&folder, PEOPLE);
+    let session = json!({"subject": "zoe", "extra": {"team": "blue"}});
+    let token = {
+        let service = serve(&folder, "oathkeeper.yml");
+        let answer = send(service.api, &post("/hydrate/people", &[], session.to_string().as_bytes()));
+        answer.json()["header"]["Authorization"][0].as_str().unwrap().to_owned()
+    };
+    let variables = [("CLAIMSMITH_PROFILES_PEOPLE_SHADOW", "true")];
+    let service = serve_with(&folder, &["--oathkeeper", "oathkeeper.yml"], &variables);
+    let with = |subject: &str, team: &str, token: &str| {
+        json!({"subject": subject, "extra": {"team": team}, "header": {"Authorization": [token]}}).to_string()
+    };
+    for body in [
+        with("zoe", "blue", &token),
+        with("zoe", "canary-red", &token),
+        with("", "blue", &token),
+        with("zoe", "blue", "Basic x"),
+        "{\"subject\": \"zoe\", \"extra\": {\"a\": 1, \"a\": 2}}".to_owned(),
+    ] {
+        let answer = send(service.api, &post("/hydrate/people", &[], body.as_bytes()));
+        assert_eq!((answer.status, answer.text()), (200, body));
+    }
+    let metrics = service.metrics();
+    for (result, count) in [("equal", 1), ("different", 1), ("refused", 2), ("failed", 1)] {
+        let line = format!("claimsmith_shadow_comparisons_total{{profile=\"people\",result=\"{result}\"}} {count}");
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    assert!(service.has_logged("\"paths\":\"team\""));
+    assert!(!service.has_logged("canary") && !service.has_logged(&token[20..]));
+    assert_eq!(service.claims("orders", &session)["session"], session["extra"], "other profiles issue tokens");
+}
+
 /// Writes a configuration and the rule `people`, whose mutators are `mutators`.
 fn write_people(folder: &Folder, mutators: &str) {
     let rules = format!(
@@ -316,6 +356,7 @@ fn broken_rules_and_missing_files_do_not_stop_the_others() {
     let faults = service.faults("oathkeeper").unwrap();
     assert!(faults.contains("access rule people") && faults.contains("missing.yml"), "{faults}");
     assert!(service.has_logged("access rule people"));
+    assert!(service.metrics().contains("claimsmith_oathkeeper_faults 2\n"), "{}", service.metrics());
 
     // A repaired rule is served, and keeps its configuration when it is broken again.
     write_people(&folder, PEOPLE);

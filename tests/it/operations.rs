@@ -17,6 +17,7 @@ fn every_metric() -> String {
     let metrics = Metrics::new();
     metrics.request(&metrics.route("none", "none", false), 200, 0.1);
     metrics.issued("p", "ES256");
+    metrics.shadow_compared("p", "equal");
     metrics.failure(ErrorCode::Internal);
     metrics.caller("c").count(true);
     metrics.generation_since(Timestamp::from_seconds(0));

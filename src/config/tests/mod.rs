@@ -114,6 +114,7 @@ fn minimal_configuration_has_every_default() {
         registered_claims: RegisteredInTemplate::Refuse,
         validate: Validate::Recorded,
         cache: Caching::On,
+        shadow: false,
     };
     let expected = Profile { jwks: jwks.clone(), spec: spec.clone() };
     assert_eq!(profile(&config), &expected);

@@ -25,6 +25,7 @@ pub(super) struct Call {
     pub(super) request: HttpRequest,
     pub(super) payload: Payload,
     pub(super) edge: Data<Edge>,
+    pub(super) request_id: RequestId,
     /// The generation that the request is answered from.
     pub(super) generation: Arc<ServedGeneration>,
     route: &'static Route,
@@ -65,7 +66,7 @@ pub(super) async fn serve(
     let result = match check(&in_flight, &request, &generation, route) {
         Ok(()) => {
             let (request, edge) = (request.clone(), edge.clone());
-            let call = Call { request, payload, edge, generation: Arc::clone(&generation), route };
+            let call = Call { request, payload, edge, request_id, generation: Arc::clone(&generation), route };
             // A panic in one request must not end the worker and the other requests on it.
             AssertUnwindSafe(route.call(call)).catch_unwind().await.unwrap_or_else(|_| Err(Refusal::internal()))
         }

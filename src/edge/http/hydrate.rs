@@ -8,7 +8,7 @@ use crate::service::Refusal;
 /// Responds with the whole session and the token placed in it. Success is always 200 and never compressed, because
 /// Oathkeeper accepts nothing else.
 pub(super) async fn hydrate(call: Call) -> Result<Answer, Refusal> {
-    issue_posted(call, |placement, document, outcome| {
+    issue_posted(call, true, |placement, document, outcome| {
         let token = outcome.token.jws.as_str();
         match placement {
             Placement::Extra(name) => document.with_extra(name, token),

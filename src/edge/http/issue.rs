@@ -7,7 +7,7 @@ use crate::service::Refusal;
 
 /// Responds with the token only.
 pub(super) async fn issue(call: Call) -> Result<Answer, Refusal> {
-    issue_posted(call, |_, _, outcome| {
+    issue_posted(call, false, |_, _, outcome| {
         let mut body = String::from("{\"token\":");
         json::write_string(outcome.token.jws.as_str(), &mut body);
         body.push_str(",\"token_type\":\"Bearer\",\"expires_in\":");

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
 use actix_web::http::header;
 
 use super::body;
@@ -14,17 +15,20 @@ use crate::mint::Placement;
 use crate::service::{Outcome, Refusal};
 use crate::session::SessionDocument;
 
-/// Issues a token for the posted session; `write` makes the body of the response.
+/// Issues a token for the posted session; `write` makes the body of the response. If `shadows`, profiles in shadow mode
+/// return the session unchanged.
 ///
 /// # Errors
 /// Those of [`Issuer::admit`](crate::service::Issuer::admit), of reading the body and the session, and of
 /// [`Issuer::issue`](crate::service::Issuer::issue).
 pub(super) async fn issue_posted(
     call: Call,
+    shadows: bool,
     write: impl FnOnce(&Placement, &SessionDocument<'_>, &Outcome) -> String,
 ) -> Result<Answer, Refusal> {
     let (issuer, generation) = (&call.edge.issuer, &*call.generation);
-    let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &call.profile()).await?;
+    let profile = call.profile().into_owned();
+    let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &profile).await?;
     let limits = &generation.limits;
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
     // Usually the body is there already, and no timer is needed.
@@ -36,12 +40,18 @@ pub(super) async fn issue_posted(
             Refusal::new(ErrorCode::RequestTimeout, detail)
         })??,
     };
+    if shadows && generation.mint.profile(&profile).is_some_and(|profile| profile.spec().shadow) {
+        let result = issuer.shadow(&body, permit.read_posted(&body).map(|(admitted, _)| admitted));
+        issuer.recorder().shadow(call.request_id, &profile, &result);
+        return Ok(json(body).into());
+    }
     let (admitted, document) = permit.read_posted(&body)?;
     let profile = admitted.request().profile();
     let outcome = issuer.issue(admitted).await?;
-    let response = HttpResponse::Ok()
-        .content_type("application/json")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(write(&profile.spec().placement, &document, &outcome));
+    let response = json(write(&profile.spec().placement, &document, &outcome));
     Ok(Answer { response, outcome: Some(outcome) })
+}
+
+fn json(body: impl MessageBody + 'static) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").insert_header((header::CACHE_CONTROL, "no-store")).body(body)
 }

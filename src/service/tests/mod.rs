@@ -70,6 +70,7 @@ fn profile() -> ProfileSpec {
         registered_claims: RegisteredInTemplate::Refuse,
         validate: Validate::Recorded,
         cache: Caching::On,
+        shadow: false,
     }
 }
 
