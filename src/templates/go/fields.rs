@@ -3,7 +3,7 @@
 use super::context::{Context, Problem};
 use super::dates::{Time, Zone, rounded_duration};
 use super::funcs::{Function, Type, method as entry};
-use super::text::Text;
+use super::text::{Origin, Text};
 use super::urls::{self, Part, Url};
 use super::value::{Element, IntType, Map, MapType, UintType, Value};
 use super::versions::Version;
@@ -155,7 +155,7 @@ static TIME: &[Function] = &[
     entry("Compare", &[Type::Time], |_, values| Ok(Value::int(order(values)? as i64))),
     entry("Day", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().day))),
     entry("Equal", &[Type::Time], |_, values| Ok(Value::Bool(order(values)?.is_eq()))),
-    entry("Format", TEXT, |_, values| Ok(Value::data(time(values, 0)?.format(&bytes(values, 1))))),
+    entry("Format", TEXT, |_, values| Ok(Value::text(time(values, 0)?.format_text(&text(values, 1))))),
     entry("Hour", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().hour))),
     entry("IsZero", NONE, |_, values| Ok(Value::Bool(time(values, 0)?.is_zero()))),
     entry("Local", NONE, |_, values| Ok(Value::Time(time(values, 0)?.within(Zone::Utc)))),
@@ -252,7 +252,7 @@ fn join_path(_: &mut Context<'_>, values: &[Value]) -> Called {
         [_, .., Value::String(last)] => last.bytes().ends_with(b"/"),
         _ => joined.ends_with('/'),
     };
-    let mut path = super::funcs::clean_path(&joined);
+    let mut path = super::funcs::clean_path(&Text::new(joined, Origin::Data)).to_str().into_owned();
     if is_relative {
         path.remove(0);
     }
@@ -268,6 +268,13 @@ fn map(values: &[Value]) -> Option<&Map> {
     match values.first() {
         Some(Value::Map(map)) => Some(map),
         _ => None,
+    }
+}
+
+fn text(values: &[Value], index: usize) -> Text {
+    match values.get(index) {
+        Some(Value::String(text)) => text.as_ref().clone(),
+        _ => Text::default(),
     }
 }
 

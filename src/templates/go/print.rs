@@ -112,25 +112,26 @@ impl<'p, 'c> Printer<'p, 'c> {
                 if verb == 'p' {
                     return Err(no_text(value, verb));
                 }
-                if !self.start(value, list.is_nil, "[") {
+                if !self.start(value, list.is_nil, "[", verb) {
                     return Ok(());
                 }
                 for (index, item) in list.items.iter().enumerate() {
-                    self.separate(index);
+                    self.separate(index, verb);
                     self.element(item, verb, depth)?;
                 }
-                self.raw(if self.flags.go_syntax { "}" } else { "]" });
+                self.around(if self.flags.go_syntax { "}" } else { "]" }, verb);
             }
             Value::Map(map) => {
                 if verb == 'p' {
                     return Err(no_text(value, verb));
                 }
-                if !self.start(value, map.is_nil, "map[") {
+                if !self.start(value, map.is_nil, "map[", verb) {
                     return Ok(());
                 }
                 for (index, (key, item)) in map.entries.borrow().iter().enumerate() {
-                    self.separate(index);
-                    self.string(&Text::new(key.as_slice(), Origin::Data), verb, &Value::data(key.as_slice()))?;
+                    self.separate(index, verb);
+                    let key = map.key(key);
+                    self.string(&key, verb, &Value::text(key.clone()))?;
                     self.raw(":");
                     self.element(item, verb, depth)?;
                 }
@@ -168,9 +169,9 @@ impl<'p, 'c> Printer<'p, 'c> {
     }
 
     /// Starts a list or a map; `false` where nothing follows.
-    fn start(&mut self, value: &Value, is_nil: bool, bracket: &str) -> bool {
+    fn start(&mut self, value: &Value, is_nil: bool, bracket: &str, verb: char) -> bool {
         if !self.flags.go_syntax {
-            self.raw(bracket);
+            self.around(bracket, verb);
             return true;
         }
         self.raw(value.type_name());
@@ -178,10 +179,15 @@ impl<'p, 'c> Printer<'p, 'c> {
         !is_nil
     }
 
-    fn separate(&mut self, index: usize) {
+    fn separate(&mut self, index: usize, verb: char) {
         if index > 0 {
-            self.raw(if self.flags.go_syntax { ", " } else { " " });
+            self.around(if self.flags.go_syntax { ", " } else { " " }, verb);
         }
+    }
+
+    /// Writes brackets and separators, which are JSON around quoted texts.
+    fn around(&mut self, text: &str, verb: char) {
+        self.out.push(text.as_bytes(), if verb == 'q' { Origin::Syntax } else { Origin::Data });
     }
 
     fn has_names(&self) -> bool {
@@ -192,7 +198,7 @@ impl<'p, 'c> Printer<'p, 'c> {
     fn structure(&mut self, fields: &[(&str, Value)], verb: char, depth: usize) -> Result<(), Problem> {
         self.raw("{");
         for (index, (name, field)) in fields.iter().enumerate() {
-            self.separate(index);
+            self.separate(index, verb);
             if self.flags.names {
                 self.raw(&format!("{name}:"));
             }

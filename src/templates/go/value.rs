@@ -1,6 +1,6 @@
 //! Values as Go's reflection sees them, as far as a claims template can meet them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -88,6 +88,31 @@ pub(super) struct Map {
     pub(super) kind: MapType,
     pub(super) is_nil: bool,
     pub(super) entries: RefCell<BTreeMap<Vec<u8>, Value>>,
+    /// Where the keys come from; `None` if nothing is known yet.
+    keys: Cell<Option<Origin>>,
+}
+
+impl Map {
+    pub(super) fn new(kind: MapType, is_nil: bool, entries: BTreeMap<Vec<u8>, Value>) -> Self {
+        Self { kind, is_nil, entries: RefCell::new(entries), keys: Cell::new(None) }
+    }
+
+    /// `key` as text.
+    pub(super) fn key(&self, key: &[u8]) -> Text {
+        Text::new(key, self.keys.get().unwrap_or(Origin::Data))
+    }
+
+    /// Notes that a key comes from `origin`.
+    pub(super) fn add_key_origin(&self, origin: Origin) {
+        self.keys.set(Some(self.keys.get().map_or(origin, |known| known.and(origin))));
+    }
+
+    /// Notes that keys come from another map.
+    pub(super) fn add_key_origins(&self, other: &Map) {
+        if !other.entries.borrow().is_empty() {
+            self.add_key_origin(other.keys.get().unwrap_or(Origin::Data));
+        }
+    }
 }
 
 impl Value {
@@ -125,7 +150,7 @@ impl Value {
     }
 
     pub(super) fn map(kind: MapType, entries: BTreeMap<Vec<u8>, Value>) -> Self {
-        Value::Map(Rc::new(Map { kind, is_nil: false, entries: RefCell::new(entries) }))
+        Value::Map(Rc::new(Map::new(kind, false, entries)))
     }
 
     pub(super) fn any_map(entries: BTreeMap<Vec<u8>, Value>) -> Self {
@@ -133,20 +158,32 @@ impl Value {
     }
 
     pub(super) fn nil_map(kind: MapType) -> Self {
-        Value::Map(Rc::new(Map { kind, is_nil: true, entries: RefCell::default() }))
+        Value::Map(Rc::new(Map::new(kind, true, BTreeMap::new())))
     }
 
-    /// What Go's decoder makes of `json`: every number a float64, every object a map.
-    pub(super) fn from_json(json: &Json<'_>) -> Self {
+    /// What Go's decoder makes of `json`: every number a float64, every object a map. A number that float64 cannot hold is
+    /// nil. Texts have `origin`.
+    pub(super) fn from_json(json: &Json<'_>, origin: Origin) -> Self {
         match json {
             Json::Null => Value::NilInterface,
             Json::Bool(value) => Value::Bool(*value),
-            Json::Number(number) => Value::Float(number.as_f64()),
-            Json::String(text) => Value::data(text.as_bytes()),
-            Json::Array(elements) => Value::list(Element::Any, elements.iter().map(Value::from_json).collect()),
-            Json::Object(object) => Value::any_map(
-                object.iter().map(|(name, value)| (name.as_bytes().to_vec(), Value::from_json(value))).collect(),
-            ),
+            Json::Number(number) => match number.as_f64() {
+                number if number.is_finite() => Value::Float(number),
+                _ => Value::NilInterface,
+            },
+            Json::String(text) => Value::text(Text::new(text.as_bytes(), origin)),
+            Json::Array(elements) => {
+                Value::list(Element::Any, elements.iter().map(|element| Value::from_json(element, origin)).collect())
+            }
+            Json::Object(object) => {
+                let entries = object
+                    .iter()
+                    .map(|(name, value)| (name.as_bytes().to_vec(), Value::from_json(value, origin)))
+                    .collect();
+                let map = Map::new(MapType::Any, false, entries);
+                map.add_key_origin(origin);
+                Value::Map(Rc::new(map))
+            }
         }
     }
 

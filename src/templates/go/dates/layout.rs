@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::text::{Origin, Text};
 use super::{MONTHS, Parts, Time, WEEKDAYS};
 
 impl Time {
@@ -15,19 +16,27 @@ impl Time {
         self.format(b"2006-01-02T15:04:05.999999999Z07:00")
     }
 
+    fn format(&self, layout: &[u8]) -> String {
+        self.format_text(&Text::new(layout, Origin::Data)).to_str().into_owned()
+    }
+
     /// Go's `Format`.
-    pub(in crate::templates::go) fn format(&self, layout: &[u8]) -> String {
+    pub(in crate::templates::go) fn format_text(&self, layout: &Text) -> Text {
         let parts = self.parts();
-        let mut out = String::new();
-        let mut rest = layout;
+        let mut out = Text::default();
+        let mut at = 0;
         loop {
-            let (literal, chunk, after) = next_chunk(rest);
-            out.push_str(&String::from_utf8_lossy(literal));
+            let (literal, chunk, after) = next_chunk(&layout.bytes()[at..]);
+            out.push_text(&layout.slice(at..at + literal.len()));
             let Some(chunk) = chunk else {
                 return out;
             };
-            self.write(chunk, &parts, &mut out);
-            rest = after;
+            // A date has no character that means something in JSON, so it counts as a part of its layout.
+            let origin = layout.origin_at(at + literal.len());
+            let mut written = String::new();
+            self.write(chunk, &parts, &mut written);
+            out.push(written.as_bytes(), origin);
+            at = layout.len() - after.len();
         }
     }
 

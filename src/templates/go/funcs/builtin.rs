@@ -41,11 +41,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut out = Text::default();
         for (index, argument) in values.iter().enumerate() {
             if index > 0 {
-                out.push(b" ", Origin::Template);
+                out.push(b" ", Origin::Syntax);
             }
             out.push_text(&print::text_of(context, argument)?);
         }
-        out.push(b"\n", Origin::Template);
+        out.push(b"\n", Origin::Syntax);
         Ok(Value::text(out))
     }),
     variadic("html", &[], Type::Any, |context, values| {
@@ -54,9 +54,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     variadic("js", &[], Type::Any, |context, values| {
         let text = joined(context, values)?;
-        let escaped = escape_js(text.bytes());
-        let origin = if text.origin() == Origin::Template { Origin::Template } else { Origin::Encoded };
-        Ok(Value::text(Text::new(escaped, origin)))
+        let mut escaped = Text::default();
+        for (piece, origin) in text.pieces() {
+            let origin = if origin == Origin::Template { origin } else { Origin::Quoted };
+            escaped.push(&escape_js(piece), origin);
+        }
+        Ok(Value::text(escaped))
     }),
     variadic("urlquery", &[], Type::Any, |context, values| {
         let text = joined(context, values)?;
@@ -71,7 +74,7 @@ fn joined(context: &mut Context<'_>, values: &[Value]) -> Result<Text, Problem> 
     for (index, argument) in values.iter().enumerate() {
         let is_text = matches!(argument, Value::String(_)) || argument.is_nil();
         if index > 0 && !is_text && !previous_is_text {
-            out.push(b" ", Origin::Template);
+            out.push(b" ", Origin::Syntax);
         }
         if argument.is_nil() {
             out.push(b"<no value>", Origin::Data);

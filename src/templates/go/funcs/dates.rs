@@ -87,8 +87,7 @@ fn time_of(context: &Context<'_>, value: &Value) -> Time {
 
 fn formatted(context: &Context<'_>, layout: &Text, value: &Value, zone: &str) -> Value {
     let zone = Zone::load(zone).unwrap_or(Zone::Utc);
-    let text = time_of(context, value).within(zone).format(layout.bytes());
-    Value::text(layout.derived(text))
+    Value::text(time_of(context, value).within(zone).format_text(layout))
 }
 
 fn shifted(values: &[Value]) -> Option<Value> {

@@ -80,7 +80,7 @@ fn encode(bytes: &[u8], alphabet: &[u8], bits: u32, group: usize) -> Vec<u8> {
 /// What the text decodes to, or, as sprig has it, what is wrong with it.
 fn decoded(text: &Text, alphabet: &[u8], bits: u32, group: usize, name: &str) -> Value {
     match decode(text.bytes(), alphabet, bits, group) {
-        Ok(bytes) => Value::data(bytes),
+        Ok(bytes) => Value::text(text.derived(bytes)),
         Err(at) => Value::data(format!("illegal {name} data at input byte {at}")),
     }
 }

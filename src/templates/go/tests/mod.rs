@@ -1,8 +1,10 @@
 mod addresses;
 mod dates;
+mod differential;
 mod encodings;
 mod imported;
 mod language;
+mod origins;
 mod printing;
 mod reading;
 mod regexes;
