@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::text;
-use crate::json::{Json, Number, Object};
+use crate::json::{Json, JsonFault, Number, Object};
 
 /// Text that Go does not decode. It holds nothing of the text.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) fn decode(text: &[u8], depth: usize) -> Result<Json<'static>, NotJson
     decode_all(Decoder { text, at: 0, depth, is_any_number: false })
 }
 
-/// The same with numbers of any size.
+/// The same, but numbers that float64 cannot hold are null.
 pub(super) fn decode_any_number(text: &[u8], depth: usize) -> Result<Json<'static>, NotJson> {
     decode_all(Decoder { text, at: 0, depth, is_any_number: true })
 }
@@ -89,13 +89,15 @@ impl Decoder<'_> {
             .count();
         let token = String::from_utf8_lossy(&self.text[self.at..self.at + length]).into_owned();
         match Number::parse(token) {
-            Ok(number) if !self.is_any_number && !number.as_f64().is_finite() => {
-                self.fail("a number that float64 cannot hold")
-            }
             Ok(number) => {
                 self.at += length;
                 Ok(Json::Number(number))
             }
+            Err(JsonFault::NumberRange) if self.is_any_number => {
+                self.at += length;
+                Ok(Json::Null)
+            }
+            Err(JsonFault::NumberRange) => self.fail("a number that float64 cannot hold"),
             Err(_) => self.fail("a number that is no JSON number"),
         }
     }

@@ -5,7 +5,7 @@ use super::dates;
 use super::floats;
 use super::quoting::{is_printable, quote, quote_char};
 use super::text::{Origin, Text, characters};
-use super::value::{IntType, Value};
+use super::value::{Element, IntType, Value};
 
 /// More places than any float64 has.
 const FLOAT_PLACES: usize = 1100;
@@ -21,7 +21,10 @@ pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, 
 pub(super) fn string_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
     match value {
         Value::String(text) => Ok(text.as_ref().clone()),
-        Value::Url(None) | Value::UserInfo(None) => Err(Problem::missing("expected a value to write, found nil")),
+        Value::List(list) if list.element == Element::Byte => {
+            Ok(Text::new(list.as_bytes().unwrap_or_default(), Origin::Data))
+        }
+        Value::Url(None) => Err(Problem::missing("expected a value to write, found nil")),
         other => text_of(context, other),
     }
 }
@@ -63,6 +66,8 @@ impl<'p, 'c> Printer<'p, 'c> {
     /// Writes a whole argument.
     pub(super) fn argument(&mut self, value: &Value, verb: char) -> Result<(), Problem> {
         match verb {
+            // Only errors can be wrapped.
+            'w' if !value.is_nil() => self.bad_verb(value, verb)?,
             'T' | 'v' if value.is_nil() => self.padded(Text::new("<nil>", Origin::Data)),
             _ if value.is_nil() => self.raw(&format!("%!{verb}(<nil>)")),
             'T' => self.string(&Text::new(value.type_name(), Origin::Data), 's', value)?,
@@ -108,6 +113,9 @@ impl<'p, 'c> Printer<'p, 'c> {
                 self.raw("i)");
             }
             Value::String(text) => self.string(text, verb, value)?,
+            Value::List(list) if list.element == Element::Byte && matches!(verb, 's' | 'q' | 'x' | 'X') => {
+                self.string(&Text::new(list.as_bytes().unwrap_or_default(), Origin::Data), verb, value)?;
+            }
             Value::List(list) => {
                 if verb == 'p' {
                     return Err(no_text(value, verb));
@@ -137,13 +145,26 @@ impl<'p, 'c> Printer<'p, 'c> {
                 }
                 self.raw(if self.flags.go_syntax { "}" } else { "]" });
             }
-            Value::Url(None) | Value::UserInfo(None) if matches!(verb, 'v' | 's') && !self.flags.go_syntax => {
+            Value::Url(None) if matches!(verb, 'v' | 's') && !self.flags.go_syntax => {
                 self.padded(Text::new("<nil>", Origin::Data));
             }
+            Value::UserInfo(None) => self.stringer("", verb, value)?,
+            Value::Time(time) if self.flags.go_syntax && !self.is_erring => {
+                self.padded(Text::new(time.to_go_syntax(), Origin::Syntax));
+            }
             Value::Time(time) => self.stringer(&time.to_go_string(), verb, value)?,
+            Value::Location(zone) => self.stringer(zone.name(), verb, value)?,
+            Value::Url(Some(url)) if url.is_mixed => match verb {
+                'v' | 's' | 'q' | 'x' | 'X' if self.has_names() => {
+                    self.string(&Text::new(url.to_text(), Origin::Mixed), verb, value)?;
+                }
+                _ => return Err(no_text(value, verb)),
+            },
             Value::Url(Some(url)) => self.stringer(&url.to_text(), verb, value)?,
             Value::UserInfo(Some(user)) => self.stringer(&user.to_text(), verb, value)?,
-            Value::Version(version) => self.stringer(&version.to_string(), verb, value)?,
+            Value::Version(version) | Value::PlainVersion(version) => {
+                self.stringer(&version.to_string(), verb, value)?
+            }
             Value::Session if !self.flags.go_syntax => {
                 let fields = self.context.session_fields();
                 self.raw(if depth == 0 { "&" } else { "" });

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::dates::Time;
+use super::dates::{Time, Zone};
 use super::text::{Origin, Text};
 use super::urls::{Url, User};
 use super::versions::Version;
@@ -32,6 +32,10 @@ pub(super) enum Value {
     UserInfo(Option<Rc<User>>),
     /// `*semver.Version`
     Version(Rc<Version>),
+    /// `semver.Version`
+    PlainVersion(Rc<Version>),
+    /// `*time.Location`
+    Location(Zone),
     /// The session itself.
     Session,
     /// Its `MatchContext`.
@@ -57,6 +61,7 @@ pub(super) enum UintType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Any,
+    Byte,
     Int,
     String,
     /// `[]interface{}`
@@ -149,6 +154,12 @@ impl Value {
         Value::list(Element::String, items.into_iter().map(Value::text).collect())
     }
 
+    /// `[]byte`
+    pub(super) fn bytes(bytes: &[u8]) -> Self {
+        let items = bytes.iter().map(|byte| Value::Uint(UintType::Uint8, u64::from(*byte)));
+        Value::list(Element::Byte, items.collect())
+    }
+
     pub(super) fn map(kind: MapType, entries: BTreeMap<Vec<u8>, Value>) -> Self {
         Value::Map(Rc::new(Map::new(kind, false, entries)))
     }
@@ -161,16 +172,12 @@ impl Value {
         Value::Map(Rc::new(Map::new(kind, true, BTreeMap::new())))
     }
 
-    /// What Go's decoder makes of `json`: every number a float64, every object a map. A number that float64 cannot hold is
-    /// nil. Texts have `origin`.
+    /// What Go's decoder makes of `json`: every number a float64, every object a map. Texts have `origin`.
     pub(super) fn from_json(json: &Json<'_>, origin: Origin) -> Self {
         match json {
             Json::Null => Value::NilInterface,
             Json::Bool(value) => Value::Bool(*value),
-            Json::Number(number) => match number.as_f64() {
-                number if number.is_finite() => Value::Float(number),
-                _ => Value::NilInterface,
-            },
+            Json::Number(number) => Value::Float(number.as_f64()),
             Json::String(text) => Value::text(Text::new(text.as_bytes(), origin)),
             Json::Array(elements) => {
                 Value::list(Element::Any, elements.iter().map(|element| Value::from_json(element, origin)).collect())
@@ -221,7 +228,12 @@ impl Value {
             Value::Map(map) => !map.entries.borrow().is_empty(),
             Value::Url(url) => url.is_some(),
             Value::UserInfo(user) => user.is_some(),
-            Value::Time(_) | Value::Version(_) | Value::Session | Value::MatchContext => true,
+            Value::Time(_)
+            | Value::Version(_)
+            | Value::PlainVersion(_)
+            | Value::Location(_)
+            | Value::Session
+            | Value::MatchContext => true,
         }
     }
 
@@ -243,6 +255,7 @@ impl Value {
             Value::String(_) => "string",
             Value::List(list) => match list.element {
                 Element::Any => "[]interface {}",
+                Element::Byte => "[]uint8",
                 Element::Int => "[]int",
                 Element::String => "[]string",
                 Element::Lists => "[][]interface {}",
@@ -257,6 +270,8 @@ impl Value {
             Value::Url(_) => "*url.URL",
             Value::UserInfo(_) => "*url.Userinfo",
             Value::Version(_) => "*semver.Version",
+            Value::PlainVersion(_) => "semver.Version",
+            Value::Location(_) => "*time.Location",
             Value::Session => "*authn.AuthenticationSession",
             Value::MatchContext => "authn.MatchContext",
         }
@@ -270,10 +285,21 @@ impl Value {
             Value::Int(IntType::Month | IntType::Weekday, _) => "int",
             Value::List(_) => "slice",
             Value::Map(_) => "map",
-            Value::Time(_) | Value::MatchContext => "struct",
-            Value::Url(_) | Value::UserInfo(_) | Value::Version(_) | Value::Session => "ptr",
+            Value::Time(_) | Value::PlainVersion(_) | Value::MatchContext => "struct",
+            Value::Url(_) | Value::UserInfo(_) | Value::Version(_) | Value::Location(_) | Value::Session => "ptr",
             other => other.type_name(),
         }
+    }
+}
+
+impl List {
+    /// The content of a `[]byte`.
+    pub(super) fn as_bytes(&self) -> Option<Vec<u8>> {
+        let byte = |item: &Value| match item {
+            Value::Uint(_, byte) => u8::try_from(*byte).ok(),
+            _ => None,
+        };
+        if self.element == Element::Byte { self.items.iter().map(byte).collect() } else { None }
     }
 }
 

@@ -79,7 +79,9 @@ fn joined(context: &mut Context<'_>, values: &[Value]) -> Result<Text, Problem> 
         if argument.is_nil() {
             out.push(b"<no value>", Origin::Data);
         } else {
-            out.push_text(&print::text_of(context, argument)?);
+            let text = print::text_of(context, argument)?;
+            // What is written is what the pointer points to.
+            out.push_text(&text.slice(usize::from(matches!(argument, Value::Session))..text.len()));
         }
         previous_is_text = is_text;
     }
@@ -113,7 +115,7 @@ fn escape_js(bytes: &[u8]) -> Vec<u8> {
             }
             Some(plain) if is_printable(plain) || plain == '\u{7f}' => out.extend_from_slice(&bytes[at..at + length]),
             Some(other) => out.extend_from_slice(format!("\\u{:04X}", u32::from(other)).as_bytes()),
-            None => out.extend_from_slice(b"\\uFFFD"),
+            None => out.extend_from_slice(&bytes[at..at + length]),
         }
     }
     out
@@ -190,6 +192,8 @@ fn equal_to(left: &Value, right: &Value) -> Result<bool, Problem> {
             (left.seconds, left.nanos) == (right.seconds, right.nanos) && left.zone.is_same(&right.zone)
         }
         (Value::Url(Some(left)), Value::Url(Some(right))) => std::rc::Rc::ptr_eq(left, right),
+        (Value::PlainVersion(left), Value::PlainVersion(right)) => left == right,
+        (Value::Location(left), Value::Location(right)) => left.is_same(right),
         (Value::Version(left), Value::Version(right)) => std::rc::Rc::ptr_eq(left, right),
         (Value::UserInfo(_), Value::UserInfo(_)) | (Value::Session, Value::Session) => true,
         _ => false,

@@ -15,7 +15,7 @@ const SHIFT: &[Type] = &[Type::String, Type::Time];
 const SECOND: i64 = 1_000_000_000;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("now", &[], |context, _| Ok(Value::Time(Time::utc(context.now)))),
+    function("now", &[], |context, _| Ok(Value::Time(Time::utc(context.now).within(Zone::Local)))),
     function("ago", ANY, |context, values| {
         let nanos = Time::utc(context.now).since(&time_of(context, &value(values, 0)));
         let rounded = nanos.saturating_add(if nanos < 0 { -SECOND / 2 } else { SECOND / 2 }) / SECOND * SECOND;

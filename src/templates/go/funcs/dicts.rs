@@ -159,6 +159,12 @@ fn merge_into(
     for (key, new) in entries {
         context.step()?;
         let old = target.entries.borrow().get(&key).cloned();
+        // The library would merge the fields of structures.
+        if old.as_ref().is_some_and(|old| is_structure(&new) || is_structure(old) && matches!(new, Value::Map(_))) {
+            return Err(Problem::wrong_type(
+                "expected maps of plain values to merge, found dates, addresses or versions",
+            ));
+        }
         let is_kept = match (&old, &new) {
             (_, new) if new.is_nil() => existing == Existing::Kept,
             (Some(Value::Map(old)), Value::Map(new)) if !old.entries.borrow().is_empty() => {
@@ -173,6 +179,10 @@ fn merge_into(
         }
     }
     Ok(())
+}
+
+fn is_structure(value: &Value) -> bool {
+    matches!(value.kind_name(), "ptr" | "struct")
 }
 
 fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
@@ -204,6 +214,10 @@ fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
     Ok(current)
 }
 
+fn copied_inside(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
+    if value.is_nil() { Ok(value.clone()) } else { copied(context, value, depth) }
+}
+
 pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
     context.step()?;
     if depth > context.limits.depth {
@@ -211,18 +225,20 @@ pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value,
     }
     Ok(match value {
         Value::List(list) => {
-            let items = list.items.iter().map(|item| copied(context, item, depth + 1)).collect::<Result<_, _>>()?;
+            let items =
+                list.items.iter().map(|item| copied_inside(context, item, depth + 1)).collect::<Result<_, _>>()?;
             Value::List(Rc::new(List { element: list.element, is_nil: list.is_nil, items }))
         }
         Value::Map(map) if !map.is_nil => {
             let mut entries = BTreeMap::new();
             for (key, item) in map.entries.borrow().iter() {
-                entries.insert(key.clone(), copied(context, item, depth + 1)?);
+                entries.insert(key.clone(), copied_inside(context, item, depth + 1)?);
             }
             let copy = Map::new(map.kind, false, entries);
             copy.add_key_origins(map);
             Value::Map(Rc::new(copy))
         }
+        nil if nil.is_nil() => return Err(Problem::missing("expected a value to copy, found nil")),
         other => other.clone(),
     })
 }

@@ -1,11 +1,12 @@
 //! `toJson` and its family, as Go's `encoding/json` writes.
 
+use super::encoding::base64;
 use super::{Called, Function, Type, function, text, value};
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::decode;
 use crate::templates::go::floats;
 use crate::templates::go::text::{Origin, Text, characters};
-use crate::templates::go::value::Value;
+use crate::templates::go::value::{Element, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     function("toJson", &[Type::Any], |context, values| lenient(write(context, &value(values, 0), Style::Escaped))),
@@ -95,6 +96,10 @@ impl Writer<'_, '_> {
             }
             Value::String(text) => self.string(text)?,
             Value::List(list) if list.is_nil => self.scalar("null"),
+            Value::List(list) if list.element == Element::Byte => {
+                let bytes = list.as_bytes().unwrap_or_default();
+                self.string(&Text::new(base64(&bytes), Origin::Data))?;
+            }
             Value::List(list) => {
                 self.syntax.push('[');
                 for (index, item) in list.items.iter().enumerate() {
@@ -114,8 +119,16 @@ impl Writer<'_, '_> {
                 self.close(entries.is_empty(), depth);
                 self.syntax.push('}');
             }
-            Value::Time(time) => self.string(&Text::new(time.to_rfc3339(), Origin::Data))?,
-            Value::Version(version) => self.string(&Text::new(version.to_string(), Origin::Data))?,
+            Value::Time(time) => {
+                let text = time.to_strict_rfc3339();
+                let text =
+                    text.ok_or_else(|| Problem::wrong_type("expected a date that JSON has, found one too far away"))?;
+                self.string(&Text::new(text, Origin::Data))?;
+            }
+            Value::Location(_) => self.syntax.push_str("{}"),
+            Value::Version(version) | Value::PlainVersion(version) => {
+                self.string(&Text::new(version.to_string(), Origin::Data))?
+            }
             Value::Url(None) | Value::UserInfo(None) => self.scalar("null"),
             Value::UserInfo(Some(_)) => self.syntax.push_str("{}"),
             Value::Url(Some(url)) => self.structure(&url.fields(), depth)?,

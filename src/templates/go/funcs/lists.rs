@@ -44,6 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("mustChunk", &[Type::Int, Type::Any], chunk),
     function("sortAlpha", ANY, |context, values| {
         let mut texts = match value(values, 0) {
+            nil @ Value::List(_) if is_nil_strings(&nil) => return Ok(nil),
             list @ Value::List(_) => texts(context, &list)?,
             other => vec![print::string_of(context, &other)?],
         };
@@ -63,7 +64,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
         Ok(Value::text(out))
     }),
-    function("toStrings", ANY, |context, values| Ok(Value::strings(texts(context, &value(values, 0))?))),
+    function("toStrings", ANY, |context, values| match value(values, 0) {
+        nil if is_nil_strings(&nil) => Ok(nil),
+        other => Ok(Value::strings(texts(context, &other)?)),
+    }),
     function("splitList", &[Type::String, Type::String], |context, values| {
         Ok(Value::strings(split(context, &text(values, 0), None, &text(values, 1))?))
     }),
@@ -75,6 +79,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         numbered(split(context, &text(values, 0), usize::try_from(limit).ok(), &text(values, 2))?)
     }),
 ];
+
+/// Whether `value` is a `[]string` that is nil, which stays so.
+fn is_nil_strings(value: &Value) -> bool {
+    matches!(value, Value::List(list) if list.is_nil && list.element == Element::String)
+}
 
 fn split(context: &mut Context<'_>, separator: &Text, limit: Option<usize>, text: &Text) -> Result<Vec<Text>, Problem> {
     context.charge_bytes(text.len())?;
@@ -221,6 +230,10 @@ fn chunk(context: &mut Context<'_>, values: &[Value]) -> Called {
         Ok(size @ 1..) => {
             let chunks = list.items.chunks(size).map(|chunk| Value::any_list(chunk.to_vec())).collect();
             Ok(Value::list(Element::Lists, chunks))
+        }
+        // The library counts chunks before it looks at their size, and finds none here.
+        Err(_) if list.items.len() >= 2 && list.items.len() as u64 - 1 <= int(values, 0).unsigned_abs() => {
+            Ok(Value::list(Element::Lists, Vec::new()))
         }
         _ => Err(Problem::wrong_type("expected a size above zero for chunk, found another")),
     }

@@ -101,7 +101,7 @@ fn extension(path: &Text) -> Text {
 
 fn url_parse(_: &mut Context<'_>, values: &[Value]) -> Called {
     let text = text(values, 0);
-    let Some(url) = Url::parse(&text.to_str()) else {
+    let Some(url) = std::str::from_utf8(text.bytes()).ok().and_then(Url::parse) else {
         return Err(Problem::wrong_type("expected a URL, found other text"));
     };
     let userinfo = url.user.as_ref().map(|user| user.to_text()).unwrap_or_default();
@@ -131,7 +131,10 @@ fn url_join(_: &mut Context<'_>, values: &[Value]) -> Called {
     }
     let part = |name: &str| match entries.get(name.as_bytes()) {
         None => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.to_str().into_owned()),
+        Some(Value::String(text)) => match std::str::from_utf8(text.bytes()) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(Problem::wrong_type(format!("expected the {name} of a URL to be UTF-8, found other bytes"))),
+        },
         Some(other) => {
             Err(Problem::wrong_type(format!("expected text for the {name} of a URL, found {}", other.type_name())))
         }

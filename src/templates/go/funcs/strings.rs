@@ -126,9 +126,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
         Ok(Value::text(out))
     }),
-    variadic("quote", &[], Type::Any, |context, values| each(context, values, |text| quote(&text, false))),
+    variadic("quote", &[], Type::Any, |context, values| {
+        each(context, values, print::string_of, |text| quote(&text, false))
+    }),
     variadic("squote", &[], Type::Any, |context, values| {
-        each(context, values, |text| {
+        each(context, values, print::text_of, |text| {
             let mut quoted = Text::new("'", Origin::Syntax);
             quoted.push_text(&text);
             quoted.push(b"'", Origin::Syntax);
@@ -148,13 +150,18 @@ fn offset(number: i64) -> usize {
     usize::try_from(number.max(0)).unwrap_or(usize::MAX)
 }
 
-fn each(context: &mut Context<'_>, values: &[Value], change: fn(Text) -> Text) -> Called {
+fn each(
+    context: &mut Context<'_>,
+    values: &[Value],
+    write: fn(&mut Context<'_>, &Value) -> Result<Text, Problem>,
+    change: fn(Text) -> Text,
+) -> Called {
     let mut out = Text::default();
     for (index, value) in values.iter().filter(|value| !value.is_nil()).enumerate() {
         if index > 0 {
             out.push(b" ", Origin::Syntax);
         }
-        let text = print::string_of(context, value)?;
+        let text = write(context, value)?;
         context.charge_bytes(text.len().saturating_mul(2))?;
         out.push_text(&change(text));
     }

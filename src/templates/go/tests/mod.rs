@@ -3,6 +3,7 @@ mod dates;
 mod differential;
 mod encodings;
 mod imported;
+mod kinds;
 mod language;
 mod origins;
 mod printing;

@@ -27,8 +27,8 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    pub(super) fn pick<'t, T>(&mut self, items: &'t [T]) -> &'t T {
-        &items[self.below(items.len())]
+    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
     }
 
     /// True once in `many` times.
@@ -186,7 +186,6 @@ const ZONES: &[&str] = &[
     "Asia/Tehran",
     "Pacific/Apia",
     "GMT",
-    "EST",
     "Etc/GMT+5",
     "europe/berlin",
     "America/Sao_Paulo",
@@ -269,7 +268,7 @@ struct Generator {
 impl Generator {
     fn template(&mut self) -> String {
         let mut out = String::new();
-        for _ in 0..self.random.below(3) {
+        for _ in 0..self.random.below(8) / 5 {
             out.push_str(&self.declaration());
         }
         if self.random.once_in(25) {
@@ -291,7 +290,7 @@ impl Generator {
             };
         }
         out.push('{');
-        let members = 1 + self.random.below(3);
+        let members = 1 + self.random.below(5) / 3;
         for index in 0..members {
             if index > 0 {
                 out.push(',');
@@ -308,7 +307,7 @@ impl Generator {
     }
 
     fn plain_name(&mut self) -> String {
-        (*self.random.pick(&[
+        (self.random.pick(&[
             "len .Extra.texts",
             "kindOf .Extra.n",
             "\"a\"",
@@ -321,7 +320,7 @@ impl Generator {
     }
 
     fn declaration(&mut self) -> String {
-        let kind = *self.random.pick(&['s', 'l', 'm', 'n', 'a', 't']);
+        let kind = self.random.pick(&['s', 'l', 'm', 'n', 'a', 't']);
         let value = self.expression(kind, 2);
         self.next += 1;
         let name = format!("$v{}", self.next);
@@ -351,8 +350,8 @@ impl Generator {
             13 => format!("{{{{ {} }}}}", self.expression('b', depth)),
             14 => format!("{{{{ quote {} }}}}", self.argument('s', depth)),
             15 => {
-                let verb = *self.random.pick(&["%q", "%+q", "%#q", "%10q", "%.3q", "%#v", "%-8q"]);
-                let kind = *self.random.pick(&['s', 's', 'L', 'l', 'm', 'a']);
+                let verb = self.random.pick(&["%q", "%+q", "%#q", "%10q", "%.3q", "%#v", "%-8q"]);
+                let kind = self.random.pick(&['s', 's', 'L', 'l', 'm', 'a']);
                 format!("{{{{ printf \"{verb}\" {} }}}}", self.argument(kind, depth))
             }
             16 => {
@@ -374,9 +373,9 @@ impl Generator {
                 }
             }
             18 => {
-                let separator = *self.random.pick(&["\\\",\\\"", "\\\", \\\""]);
+                let separator = self.random.pick(&["\\\",\\\"", "\\\", \\\""]);
                 let list = self.argument('L', depth);
-                let after = *self.random.pick(&[
+                let after = self.random.pick(&[
                     "",
                     " | title",
                     " | upper",
@@ -417,7 +416,7 @@ impl Generator {
             2 => format!("{{{{ {} }}}}", self.formatted(depth)),
             3 => {
                 let list = self.argument('l', 1);
-                let stop = *self.random.pick(&[
+                let stop = self.random.pick(&[
                     "",
                     "{{ if $i }}{{ break }}{{ end }}",
                     "{{ if not $i }}{{ continue }}{{ end }}",
@@ -447,28 +446,27 @@ impl Generator {
         let mut format = String::new();
         let mut arguments = String::new();
         for _ in 0..1 + self.random.below(3) {
-            format.push_str(*self.random.pick(&["", "", "a", " ", "%%", "é", "|"]));
+            format.push_str(self.random.pick(&["", "", "a", " ", "%%", "é", "|"]));
             format.push('%');
             for _ in 0..self.random.below(3) {
-                format.push(*self.random.pick(&['+', '-', '#', ' ', '0']));
+                format.push(self.random.pick(&['+', '-', '#', ' ', '0']));
             }
             if self.random.once_in(3) {
-                format.push_str(*self.random.pick(&["1", "5", "12", "0", "3"]));
+                format.push_str(self.random.pick(&["1", "5", "12", "0", "3"]));
             }
             if self.random.once_in(4) {
-                format.push_str(*self.random.pick(&[".0", ".2", ".5", ".", ".10"]));
+                format.push_str(self.random.pick(&[".0", ".2", ".5", ".", ".10"]));
             }
             if self.random.once_in(20) {
-                format.push_str(*self.random.pick(&["[1]", "[2]", "*", "[3]*", ".*", "[x]"]));
+                format.push_str(self.random.pick(&["[1]", "[2]", "*", "[3]*", ".*", "[x]"]));
             }
-            format.push(*self.random.pick(&[
+            format.push(self.random.pick(&[
                 'v', 'v', 's', 's', 'd', 'q', 'x', 'X', 't', 'f', 'g', 'e', 'T', 'U', 'o', 'O', 'b', 'G', 'E', 'F',
                 'z', 'p', 'w',
             ]));
             if !self.random.once_in(15) {
-                let kind = *self
-                    .random
-                    .pick(&['s', 's', 'i', 'n', 'n', 'a', 'l', 'm', 'b', 'o', 'f', 't', 'd', 'L', 'v', 'u']);
+                let kind =
+                    self.random.pick(&['s', 's', 'i', 'n', 'n', 'a', 'l', 'm', 'b', 'o', 'f', 't', 'd', 'L', 'v', 'u']);
                 arguments.push(' ');
                 arguments.push_str(&self.argument(kind, depth.min(1)));
             }
@@ -481,7 +479,7 @@ impl Generator {
     }
 
     fn any_expression(&mut self, depth: usize) -> String {
-        let kind = *self.random.pick(&['s', 's', 'n', 'i', 'b', 'l', 'L', 'm', 'a', 't', 'd', 'v', 'u', 'o', 'f', 'M']);
+        let kind = self.random.pick(&['s', 's', 'n', 'i', 'b', 'l', 'L', 'm', 'a', 't', 'd', 'v', 'u', 'o', 'f', 'M']);
         self.expression(kind, depth)
     }
 
@@ -498,8 +496,8 @@ impl Generator {
     /// The same as one word.
     fn argument(&mut self, kind: char, depth: usize) -> String {
         let mut kind = kind;
-        if self.random.once_in(60) {
-            kind = *self.random.pick(&['s', 'i', 'n', 'b', 'l', 'm', 'a', 'N', 't', 'd', 'v', 'u']);
+        if self.random.once_in(150) && !matches!(kind, 'x' | 'h' | 'e') {
+            kind = self.random.pick(&['s', 'i', 'n', 'b', 'l', 'm', 'a', 'N', 't', 'd', 'v', 'u']);
         }
         let expression = self.expression(kind, depth);
         let is_word = !expression.contains([' ', '|'])
@@ -526,13 +524,13 @@ impl Generator {
         let is_method = self.random.once_in(4);
         let table = if is_method { METHODS } else { FUNCTIONS };
         let fitting: Vec<_> = table.iter().filter(gives).collect();
-        let Some(signature) = (!fitting.is_empty()).then(|| **self.random.pick(&fitting)) else {
+        let Some(signature) = (!fitting.is_empty()).then(|| self.random.pick(&fitting)) else {
             let other = if is_method { FUNCTIONS } else { METHODS };
             let fitting: Vec<_> = other.iter().filter(gives).collect();
             if fitting.is_empty() {
                 return None;
             }
-            let signature = **self.random.pick(&fitting);
+            let signature = self.random.pick(&fitting);
             return Some(self.written(signature, !is_method, depth));
         };
         Some(self.written(signature, is_method, depth))
@@ -567,7 +565,7 @@ impl Generator {
             let known: Vec<_> =
                 self.variables.iter().filter(|(_, known)| *known == kind).map(|(name, _)| name.clone()).collect();
             if !known.is_empty() {
-                return self.random.pick(&known).clone();
+                return known[self.random.below(known.len())].clone();
             }
         }
         let path = |text: &str| text.replace(" .", " $.").replace("(.", "($.").trim_start_matches('$').to_owned();
@@ -576,41 +574,41 @@ impl Generator {
         match kind {
             's' | 'j' | 'q' => match self.random.below(12) {
                 0..=4 => literal(self.random.pick(WORDS)),
-                5 => (*self.random.pick(&[".Extra.date", ".Extra.version", ".Extra.duration", ".Extra.day"])).to_owned(),
+                5 => (self.random.pick(&[".Extra.date", ".Extra.version", ".Extra.duration", ".Extra.day"])).to_owned(),
                 6 => literal(self.random.pick(URLS)),
                 _ => path(self.random.pick(session::TEXTS)),
             },
             'n' => match self.random.below(3) {
-                0 => (*self.random.pick(NUMBERS)).to_owned(),
-                1 => (*self.random.pick(INTS)).to_owned(),
+                0 => (self.random.pick(NUMBERS)).to_owned(),
+                1 => (self.random.pick(INTS)).to_owned(),
                 _ => path(self.random.pick(session::NUMBERS)),
             },
-            'i' => (*self.random.pick(INTS)).to_owned(),
-            'h' => (*self.random.pick(&["0", "1", "2", "3", "-1", "4", "-2", "10"])).to_owned(),
-            'e' => (*self.random.pick(&["0", "1", "2", "4", "5", "7", "8", "12", "20", "-1"])).to_owned(),
+            'i' => (self.random.pick(INTS)).to_owned(),
+            'h' => (self.random.pick(&["0", "1", "2", "3", "-1", "4", "-2", "10"])).to_owned(),
+            'e' => (self.random.pick(&["0", "1", "2", "4", "5", "7", "8", "12", "20", "-1"])).to_owned(),
             'o' => format!("int64 {}", self.random.pick(&["5", "1709210096", "1709210096123", "-1", ".Extra.ms", ".Extra.n", "9000000000000"])),
-            'f' => (*self.random.pick(&["1.5", ".Extra.f", "2.0", "-0.5", ".Extra.big"])).to_owned(),
+            'f' => (self.random.pick(&["1.5", ".Extra.f", "2.0", "-0.5", ".Extra.big"])).to_owned(),
             'b' => match self.random.below(3) {
-                0 => (*self.random.pick(&["true", "false"])).to_owned(),
-                _ => (*self.random.pick(session::BOOLS)).to_owned(),
+                0 => (self.random.pick(&["true", "false"])).to_owned(),
+                _ => (self.random.pick(session::BOOLS)).to_owned(),
             },
             'l' | 'I' => match self.random.below(5) {
-                0 => (*self.random.pick(&["list", "list 1 \"a\" nil", "list \"b\" \"a\"", "until 3", "list (list 1) (dict \"k\" nil)", "rest list", "list 1.5 2"])).to_owned(),
+                0 => (self.random.pick(&["list", "list 1 \"a\" nil", "list \"b\" \"a\"", "until 3", "list (list 1) (dict \"k\" nil)", "rest list", "list 1.5 2"])).to_owned(),
                 _ => path(self.random.pick(session::LISTS)),
             },
             'L' => match self.random.below(4) {
-                0 => (*self.random.pick(&["list \"b\" \"a\"", "splitList \",\" .Extra.csv", "list \"x\\\"y\" \"z\"", "list"])).to_owned(),
+                0 => (self.random.pick(&["list \"b\" \"a\"", "splitList \",\" .Extra.csv", "list \"x\\\"y\" \"z\"", "list"])).to_owned(),
                 _ => path(self.random.pick(session::TEXT_LISTS)),
             },
             'm' => match self.random.below(4) {
-                0 => (*self.random.pick(&["dict", "dict \"a\" 1 \"b\" nil", "dict \"k\\\"q\" .Extra.a", "dict .Extra.word 1", "dict \"host\" \"h\" \"path\" .Extra.path \"query\" \"q=1\""])).to_owned(),
+                0 => (self.random.pick(&["dict", "dict \"a\" 1 \"b\" nil", "dict \"k\\\"q\" .Extra.a", "dict .Extra.word 1", "dict \"host\" \"h\" \"path\" .Extra.path \"query\" \"q=1\""])).to_owned(),
                 _ => {
                     // A copy, so that no function changes the session.
                     let map = path(self.random.pick(session::MAPS));
                     format!("deepCopy {map}")
                 }
             },
-            'M' => (*self.random.pick(&["split \",\" .Extra.csv", "splitn \" \" 2 .Extra.spaces"])).to_owned(),
+            'M' => (self.random.pick(&["split \",\" .Extra.csv", "splitn \" \" 2 .Extra.spaces"])).to_owned(),
             't' => match self.random.below(5) {
                 0 => "toDate \"2006-01-02T15:04:05Z07:00\" .Extra.date".to_owned(),
                 1 => "toDate \"2006-01-02\" .Extra.day".to_owned(),
@@ -620,7 +618,7 @@ impl Generator {
             },
             'x' => match self.random.below(3) {
                 0 => format!("int64 {}", self.random.pick(&["1709210096", ".Extra.ms", ".Extra.n", "-62135596800", "9000000000000"])),
-                1 => (*self.random.pick(&["0", "1709210096", "-1"])).to_owned(),
+                1 => (self.random.pick(&["0", "1709210096", "-1"])).to_owned(),
                 _ => self.leaf('t'),
             },
             'd' => "(toDate \"2006-01-02\" .Extra.day).Sub (toDate \"2006-01-02T15:04:05Z07:00\" \"2024-01-15T09:12:33.104Z\")".to_owned(),
@@ -645,12 +643,12 @@ impl Generator {
                 0 => ".Extra.duration".to_owned(),
                 _ => literal(self.random.pick(DURATIONS)),
             },
-            'N' => (*self.random.pick(session::NILS)).to_owned(),
+            'N' => (self.random.pick(session::NILS)).to_owned(),
             'B' => "(toDate \"2006\" \"2024\").MarshalText".to_owned(),
             _ => {
-                let kind = *self.random.pick(&['s', 's', 'n', 'b', 'l', 'm', 'N', 'i', 'L', 't', 'v', 'u', 'd']);
+                let kind = self.random.pick(&['s', 's', 'n', 'b', 'l', 'm', 'N', 'i', 'L', 't', 'v', 'u', 'd']);
                 if kind == 'u' && self.random.once_in(3) {
-                    return (*self.random.pick(&[".", ".MatchContext", ".Header", ".MatchContext.URL.Query", ".MatchContext.URL.User", ".MatchContext.Header"])).to_owned();
+                    return (self.random.pick(&[".", ".MatchContext", ".Header", ".MatchContext.URL.Query", ".MatchContext.URL.User", ".MatchContext.Header"])).to_owned();
                 }
                 self.leaf(kind)
             }

@@ -95,17 +95,17 @@ fn judge(case: &Case, go: &Answer) -> Verdict {
     if go.stage == "parse" || go.stage == "execute" {
         return Verdict::Wrong(format!("Go fails: {}: {}", go.stage, go.error));
     }
-    if raw != go.text {
-        return Verdict::Wrong(format!("the text is {}", String::from_utf8_lossy(&raw)));
-    }
     if case.is_hostile && has_member(&claims, session::INJECTED) {
         return Verdict::Wrong(format!("a session added a member: {claims}"));
     }
     let ours = Json::parse(claims.as_bytes(), ReadLimits::default()).unwrap();
     match &go.claims {
         Some(theirs) if ours.says_the_same(theirs, NumberComparison::AsFloat64) => Verdict::Equal,
+        _ if raw != go.text => Verdict::Wrong(format!("the text is {}", String::from_utf8_lossy(&raw))),
         // The text is Go's, so only escaping can have made the difference.
         _ if case.is_hostile => Verdict::Safe,
+        // Bytes that are not UTF-8 are made by cutting texts, and quoted by Go.
+        None if go.error.contains("in string escape code") => Verdict::Safe,
         Some(_) => Verdict::Wrong(format!("the claims are {claims}")),
         None => Verdict::Wrong(format!("Go fails to decode ({}), the claims are {claims}", go.error)),
     }

@@ -78,7 +78,7 @@ const BENIGN: &[&str] = &[
     "A,B,,C",
     " lead",
     "trail ",
-    "😀 smile",
+    "smile",
     "é",
     "1_000",
     "inf",
@@ -105,10 +105,10 @@ const BENIGN: &[&str] = &[
     "1e400",
     "%d %s",
     "`tick`",
-    "\u{7f}",
     "\u{feff}",
 ];
 
+/// Texts that no JSON string holds as they are, or that Go quotes otherwise than JSON.
 const HOSTILE: &[&str] = &[
     "\"",
     "\\",
@@ -142,6 +142,8 @@ const HOSTILE: &[&str] = &[
     "\"\"",
     "a\"b\"c",
     "\\n",
+    "\u{7f}",
+    "😀",
 ];
 
 /// A session as JSON.
@@ -199,19 +201,23 @@ pub(super) fn generate(random: &mut Random, is_hostile: bool) -> String {
         "x://u@h",
         "https://:@h/",
     ]);
-    let json = writer.pick(&[
-        "{\"a\":[1,null,\"x\"]}",
-        "[1,2,{\"k\":true}]",
-        "\"s\"",
-        "12.50",
-        "{\"a\":1,\"b\":1e400,\"c\":2}",
-        "{\"a\":1",
-        "nope",
-        "[\"b\",\"a\"]",
-        " {} ",
-        "{\"k\":\"<&>\",\"u\":\"\\u00e9\\ud83d\"}",
-    ]);
-    let b64 = writer.pick(&["aGk=", "YSJi", "xxx", "IiwiYSI6MQ==", "w6k=", "NBUQ====", "4pyT"]);
+    let json = if is_hostile {
+        writer.pick(&[
+            "{\"a\":[1,null,\"x\"]}",
+            "[1,2,{\"k\":true}]",
+            "\"s\"",
+            "{\"a\":1,\"b\":1e400,\"c\":2}",
+            "{\"a\":1",
+            "[\"b\",\"a\"]",
+            "{\"k\":\"<&>\",\"u\":\"\\u00e9\\ud83d\"}",
+        ])
+    } else {
+        writer.pick(&["[1,null,[true]]", "12.50", "nope", " {} ", "[1e400,2]", "1e400", "null", "[", "[1] 2"])
+    };
+    let b64 = match is_hostile {
+        true => writer.pick(&["YSJi", "IiwiYSI6MQ==", "XA=="]),
+        false => writer.pick(&["aGk=", "xxx", "w6k=", "NBUQ====", "4pyT", "4pw="]),
+    };
     let duration = writer.pick(&["1h30m", "-15m", "100ms", "1.5h", "24h", "bad", "0", "1d"]);
     let spaces = writer.pick(&["a  b", " a b ", "one two three", "\u{a0}x\u{a0}", "a-b_c d"]);
     for (name, text) in [
@@ -243,7 +249,14 @@ pub(super) fn generate(random: &mut Random, is_hostile: bool) -> String {
     }
     let (subject, group, role, tenant, path) =
         (writer.text(), writer.text(), writer.text(), writer.text(), writer.text());
-    let query = writer.pick(&["q=1&q=2&e=%20", "", "a=b;c=d", "q=%zz&r=+x", "q=a%22b", "q"]);
+    let query = writer.pick(&[
+        "q=1&q=2&e=%20",
+        "",
+        "a=b;c=d",
+        "q=%zz&r=+x",
+        if is_hostile { "q=a%22b" } else { "q=a%2Fb" },
+        "q",
+    ]);
     let mut query_json = String::new();
     write_string(query, &mut query_json);
     let (user, raw_path) = (writer.pick(&["null", "{}"]), writer.pick(&["", "/a%2Fb", "bad%"]));
@@ -277,7 +290,7 @@ impl Writer<'_> {
     fn text(&mut self) -> String {
         let mut text = self.random.pick(BENIGN).to_owned();
         if self.is_hostile && self.random.below(3) > 0 {
-            let hostile = *self.random.pick(HOSTILE);
+            let hostile = self.random.pick(HOSTILE);
             text = match self.random.below(4) {
                 0 => format!("{text}{hostile}"),
                 1 => format!("{hostile}{text}"),
