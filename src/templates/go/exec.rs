@@ -184,7 +184,7 @@ impl<'e> Exec<'e> {
         match &value {
             Value::Invalid | Value::NilInterface => {}
             Value::List(list) => {
-                for (index, item) in list.items.iter().enumerate() {
+                for (index, item) in list.items().iter().enumerate() {
                     ran = true;
                     let index = Value::int(i64::try_from(index).unwrap_or(i64::MAX));
                     if self.iteration(branch, index, item.clone())? == Flow::Break {

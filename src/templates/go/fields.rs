@@ -140,7 +140,7 @@ static VALUES: &[Function] = &[
         if let Some(map) = map(values) {
             for (name, items) in map.entries.borrow().iter() {
                 if let Value::List(list) = items {
-                    for item in &list.items {
+                    for item in list.items().iter() {
                         if let Value::String(item) = item {
                             let value = urls::escape(item.bytes(), Part::Query);
                             pairs.push(format!("{}={value}", urls::escape(name, Part::Query)));
@@ -344,7 +344,7 @@ fn bytes(values: &[Value], index: usize) -> Vec<u8> {
 fn first_of(values: &[Value], name: &[u8]) -> Value {
     let entries = map(values).map(|map| map.entries.borrow());
     match entries.as_ref().and_then(|entries| entries.get(name)) {
-        Some(Value::List(list)) => list.items.first().cloned(),
+        Some(Value::List(list)) => list.items().first().cloned(),
         _ => None,
     }
     .unwrap_or_else(|| Value::text(Text::default()))

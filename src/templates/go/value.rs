@@ -72,7 +72,7 @@ pub(super) enum Element {
 pub(super) struct List {
     pub(super) element: Element,
     pub(super) is_nil: bool,
-    pub(super) items: Vec<Value>,
+    items: RefCell<Rc<Vec<Value>>>,
 }
 
 /// The type of a map; its keys are always strings.
@@ -139,11 +139,11 @@ impl Value {
     }
 
     pub(super) fn list(element: Element, items: Vec<Value>) -> Self {
-        Value::List(Rc::new(List { element, is_nil: false, items }))
+        Value::List(Rc::new(List::new(element, false, items)))
     }
 
     pub(super) fn nil_list(element: Element) -> Self {
-        Value::List(Rc::new(List { element, is_nil: true, items: Vec::new() }))
+        Value::List(Rc::new(List::new(element, true, Vec::new())))
     }
 
     pub(super) fn any_list(items: Vec<Value>) -> Self {
@@ -224,7 +224,7 @@ impl Value {
             Value::Float(value) => *value != 0.0,
             Value::Complex(real, imaginary) => *real != 0.0 || *imaginary != 0.0,
             Value::String(text) => !text.is_empty(),
-            Value::List(list) => !list.items.is_empty(),
+            Value::List(list) => !list.items().is_empty(),
             Value::Map(map) => !map.entries.borrow().is_empty(),
             Value::Url(url) => url.is_some(),
             Value::UserInfo(user) => user.is_some(),
@@ -293,19 +293,36 @@ impl Value {
 }
 
 impl List {
+    pub(super) fn new(element: Element, is_nil: bool, items: Vec<Value>) -> Self {
+        Self { element, is_nil, items: RefCell::new(Rc::new(items)) }
+    }
+
+    pub(super) fn items(&self) -> Rc<Vec<Value>> {
+        Rc::clone(&self.items.borrow())
+    }
+
+    /// Takes the items in another order, which everyone sees who has the list.
+    pub(super) fn reorder(&self, items: Vec<Value>) {
+        self.items.replace(Rc::new(items));
+    }
+
+    fn take(&mut self) -> Vec<Value> {
+        Rc::try_unwrap(std::mem::take(self.items.get_mut())).unwrap_or_default()
+    }
+
     /// The content of a `[]byte`.
     pub(super) fn as_bytes(&self) -> Option<Vec<u8>> {
         let byte = |item: &Value| match item {
             Value::Uint(_, byte) => u8::try_from(*byte).ok(),
             _ => None,
         };
-        if self.element == Element::Byte { self.items.iter().map(byte).collect() } else { None }
+        if self.element == Element::Byte { self.items().iter().map(byte).collect() } else { None }
     }
 }
 
 impl Drop for List {
     fn drop(&mut self) {
-        release(std::mem::take(&mut self.items));
+        release(self.take());
     }
 }
 
@@ -322,7 +339,7 @@ fn release(mut waiting: Vec<Value>) {
         match value {
             Value::List(list) => {
                 if let Ok(mut list) = Rc::try_unwrap(list) {
-                    waiting.append(&mut list.items);
+                    waiting.append(&mut list.take());
                 }
             }
             Value::Map(map) => {

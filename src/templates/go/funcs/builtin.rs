@@ -256,7 +256,7 @@ fn index(context: &mut Context<'_>, values: &[Value]) -> Called {
                 return Err(Problem::wrong_type(message));
             }
             (Value::List(list), key) => {
-                list.items.get(position(key)?).cloned().ok_or_else(|| out_of_range(list.items.len()))?
+                list.items().get(position(key)?).cloned().ok_or_else(|| out_of_range(list.items().len()))?
             }
             (Value::String(text), key) => {
                 let byte = text.bytes().get(position(key)?).ok_or_else(|| out_of_range(text.len()))?;
@@ -291,7 +291,7 @@ fn out_of_range(length: usize) -> Problem {
 fn len(_: &mut Context<'_>, values: &[Value]) -> Called {
     let length = match value(values, 0) {
         Value::String(text) => text.len(),
-        Value::List(list) => list.items.len(),
+        Value::List(list) => list.items().len(),
         Value::Map(map) => map.entries.borrow().len(),
         other if other.is_nil() => {
             return Err(Problem::missing("expected a text, a list or a map for len, found nil"));
@@ -314,8 +314,8 @@ fn print_index(context: &mut Context<'_>, values: &[Value]) -> Called {
     if *index < 0 {
         return Err(Problem::missing("expected an index in the list, found a negative one"));
     }
-    match usize::try_from(*index).ok().and_then(|index| list.items.get(index)) {
-        Some(item) => print::text_of(context, item).map(Value::text),
+    match usize::try_from(*index).ok().and_then(|index| list.items().get(index).cloned()) {
+        Some(item) => print::text_of(context, &item).map(Value::text),
         None => Ok(Value::text(Text::default())),
     }
 }

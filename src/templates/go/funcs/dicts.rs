@@ -226,8 +226,8 @@ pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value,
     Ok(match value {
         Value::List(list) => {
             let items =
-                list.items.iter().map(|item| copied_inside(context, item, depth + 1)).collect::<Result<_, _>>()?;
-            Value::List(Rc::new(List { element: list.element, is_nil: list.is_nil, items }))
+                list.items().iter().map(|item| copied_inside(context, item, depth + 1)).collect::<Result<_, _>>()?;
+            Value::List(Rc::new(List::new(list.element, list.is_nil, items)))
         }
         Value::Map(map) if !map.is_nil => {
             let mut entries = BTreeMap::new();

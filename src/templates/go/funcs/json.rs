@@ -102,11 +102,11 @@ impl Writer<'_, '_> {
             }
             Value::List(list) => {
                 self.syntax.push('[');
-                for (index, item) in list.items.iter().enumerate() {
+                for (index, item) in list.items().iter().enumerate() {
                     self.separate(index, depth + 1);
                     self.value(item, depth + 1)?;
                 }
-                self.close(list.items.is_empty(), depth);
+                self.close(list.items().is_empty(), depth);
                 self.syntax.push(']');
             }
             Value::Map(map) if map.is_nil => self.scalar("null"),

@@ -78,10 +78,11 @@ pub(super) fn deep_equal(
             if std::rc::Rc::ptr_eq(left, right) {
                 return Ok(true);
             }
-            if left.element != right.element || left.is_nil != right.is_nil || left.items.len() != right.items.len() {
+            if left.element != right.element || left.is_nil != right.is_nil || left.items().len() != right.items().len()
+            {
                 return Ok(false);
             }
-            for (left, right) in left.items.iter().zip(&right.items) {
+            for (left, right) in left.items().iter().zip(right.items().iter()) {
                 if !deep_equal(context, left, right, depth + 1)? {
                     return Ok(false);
                 }

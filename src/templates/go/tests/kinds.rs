@@ -17,6 +17,15 @@ fn sorted_nothing_stays_nil() {
 }
 
 #[test]
+fn a_sorted_list_of_texts_is_sorted_for_everyone() {
+    texts(&[
+        ("{{ $s := sortAlpha .Header.X }}{{ $l := splitList `,` `b,a` }}{{ $m := sortAlpha $l }}{{ $l }}", "[a b]"),
+        ("{{ $l := list `b` `a` }}{{ $m := sortAlpha $l }}{{ $l }}", "[b a]"),
+        ("{{ $l := splitList `,` `b,a` }}{{ $m := sortAlpha (toStrings $l) }}{{ $l }}", "[a b]"),
+    ]);
+}
+
+#[test]
 fn durations_are_whole_units_and_the_rest() {
     values(&[
         (
