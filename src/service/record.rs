@@ -113,7 +113,8 @@ impl Recorder {
     pub fn shadow(&self, request_id: RequestId, profile: &str, result: &ShadowResult) {
         let word = match result {
             ShadowResult::Different(paths) => {
-                let paths = paths.join(" ");
+                // A name can contain spaces and dots, so the paths are a JSON array.
+                let paths = serde_json::json!(paths).to_string();
                 warn!(target: LOG_TARGET, %request_id, profile, paths, "shadow: claims differ from the session's token");
                 "different"
             }

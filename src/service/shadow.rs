@@ -11,6 +11,11 @@ use super::outcome::Refusal;
 const IGNORED: [&str; 4] = ["exp", "iat", "jti", "nbf"];
 /// The most paths of one result.
 const MOST_PATHS: usize = 20;
+/// The most characters of a name in a path.
+const LONGEST_NAME: usize = 60;
+/// Stands for a name that a value of the session contains. A value that breaks out of its string in the other token, or that
+/// is JSON itself, makes such names.
+const HIDDEN: &str = "(a name from a value of the session)";
 
 /// The result of one comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,31 +37,30 @@ impl ShadowResult {
             Ok(issued) => issued,
             Err(refusal) => return Self::Refused(refusal),
         };
-        let theirs = match token_claims(body) {
+        let Ok(session) = serde_json::from_slice(body) else { return Self::Failed("the session is not JSON") };
+        let theirs = match token_claims(&session) {
             Ok(claims) => claims,
             Err(reason) => return Self::Failed(reason),
         };
         let Ok(Value::Object(ours)) = serde_json::from_str(&issued) else {
             return Self::Failed("the claims of the profile are not an object; this is a bug in claimsmith");
         };
-        let mut paths = Vec::new();
-        compare_members(&theirs, &ours, "", &mut paths);
-        paths.truncate(MOST_PATHS);
-        if paths.is_empty() { Self::Equal } else { Self::Different(paths) }
+        let mut differences = Differences { session: &session, paths: Vec::new() };
+        differences.find_in_members(&theirs, &ours, "");
+        if differences.paths.is_empty() { Self::Equal } else { Self::Different(differences.paths) }
     }
 }
 
-/// Returns the claims of the bearer token in `header.Authorization` of a session. The signature is not verified,
-/// because nothing is decided by the claims.
-fn token_claims(body: &[u8]) -> Result<Map<String, Value>, &'static str> {
-    let session: Value = serde_json::from_slice(body).map_err(|_| "the session is not JSON")?;
-    let member = |value: &Value, name: &str| match value {
+/// Returns the claims of the bearer token in `header.Authorization` of `session`. The signature is not verified, because
+/// nothing is decided by the claims.
+fn token_claims(session: &Value) -> Result<Map<String, Value>, &'static str> {
+    let member = |value: &'_ Value, name: &str| match value {
         Value::Object(members) => {
             members.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
         }
         _ => None,
     };
-    let values = member(&session, "header").and_then(|headers| member(&headers, "authorization"));
+    let values = member(session, "header").and_then(|headers| member(&headers, "authorization"));
     let token = values.and_then(|values| Some(values.get(0)?.as_str()?.split_once(' ')?.1.to_owned()));
     let token = token.ok_or(
         "the session has no bearer token in header.Authorization; put the hydrator after id_token in the rule",
@@ -70,34 +74,70 @@ fn token_claims(body: &[u8]) -> Result<Map<String, Value>, &'static str> {
     }
 }
 
-fn compare(left: &Value, right: &Value, path: &str, paths: &mut Vec<String>) {
-    match (left, right) {
-        (Value::Object(left), Value::Object(right)) => compare_members(left, right, path, paths),
-        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
-            for (index, (left, right)) in left.iter().zip(right).enumerate() {
-                compare(left, right, &format!("{path}[{index}]"), paths);
+/// The differences between the claims of two tokens for one session.
+struct Differences<'s> {
+    session: &'s Value,
+    paths: Vec<String>,
+}
+
+impl Differences<'_> {
+    fn find(&mut self, left: &Value, right: &Value, path: &str) {
+        match (left, right) {
+            (Value::Object(left), Value::Object(right)) => self.find_in_members(left, right, path),
+            (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+                for (index, (left, right)) in left.iter().zip(right).enumerate() {
+                    self.find(left, right, &format!("{path}[{index}]"));
+                }
+            }
+            // Oathkeeper decodes numbers as float64.
+            (Value::Number(left), Value::Number(right)) if left.as_f64() == right.as_f64() => {}
+            _ if left == right => {}
+            _ => self.add(path.to_owned()),
+        }
+    }
+
+    fn find_in_members(&mut self, left: &Map<String, Value>, right: &Map<String, Value>, path: &str) {
+        let only_right = right.iter().filter(|(name, _)| !left.contains_key(*name)).map(|(name, _)| (name, None));
+        let all = left.iter().map(|(name, value)| (name, right.get(name).map(|other| (value, other))));
+        for (name, both) in all.chain(only_right) {
+            if self.paths.len() == MOST_PATHS {
+                return;
+            }
+            let is_equal = both.is_some_and(|(left, right)| left == right);
+            if is_equal || path.is_empty() && IGNORED.contains(&name.as_str()) {
+                continue;
+            }
+            let name = self.shown(name);
+            let path = if path.is_empty() { name } else { format!("{path}.{name}") };
+            match both {
+                Some((left, right)) => self.find(left, right, &path),
+                None => self.add(path),
             }
         }
-        // Oathkeeper decodes numbers as float64.
-        (Value::Number(left), Value::Number(right)) if left.as_f64() == right.as_f64() => {}
-        _ if left == right => {}
-        _ => paths.push(path.to_owned()),
+    }
+
+    fn add(&mut self, path: String) {
+        if self.paths.len() < MOST_PATHS && !self.paths.contains(&path) {
+            self.paths.push(path);
+        }
+    }
+
+    /// Returns `name` as a path shows it.
+    fn shown(&self, name: &str) -> String {
+        if has_text(self.session, &format!("\"{name}\"")) {
+            return HIDDEN.to_owned();
+        }
+        name.chars().take(LONGEST_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
 
-fn compare_members(left: &Map<String, Value>, right: &Map<String, Value>, path: &str, paths: &mut Vec<String>) {
-    let only_right = right.iter().filter(|(name, _)| !left.contains_key(*name)).map(|(name, _)| (name, None));
-    let all = left.iter().map(|(name, value)| (name, right.get(name).map(|other| (value, other))));
-    for (name, both) in all.chain(only_right) {
-        if paths.len() > MOST_PATHS || path.is_empty() && IGNORED.contains(&name.as_str()) {
-            continue;
-        }
-        let name: String = name.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let path = if path.is_empty() { name } else { format!("{path}.{name}") };
-        match both {
-            Some((left, right)) => compare(left, right, &path, paths),
-            None => paths.push(path),
-        }
+/// Returns `true` if a value of `json` contains `text`.
+fn has_text(json: &Value, text: &str) -> bool {
+    match json {
+        Value::String(value) => value.contains(text),
+        Value::Array(items) => items.iter().any(|item| has_text(item, text)),
+        Value::Object(members) => members.values().any(|value| has_text(value, text)),
+        _ => false,
     }
 }
 
@@ -121,8 +161,17 @@ mod tests {
         paths.sort();
         assert_eq!(paths, ["a", "b.c[1].d", "more", "only"]);
         assert_eq!(ShadowResult::of(Ok(theirs.to_owned()), &session(theirs)), ShadowResult::Equal);
+        let other = session("{}");
+        let values = r#"{"name":"x","admin":"y","email":1,"deep":{"k":1}}"#;
+        let session = session(values).strip_suffix(b"}").unwrap().to_vec();
+        let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","prefs":"{\"k\":1}"}}"#;
+        let ShadowResult::Different(paths) = ShadowResult::of(Ok("{}".to_owned()), &[&session[..], more].concat())
+        else {
+            panic!("not different")
+        };
+        assert_eq!(paths, ["name", HIDDEN, "email", "deep"]);
         let many: Vec<String> = (0..100).map(|number| format!("\"c{number}\":1")).collect();
-        let result = ShadowResult::of(Ok(format!("{{{}}}", many.join(","))), &session("{}"));
+        let result = ShadowResult::of(Ok(format!("{{{}}}", many.join(","))), &other);
         assert!(matches!(result, ShadowResult::Different(paths) if paths.len() == MOST_PATHS));
     }
 

@@ -268,7 +268,7 @@ fn shadow_mode_compares_with_the_token_of_the_session() {
         let line = format!("claimsmith_shadow_comparisons_total{{profile=\"people\",result=\"{result}\"}} {count}");
         assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
     }
-    assert!(service.has_logged("\"paths\":\"team\""));
+    assert!(service.has_logged(r#""paths":"[\"team\"]""#));
     assert!(!service.has_logged("canary") && !service.has_logged(&token[20..]));
     assert_eq!(service.claims("orders", &session)["session"], session["extra"], "other profiles issue tokens");
 }
