@@ -14,7 +14,7 @@ PEERS := $(TOOLS)/peers
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test peers release reproducible sbom newcomer policy
+	deploy-test peers peers-go-templates release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -86,6 +86,17 @@ fuzz:
 models:
 	cp Cargo.lock tests/models/Cargo.lock
 	cargo test --manifest-path tests/models/Cargo.toml --target-dir target/models
+
+# Compares generated Go templates with Go itself. A seed always makes the same templates. It fails if any claim is wrong,
+# and lists what is refused here but not by Go. GO_TEMPLATES_SECONDS and GO_TEMPLATES_SEED can be set.
+GO_TEMPLATES_SECONDS ?= 60
+GO_TEMPLATES_SEED ?= 1
+peers-go-templates:
+	sh tests/interop/need.sh go golang
+	cd tests/peers/go-templates && go build -o $(CURDIR)/target/go-templates-oracle .
+	$(LOCAL) GO_TEMPLATES_ORACLE=$(CURDIR)/target/go-templates-oracle GO_TEMPLATES_SECONDS=$(GO_TEMPLATES_SECONDS) \
+		GO_TEMPLATES_SEED=$(GO_TEMPLATES_SEED) \
+		cargo test --lib templates::go::tests::differential -- --ignored --nocapture
 
 # Tests what deploy/ ships, as far as that is possible without a container engine and a cluster.
 deploy-test: $(TOOLS)/deploy/installed

@@ -19,7 +19,7 @@ use crate::reload::{Generation, KeyFileError, ReloadOutcome, Reloader, change_ke
 use crate::remote::{FetchError, RemoteFiles, SourceStatus, distinct_names};
 use crate::service::DegradedCondition;
 use crate::telemetry::Audit;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// The time until a change is checked again before it is applied, so that a writer can finish.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -243,7 +243,8 @@ impl MaintenanceLoop {
         let mut count = 0;
         for (path, alg) in due {
             let (config, name) = (self.config.clone(), path.display().to_string());
-            let rotated = tokio::task::spawn_blocking(move || rotate_file(&config, &path, alg, now)).await;
+            let clock = Arc::clone(self.edge.issuer.clock());
+            let rotated = tokio::task::spawn_blocking(move || rotate_file(&config, &path, alg, &*clock)).await;
             match rotated {
                 Ok(Ok(rotation)) => {
                     count += u64::from(!rotation.added.is_empty());
@@ -303,7 +304,7 @@ pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
 }
 
 /// Rotates one key file, unless another process has rotated it since it was read.
-fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) -> Result<Rotation, String> {
+fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, clock: &dyn Clock) -> Result<Rotation, String> {
     let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
     let policy = config.rotation.zip(longest_ttl(config, path));
     let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
@@ -311,11 +312,12 @@ fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, now: Timestamp) 
     change_key_file(path, |bytes| {
         let bytes = bytes.ok_or("expected a key file, found none")?;
         let set = keys::KeySet::parse(bytes).map_err(|error| error.to_string())?;
-        if !policy.is_due(&set, alg, rotation.every, now) {
+        if !policy.is_due(&set, alg, rotation.every, clock.now()) {
             return Ok((None, unused));
         }
         let mut kid = || KeyId::from(Uuid::new_v4());
-        let mut rotation = keys::rotate(bytes, Some(alg), &policy, now, &mut kid).map_err(|error| error.to_string())?;
+        let mut rotation =
+            keys::rotate(bytes, Some(alg), &policy, clock, &mut kid).map_err(|error| error.to_string())?;
         Ok((rotation.set.take(), rotation))
     })
     .map_err(|error: KeyFileError<String>| error.to_string())

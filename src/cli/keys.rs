@@ -79,8 +79,8 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     if !args.now {
         surroundings.policy(lead, None)?;
     }
-    let now = SystemClock.now();
     let signs_from = change_key_file(&args.file, |bytes| {
+        let now = SystemClock.now();
         // The first key of a set signs immediately, because there is no other key.
         let signs_from = match (bytes, args.now) {
             (Some(_), false) => Some(now.after(lead)),
@@ -110,13 +110,12 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     let surroundings = Surroundings::of(&args.file, global)?;
     let lead = span("--lead", args.lead.as_deref())?.unwrap_or(surroundings.lead());
     let retire = span("--retire", args.retire.as_deref())?;
-    let now = SystemClock.now();
     let path = &args.file;
     let rotation = if args.now {
-        changed(path, |bytes| keys::replace_keys(bytes, now, &mut random_kid))
+        changed(path, |bytes| keys::replace_keys(bytes, SystemClock.now(), &mut random_kid))
     } else {
         let policy = surroundings.policy(lead, retire)?;
-        changed(path, |bytes| keys::rotate(bytes, alg, &policy, now, &mut random_kid))
+        changed(path, |bytes| keys::rotate(bytes, alg, &policy, &SystemClock, &mut random_kid))
     }?;
     if global.json {
         let added = |key: &keys::AddedKey| json!({"kid": key.kid.as_str(), "alg": key.alg.as_str(), "nbf": key.signs_from.seconds()});

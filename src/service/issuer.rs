@@ -74,6 +74,11 @@ impl Issuer {
         self.current.store(Arc::new(generation));
     }
 
+    /// Returns the clock.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

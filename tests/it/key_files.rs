@@ -177,7 +177,7 @@ fn concurrent_rotations_add_one_key() {
                 change_key_file(path, |bytes| {
                     let mut kid = || KeyId::parse(format!("by-{index}")).unwrap();
                     let mut rotation =
-                        keys::rotate(bytes.unwrap(), None, &policy, Timestamp::from_seconds(NOW), &mut kid)?;
+                        keys::rotate(bytes.unwrap(), None, &policy, &Timestamp::from_seconds(NOW), &mut kid)?;
                     Ok::<_, EditError>((rotation.set.take(), rotation.added.len()))
                 })
                 .unwrap()

@@ -101,7 +101,7 @@ impl Simulation {
                     continue;
                 }
                 let mut kid = || KeyId::parse(format!("key-{}", versions.len())).unwrap();
-                let rotation = keys::rotate(&bytes, None, &policy, now, &mut kid).unwrap();
+                let rotation = keys::rotate(&bytes, None, &policy, &now, &mut kid).unwrap();
                 if let Some(text) = rotation.set {
                     bytes = text.as_bytes().to_vec();
                     versions.push(self.version(time, &bytes));

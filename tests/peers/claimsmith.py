@@ -34,8 +34,7 @@ class Claimsmith:
 
     def hydrate_like(self, rule):
         """Returns the URL of the profile that has the claims of an access rule with an `id_token` mutator."""
-        (mutator,) = rule["mutators"]
-        return self.hydrate(rule["id"] if "config" in mutator else "id_token")
+        return self.hydrate(profile_like(rule))
 
     @contextlib.contextmanager
     def serving(self):
@@ -53,13 +52,20 @@ class Claimsmith:
         with running([CLAIMSMITH, "serve", *self.arguments], self.directory, ready, environment) as process:
             yield process
 
-    def metric(self, name):
-        """Returns the sum of all series of a metric."""
+    def metric(self, name, **labels):
+        """Returns the sum of all series of a metric that have these labels."""
         text = call(f"http://127.0.0.1:{self.admin_port}/metrics").body.decode()
-        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+        series = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
+        pairs = {f'{label}="{value}"' for label, value in labels.items()}
+        return sum(float(value) for found, value in series if pairs <= set(found.split(",")))
 
     def has_profile(self, name):
         return call(f"{self.api}/{name}/.well-known/jwks.json").status == 200
+
+
+def profile_like(rule):
+    """Returns the profile that has the claims of an access rule with an `id_token` mutator."""
+    return rule["id"] if "config" in rule["mutators"][0] else "id_token"
 
 
 def basic_authentication():

@@ -22,7 +22,7 @@ def generate_key(file, alg):
     write(file, run(*command, directory=file.parent))
 
 
-def rule(name, host, upstream, mutator):
+def rule(name, host, upstream, *mutators):
     """Returns an access rule for all paths of `host`."""
     return {
         "id": name,
@@ -30,7 +30,7 @@ def rule(name, host, upstream, mutator):
         "match": {"url": f"http://{host}/<.*>", "methods": ["GET"]},
         "authenticators": [{"handler": "cookie_session"}, {"handler": "bearer_token"}],
         "authorizer": {"handler": "allow"},
-        "mutators": [mutator],
+        "mutators": list(mutators),
     }
 
 

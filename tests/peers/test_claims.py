@@ -4,8 +4,6 @@ One Oathkeeper has each rule three times: with its own mutator, with the hydrato
 imported, and with the hydrator and a claimsmith that reads the configuration of Oathkeeper.
 """
 
-import json
-
 import pytest
 from claimsmith import as_it_is, basic_authentication, imported
 from oathkeeper import Oathkeeper, rule
@@ -102,21 +100,6 @@ def services(oathkeeper, upstream):
     oathkeeper.write_rules()
     with services["imported"].serving(), services["as it is"].serving(), oathkeeper.serving():
         yield services
-
-
-@pytest.fixture(scope="module")
-def users(kratos):
-    """Returns a function that logs a user in once for each kind of credential."""
-    known = {}
-
-    def headers(credential, traits, metadata):
-        key = json.dumps([credential, traits, metadata])
-        if key not in known:
-            user = kratos.create_user(traits, metadata)
-            known[key] = user.log_in_with_browser() if credential == "cookie" else user.log_in_with_api()
-        return known[key]
-
-    return headers
 
 
 def both(oathkeeper, service, name, profile, entry, headers, path="/a/b"):

@@ -22,7 +22,7 @@ use super::period::KeyState;
 use super::ring::{KeySet, KeySetError};
 use super::signing::SigningKey;
 use crate::json::{Json, Number, Object, ReadLimits};
-use crate::time::{Timestamp, Ttl};
+use crate::time::{Clock, Timestamp, Ttl};
 
 /// How long a key can still sign after its successor has started. The clocks of the replica that signs and the replica
 /// that publishes can each be off by a minute, and both must agree on which keys can be removed.
@@ -177,7 +177,8 @@ pub(crate) fn add_key(
 /// Adds the next key of `alg`, or of the algorithm that signs now, to the set in `file`. `kid` names the new key.
 ///
 /// The new key is published immediately and signs after the lead time; then the earlier keys of its algorithm stop
-/// signing. No key is added if one is already pending. Keys past their retention period are removed.
+/// signing. No key is added if one is already pending. Keys past their retention period are removed. The lead begins at
+/// the time of `clock` when the key has been generated.
 ///
 /// The new key signs earlier if all others expire before the lead time is over, and immediately if none signs. Otherwise
 /// no token could be signed until then.
@@ -188,24 +189,29 @@ pub fn rotate(
     file: &[u8],
     alg: Option<SignatureAlg>,
     policy: &RotationPolicy,
-    now: Timestamp,
+    clock: &dyn Clock,
     kid: &mut dyn FnMut() -> KeyId,
 ) -> Result<Rotation, EditError> {
+    let mut now = clock.now();
     let set = KeySet::parse(file)?;
     let mut document = Document::parse(file)?;
     let alg =
         alg.or_else(|| set.signer(now, None).ok().map(Arc::as_ref).or(set.signing_keys().last()).map(SigningKey::alg));
     let alg = alg.ok_or(EditError::Unproven)?;
     let fitting = || set.signing_keys().filter(move |key| key.alg() == alg);
-    let in_state = |state| fitting().filter(move |key| key.state(now) == state);
+    let in_state = |state, now| fitting().filter(move |key| key.state(now) == state);
 
     let mut rotation = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
-    let next = in_state(KeyState::Pending).filter_map(|key| Some((key.not_before()?, key.kid()))).min();
+    let next = in_state(KeyState::Pending, now).filter_map(|key| Some((key.not_before()?, key.kid()))).min();
     if let Some((signs_from, kid)) = next {
         rotation.pending = Some(AddedKey { kid: kid.clone(), alg, signs_from });
     } else {
+        let bits = document.bits_like(fitting().last());
+        let key = generate(alg, bits, &kid())?;
+        // The lead begins when the key exists. Generating an RSA key can take longer than the lead.
+        now = clock.now();
         let after_lead = now.after(policy.lead);
-        let last_end = in_state(KeyState::Active).map(SigningKey::expires_at).try_fold(None, |latest, end| {
+        let last_end = in_state(KeyState::Active, now).map(SigningKey::expires_at).try_fold(None, |latest, end| {
             // A single key without an `exp` rules out a gap.
             end.map(|end| latest.max(Some(end)))
         });
@@ -214,10 +220,8 @@ pub fn rotate(
             Some(Some(end)) => after_lead.min(end),
             Some(None) => before(now, CLOCK_SKEW),
         };
-        let bits = document.bits_like(fitting().last());
-        let key = generate(alg, bits, &kid())?;
         let end = signs_from.after(CLOCK_SKEW);
-        for old in in_state(KeyState::Active).filter(|key| key.expires_at().is_none_or(|earlier| earlier > end)) {
+        for old in in_state(KeyState::Active, now).filter(|key| key.expires_at().is_none_or(|earlier| earlier > end)) {
             document.members_of(old.kid()).for_each(|member| set_time(member, "exp", Some(end)));
             rotation.ended.push((old.kid().clone(), end));
         }

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use super::super::testing::kid;
 use super::*;
 use serde_json::{Value, json};
@@ -46,7 +48,26 @@ fn names() -> impl FnMut() -> KeyId {
 
 fn rotated(file: &[u8], now: i64) -> Rotation {
     let mut name = || kid(&format!("new-{}", now - NOW));
-    rotate(file, None, &policy(), at(now), &mut name).unwrap()
+    rotate(file, None, &policy(), &at(now), &mut name).unwrap()
+}
+
+/// A clock that goes on by a minute each time it is read.
+#[derive(Debug)]
+struct Minutes(AtomicI64);
+
+impl Clock for Minutes {
+    fn now(&self) -> Timestamp {
+        at(self.0.fetch_add(60, Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn lead_begins_when_the_key_exists() {
+    let clock = Minutes(AtomicI64::new(NOW));
+    // The clock is read before the key is generated, and after it.
+    let rotation = rotate(&file(&[es256("old", &json!({}))]), None, &policy(), &clock, &mut names()).unwrap();
+    assert_eq!(rotation.added[0].signs_from, at(NOW + 60).after(policy().lead));
+    assert_eq!(clock.now(), at(NOW + 120));
 }
 
 /// Returns `kid`, `nbf` and `exp` of the members of the changed file.
@@ -113,7 +134,7 @@ fn the_next_key_is_of_the_algorithm_and_the_size_of_the_one_that_signs() {
 #[test]
 fn keys_of_other_algorithms_go_on() {
     let keys = [es256("ec", &json!({})), key(SignatureAlg::EdDsa, "ed", &json!({}))];
-    let rotation = rotate(&file(&keys), Some(SignatureAlg::Es256), &policy(), at(NOW), &mut names()).unwrap();
+    let rotation = rotate(&file(&keys), Some(SignatureAlg::Es256), &policy(), &at(NOW), &mut names()).unwrap();
     assert_eq!(rotation.ended.iter().map(|(kid, _)| kid.as_str()).collect::<Vec<_>>(), ["ec"]);
 }
 

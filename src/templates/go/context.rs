@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::text::Origin;
 use super::urls::Url;
 use super::value::{Element, Map, MapType, Value};
 use crate::code::ErrorCode;
@@ -65,7 +66,7 @@ impl Problem {
 impl<'c> Context<'c> {
     pub(super) fn new(input: &RenderInput<'_>, limits: &'c RenderLimits) -> Self {
         let member = |name| input.match_context.member(name).unwrap_or(&Json::Null);
-        let extra = match Value::from_json(input.extra) {
+        let extra = match Value::from_json(input.extra, Origin::Data) {
             map @ Value::Map(_) => map,
             _ => Value::nil_map(MapType::Any),
         };

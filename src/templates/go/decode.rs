@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::text;
-use crate::json::{Json, Number, Object};
+use crate::json::{Json, JsonFault, Number, Object};
 
 /// Text that Go does not decode. It holds nothing of the text.
 #[derive(Debug)]
@@ -12,11 +12,21 @@ pub(super) struct NotJson {
     /// What stands there instead, for messages.
     pub(super) found: &'static str,
     pub(super) at: usize,
+    /// Whether it is JSON that is nested too deeply.
+    pub(super) is_limit: bool,
 }
 
-/// Decodes exactly one value with at most `depth` arrays and objects inside each other.
+/// Decodes exactly one value with at most `depth` arrays and objects inside each other, and numbers that float64 holds.
 pub(super) fn decode(text: &[u8], depth: usize) -> Result<Json<'static>, NotJson> {
-    let mut decoder = Decoder { text, at: 0, depth };
+    decode_all(Decoder { text, at: 0, depth, is_any_number: false })
+}
+
+/// The same, but numbers that float64 cannot hold are null.
+pub(super) fn decode_any_number(text: &[u8], depth: usize) -> Result<Json<'static>, NotJson> {
+    decode_all(Decoder { text, at: 0, depth, is_any_number: true })
+}
+
+fn decode_all(mut decoder: Decoder<'_>) -> Result<Json<'static>, NotJson> {
     let value = decoder.value(0)?;
     match decoder.peek() {
         None => Ok(value),
@@ -26,7 +36,7 @@ pub(super) fn decode(text: &[u8], depth: usize) -> Result<Json<'static>, NotJson
 
 /// Whether `text` can stand between the quotes of a JSON string.
 pub(super) fn is_inside_of_string(text: &[u8]) -> bool {
-    let mut decoder = Decoder { text, at: 0, depth: 0 };
+    let mut decoder = Decoder { text, at: 0, depth: 0, is_any_number: true };
     decoder.characters().is_ok() && decoder.at == text.len()
 }
 
@@ -34,11 +44,12 @@ struct Decoder<'t> {
     text: &'t [u8],
     at: usize,
     depth: usize,
+    is_any_number: bool,
 }
 
 impl Decoder<'_> {
     fn fail<T>(&self, found: &'static str) -> Result<T, NotJson> {
-        Err(NotJson { found, at: self.at })
+        Err(NotJson { found, at: self.at, is_limit: false })
     }
 
     /// The next byte after white space.
@@ -82,6 +93,11 @@ impl Decoder<'_> {
                 self.at += length;
                 Ok(Json::Number(number))
             }
+            Err(JsonFault::NumberRange) if self.is_any_number => {
+                self.at += length;
+                Ok(Json::Null)
+            }
+            Err(JsonFault::NumberRange) => self.fail("a number that float64 cannot hold"),
             Err(_) => self.fail("a number that is no JSON number"),
         }
     }
@@ -136,7 +152,7 @@ impl Decoder<'_> {
 
     fn enter(&mut self, depth: usize) -> Result<(), NotJson> {
         if depth >= self.depth {
-            return self.fail("arrays and objects nested too deeply");
+            return Err(NotJson { found: "arrays and objects nested too deeply", at: self.at, is_limit: true });
         }
         self.at += 1;
         Ok(())

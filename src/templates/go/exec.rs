@@ -20,10 +20,22 @@ const MAX_NESTED: usize = 200;
 
 /// Renders `tree`; the bytes that came out.
 pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Vec<u8>> {
+    run_into(tree, input, limits, Writer::new(limits.output_bytes, limits.depth))
+}
+
+/// Renders `tree` as Go does, which escapes nothing.
+#[cfg(test)]
+pub(super) fn run_raw(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Vec<u8>> {
+    let mut writer = Writer::new(limits.output_bytes, limits.depth);
+    writer.is_raw = true;
+    run_into(tree, input, limits, writer)
+}
+
+fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Vec<u8>> {
     let mut exec = Exec {
         tree,
         context: Context::new(input, limits),
-        writer: Writer::new(limits.output_bytes, limits.depth),
+        writer,
         variables: vec![("$".to_owned(), Value::Session)],
         nested: 0,
     };
@@ -172,7 +184,7 @@ impl<'e> Exec<'e> {
         match &value {
             Value::Invalid | Value::NilInterface => {}
             Value::List(list) => {
-                for (index, item) in list.items.iter().enumerate() {
+                for (index, item) in list.items().iter().enumerate() {
                     ran = true;
                     let index = Value::int(i64::try_from(index).unwrap_or(i64::MAX));
                     if self.iteration(branch, index, item.clone())? == Flow::Break {
@@ -186,7 +198,7 @@ impl<'e> Exec<'e> {
                 self.context.steps(entries.len() as u64 / 8).at(at)?;
                 for (key, item) in entries {
                     ran = true;
-                    if self.iteration(branch, Value::data(key), item)? == Flow::Break {
+                    if self.iteration(branch, Value::text(map.key(&key)), item)? == Flow::Break {
                         break;
                     }
                 }

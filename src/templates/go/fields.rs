@@ -3,7 +3,7 @@
 use super::context::{Context, Problem};
 use super::dates::{Time, Zone, rounded_duration};
 use super::funcs::{Function, Type, method as entry};
-use super::text::Text;
+use super::text::{Origin, Text};
 use super::urls::{self, Part, Url};
 use super::value::{Element, IntType, Map, MapType, UintType, Value};
 use super::versions::Version;
@@ -55,7 +55,10 @@ pub(super) fn method(receiver: &Value, name: &str) -> Option<&'static Function> 
         Value::Time(_) => TIME,
         Value::Int(IntType::Duration, _) => DURATION,
         Value::Int(IntType::Month | IntType::Weekday, _) => NAMED,
+        Value::Location(_) => LOCATION,
         Value::Version(_) => VERSION,
+        // Methods of the pointer are not there for the value.
+        Value::PlainVersion(_) => return VERSION.iter().find(|known| known.name == name && !is_of_pointer(name)),
         _ => return None,
     };
     methods.iter().find(|function| function.name == name)
@@ -66,32 +69,44 @@ const STEP: &[Type] = &[Type::Duration];
 const TEXT: &[Type] = &[Type::String];
 
 static URL: &[Function] = &[
-    entry("EscapedFragment", NONE, |_, values| Ok(Value::data(url(values)?.escaped_fragment()))),
-    entry("EscapedPath", NONE, |_, values| Ok(Value::data(url(values)?.escaped_path()))),
-    entry("Hostname", NONE, |_, values| Ok(Value::data(url(values)?.host_parts().0))),
+    entry("EscapedFragment", NONE, |_, values| part(values, Url::escaped_fragment)),
+    entry("EscapedPath", NONE, |_, values| part(values, Url::escaped_path)),
+    entry("Hostname", NONE, |_, values| part(values, |url| url.host_parts().0.to_owned())),
     entry("IsAbs", NONE, |_, values| Ok(Value::Bool(!url(values)?.scheme.is_empty()))),
     Function { variadic: Some(Type::String), ..entry("JoinPath", NONE, join_path) },
+    entry("MarshalBinary", NONE, |_, values| Ok(Value::bytes(url(values)?.to_text().as_bytes()))),
     entry("Parse", TEXT, |_, values| {
-        let Some(reference) = Url::parse(&String::from_utf8_lossy(&bytes(values, 1))) else {
+        let text = text(values, 1);
+        let reference = std::str::from_utf8(text.bytes()).ok().and_then(Url::parse);
+        let Some(reference) = reference else {
             return Err(Problem::wrong_type("expected a URL, found other text"));
         };
-        resolved(url(values)?, &reference)
+        let reference = Url { is_mixed: text.origin() != Origin::Data, ..reference };
+        match values.first() {
+            // Whole addresses need no base.
+            Some(Value::Url(None)) if !reference.scheme.is_empty() => resolved(&Url::default(), &reference),
+            _ => resolved(url(values)?, &reference),
+        }
     }),
-    entry("Port", NONE, |_, values| Ok(Value::data(url(values)?.host_parts().1))),
+    entry("Port", NONE, |_, values| part(values, |url| url.host_parts().1.to_owned())),
     entry("Query", NONE, |_, values| Ok(url(values)?.query())),
-    entry("Redacted", NONE, |_, values| Ok(Value::data(url(values)?.redacted()))),
-    entry("RequestURI", NONE, |_, values| Ok(Value::data(url(values)?.request_uri()))),
+    entry("Redacted", NONE, |_, values| match values.first() {
+        Some(Value::Url(None)) => Ok(Value::text(Text::default())),
+        _ => part(values, Url::redacted),
+    }),
+    entry("RequestURI", NONE, |_, values| part(values, Url::request_uri)),
     entry("ResolveReference", &[Type::Any], |_, values| match values.get(1) {
+        Some(Value::Url(Some(reference))) if !reference.scheme.is_empty() => resolved(&Url::default(), reference),
         Some(Value::Url(Some(reference))) => resolved(url(values)?, reference),
         _ => Err(Problem::wrong_type("expected a URL, found something else")),
     }),
-    entry("String", NONE, |_, values| Ok(Value::data(url(values)?.to_text()))),
+    entry("String", NONE, |_, values| part(values, Url::to_text)),
 ];
 
 static USER: &[Function] = &[
     entry("String", NONE, |_, values| match values.first() {
         Some(Value::UserInfo(Some(user))) => Ok(Value::data(user.to_text())),
-        _ => Err(Problem::missing("expected a user, found nil")),
+        _ => Ok(Value::text(Text::default())),
     }),
     entry("Username", NONE, |_, values| match values.first() {
         Some(Value::UserInfo(Some(user))) => Ok(Value::data(user.name.as_str())),
@@ -125,7 +140,7 @@ static VALUES: &[Function] = &[
         if let Some(map) = map(values) {
             for (name, items) in map.entries.borrow().iter() {
                 if let Value::List(list) = items {
-                    for item in &list.items {
+                    for item in list.items().iter() {
                         if let Value::String(item) = item {
                             let value = urls::escape(item.bytes(), Part::Query);
                             pairs.push(format!("{}={value}", urls::escape(name, Part::Query)));
@@ -155,10 +170,22 @@ static TIME: &[Function] = &[
     entry("Compare", &[Type::Time], |_, values| Ok(Value::int(order(values)? as i64))),
     entry("Day", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().day))),
     entry("Equal", &[Type::Time], |_, values| Ok(Value::Bool(order(values)?.is_eq()))),
-    entry("Format", TEXT, |_, values| Ok(Value::data(time(values, 0)?.format(&bytes(values, 1))))),
+    entry("Format", TEXT, |_, values| Ok(Value::text(time(values, 0)?.format_text(&text(values, 1))))),
+    entry("GoString", NONE, |_, values| Ok(Value::text(Text::new(time(values, 0)?.to_go_syntax(), Origin::Syntax)))),
+    entry("GobEncode", NONE, |_, values| Ok(Value::bytes(&time(values, 0)?.to_binary()))),
     entry("Hour", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().hour))),
+    entry("In", &[Type::Any], |_, values| match values.get(1) {
+        Some(Value::Location(zone)) => Ok(Value::Time(time(values, 0)?.within(zone.clone()))),
+        _ => Err(Problem::wrong_type("expected a location, found something else")),
+    }),
+    // Zones that have daylight saving time write dates, but no value keeps them.
+    entry("IsDST", NONE, |_, values| time(values, 0).map(|_| Value::Bool(false))),
     entry("IsZero", NONE, |_, values| Ok(Value::Bool(time(values, 0)?.is_zero()))),
-    entry("Local", NONE, |_, values| Ok(Value::Time(time(values, 0)?.within(Zone::Utc)))),
+    entry("Local", NONE, |_, values| Ok(Value::Time(time(values, 0)?.within(Zone::Local)))),
+    entry("Location", NONE, |_, values| Ok(Value::Location(time(values, 0)?.zone))),
+    entry("MarshalBinary", NONE, |_, values| Ok(Value::bytes(&time(values, 0)?.to_binary()))),
+    entry("MarshalJSON", NONE, |_, values| rfc3339(values).map(|text| Value::bytes(format!("\"{text}\"").as_bytes()))),
+    entry("MarshalText", NONE, |_, values| rfc3339(values).map(|text| Value::bytes(text.as_bytes()))),
     entry("Minute", NONE, |_, values| Ok(Value::int(time(values, 0)?.parts().minute))),
     entry("Month", NONE, |_, values| Ok(Value::Int(IntType::Month, time(values, 0)?.parts().month))),
     entry("Nanosecond", NONE, |_, values| Ok(Value::int(i64::from(time(values, 0)?.nanos)))),
@@ -181,21 +208,26 @@ static TIME: &[Function] = &[
 
 static DURATION: &[Function] = &[
     entry("Abs", NONE, |_, values| Ok(Value::Int(IntType::Duration, int(values, 0).saturating_abs()))),
-    entry("Hours", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 3.6e12))),
+    entry("Hours", NONE, |_, values| Ok(Value::Float(in_units(int(values, 0), 3_600_000_000_000)))),
     entry("Microseconds", NONE, |_, values| Ok(Value::int64(int(values, 0) / 1_000))),
     entry("Milliseconds", NONE, |_, values| Ok(Value::int64(int(values, 0) / 1_000_000))),
-    entry("Minutes", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 6e10))),
+    entry("Minutes", NONE, |_, values| Ok(Value::Float(in_units(int(values, 0), 60_000_000_000)))),
     entry("Nanoseconds", NONE, |_, values| Ok(Value::int64(int(values, 0)))),
     entry("Round", STEP, |_, values| {
         Ok(Value::Int(IntType::Duration, rounded_duration(int(values, 0), int(values, 1))))
     }),
-    entry("Seconds", NONE, |_, values| Ok(Value::Float(int(values, 0) as f64 / 1e9))),
+    entry("Seconds", NONE, |_, values| Ok(Value::Float(in_units(int(values, 0), 1_000_000_000)))),
     entry("String", NONE, named_text),
     entry("Truncate", STEP, |_, values| {
         let (nanos, step) = (int(values, 0), int(values, 1));
         Ok(Value::Int(IntType::Duration, if step > 0 { nanos - nanos % step } else { nanos }))
     }),
 ];
+
+static LOCATION: &[Function] = &[entry("String", NONE, |_, values| match values.first() {
+    Some(Value::Location(zone)) => Ok(Value::data(zone.name())),
+    _ => Err(Problem::wrong_type("expected a location, found something else")),
+})];
 
 static NAMED: &[Function] = &[entry("String", NONE, named_text)];
 
@@ -204,16 +236,25 @@ static VERSION: &[Function] = &[
     entry("IncMinor", NONE, |_, values| version(values, |version| increased(version, 1))),
     entry("IncPatch", NONE, |_, values| version(values, |version| increased(version, 2))),
     entry("Major", NONE, |_, values| version(values, |version| uint(version.numbers[0]))),
+    entry("MarshalJSON", NONE, |_, values| {
+        version(values, |version| Value::bytes(format!("\"{version}\"").as_bytes()))
+    }),
+    entry("MarshalText", NONE, |_, values| version(values, |version| Value::bytes(version.to_string().as_bytes()))),
     entry("Metadata", NONE, |_, values| version(values, |version| Value::data(version.metadata.as_str()))),
     entry("Minor", NONE, |_, values| version(values, |version| uint(version.numbers[1]))),
     entry("Original", NONE, |_, values| version(values, |version| Value::data(version.original.as_str()))),
     entry("Patch", NONE, |_, values| version(values, |version| uint(version.numbers[2]))),
     entry("Prerelease", NONE, |_, values| version(values, |version| Value::data(version.prerelease.as_str()))),
+    entry("SetMetadata", TEXT, |_, values| changed_version(values, Version::with_metadata)),
+    entry("SetPrerelease", TEXT, |_, values| changed_version(values, Version::with_prerelease)),
     entry("String", NONE, |_, values| version(values, |version| Value::data(version.to_string()))),
+    entry("Value", NONE, |_, values| version(values, |version| Value::data(version.to_string()))),
     entry("Compare", &[Type::Any], |_, values| Ok(Value::int(version_order(values)? as i64))),
     entry("Equal", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_eq()))),
     entry("GreaterThan", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_gt()))),
+    entry("GreaterThanEqual", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_ge()))),
     entry("LessThan", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_lt()))),
+    entry("LessThanEqual", &[Type::Any], |_, values| Ok(Value::Bool(version_order(values)?.is_le()))),
 ];
 
 fn url(values: &[Value]) -> Result<&Url, Problem> {
@@ -221,6 +262,11 @@ fn url(values: &[Value]) -> Result<&Url, Problem> {
         Some(Value::Url(Some(url))) => Ok(url),
         _ => Err(Problem::missing("expected a URL, found nil")),
     }
+}
+
+fn part(values: &[Value], read: impl Fn(&Url) -> String) -> Called {
+    let url = url(values)?;
+    Ok(url.part(read(url)))
 }
 
 fn resolved(base: &Url, reference: &Url) -> Called {
@@ -245,14 +291,14 @@ fn join_path(_: &mut Context<'_>, values: &[Value]) -> Called {
     for value in &values[1..] {
         if let Value::String(text) = value {
             joined.push('/');
-            joined.push_str(&text.to_str());
+            joined.push_str(std::str::from_utf8(text.bytes()).map_err(|_| no_utf8())?);
         }
     }
     let is_folder = match values {
         [_, .., Value::String(last)] => last.bytes().ends_with(b"/"),
         _ => joined.ends_with('/'),
     };
-    let mut path = super::funcs::clean_path(&joined);
+    let mut path = super::funcs::clean_path(&Text::new(joined, Origin::Data)).to_str().into_owned();
     if is_relative {
         path.remove(0);
     }
@@ -260,14 +306,31 @@ fn join_path(_: &mut Context<'_>, values: &[Value]) -> Called {
         path.push('/');
     }
     let mut url = base.clone();
+    url.is_mixed |=
+        values[1..].iter().any(|value| matches!(value, Value::String(part) if part.origin() != Origin::Data));
+    if !Url::has_right_escapes(&path) {
+        // Go ignores this error.
+        return Ok(Value::Url(Some(std::rc::Rc::new(url))));
+    }
     url.set_path(&path).ok_or_else(|| Problem::wrong_type("expected a path with right escapes, found another"))?;
     Ok(Value::Url(Some(std::rc::Rc::new(url))))
+}
+
+fn no_utf8() -> Problem {
+    Problem::wrong_type("expected the text of a URL to be UTF-8, found other bytes")
 }
 
 fn map(values: &[Value]) -> Option<&Map> {
     match values.first() {
         Some(Value::Map(map)) => Some(map),
         _ => None,
+    }
+}
+
+fn text(values: &[Value], index: usize) -> Text {
+    match values.get(index) {
+        Some(Value::String(text)) => text.as_ref().clone(),
+        _ => Text::default(),
     }
 }
 
@@ -281,7 +344,7 @@ fn bytes(values: &[Value], index: usize) -> Vec<u8> {
 fn first_of(values: &[Value], name: &[u8]) -> Value {
     let entries = map(values).map(|map| map.entries.borrow());
     match entries.as_ref().and_then(|entries| entries.get(name)) {
-        Some(Value::List(list)) => list.items.first().cloned(),
+        Some(Value::List(list)) => list.items().first().cloned(),
         _ => None,
     }
     .unwrap_or_else(|| Value::text(Text::default()))
@@ -306,6 +369,16 @@ fn order(values: &[Value]) -> Result<std::cmp::Ordering, Problem> {
     Ok((left.seconds, left.nanos).cmp(&(right.seconds, right.nanos)))
 }
 
+/// A duration in units: the whole ones, and to them the rest divided.
+fn in_units(nanos: i64, unit: i64) -> f64 {
+    (nanos / unit) as f64 + (nanos % unit) as f64 / unit as f64
+}
+
+fn rfc3339(values: &[Value]) -> Result<String, Problem> {
+    let text = time(values, 0)?.to_strict_rfc3339();
+    text.ok_or_else(|| Problem::wrong_type("expected a date that RFC 3339 has, found one too far away"))
+}
+
 fn scaled(time: &Time, per_second: i64) -> i64 {
     let part = i64::from(time.nanos) / (1_000_000_000 / per_second);
     time.seconds.wrapping_mul(per_second).wrapping_add(part)
@@ -322,13 +395,29 @@ fn uint(number: u64) -> Value {
 
 fn version(values: &[Value], read: impl Fn(&Version) -> Value) -> Called {
     match values.first() {
-        Some(Value::Version(version)) => Ok(read(version)),
+        Some(Value::Version(version) | Value::PlainVersion(version)) => Ok(read(version)),
         _ => Err(Problem::wrong_type("expected a version, found something else")),
     }
 }
 
 fn increased(version: &Version, part: usize) -> Value {
-    Value::Version(std::rc::Rc::new(version.increased(part)))
+    Value::PlainVersion(std::rc::Rc::new(version.increased(part)))
+}
+
+fn changed_version(values: &[Value], change: fn(&Version, &str) -> Option<Version>) -> Called {
+    let changed = match values.first() {
+        Some(Value::Version(version) | Value::PlainVersion(version)) => change(version, &text(values, 1).to_str()),
+        _ => None,
+    };
+    match changed {
+        Some(version) => Ok(Value::PlainVersion(std::rc::Rc::new(version))),
+        None => Err(Problem::wrong_type("expected parts of a semantic version, found other text")),
+    }
+}
+
+/// Whether only `*semver.Version` has the method.
+fn is_of_pointer(name: &str) -> bool {
+    ["Compare", "Equal", "GreaterThan", "GreaterThanEqual", "LessThan", "LessThanEqual", "Original"].contains(&name)
 }
 
 fn version_order(values: &[Value]) -> Result<std::cmp::Ordering, Problem> {

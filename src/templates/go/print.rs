@@ -5,7 +5,7 @@ use super::dates;
 use super::floats;
 use super::quoting::{is_printable, quote, quote_char};
 use super::text::{Origin, Text, characters};
-use super::value::{IntType, Value};
+use super::value::{Element, IntType, Value};
 
 /// More places than any float64 has.
 const FLOAT_PLACES: usize = 1100;
@@ -21,7 +21,10 @@ pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, 
 pub(super) fn string_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
     match value {
         Value::String(text) => Ok(text.as_ref().clone()),
-        Value::Url(None) | Value::UserInfo(None) => Err(Problem::missing("expected a value to write, found nil")),
+        Value::List(list) if list.element == Element::Byte => {
+            Ok(Text::new(list.as_bytes().unwrap_or_default(), Origin::Data))
+        }
+        Value::Url(None) => Err(Problem::missing("expected a value to write, found nil")),
         other => text_of(context, other),
     }
 }
@@ -63,12 +66,25 @@ impl<'p, 'c> Printer<'p, 'c> {
     /// Writes a whole argument.
     pub(super) fn argument(&mut self, value: &Value, verb: char) -> Result<(), Problem> {
         match verb {
+            // Only errors can be wrapped.
+            'w' if !value.is_nil() => self.bad_verb(value, verb)?,
             'T' | 'v' if value.is_nil() => self.padded(Text::new("<nil>", Origin::Data)),
             _ if value.is_nil() => self.raw(&format!("%!{verb}(<nil>)")),
+            'v' if self.flags.go_syntax && is_bytes(value) => self.go_bytes(value),
             'T' => self.string(&Text::new(value.type_name(), Origin::Data), 's', value)?,
             _ => self.operand(value, verb, 0)?,
         }
         Ok(())
+    }
+
+    /// A `[]byte` in Go's syntax, which has another name by itself than inside of something.
+    fn go_bytes(&mut self, value: &Value) {
+        let bytes = match value {
+            Value::List(list) => list.as_bytes().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let digits: Vec<_> = bytes.iter().map(|byte| format!("0x{byte:x}")).collect();
+        self.raw(&format!("[]byte{{{}}}", digits.join(", ")));
     }
 
     fn operand(&mut self, value: &Value, verb: char, depth: usize) -> Result<(), Problem> {
@@ -108,49 +124,80 @@ impl<'p, 'c> Printer<'p, 'c> {
                 self.raw("i)");
             }
             Value::String(text) => self.string(text, verb, value)?,
+            Value::List(list) if list.element == Element::Byte && matches!(verb, 's' | 'q' | 'x' | 'X') => {
+                self.string(&Text::new(list.as_bytes().unwrap_or_default(), Origin::Data), verb, value)?;
+            }
             Value::List(list) => {
                 if verb == 'p' {
                     return Err(no_text(value, verb));
                 }
-                if !self.start(value, list.is_nil, "[") {
+                if !self.start(value, list.is_nil, "[", verb) {
                     return Ok(());
                 }
-                for (index, item) in list.items.iter().enumerate() {
-                    self.separate(index);
+                for (index, item) in list.items().iter().enumerate() {
+                    self.separate(index, verb);
                     self.element(item, verb, depth)?;
                 }
-                self.raw(if self.flags.go_syntax { "}" } else { "]" });
+                self.around(if self.flags.go_syntax { "}" } else { "]" }, verb);
             }
             Value::Map(map) => {
                 if verb == 'p' {
                     return Err(no_text(value, verb));
                 }
-                if !self.start(value, map.is_nil, "map[") {
+                if !self.start(value, map.is_nil, "map[", verb) {
                     return Ok(());
                 }
                 for (index, (key, item)) in map.entries.borrow().iter().enumerate() {
-                    self.separate(index);
-                    self.string(&Text::new(key.as_slice(), Origin::Data), verb, &Value::data(key.as_slice()))?;
+                    self.separate(index, verb);
+                    let key = map.key(key);
+                    self.string(&key, verb, &Value::text(key.clone()))?;
                     self.raw(":");
                     self.element(item, verb, depth)?;
                 }
                 self.raw(if self.flags.go_syntax { "}" } else { "]" });
             }
-            Value::Url(None) | Value::UserInfo(None) if matches!(verb, 'v' | 's') && !self.flags.go_syntax => {
-                self.padded(Text::new("<nil>", Origin::Data));
+            Value::Url(None) | Value::UserInfo(None) => self.nil_pointer(value, verb)?,
+            Value::Time(time) if self.flags.go_syntax && !self.is_erring => {
+                self.padded(Text::new(time.to_go_syntax(), Origin::Syntax));
             }
-            Value::Time(time) => self.stringer(&time.to_go_string(), verb, value)?,
-            Value::Url(Some(url)) => self.stringer(&url.to_text(), verb, value)?,
-            Value::UserInfo(Some(user)) => self.stringer(&user.to_text(), verb, value)?,
-            Value::Version(version) => self.stringer(&version.to_string(), verb, value)?,
-            Value::Session if !self.flags.go_syntax => {
+            Value::Url(_)
+            | Value::UserInfo(_)
+            | Value::Version(_)
+            | Value::PlainVersion(_)
+            | Value::Time(_)
+            | Value::Location(_)
+                if self.has_names() && matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') =>
+            {
+                self.string(&name_of(value), verb, value)?;
+            }
+            Value::Url(_) | Value::UserInfo(_) | Value::Version(_) | Value::Location(_) | Value::Session
+                if depth > 0 =>
+            {
+                // Go writes addresses in memory.
+                if matches!(verb, 'v' | 'p' | 'b' | 'o' | 'd' | 'x' | 'X') {
+                    return Err(no_text(value, verb));
+                }
+                self.bad_verb(value, verb)?;
+            }
+            Value::Url(_) | Value::Version(_) | Value::Session if verb == 'p' => return Err(no_text(value, verb)),
+            Value::Url(Some(url)) => {
+                self.raw("&");
+                self.structure("url.URL", &url.fields(), verb, depth + 1)?;
+            }
+            Value::Version(version) => {
+                self.raw("&");
+                self.structure("semver.Version", &version.fields(), verb, depth + 1)?;
+            }
+            Value::Session => {
                 let fields = self.context.session_fields();
-                self.raw(if depth == 0 { "&" } else { "" });
-                self.structure(&fields, verb, depth)?;
+                self.raw("&");
+                self.structure("authn.AuthenticationSession", &fields, verb, depth + 1)?;
             }
-            Value::MatchContext if !self.flags.go_syntax => {
+            Value::PlainVersion(_) | Value::MatchContext if verb == 'p' => self.bad_verb(value, verb)?,
+            Value::PlainVersion(version) => self.structure("semver.Version", &version.fields(), verb, depth)?,
+            Value::MatchContext => {
                 let fields = self.context.match_context_fields();
-                self.structure(&fields, verb, depth)?;
+                self.structure("authn.MatchContext", &fields, verb, depth)?;
             }
             Value::Invalid | Value::NilInterface => self.raw("<nil>"),
             _ => return Err(no_text(value, verb)),
@@ -168,9 +215,9 @@ impl<'p, 'c> Printer<'p, 'c> {
     }
 
     /// Starts a list or a map; `false` where nothing follows.
-    fn start(&mut self, value: &Value, is_nil: bool, bracket: &str) -> bool {
+    fn start(&mut self, value: &Value, is_nil: bool, bracket: &str, verb: char) -> bool {
         if !self.flags.go_syntax {
-            self.raw(bracket);
+            self.around(bracket, verb);
             return true;
         }
         self.raw(value.type_name());
@@ -178,22 +225,34 @@ impl<'p, 'c> Printer<'p, 'c> {
         !is_nil
     }
 
-    fn separate(&mut self, index: usize) {
+    fn separate(&mut self, index: usize, verb: char) {
         if index > 0 {
-            self.raw(if self.flags.go_syntax { ", " } else { " " });
+            self.around(if self.flags.go_syntax { ", " } else { " " }, verb);
         }
+    }
+
+    /// Writes brackets and separators, which are JSON around quoted texts.
+    fn around(&mut self, text: &str, verb: char) {
+        self.out.push(text.as_bytes(), if verb == 'q' { Origin::Syntax } else { Origin::Data });
     }
 
     fn has_names(&self) -> bool {
         !self.is_erring && !self.flags.go_syntax
     }
 
-    /// The fields of a structure; one written as Go syntax would show addresses, so that is refused before.
-    fn structure(&mut self, fields: &[(&str, Value)], verb: char, depth: usize) -> Result<(), Problem> {
+    /// The fields of a structure.
+    fn structure(
+        &mut self,
+        type_name: &str,
+        fields: &[(&str, Value)],
+        verb: char,
+        depth: usize,
+    ) -> Result<(), Problem> {
+        self.raw(if self.flags.go_syntax { type_name } else { "" });
         self.raw("{");
         for (index, (name, field)) in fields.iter().enumerate() {
-            self.separate(index);
-            if self.flags.names {
+            self.separate(index, verb);
+            if self.flags.names || self.flags.go_syntax {
                 self.raw(&format!("{name}:"));
             }
             self.element(field, verb, depth)?;
@@ -202,12 +261,20 @@ impl<'p, 'c> Printer<'p, 'c> {
         Ok(())
     }
 
-    /// A value with a text of its own. What Go writes for other verbs shows addresses and fields that are not exported.
-    fn stringer(&mut self, text: &str, verb: char, value: &Value) -> Result<(), Problem> {
+    fn nil_pointer(&mut self, value: &Value, verb: char) -> Result<(), Problem> {
         match verb {
-            'v' | 's' | 'q' | 'x' | 'X' if self.has_names() => self.string(&Text::new(text, Origin::Data), verb, value),
-            _ => Err(no_text(value, verb)),
+            'v' | 's' | 'q' | 'x' | 'X' if self.has_names() => match value {
+                Value::UserInfo(_) => self.string(&Text::default(), verb, value)?,
+                // Go writes this when the method fails, without any padding.
+                _ => self.raw("<nil>"),
+            },
+            'v' if self.flags.go_syntax => self.raw(&format!("({})(nil)", value.type_name())),
+            'v' => self.padded(Text::new("<nil>", Origin::Data)),
+            'b' | 'o' | 'd' | 'x' | 'X' => self.integer(false, 0, verb, value)?,
+            'p' => self.padded(Text::new("0x0", Origin::Data)),
+            _ => self.bad_verb(value, verb)?,
         }
+        Ok(())
     }
 
     fn bad_verb(&mut self, value: &Value, verb: char) -> Result<(), Problem> {
@@ -404,6 +471,22 @@ impl<'p, 'c> Printer<'p, 'c> {
 fn no_text(value: &Value, verb: char) -> Problem {
     let message = format!("expected a value that the verb {verb} can write, found {}", value.type_name());
     Problem::wrong_type(message)
+}
+
+fn is_bytes(value: &Value) -> bool {
+    matches!(value, Value::List(list) if list.element == Element::Byte && !list.is_nil)
+}
+
+/// What the method `String` gives.
+fn name_of(value: &Value) -> Text {
+    match value {
+        Value::Url(Some(url)) => Text::new(url.to_text(), if url.is_mixed { Origin::Mixed } else { Origin::Data }),
+        Value::UserInfo(Some(user)) => Text::new(user.to_text(), Origin::Data),
+        Value::Version(version) | Value::PlainVersion(version) => Text::new(version.to_string(), Origin::Data),
+        Value::Time(time) => Text::new(time.to_go_string(), Origin::Data),
+        Value::Location(zone) => Text::new(zone.name(), Origin::Data),
+        _ => Text::default(),
+    }
 }
 
 /// Types whose values have a name of their own.

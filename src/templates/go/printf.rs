@@ -38,7 +38,7 @@ pub(super) fn format(context: &mut Context<'_>, format: &Text, arguments: &[Valu
             push(&mut out, &format!("%!{verb}(BADINDEX)"));
         } else if let Some(argument) = arguments.get(scan.next) {
             scan.next += 1;
-            if verb == 'v' {
+            if matches!(verb, 'v' | 'w') {
                 flags.go_syntax = std::mem::take(&mut flags.sharp);
                 flags.names = std::mem::take(&mut flags.plus);
             }

@@ -5,21 +5,69 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::text::{Origin, Text, characters};
+use crate::json::write_escaped;
 
-/// Go's `strconv.Quote`, or `QuoteToASCII`. What a session holds is encoded by it, so that it can stand in JSON wherever
-/// Go's escapes are JSON's.
+/// Go's `strconv.Quote`, or `QuoteToASCII`.
 pub(super) fn quote(text: &Text, ascii: bool) -> Text {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for (at, character, _) in characters(text.bytes()) {
-        match character {
-            Some(character) => quote_into(character, '"', ascii, &mut quoted),
-            None => quoted.push_str(&format!("\\x{:02x}", text.bytes()[at])),
+    let mut quoted = Text::new("\"", Origin::Syntax);
+    for (piece, origin) in text.pieces() {
+        let mut content = String::with_capacity(piece.len());
+        for (at, character, _) in characters(piece) {
+            match character {
+                Some(character) => quote_into(character, '"', ascii, &mut content),
+                None => content.push_str(&format!("\\x{:02x}", piece[at])),
+            }
         }
+        let origin = if origin == Origin::Template { origin } else { Origin::Quoted };
+        quoted.push(content.as_bytes(), origin);
     }
-    quoted.push('"');
-    let origin = if text.origin() == Origin::Template { Origin::Template } else { Origin::Encoded };
-    Text::new(quoted, origin)
+    quoted.push(b"\"", Origin::Syntax);
+    quoted
+}
+
+/// The content of a string in Go's syntax as that of a JSON string; `None` if it is not such content. What JSON has, too,
+/// stays as it is.
+pub(super) fn to_json_content(quoted: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(quoted.len());
+    let mut rest = quoted;
+    while let Some((first, after)) = rest.split_first() {
+        let length = match (first, after.first()) {
+            (b'"' | 0..0x20, _) => return None,
+            (b'\\', Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => 2,
+            (b'\\', Some(b'u')) => {
+                code(after.get(1..5)?)?;
+                6
+            }
+            (b'\\', Some(escape)) => {
+                let (character, length) = match escape {
+                    b'a' => ('\u{7}', 2),
+                    b'v' => ('\u{b}', 2),
+                    b'\'' => ('\'', 2),
+                    // From 0x80 on it stands for a byte that is not UTF-8.
+                    b'x' => match code(after.get(1..3)?)? {
+                        ascii @ 0..0x80 => (char::from_u32(ascii)?, 4),
+                        _ => (char::REPLACEMENT_CHARACTER, 4),
+                    },
+                    b'U' => (char::from_u32(code(after.get(1..9)?)?)?, 10),
+                    _ => return None,
+                };
+                let mut written = String::new();
+                write_escaped(character.encode_utf8(&mut [0; 4]), &mut written);
+                out.extend_from_slice(written.as_bytes());
+                rest = &rest[length..];
+                continue;
+            }
+            (b'\\', None) => return None,
+            _ => 1,
+        };
+        out.extend_from_slice(&rest[..length]);
+        rest = &rest[length..];
+    }
+    Some(out)
+}
+
+fn code(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |code: u32, digit| Some(code * 16 + char::from(*digit).to_digit(16)?))
 }
 
 pub(super) fn quote_char(character: char, ascii: bool) -> String {

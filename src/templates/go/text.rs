@@ -4,16 +4,41 @@
 use std::ops::Range;
 
 /// Where a piece of text comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// Written in the template.
     Template,
-    /// Made from session values by something that escapes, such as `toJson`: already in the form in which a string
-    /// holds it. It may not leave its string or be more than one value.
+    /// Written by a function around session values: quotes, brackets and separators.
+    Syntax,
+    /// The content of a JSON string, escaped by a function such as `toJson`. It must stay inside a string.
     Encoded,
+    /// The content of a string in Go's syntax, escaped by a function such as `quote`. It must stay inside a string.
+    Quoted,
     /// A session value as it is.
     Data,
+    /// Text of the template and of the session, of which it is no longer known which part came from where.
+    Mixed,
 }
+
+impl Origin {
+    /// The origin of text that a function made from texts of both origins.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (left, right) if left == right => left,
+            (Origin::Syntax, other) | (other, Origin::Syntax) => other,
+            (Origin::Template | Origin::Mixed, _) | (_, Origin::Template | Origin::Mixed) => Origin::Mixed,
+            _ => Origin::Data,
+        }
+    }
+}
+
+/// Whether text means something else in a JSON string than by itself: quotes, backslashes and control characters.
+pub(super) fn needs_escape(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+}
+
+/// A character and where it comes from.
+pub(super) type Glyph = (char, Origin);
 
 /// Bytes in pieces. Like Go's strings they need not be UTF-8.
 #[derive(Clone, Debug, Default)]
@@ -57,9 +82,41 @@ impl Text {
         })
     }
 
-    /// The origin of the whole: the least trusted of its pieces.
+    /// The origin of other text that a function makes from this text as a whole.
     pub(super) fn origin(&self) -> Origin {
-        self.pieces.iter().map(|(_, origin)| *origin).max().unwrap_or(Origin::Template)
+        let origins = self.pieces.iter().map(|(_, origin)| *origin);
+        match origins.reduce(Origin::and) {
+            None | Some(Origin::Template) => Origin::Template,
+            Some(Origin::Mixed) => Origin::Mixed,
+            Some(_) => Origin::Data,
+        }
+    }
+
+    /// Whether a piece has one of `origins`.
+    pub(super) fn has(&self, origins: &[Origin]) -> bool {
+        self.pieces.iter().any(|(_, origin)| origins.contains(origin))
+    }
+
+    /// The origin of the byte at `at`.
+    pub(super) fn origin_at(&self, at: usize) -> Origin {
+        let piece = self.pieces.partition_point(|(end, _)| *end <= at);
+        self.pieces.get(piece).map_or(Origin::Template, |(_, origin)| *origin)
+    }
+
+    /// The characters with their origins, U+FFFD for each byte that is not UTF-8.
+    pub(super) fn glyphs(&self) -> Vec<Glyph> {
+        let mut pieces = self.pieces.iter().peekable();
+        characters(&self.bytes)
+            .map(|(at, character, _)| {
+                while pieces.next_if(|(end, _)| *end <= at).is_some() {}
+                let origin = pieces.peek().map_or(Origin::Template, |(_, origin)| *origin);
+                (character.unwrap_or(char::REPLACEMENT_CHARACTER), origin)
+            })
+            .collect()
+    }
+
+    pub(super) fn push_char(&mut self, character: char, origin: Origin) {
+        self.push(character.encode_utf8(&mut [0; 4]).as_bytes(), origin);
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], origin: Origin) {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::text::{Origin, Text};
 use super::value::{MapType, Value};
 use crate::json::Json;
 
 /// Go's `url.URL`, as the session carries it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Url {
     pub(super) scheme: String,
     pub(super) opaque: String,
@@ -20,10 +21,12 @@ pub(super) struct Url {
     pub(super) raw_query: String,
     pub(super) fragment: String,
     pub(super) raw_fragment: String,
+    /// Whether the template's author wrote some of it, so that its quotes may be the author's.
+    pub(super) is_mixed: bool,
 }
 
 /// Go's `url.Userinfo`. A session that travels as JSON has lost what was in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) name: String,
     password: Option<String>,
@@ -45,10 +48,8 @@ impl User {
     pub(super) fn to_text(&self) -> String {
         let name = escape(self.name.as_bytes(), Part::User);
         match &self.password {
-            Some(password) if !(name.is_empty() && password.is_empty()) => {
-                format!("{name}:{}", escape(password.as_bytes(), Part::User))
-            }
-            _ => name,
+            Some(password) => format!("{name}:{}", escape(password.as_bytes(), Part::User)),
+            None => name,
         }
     }
 }
@@ -72,12 +73,18 @@ impl Url {
             raw_query: text("RawQuery"),
             fragment: text("Fragment"),
             raw_fragment: text("RawFragment"),
+            is_mixed: false,
         })
+    }
+
+    /// A part of it as text.
+    pub(super) fn part(&self, part: impl Into<Vec<u8>>) -> Value {
+        Value::text(Text::new(part, if self.is_mixed { Origin::Mixed } else { Origin::Data }))
     }
 
     /// The exported fields in Go's order.
     pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
-        let text = |text: &String| Value::data(text.as_str());
+        let text = |text: &String| self.part(text.as_str());
         vec![
             ("Scheme", text(&self.scheme)),
             ("Opaque", text(&self.opaque)),
@@ -156,6 +163,11 @@ impl Url {
         }
         url.set_path(path)?;
         Some(url)
+    }
+
+    /// Whether a path has only escapes that Go reads.
+    pub(super) fn has_right_escapes(path: &str) -> bool {
+        unescape_bytes(path, Part::Path).is_some()
     }
 
     /// Takes an escaped path.
@@ -245,6 +257,7 @@ impl Url {
     /// Go's `ResolveReference`: where `reference` leads from here.
     pub(super) fn resolved(&self, reference: &Self) -> Option<Self> {
         let mut url = reference.clone();
+        url.is_mixed |= self.is_mixed;
         if reference.scheme.is_empty() {
             url.scheme.clone_from(&self.scheme);
         }
@@ -306,7 +319,7 @@ impl Url {
         for pair in self.raw_query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if let (Some(name), Some(value)) = (unescape_bytes(name, Part::Query), unescape_bytes(value, Part::Query)) {
-                values.entry(name).or_default().push(Value::data(value));
+                values.entry(name).or_default().push(self.part(value));
             }
         }
         let entries =
@@ -407,7 +420,8 @@ pub(super) fn escape(bytes: &[u8], part: Part) -> String {
 }
 
 fn unescape(text: &str, part: Part) -> Option<String> {
-    unescape_bytes(text, part).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    // Bytes that are not UTF-8 cannot be kept here, so they are refused.
+    unescape_bytes(text, part).and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 fn unescape_bytes(text: &str, part: Part) -> Option<Vec<u8>> {

@@ -1,10 +1,10 @@
 //! Values as Go's reflection sees them, as far as a claims template can meet them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::dates::Time;
+use super::dates::{Time, Zone};
 use super::text::{Origin, Text};
 use super::urls::{Url, User};
 use super::versions::Version;
@@ -32,6 +32,10 @@ pub(super) enum Value {
     UserInfo(Option<Rc<User>>),
     /// `*semver.Version`
     Version(Rc<Version>),
+    /// `semver.Version`
+    PlainVersion(Rc<Version>),
+    /// `*time.Location`
+    Location(Zone),
     /// The session itself.
     Session,
     /// Its `MatchContext`.
@@ -57,6 +61,7 @@ pub(super) enum UintType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Any,
+    Byte,
     Int,
     String,
     /// `[]interface{}`
@@ -67,7 +72,7 @@ pub(super) enum Element {
 pub(super) struct List {
     pub(super) element: Element,
     pub(super) is_nil: bool,
-    pub(super) items: Vec<Value>,
+    items: RefCell<Rc<Vec<Value>>>,
 }
 
 /// The type of a map; its keys are always strings.
@@ -88,6 +93,31 @@ pub(super) struct Map {
     pub(super) kind: MapType,
     pub(super) is_nil: bool,
     pub(super) entries: RefCell<BTreeMap<Vec<u8>, Value>>,
+    /// Where the keys come from; `None` if nothing is known yet.
+    keys: Cell<Option<Origin>>,
+}
+
+impl Map {
+    pub(super) fn new(kind: MapType, is_nil: bool, entries: BTreeMap<Vec<u8>, Value>) -> Self {
+        Self { kind, is_nil, entries: RefCell::new(entries), keys: Cell::new(None) }
+    }
+
+    /// `key` as text.
+    pub(super) fn key(&self, key: &[u8]) -> Text {
+        Text::new(key, self.keys.get().unwrap_or(Origin::Data))
+    }
+
+    /// Notes that a key comes from `origin`.
+    pub(super) fn add_key_origin(&self, origin: Origin) {
+        self.keys.set(Some(self.keys.get().map_or(origin, |known| known.and(origin))));
+    }
+
+    /// Notes that keys come from another map.
+    pub(super) fn add_key_origins(&self, other: &Map) {
+        if !other.entries.borrow().is_empty() {
+            self.add_key_origin(other.keys.get().unwrap_or(Origin::Data));
+        }
+    }
 }
 
 impl Value {
@@ -109,11 +139,11 @@ impl Value {
     }
 
     pub(super) fn list(element: Element, items: Vec<Value>) -> Self {
-        Value::List(Rc::new(List { element, is_nil: false, items }))
+        Value::List(Rc::new(List::new(element, false, items)))
     }
 
     pub(super) fn nil_list(element: Element) -> Self {
-        Value::List(Rc::new(List { element, is_nil: true, items: Vec::new() }))
+        Value::List(Rc::new(List::new(element, true, Vec::new())))
     }
 
     pub(super) fn any_list(items: Vec<Value>) -> Self {
@@ -124,8 +154,14 @@ impl Value {
         Value::list(Element::String, items.into_iter().map(Value::text).collect())
     }
 
+    /// `[]byte`
+    pub(super) fn bytes(bytes: &[u8]) -> Self {
+        let items = bytes.iter().map(|byte| Value::Uint(UintType::Uint8, u64::from(*byte)));
+        Value::list(Element::Byte, items.collect())
+    }
+
     pub(super) fn map(kind: MapType, entries: BTreeMap<Vec<u8>, Value>) -> Self {
-        Value::Map(Rc::new(Map { kind, is_nil: false, entries: RefCell::new(entries) }))
+        Value::Map(Rc::new(Map::new(kind, false, entries)))
     }
 
     pub(super) fn any_map(entries: BTreeMap<Vec<u8>, Value>) -> Self {
@@ -133,20 +169,28 @@ impl Value {
     }
 
     pub(super) fn nil_map(kind: MapType) -> Self {
-        Value::Map(Rc::new(Map { kind, is_nil: true, entries: RefCell::default() }))
+        Value::Map(Rc::new(Map::new(kind, true, BTreeMap::new())))
     }
 
-    /// What Go's decoder makes of `json`: every number a float64, every object a map.
-    pub(super) fn from_json(json: &Json<'_>) -> Self {
+    /// What Go's decoder makes of `json`: every number a float64, every object a map. Texts have `origin`.
+    pub(super) fn from_json(json: &Json<'_>, origin: Origin) -> Self {
         match json {
             Json::Null => Value::NilInterface,
             Json::Bool(value) => Value::Bool(*value),
             Json::Number(number) => Value::Float(number.as_f64()),
-            Json::String(text) => Value::data(text.as_bytes()),
-            Json::Array(elements) => Value::list(Element::Any, elements.iter().map(Value::from_json).collect()),
-            Json::Object(object) => Value::any_map(
-                object.iter().map(|(name, value)| (name.as_bytes().to_vec(), Value::from_json(value))).collect(),
-            ),
+            Json::String(text) => Value::text(Text::new(text.as_bytes(), origin)),
+            Json::Array(elements) => {
+                Value::list(Element::Any, elements.iter().map(|element| Value::from_json(element, origin)).collect())
+            }
+            Json::Object(object) => {
+                let entries = object
+                    .iter()
+                    .map(|(name, value)| (name.as_bytes().to_vec(), Value::from_json(value, origin)))
+                    .collect();
+                let map = Map::new(MapType::Any, false, entries);
+                map.add_key_origin(origin);
+                Value::Map(Rc::new(map))
+            }
         }
     }
 
@@ -180,11 +224,16 @@ impl Value {
             Value::Float(value) => *value != 0.0,
             Value::Complex(real, imaginary) => *real != 0.0 || *imaginary != 0.0,
             Value::String(text) => !text.is_empty(),
-            Value::List(list) => !list.items.is_empty(),
+            Value::List(list) => !list.items().is_empty(),
             Value::Map(map) => !map.entries.borrow().is_empty(),
             Value::Url(url) => url.is_some(),
             Value::UserInfo(user) => user.is_some(),
-            Value::Time(_) | Value::Version(_) | Value::Session | Value::MatchContext => true,
+            Value::Time(_)
+            | Value::Version(_)
+            | Value::PlainVersion(_)
+            | Value::Location(_)
+            | Value::Session
+            | Value::MatchContext => true,
         }
     }
 
@@ -206,6 +255,7 @@ impl Value {
             Value::String(_) => "string",
             Value::List(list) => match list.element {
                 Element::Any => "[]interface {}",
+                Element::Byte => "[]uint8",
                 Element::Int => "[]int",
                 Element::String => "[]string",
                 Element::Lists => "[][]interface {}",
@@ -220,6 +270,8 @@ impl Value {
             Value::Url(_) => "*url.URL",
             Value::UserInfo(_) => "*url.Userinfo",
             Value::Version(_) => "*semver.Version",
+            Value::PlainVersion(_) => "semver.Version",
+            Value::Location(_) => "*time.Location",
             Value::Session => "*authn.AuthenticationSession",
             Value::MatchContext => "authn.MatchContext",
         }
@@ -233,16 +285,44 @@ impl Value {
             Value::Int(IntType::Month | IntType::Weekday, _) => "int",
             Value::List(_) => "slice",
             Value::Map(_) => "map",
-            Value::Time(_) | Value::MatchContext => "struct",
-            Value::Url(_) | Value::UserInfo(_) | Value::Version(_) | Value::Session => "ptr",
+            Value::Time(_) | Value::PlainVersion(_) | Value::MatchContext => "struct",
+            Value::Url(_) | Value::UserInfo(_) | Value::Version(_) | Value::Location(_) | Value::Session => "ptr",
             other => other.type_name(),
         }
     }
 }
 
+impl List {
+    pub(super) fn new(element: Element, is_nil: bool, items: Vec<Value>) -> Self {
+        Self { element, is_nil, items: RefCell::new(Rc::new(items)) }
+    }
+
+    pub(super) fn items(&self) -> Rc<Vec<Value>> {
+        Rc::clone(&self.items.borrow())
+    }
+
+    /// Takes the items in another order, which everyone sees who has the list.
+    pub(super) fn reorder(&self, items: Vec<Value>) {
+        self.items.replace(Rc::new(items));
+    }
+
+    fn take(&mut self) -> Vec<Value> {
+        Rc::try_unwrap(std::mem::take(self.items.get_mut())).unwrap_or_default()
+    }
+
+    /// The content of a `[]byte`.
+    pub(super) fn as_bytes(&self) -> Option<Vec<u8>> {
+        let byte = |item: &Value| match item {
+            Value::Uint(_, byte) => u8::try_from(*byte).ok(),
+            _ => None,
+        };
+        if self.element == Element::Byte { self.items().iter().map(byte).collect() } else { None }
+    }
+}
+
 impl Drop for List {
     fn drop(&mut self) {
-        release(std::mem::take(&mut self.items));
+        release(self.take());
     }
 }
 
@@ -259,7 +339,7 @@ fn release(mut waiting: Vec<Value>) {
         match value {
             Value::List(list) => {
                 if let Ok(mut list) = Rc::try_unwrap(list) {
-                    waiting.append(&mut list.items);
+                    waiting.append(&mut list.take());
                 }
             }
             Value::Map(map) => {

@@ -1,7 +1,9 @@
 //! Semantic versions, as sprig's `semver` reads them.
 
+use super::value::{UintType, Value};
+
 /// `major.minor.patch` with its suffixes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) numbers: [u64; 3],
     pub(super) prerelease: String,
@@ -22,9 +24,7 @@ impl Version {
             }
             *numbers.get_mut(index)? = part.parse().ok()?;
         }
-        let numeric_zero =
-            |part: &str| part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit());
-        if prerelease.split('.').any(numeric_zero) {
+        if prerelease.split('.').any(has_extra_zero) {
             return None;
         }
         Some(Self {
@@ -40,12 +40,43 @@ impl Version {
         let mut numbers = [0; 3];
         for (index, number) in self.numbers.iter().enumerate().take(part + 1) {
             let more = u64::from(index == part && (part < 2 || self.prerelease.is_empty()));
-            numbers[index] = number.saturating_add(more);
+            numbers[index] = number.wrapping_add(more);
         }
         let [major, minor, patch] = numbers;
         let prefix = if self.original.starts_with('v') { "v" } else { "" };
         let original = format!("{prefix}{major}.{minor}.{patch}");
         Self { numbers, prerelease: String::new(), metadata: String::new(), original }
+    }
+
+    /// The same version with another prerelease; `None` if it cannot be one.
+    pub(super) fn with_prerelease(&self, prerelease: &str) -> Option<Self> {
+        let is_right = prerelease.is_empty() || is_suffix(prerelease) && !prerelease.split('.').any(has_extra_zero);
+        is_right.then(|| Self { prerelease: prerelease.to_owned(), ..self.clone() }.renamed())
+    }
+
+    /// The same version with other metadata; `None` if it cannot be that.
+    pub(super) fn with_metadata(&self, metadata: &str) -> Option<Self> {
+        let is_right = metadata.is_empty() || is_suffix(metadata);
+        is_right.then(|| Self { metadata: metadata.to_owned(), ..self.clone() }.renamed())
+    }
+
+    /// The fields in Go's order.
+    pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
+        let number = |part: usize| Value::Uint(UintType::Uint64, self.numbers[part]);
+        let text = |text: &str| Value::data(text);
+        vec![
+            ("major", number(0)),
+            ("minor", number(1)),
+            ("patch", number(2)),
+            ("pre", text(&self.prerelease)),
+            ("metadata", text(&self.metadata)),
+            ("original", text(&self.original)),
+        ]
+    }
+
+    fn renamed(self) -> Self {
+        let prefix = if self.original.starts_with('v') { "v" } else { "" };
+        Self { original: format!("{prefix}{self}"), ..self }
     }
 
     /// The order of versions; metadata does not count.
@@ -71,13 +102,16 @@ impl std::fmt::Display for Version {
 fn split_suffix(text: &str, mark: char) -> Option<(&str, &str)> {
     match text.split_once(mark) {
         None => Some((text, "")),
-        Some((core, suffix)) => {
-            let is_right = suffix
-                .split('.')
-                .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-            is_right.then_some((core, suffix))
-        }
+        Some((core, suffix)) => is_suffix(suffix).then_some((core, suffix)),
     }
+}
+
+fn is_suffix(text: &str) -> bool {
+    text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+}
+
+fn has_extra_zero(part: &str) -> bool {
+    part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn compare_prereleases(left: &str, right: &str) -> std::cmp::Ordering {
@@ -112,7 +146,12 @@ fn compare_prereleases(left: &str, right: &str) -> std::cmp::Ordering {
 pub(super) fn satisfies(constraint: &str, version: &Version) -> Option<bool> {
     let rewritten = without_ranges(constraint);
     let alternatives: Vec<_> = rewritten.split("||").map(comparisons).collect::<Option<_>>()?;
-    Some(alternatives.iter().any(|alternative| alternative.iter().all(|comparison| comparison.admits(version))))
+    Some(alternatives.iter().any(|alternative| {
+        // A prerelease satisfies only alternatives that name one.
+        let is_hidden = !version.prerelease.is_empty()
+            && alternative.iter().all(|comparison| comparison.bound.prerelease.is_empty());
+        !is_hidden && alternative.iter().all(|comparison| comparison.admits(version))
+    }))
 }
 
 /// Each `1.2 - 1.4` as the two comparisons that it stands for. What stands around it stays, and may be wrong there.
@@ -123,7 +162,7 @@ fn without_ranges(text: &str) -> String {
         let start = rest.trim_start_matches(is_space);
         match range_at(start) {
             Some((low, high, after)) => {
-                out.push_str(&format!(">= {low}, <= {high}"));
+                out.push_str(&format!(">= {low}, <= {high} "));
                 rest = after;
             }
             None => {
@@ -266,11 +305,6 @@ impl Comparison {
     }
 
     fn admits(&self, version: &Version) -> bool {
-        // A prerelease satisfies only comparisons that name one themselves.
-        let is_hidden = !version.prerelease.is_empty() && self.bound.prerelease.is_empty();
-        if is_hidden && (self.operator != Operator::NotEqual || self.open != Open::Nothing) {
-            return false;
-        }
         let order = version.compare(&self.bound);
         let ([major, minor, patch], [least_major, least_minor, least_patch]) = (version.numbers, self.bound.numbers);
         match self.operator {

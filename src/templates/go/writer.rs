@@ -1,11 +1,13 @@
 //! The output of a Go template, which knows at each byte whether it stands inside a JSON string.
 //!
 //! What the template's author wrote goes out as it is. A session value inside a string is escaped. A session value
-//! outside strings has to be exactly one JSON value. What a function such as `toJson` has escaped already goes out as
-//! it is, but may not end the string it stands in. So a session can never open, close or add anything.
+//! outside strings has to be exactly one JSON value. What a function such as `toJson` wrote around session values goes
+//! out as it is, but what it escaped must stay inside strings, and brackets of a session can only match each other. So a
+//! session can never open, close or add anything.
 
 use super::decode;
-use super::text::{Origin, Text};
+use super::quoting::to_json_content;
+use super::text::{Origin, Text, needs_escape};
 use crate::code::ErrorCode;
 use crate::json::write_escaped;
 
@@ -17,10 +19,13 @@ pub(super) struct Writer {
     limit: usize,
     depth_limit: usize,
     place: Place,
-    /// The open arrays and objects, as the template wrote them; `true` for objects.
-    open: Vec<bool>,
+    /// The open arrays and objects.
+    open: Vec<Bracket>,
     /// Whether the next string is a member name, or the current one.
     is_name: bool,
+    /// Writes everything as Go does, to compare it.
+    #[cfg(test)]
+    pub(super) is_raw: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,9 +36,33 @@ enum Place {
     Escape(Option<u8>),
 }
 
+#[derive(Clone, Copy)]
+struct Bracket {
+    is_object: bool,
+    /// Whether a function wrote it around session values.
+    is_from_function: bool,
+}
+
+/// The brackets that functions wrote in one expression.
+struct Brackets {
+    /// How many were open before it.
+    before: usize,
+    /// Whether one of the author's was closed.
+    has_closed: bool,
+}
+
 impl Writer {
     pub(super) fn new(limit: usize, depth_limit: usize) -> Self {
-        Self { out: Vec::new(), limit, depth_limit, place: Place::Outside, open: Vec::new(), is_name: false }
+        Self {
+            out: Vec::new(),
+            limit,
+            depth_limit,
+            place: Place::Outside,
+            open: Vec::new(),
+            is_name: false,
+            #[cfg(test)]
+            is_raw: false,
+        }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -42,10 +71,15 @@ impl Writer {
 
     /// Writes what the template's author wrote.
     pub(super) fn literal(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.written(bytes, None)
+    }
+
+    /// Writes bytes as they are; those of a function come with the brackets of its expression.
+    fn written(&mut self, bytes: &[u8], mut brackets: Option<&mut Brackets>) -> Result<(), Refusal> {
         self.reserve(bytes.len())?;
         for byte in bytes {
             if self.place == Place::Outside {
-                self.follow(*byte);
+                self.follow(*byte, brackets.as_deref_mut())?;
             }
             self.place = match (self.place, *byte) {
                 (Place::Outside, b'"') => Place::String,
@@ -62,57 +96,92 @@ impl Writer {
         Ok(())
     }
 
-    /// Keeps track of where member names stand.
-    fn follow(&mut self, byte: u8) {
+    /// Keeps track of where member names stand, and of brackets. A function's brackets match each other, except that one
+    /// may be cut off at the start or at the end, where the author writes it.
+    fn follow(&mut self, byte: u8, brackets: Option<&mut Brackets>) -> Result<(), Refusal> {
+        let is_from_function = brackets.is_some();
+        if let Some(brackets) = brackets
+            && !byte.is_ascii_whitespace()
+        {
+            if brackets.has_closed {
+                return Err(cut_brackets());
+            }
+            brackets.has_closed = matches!(byte, b'}' | b']') && self.open.len() <= brackets.before;
+        }
         match byte {
             b'{' | b'[' => {
-                self.open.push(byte == b'{');
+                self.open.push(Bracket { is_object: byte == b'{', is_from_function });
                 self.is_name = byte == b'{';
             }
             b'}' | b']' => {
                 self.open.pop();
                 self.is_name = false;
             }
-            b',' => self.is_name = self.open.last() == Some(&true),
+            b',' => self.is_name = self.open.last().is_some_and(|bracket| bracket.is_object),
             b':' => self.is_name = false,
             _ => {}
         }
+        Ok(())
     }
 
     /// Writes what an expression gave.
     pub(super) fn expression(&mut self, text: &Text) -> Result<(), Refusal> {
-        if self.place == Place::Outside
-            && is_changed_json(text)
-            && decode::decode(text.bytes(), self.depth_limit).is_ok()
-        {
+        #[cfg(test)]
+        if self.is_raw {
             self.reserve(text.len())?;
             self.out.extend_from_slice(text.bytes());
             return Ok(());
         }
+        if self.place == Place::Outside && !text.has(&[Origin::Template]) {
+            let is_value = decode::decode(text.bytes(), self.depth_limit).is_ok();
+            if is_value || text.bytes().trim_ascii().is_empty() {
+                self.reserve(text.len())?;
+                self.out.extend_from_slice(text.bytes());
+                return Ok(());
+            }
+            if !text.has(&[Origin::Syntax, Origin::Encoded, Origin::Quoted]) {
+                return Err(no_value());
+            }
+        }
+        let was_in_string = self.place != Place::Outside;
+        let mut brackets = Brackets { before: self.open.len(), has_closed: false };
         for (piece, origin) in text.pieces() {
             match (origin, self.place) {
                 (Origin::Template, _) => self.literal(piece)?,
+                (Origin::Syntax, _) => self.written(piece, Some(&mut brackets))?,
                 (_, Place::Escape(_)) => {
                     let message = "expected the rest of an escape sequence, found a value of the session";
                     return Err((ErrorCode::TemplatePosition, message.to_owned()));
                 }
                 (Origin::Data, Place::String) => self.escaped(piece)?,
                 (Origin::Encoded, Place::String) => self.encoded(piece)?,
-                (_, Place::Outside) => self.value(piece)?,
+                (Origin::Quoted, Place::String) => {
+                    let content = to_json_content(piece).ok_or_else(quotes_inside)?;
+                    self.encoded(&content)?;
+                }
+                (Origin::Mixed, Place::String) => self.unchanged(piece)?,
+                (Origin::Encoded | Origin::Quoted, Place::Outside) if was_in_string => return Err(quotes_inside()),
+                (_, Place::Outside) if brackets.has_closed => return Err(cut_brackets()),
+                (Origin::Encoded | Origin::Quoted, Place::Outside) => return Err(no_value()),
+                (Origin::Data | Origin::Mixed, Place::Outside) => self.value(piece)?,
             }
         }
-        Ok(())
+        let left_open = self.open.iter().skip(brackets.before).filter(|bracket| bracket.is_from_function).count();
+        if left_open > 1 { Err(cut_brackets()) } else { Ok(()) }
     }
 
     fn escaped(&mut self, piece: &[u8]) -> Result<(), Refusal> {
-        for chunk in piece.utf8_chunks() {
-            let mut written = String::with_capacity(chunk.valid().len());
-            write_escaped(chunk.valid(), &mut written);
-            if self.is_name && written.contains('\\') {
+        if self.is_name {
+            if needs_escape(piece) {
                 let message = "expected a value of the session that can be a member name as it is, found one with \
                                quotes, backslashes or control characters";
                 return Err((ErrorCode::TemplatePosition, message.to_owned()));
             }
+            return self.encoded(piece);
+        }
+        for chunk in piece.utf8_chunks() {
+            let mut written = String::with_capacity(chunk.valid().len());
+            write_escaped(chunk.valid(), &mut written);
             self.reserve(written.len() + chunk.invalid().len())?;
             self.out.extend_from_slice(written.as_bytes());
             self.out.extend_from_slice(chunk.invalid());
@@ -122,13 +191,21 @@ impl Writer {
 
     fn encoded(&mut self, piece: &[u8]) -> Result<(), Refusal> {
         if !decode::is_inside_of_string(piece) {
-            let message = "expected text that can stand inside a JSON string, found JSON or Go syntax with quotes; \
-                           write the expression without the quotes around it";
-            return Err((ErrorCode::TemplatePosition, message.to_owned()));
+            return Err(quotes_inside());
         }
         self.reserve(piece.len())?;
         self.out.extend_from_slice(piece);
         Ok(())
+    }
+
+    /// Text whose quotes may be the author's or the session's.
+    fn unchanged(&mut self, piece: &[u8]) -> Result<(), Refusal> {
+        if needs_escape(piece) {
+            let message = "expected text without quotes, backslashes and control characters, because text of the \
+                           template and of the session were changed together; change them one by one";
+            return Err((ErrorCode::TemplatePosition, message.to_owned()));
+        }
+        self.encoded(piece)
     }
 
     fn value(&mut self, piece: &[u8]) -> Result<(), Refusal> {
@@ -137,9 +214,7 @@ impl Writer {
             return Ok(());
         }
         if decode::decode(trimmed, self.depth_limit).is_err() {
-            let message = "expected exactly one JSON value outside of quotes, found other text; put quotes around the \
-                           expression or pipe it to toJson";
-            return Err((ErrorCode::TemplateWrongType, message.to_owned()));
+            return Err(no_value());
         }
         self.reserve(piece.len())?;
         self.out.extend_from_slice(piece);
@@ -155,10 +230,20 @@ impl Writer {
     }
 }
 
-/// Whether `text` is what a function such as `toJson` gave, with pieces of the template put into its middle (`replace`):
-/// then it is judged as a whole, because no piece is a value by itself.
-fn is_changed_json(text: &Text) -> bool {
-    let mut origins = text.pieces().map(|(_, origin)| origin);
-    let first = origins.next();
-    text.origin() == Origin::Encoded && first == Some(Origin::Encoded) && origins.last() == Some(Origin::Encoded)
+fn no_value() -> Refusal {
+    let message = "expected exactly one JSON value outside of quotes, found other text; put quotes around the \
+                   expression or pipe it to toJson";
+    (ErrorCode::TemplateWrongType, message.to_owned())
+}
+
+fn quotes_inside() -> Refusal {
+    let message = "expected text that can stand inside a JSON string, found JSON or Go syntax with quotes; \
+                   write the expression without the quotes around it";
+    (ErrorCode::TemplatePosition, message.to_owned())
+}
+
+fn cut_brackets() -> Refusal {
+    let message = "expected JSON from which at most one bracket was cut off at the start or at the end, found other \
+                   brackets without their counterparts; use merge or concat before toJson";
+    (ErrorCode::TemplatePosition, message.to_owned())
 }

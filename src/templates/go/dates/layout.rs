@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{MONTHS, Parts, Time, WEEKDAYS};
+use super::super::text::{Origin, Text};
+use super::{MONTHS, Parts, Time, WEEKDAYS, ZERO, Zone, month_name};
 
 impl Time {
     /// Go's `Time.String`.
@@ -10,24 +11,65 @@ impl Time {
         self.format(b"2006-01-02 15:04:05.999999999 -0700 MST")
     }
 
-    /// Go's `time.RFC3339Nano`, as JSON has it.
-    pub(in crate::templates::go) fn to_rfc3339(&self) -> String {
-        self.format(b"2006-01-02T15:04:05.999999999Z07:00")
+    /// Go's `time.RFC3339Nano`, as JSON has it; `None` for years and offsets that RFC 3339 does not have.
+    pub(in crate::templates::go) fn to_strict_rfc3339(&self) -> Option<String> {
+        let parts = self.parts();
+        let is_known = (0..=9999).contains(&parts.year) && parts.offset.abs() < 24 * 3600;
+        is_known.then(|| self.format(b"2006-01-02T15:04:05.999999999Z07:00"))
+    }
+
+    /// Go's `GoString`.
+    pub(in crate::templates::go) fn to_go_syntax(&self) -> String {
+        let Parts { year, month, day, hour, minute, second, .. } = self.parts();
+        let month = month_name(month);
+        let zone = match &self.zone {
+            Zone::Utc => "time.UTC".to_owned(),
+            Zone::Local => "time.Local".to_owned(),
+            // Names of zones have no character that is written otherwise.
+            other => format!("time.Location(\"{}\")", other.name()),
+        };
+        format!("time.Date({year}, time.{month}, {day}, {hour}, {minute}, {second}, {}, {zone})", self.nanos)
+    }
+
+    /// Go's `MarshalBinary`.
+    pub(in crate::templates::go) fn to_binary(&self) -> Vec<u8> {
+        let offset = self.parts().offset;
+        let minutes = match self.zone {
+            Zone::Utc => -1,
+            _ => i16::try_from(offset / 60).unwrap_or(0),
+        };
+        let odd = i8::try_from(offset % 60).unwrap_or(0);
+        let mut bytes = vec![if odd == 0 { 1 } else { 2 }];
+        bytes.extend(self.seconds.wrapping_sub(ZERO).to_be_bytes());
+        bytes.extend(self.nanos.to_be_bytes());
+        bytes.extend(minutes.to_be_bytes());
+        if odd != 0 {
+            bytes.extend(odd.to_be_bytes());
+        }
+        bytes
+    }
+
+    fn format(&self, layout: &[u8]) -> String {
+        self.format_text(&Text::new(layout, Origin::Data)).to_str().into_owned()
     }
 
     /// Go's `Format`.
-    pub(in crate::templates::go) fn format(&self, layout: &[u8]) -> String {
+    pub(in crate::templates::go) fn format_text(&self, layout: &Text) -> Text {
         let parts = self.parts();
-        let mut out = String::new();
-        let mut rest = layout;
+        let mut out = Text::default();
+        let mut at = 0;
         loop {
-            let (literal, chunk, after) = next_chunk(rest);
-            out.push_str(&String::from_utf8_lossy(literal));
+            let (literal, chunk, after) = next_chunk(&layout.bytes()[at..]);
+            out.push_text(&layout.slice(at..at + literal.len()));
             let Some(chunk) = chunk else {
                 return out;
             };
-            self.write(chunk, &parts, &mut out);
-            rest = after;
+            // A date has no character that means something in JSON, so it counts as a part of its layout.
+            let origin = layout.origin_at(at + literal.len());
+            let mut written = String::new();
+            self.write(chunk, &parts, &mut written);
+            out.push(written.as_bytes(), origin);
+            at = layout.len() - after.len();
         }
     }
 

@@ -4,6 +4,8 @@ mod durations;
 mod layout;
 mod reading;
 
+use std::rc::Rc;
+
 use jiff::tz::TimeZone;
 
 pub(super) use durations::{duration_text, parse_duration, rounded_duration};
@@ -20,9 +22,19 @@ pub(super) struct Time {
 #[derive(Clone, Debug)]
 pub(super) enum Zone {
     Utc,
-    /// Seconds east of Greenwich, and a name that may be empty.
-    Fixed(i32, String),
+    /// The zone of the server, which counts as UTC but is another location.
+    Local,
+    Fixed(Rc<FixedZone>),
     Named(TimeZone),
+}
+
+/// A zone that was read with a time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FixedZone {
+    /// In seconds east of Greenwich.
+    pub(super) offset: i32,
+    /// May be empty.
+    pub(super) name: String,
 }
 
 /// A time in its zone, in parts.
@@ -62,30 +74,64 @@ impl Zone {
     /// The zone of that name; `None` where there is none. The machine's own zone counts as UTC.
     pub(super) fn load(name: &str) -> Option<Self> {
         match name {
-            "" | "UTC" | "Local" => Some(Zone::Utc),
+            "" | "UTC" => Some(Zone::Utc),
+            "Local" => Some(Zone::Local),
             // Go's names are names of files, so their case counts.
             _ => TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name)).map(Zone::Named),
         }
     }
 
-    /// Whether Go has one location for both; each time with an offset of its own has a new one.
+    /// Whether Go has one location for both. Zones without a name that are whole hours away share one.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        matches!((self, other), (Zone::Utc, Zone::Utc))
+        match (self, other) {
+            (Zone::Utc, Zone::Utc) | (Zone::Local, Zone::Local) => true,
+            (Zone::Fixed(left), Zone::Fixed(right)) => {
+                let is_shared = left.name.is_empty() && left.offset % 3600 == 0;
+                let is_shared = is_shared && (-12 * 3600..=14 * 3600).contains(&left.offset);
+                Rc::ptr_eq(left, right) || is_shared && left == right
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether both have the same content.
+    pub(super) fn is_equal(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Zone::Fixed(left), Zone::Fixed(right)) => left == right,
+            _ => self.is_same(other),
+        }
+    }
+
+    /// Go's `Location.String`.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Zone::Utc | Zone::Local => "UTC",
+            Zone::Fixed(zone) => &zone.name,
+            Zone::Named(zone) => zone.iana_name().unwrap_or_default(),
+        }
     }
 
     fn at(&self, seconds: i64) -> (i64, String) {
         match self {
-            Zone::Utc => (0, "UTC".to_owned()),
-            Zone::Fixed(offset, name) => (i64::from(*offset), name.clone()),
-            Zone::Named(zone) => match jiff::Timestamp::from_second(seconds) {
-                Ok(at) => {
-                    let info = zone.to_offset_info(at);
-                    (i64::from(info.offset().seconds()), info.abbreviation().to_owned())
-                }
-                Err(_) => (0, "UTC".to_owned()),
-            },
+            Zone::Utc | Zone::Local => (0, "UTC".to_owned()),
+            Zone::Fixed(zone) => (i64::from(zone.offset), zone.name.clone()),
+            Zone::Named(zone) => {
+                let at = jiff::Timestamp::from_second(seconds).unwrap_or_else(|_| near(seconds));
+                let info = zone.to_offset_info(at);
+                (i64::from(info.offset().seconds()), info.abbreviation().to_owned())
+            }
         }
     }
+}
+
+/// A time with the zone rules of `seconds`, which is out of the range that is known. Later years repeat each 400 years;
+/// before the earliest one nothing changes.
+fn near(seconds: i64) -> jiff::Timestamp {
+    const CYCLE: i64 = 146_097 * DAY;
+    if seconds < 0 {
+        return jiff::Timestamp::MIN;
+    }
+    jiff::Timestamp::from_second(seconds % CYCLE + 4 * CYCLE).unwrap_or(jiff::Timestamp::MAX)
 }
 
 impl Time {

@@ -1,7 +1,9 @@
 //! Times read by a layout.
 
 use super::layout::{Chunk, next_chunk};
-use super::{DAY, MONTHS, Time, WEEKDAYS, Zone, civil_from_days, days_from_civil};
+use std::rc::Rc;
+
+use super::{DAY, FixedZone, MONTHS, Time, WEEKDAYS, Zone, civil_from_days, days_from_civil};
 
 impl Time {
     /// Go's `time.ParseInLocation` with UTC as the location; `None` where the text does not fit the layout.
@@ -224,17 +226,21 @@ impl Reading {
         let (seconds, zone) = match self.offset {
             _ if self.utc => (local, Zone::Utc),
             // Go takes its local zone where the offset and the name are the same.
-            Some(0) if self.zone.is_empty() => (local, Zone::Utc),
-            Some(offset) => (local - offset, Zone::Fixed(i32::try_from(offset).ok()?, self.zone)),
-            None if self.zone.is_empty() => (local, Zone::Utc),
+            Some(0) if self.zone.is_empty() => (local, Zone::Local),
+            Some(offset) => (local - offset, fixed(i32::try_from(offset).ok()?, self.zone)),
+            None if self.zone.is_empty() => (local, Zone::Local),
             // Go does not know what the name means, so the time counts as UTC; its clock shows a zone `GMT+3`.
             None => {
                 let hours = self.zone.strip_prefix("GMT").and_then(|hours| hours.parse().ok()).unwrap_or(0);
-                (local, Zone::Fixed(hours * 3600, self.zone))
+                (local, fixed(hours * 3600, self.zone))
             }
         };
         Some(Time { seconds, nanos: self.nanos, zone })
     }
+}
+
+fn fixed(offset: i32, name: String) -> Zone {
+    Zone::Fixed(Rc::new(FixedZone { offset, name }))
 }
 
 /// How long the abbreviation of a zone is at the start of `text`.

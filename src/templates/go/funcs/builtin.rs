@@ -41,11 +41,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut out = Text::default();
         for (index, argument) in values.iter().enumerate() {
             if index > 0 {
-                out.push(b" ", Origin::Template);
+                out.push(b" ", Origin::Syntax);
             }
             out.push_text(&print::text_of(context, argument)?);
         }
-        out.push(b"\n", Origin::Template);
+        out.push(b"\n", Origin::Syntax);
         Ok(Value::text(out))
     }),
     variadic("html", &[], Type::Any, |context, values| {
@@ -54,9 +54,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     variadic("js", &[], Type::Any, |context, values| {
         let text = joined(context, values)?;
-        let escaped = escape_js(text.bytes());
-        let origin = if text.origin() == Origin::Template { Origin::Template } else { Origin::Encoded };
-        Ok(Value::text(Text::new(escaped, origin)))
+        let mut escaped = Text::default();
+        for (piece, origin) in text.pieces() {
+            let origin = if origin == Origin::Template { origin } else { Origin::Quoted };
+            escaped.push(&escape_js(piece), origin);
+        }
+        Ok(Value::text(escaped))
     }),
     variadic("urlquery", &[], Type::Any, |context, values| {
         let text = joined(context, values)?;
@@ -71,12 +74,14 @@ fn joined(context: &mut Context<'_>, values: &[Value]) -> Result<Text, Problem> 
     for (index, argument) in values.iter().enumerate() {
         let is_text = matches!(argument, Value::String(_)) || argument.is_nil();
         if index > 0 && !is_text && !previous_is_text {
-            out.push(b" ", Origin::Template);
+            out.push(b" ", Origin::Syntax);
         }
         if argument.is_nil() {
             out.push(b"<no value>", Origin::Data);
         } else {
-            out.push_text(&print::text_of(context, argument)?);
+            let text = print::text_of(context, argument)?;
+            // What is written is what the pointer points to.
+            out.push_text(&text.slice(usize::from(matches!(argument, Value::Session))..text.len()));
         }
         previous_is_text = is_text;
     }
@@ -110,7 +115,7 @@ fn escape_js(bytes: &[u8]) -> Vec<u8> {
             }
             Some(plain) if is_printable(plain) || plain == '\u{7f}' => out.extend_from_slice(&bytes[at..at + length]),
             Some(other) => out.extend_from_slice(format!("\\u{:04X}", u32::from(other)).as_bytes()),
-            None => out.extend_from_slice(b"\\uFFFD"),
+            None => out.extend_from_slice(&bytes[at..at + length]),
         }
     }
     out
@@ -187,6 +192,8 @@ fn equal_to(left: &Value, right: &Value) -> Result<bool, Problem> {
             (left.seconds, left.nanos) == (right.seconds, right.nanos) && left.zone.is_same(&right.zone)
         }
         (Value::Url(Some(left)), Value::Url(Some(right))) => std::rc::Rc::ptr_eq(left, right),
+        (Value::PlainVersion(left), Value::PlainVersion(right)) => left == right,
+        (Value::Location(left), Value::Location(right)) => left.is_same(right),
         (Value::Version(left), Value::Version(right)) => std::rc::Rc::ptr_eq(left, right),
         (Value::UserInfo(_), Value::UserInfo(_)) | (Value::Session, Value::Session) => true,
         _ => false,
@@ -249,7 +256,7 @@ fn index(context: &mut Context<'_>, values: &[Value]) -> Called {
                 return Err(Problem::wrong_type(message));
             }
             (Value::List(list), key) => {
-                list.items.get(position(key)?).cloned().ok_or_else(|| out_of_range(list.items.len()))?
+                list.items().get(position(key)?).cloned().ok_or_else(|| out_of_range(list.items().len()))?
             }
             (Value::String(text), key) => {
                 let byte = text.bytes().get(position(key)?).ok_or_else(|| out_of_range(text.len()))?;
@@ -284,7 +291,7 @@ fn out_of_range(length: usize) -> Problem {
 fn len(_: &mut Context<'_>, values: &[Value]) -> Called {
     let length = match value(values, 0) {
         Value::String(text) => text.len(),
-        Value::List(list) => list.items.len(),
+        Value::List(list) => list.items().len(),
         Value::Map(map) => map.entries.borrow().len(),
         other if other.is_nil() => {
             return Err(Problem::missing("expected a text, a list or a map for len, found nil"));
@@ -307,8 +314,8 @@ fn print_index(context: &mut Context<'_>, values: &[Value]) -> Called {
     if *index < 0 {
         return Err(Problem::missing("expected an index in the list, found a negative one"));
     }
-    match usize::try_from(*index).ok().and_then(|index| list.items.get(index)) {
-        Some(item) => print::text_of(context, item).map(Value::text),
+    match usize::try_from(*index).ok().and_then(|index| list.items().get(index).cloned()) {
+        Some(item) => print::text_of(context, &item).map(Value::text),
         None => Ok(Value::text(Text::default())),
     }
 }

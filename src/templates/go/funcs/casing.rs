@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::wording::{lower, upper};
+use crate::templates::go::text::{Glyph, Origin, Text};
 
 /// What a run of characters consists of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,13 +21,12 @@ enum Kind {
 }
 
 /// A run: its kind and its characters.
-type Run<'c> = (Kind, &'c [char]);
+type Run<'c> = (Kind, &'c [Glyph]);
 
 /// The words of `text` in small letters with `connector` between them.
-pub(super) fn separated(text: &str, connector: char) -> String {
-    let characters: Vec<char> = text.chars().collect();
-    let mut runs = Runs { rest: &characters };
-    let mut out = String::with_capacity(text.len() + 8);
+pub(super) fn separated(glyphs: &[Glyph], connector: char) -> Text {
+    let mut runs = Runs { rest: glyphs };
+    let mut out = Text::default();
     let mut current = runs.next();
     while !runs.rest.is_empty() {
         if current.0 != Kind::Connector {
@@ -40,7 +40,7 @@ pub(super) fn separated(text: &str, connector: char) -> String {
             Kind::Number => current = runs.joined_to_number(current, connector, &mut out),
             _ if current.0 != Kind::Number => {
                 if parts(current.0) {
-                    out.push(connector);
+                    out.push_char(connector, Origin::Syntax);
                 }
             }
             _ if runs.rest.is_empty() => {}
@@ -48,13 +48,13 @@ pub(super) fn separated(text: &str, connector: char) -> String {
                 let number = std::mem::replace(&mut current, runs.next());
                 if current.0 == Kind::Letters {
                     // Small letters after a number belong to it: `http_2xx`.
-                    out.push(connector);
+                    out.push_char(connector, Origin::Syntax);
                     write(number, connector, &mut out);
                     current = runs.joined_to_number(current, connector, &mut out);
                 } else {
                     write(number, connector, &mut out);
                     if parts(current.0) {
-                        out.push(connector);
+                        out.push_char(connector, Origin::Syntax);
                     }
                 }
             }
@@ -66,75 +66,69 @@ pub(super) fn separated(text: &str, connector: char) -> String {
 
 /// The words of `text`, each with a large first letter, without what connects them. Connectors at the start, all but
 /// one of several, and one at the end stay.
-pub(super) fn pascal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut characters = text.chars();
-    let mut last = None;
-    for character in characters.by_ref() {
-        last = Some(character);
-        if !is_connector(character) {
-            break;
-        }
-        out.push(character);
-    }
-    let Some(first) = last else {
+pub(super) fn pascal(glyphs: &[Glyph]) -> Text {
+    let mut out = Text::default();
+    let start = glyphs.iter().take_while(|(character, _)| is_connector(*character)).count();
+    glyphs[..start].iter().for_each(|(character, origin)| out.push_char(*character, *origin));
+    let Some((first, origin)) = glyphs.get(start).or(glyphs.last()).copied() else {
         return out;
     };
     let mut is_after_upper = first.is_uppercase();
     // The library writes the last connector of a text of connectors once more.
-    let mut pending = if is_connector(first) { first } else { upper(first) };
-    for character in characters {
-        match (is_connector(pending), is_connector(character)) {
+    let mut pending = (if is_connector(first) { first } else { upper(first) }, origin);
+    for (character, origin) in glyphs.get(start + 1..).unwrap_or_default().iter().copied() {
+        match (is_connector(pending.0), is_connector(character)) {
             (true, true) => {
-                out.push(pending);
-                pending = character;
+                out.push_char(pending.0, pending.1);
+                pending = (character, origin);
             }
             (true, false) => {
                 is_after_upper = character.is_uppercase();
-                pending = upper(character);
+                pending = (upper(character), origin);
             }
             (false, _) => {
-                out.push(pending);
-                pending = match is_after_upper && character.is_uppercase() {
+                out.push_char(pending.0, pending.1);
+                let changed = match is_after_upper && character.is_uppercase() {
                     true => lower(character),
                     false => {
                         is_after_upper = false;
                         character
                     }
                 };
+                pending = (changed, origin);
             }
         }
     }
-    out.push(pending);
+    out.push_char(pending.0, pending.1);
     out
 }
 
-fn write(run: Run<'_>, connector: char, out: &mut String) {
-    let (kind, characters) = run;
-    if !matches!(kind, Kind::Connector | Kind::Upper) {
-        out.extend(characters);
-        return;
+fn write(run: Run<'_>, connector: char, out: &mut Text) {
+    let (kind, glyphs) = run;
+    for (character, origin) in glyphs {
+        let changed = match *character {
+            same if !matches!(kind, Kind::Connector | Kind::Upper) => same,
+            joining if is_connector(joining) => connector,
+            large if large.is_uppercase() => lower(large),
+            other => other,
+        };
+        out.push_char(changed, *origin);
     }
-    out.extend(characters.iter().map(|character| match *character {
-        joining if is_connector(joining) => connector,
-        large if large.is_uppercase() => lower(large),
-        other => other,
-    }));
 }
 
 struct Runs<'c> {
-    rest: &'c [char],
+    rest: &'c [Glyph],
 }
 
 impl<'c> Runs<'c> {
     /// Writes the letters and numbers from `current` on; the run after them.
-    fn joined_to_number(&mut self, mut current: Run<'c>, connector: char, out: &mut String) -> Run<'c> {
+    fn joined_to_number(&mut self, mut current: Run<'c>, connector: char, out: &mut Text) -> Run<'c> {
         while matches!(current.0, Kind::Letters | Kind::Number) {
             write(current, connector, out);
             current = self.next();
         }
         if !matches!(current.0, Kind::Nothing | Kind::Punctuation | Kind::Connector) {
-            out.push(connector);
+            out.push_char(connector, Origin::Syntax);
         }
         current
     }
@@ -192,8 +186,8 @@ impl<'c> Runs<'c> {
     /// end of the text.
     fn valid(&self, at: usize, previous: Option<char>) -> Option<(char, usize)> {
         let rest = self.rest.get(at..).filter(|rest| !rest.is_empty())?;
-        match rest.iter().position(|character| *character != char::REPLACEMENT_CHARACTER) {
-            Some(index) => Some((rest[index], at + index + 1)),
+        match rest.iter().position(|(character, _)| *character != char::REPLACEMENT_CHARACTER) {
+            Some(index) => Some((rest[index].0, at + index + 1)),
             None => previous.map(|previous| (previous, self.rest.len())),
         }
     }

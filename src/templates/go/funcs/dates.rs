@@ -15,7 +15,7 @@ const SHIFT: &[Type] = &[Type::String, Type::Time];
 const SECOND: i64 = 1_000_000_000;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("now", &[], |context, _| Ok(Value::Time(Time::utc(context.now)))),
+    function("now", &[], |context, _| Ok(Value::Time(Time::utc(context.now).within(Zone::Local)))),
     function("ago", ANY, |context, values| {
         let nanos = Time::utc(context.now).since(&time_of(context, &value(values, 0)));
         let rounded = nanos.saturating_add(if nanos < 0 { -SECOND / 2 } else { SECOND / 2 }) / SECOND * SECOND;
@@ -87,8 +87,7 @@ fn time_of(context: &Context<'_>, value: &Value) -> Time {
 
 fn formatted(context: &Context<'_>, layout: &Text, value: &Value, zone: &str) -> Value {
     let zone = Zone::load(zone).unwrap_or(Zone::Utc);
-    let text = time_of(context, value).within(zone).format(layout.bytes());
-    Value::text(layout.derived(text))
+    Value::text(time_of(context, value).within(zone).format_text(layout))
 }
 
 fn shifted(values: &[Value]) -> Option<Value> {

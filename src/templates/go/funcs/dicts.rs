@@ -1,6 +1,5 @@
 //! sprig's functions on maps.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -17,12 +16,16 @@ const MAP_KEY: &[Type] = &[Type::Map, Type::String];
 pub(super) static FUNCTIONS: &[Function] = &[
     variadic("dict", &[], Type::Any, |context, values| {
         let mut entries = BTreeMap::new();
+        let mut origins = Vec::new();
         for pair in values.chunks(2) {
             let key = print::string_of(context, &value(pair, 0))?;
+            origins.push(key.origin());
             let entry = pair.get(1).cloned().unwrap_or_else(|| Value::text(Text::default()));
             entries.insert(key.bytes().to_vec(), entry.boxed());
         }
-        Ok(Value::any_map(entries))
+        let map = Map::new(MapType::Any, false, entries);
+        origins.into_iter().for_each(|origin| map.add_key_origin(origin));
+        Ok(Value::Map(Rc::new(map)))
     }),
     function("get", MAP_KEY, |_, values| {
         let found = map(values, 0)?.entries.borrow().get(text(values, 1).bytes()).cloned();
@@ -31,7 +34,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("set", &[Type::Map, Type::String, Type::Any], |context, values| {
         let target = map(values, 0)?;
         change(context, &target)?;
-        target.entries.borrow_mut().insert(text(values, 1).bytes().to_vec(), value(values, 2).boxed());
+        let key = text(values, 1);
+        target.add_key_origin(key.origin());
+        target.entries.borrow_mut().insert(key.bytes().to_vec(), value(values, 2).boxed());
         Ok(value(values, 0))
     }),
     function("unset", MAP_KEY, |_, values| {
@@ -48,7 +53,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let map = map(values, index)?;
             let entries = map.entries.borrow();
             context.steps(entries.len() as u64)?;
-            keys.extend(entries.keys().map(|key| Value::data(key.as_slice())));
+            keys.extend(entries.keys().map(|key| Value::text(map.key(key))));
         }
         Ok(Value::list(crate::templates::go::value::Element::String, keys))
     }),
@@ -69,7 +74,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 picked.insert(key.bytes().to_vec(), entry.clone());
             }
         }
-        Ok(Value::any_map(picked))
+        Ok(keyed_like(&source, picked))
     }),
     variadic("omit", MAP, Type::String, |context, values| {
         let source = map(values, 0)?;
@@ -78,7 +83,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         for index in 1..values.len() {
             entries.remove(text(values, index).bytes());
         }
-        Ok(Value::any_map(entries))
+        Ok(keyed_like(&source, entries))
     }),
     variadic("pluck", &[Type::String], Type::Map, |context, values| {
         let key = text(values, 0);
@@ -97,6 +102,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("deepCopy", &[Type::Any], |context, values| copied(context, &value(values, 0), 0)),
     function("mustDeepCopy", &[Type::Any], |context, values| copied(context, &value(values, 0), 0)),
 ];
+
+/// A map with some of the entries of `source`.
+fn keyed_like(source: &Map, entries: BTreeMap<Vec<u8>, Value>) -> Value {
+    let map = Map::new(MapType::Any, false, entries);
+    map.add_key_origins(source);
+    Value::Map(Rc::new(map))
+}
 
 /// Prepares `target` for being changed.
 fn change(context: &mut Context<'_>, target: &Rc<Map>) -> Result<(), Problem> {
@@ -119,7 +131,7 @@ fn merged(context: &mut Context<'_>, values: &[Value], existing: Existing) -> Ca
     for index in 1..values.len() {
         let source = map(values, index)?;
         if target.is_nil && !source.is_nil {
-            target = Rc::new(Map { kind: MapType::Any, is_nil: false, entries: RefCell::default() });
+            target = Rc::new(Map::new(MapType::Any, false, BTreeMap::new()));
         }
         merge_into(context, &target, &source, existing, 0)?;
     }
@@ -142,10 +154,17 @@ fn merge_into(
     let entries = source.entries.borrow().clone();
     if !entries.is_empty() {
         change(context, target)?;
+        target.add_key_origins(source);
     }
     for (key, new) in entries {
         context.step()?;
         let old = target.entries.borrow().get(&key).cloned();
+        // The library would merge the fields of structures.
+        if old.as_ref().is_some_and(|old| is_structure(&new) || is_structure(old) && matches!(new, Value::Map(_))) {
+            return Err(Problem::wrong_type(
+                "expected maps of plain values to merge, found dates, addresses or versions",
+            ));
+        }
         let is_kept = match (&old, &new) {
             (_, new) if new.is_nil() => existing == Existing::Kept,
             (Some(Value::Map(old)), Value::Map(new)) if !old.entries.borrow().is_empty() => {
@@ -160,6 +179,10 @@ fn merge_into(
         }
     }
     Ok(())
+}
+
+fn is_structure(value: &Value) -> bool {
+    matches!(value.kind_name(), "ptr" | "struct")
 }
 
 fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
@@ -191,6 +214,10 @@ fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
     Ok(current)
 }
 
+fn copied_inside(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
+    if value.is_nil() { Ok(value.clone()) } else { copied(context, value, depth) }
+}
+
 pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
     context.step()?;
     if depth > context.limits.depth {
@@ -198,16 +225,20 @@ pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value,
     }
     Ok(match value {
         Value::List(list) => {
-            let items = list.items.iter().map(|item| copied(context, item, depth + 1)).collect::<Result<_, _>>()?;
-            Value::List(Rc::new(List { element: list.element, is_nil: list.is_nil, items }))
+            let items =
+                list.items().iter().map(|item| copied_inside(context, item, depth + 1)).collect::<Result<_, _>>()?;
+            Value::List(Rc::new(List::new(list.element, list.is_nil, items)))
         }
         Value::Map(map) if !map.is_nil => {
             let mut entries = BTreeMap::new();
             for (key, item) in map.entries.borrow().iter() {
-                entries.insert(key.clone(), copied(context, item, depth + 1)?);
+                entries.insert(key.clone(), copied_inside(context, item, depth + 1)?);
             }
-            Value::map(map.kind, entries)
+            let copy = Map::new(map.kind, false, entries);
+            copy.add_key_origins(map);
+            Value::Map(Rc::new(copy))
         }
+        nil if nil.is_nil() => return Err(Problem::missing("expected a value to copy, found nil")),
         other => other.clone(),
     })
 }

@@ -15,7 +15,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("b64enc", TEXT, |context, values| {
         let text = text(values, 0);
         context.charge_bytes(text.len().saturating_mul(2))?;
-        Ok(Value::text(text.derived(encode(text.bytes(), BASE64, 6, 4))))
+        Ok(Value::text(text.derived(base64(text.bytes()))))
     }),
     function("b32enc", TEXT, |context, values| {
         let text = text(values, 0);
@@ -23,7 +23,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(Value::text(text.derived(encode(text.bytes(), BASE32, 5, 8))))
     }),
     function("b64dec", TEXT, |_, values| Ok(decoded(&text(values, 0), BASE64, 6, 4, "base64"))),
-    function("b32dec", TEXT, |_, values| Ok(decoded(&text(values, 0), BASE32, 5, 8, "base32"))),
+    function("b32dec", TEXT, |_, values| {
+        // Only here Go counts without line breaks.
+        let text = text(values, 0);
+        let kept: Vec<u8> = text.bytes().iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+        Ok(decoded(&text.derived(kept), BASE32, 5, 8, "base32"))
+    }),
     function("sha1sum", TEXT, |context, values| {
         let text = text(values, 0);
         context.charge_bytes(text.len())?;
@@ -49,6 +54,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(Value::data((high << 16 | low).to_string()))
     }),
 ];
+
+/// Base64 with padding.
+pub(super) fn base64(bytes: &[u8]) -> Vec<u8> {
+    encode(bytes, BASE64, 6, 4)
+}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -80,7 +90,7 @@ fn encode(bytes: &[u8], alphabet: &[u8], bits: u32, group: usize) -> Vec<u8> {
 /// What the text decodes to, or, as sprig has it, what is wrong with it.
 fn decoded(text: &Text, alphabet: &[u8], bits: u32, group: usize, name: &str) -> Value {
     match decode(text.bytes(), alphabet, bits, group) {
-        Ok(bytes) => Value::data(bytes),
+        Ok(bytes) => Value::text(text.derived(bytes)),
         Err(at) => Value::data(format!("illegal {name} data at input byte {at}")),
     }
 }

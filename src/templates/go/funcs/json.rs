@@ -1,11 +1,12 @@
 //! `toJson` and its family, as Go's `encoding/json` writes.
 
+use super::encoding::base64;
 use super::{Called, Function, Type, function, text, value};
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::decode;
 use crate::templates::go::floats;
 use crate::templates::go::text::{Origin, Text, characters};
-use crate::templates::go::value::Value;
+use crate::templates::go::value::{Element, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     function("toJson", &[Type::Any], |context, values| lenient(write(context, &value(values, 0), Style::Escaped))),
@@ -35,19 +36,26 @@ fn lenient(result: Called) -> Called {
 }
 
 fn write(context: &mut Context<'_>, value: &Value, style: Style) -> Called {
-    let mut out = String::new();
-    Writer { context, style, out: &mut out }.value(value, 0)?;
+    let mut writer = Writer { context, style, out: Text::default(), syntax: String::new() };
+    writer.value(value, 0)?;
+    writer.flush();
+    let out = writer.out;
     context.charge_bytes(out.len())?;
-    Ok(Value::text(Text::new(out, Origin::Encoded)))
+    Ok(Value::text(out))
 }
 
+/// sprig's `fromJson` keeps what Go has decoded in spite of a number that float64 cannot hold, which becomes null.
 fn read(context: &mut Context<'_>, text: &Text, is_lenient: bool) -> Called {
     context.charge_bytes(text.len())?;
-    match decode::decode(text.bytes(), context.limits.depth) {
+    match decode::decode_any_number(text.bytes(), context.limits.depth) {
         Ok(json) => {
             context.steps(text.len() as u64 / 16)?;
-            Ok(Value::from_json(&json))
+            if !is_lenient && decode::decode(text.bytes(), context.limits.depth).is_err() {
+                return Err(Problem::wrong_type("expected numbers that float64 can hold, found a larger one"));
+            }
+            Ok(Value::from_json(&json, text.origin()))
         }
+        Err(fault) if fault.is_limit => Err(Problem::limit("expected JSON that is nested less deeply")),
         Err(_) if is_lenient => Ok(Value::Invalid),
         Err(fault) => Err(Problem::wrong_type(format!("expected JSON, found {} at byte {}", fault.found, fault.at))),
     }
@@ -56,49 +64,73 @@ fn read(context: &mut Context<'_>, text: &Text, is_lenient: bool) -> Called {
 struct Writer<'w, 'c> {
     context: &'w mut Context<'c>,
     style: Style,
-    out: &'w mut String,
+    out: Text,
+    /// What is written next around the content of strings.
+    syntax: String,
 }
 
 impl Writer<'_, '_> {
+    fn flush(&mut self) {
+        self.out.push(self.syntax.as_bytes(), Origin::Syntax);
+        self.syntax.clear();
+    }
+
+    fn scalar(&mut self, text: &str) {
+        self.flush();
+        self.out.push(text.as_bytes(), Origin::Data);
+    }
+
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Problem> {
         self.context.step()?;
         if depth > self.context.limits.depth {
             return Err(Problem::limit("expected a value that is nested less deeply"));
         }
         match value {
-            Value::Invalid | Value::NilInterface => self.out.push_str("null"),
-            Value::Bool(truth) => self.out.push_str(if *truth { "true" } else { "false" }),
-            Value::Int(_, number) => self.out.push_str(&number.to_string()),
-            Value::Uint(_, number) => self.out.push_str(&number.to_string()),
-            Value::Float(number) if number.is_finite() => self.out.push_str(&floats::json(*number)),
+            Value::Invalid | Value::NilInterface => self.scalar("null"),
+            Value::Bool(truth) => self.scalar(if *truth { "true" } else { "false" }),
+            Value::Int(_, number) => self.scalar(&number.to_string()),
+            Value::Uint(_, number) => self.scalar(&number.to_string()),
+            Value::Float(number) if number.is_finite() => self.scalar(&floats::json(*number)),
             Value::Float(_) | Value::Complex(..) => {
                 return Err(Problem::wrong_type("expected a number that JSON has, found another"));
             }
-            Value::String(text) => self.string(text.bytes())?,
-            Value::List(list) if list.is_nil => self.out.push_str("null"),
+            Value::String(text) => self.string(text)?,
+            Value::List(list) if list.is_nil => self.scalar("null"),
+            Value::List(list) if list.element == Element::Byte => {
+                let bytes = list.as_bytes().unwrap_or_default();
+                self.string(&Text::new(base64(&bytes), Origin::Data))?;
+            }
             Value::List(list) => {
-                self.out.push('[');
-                for (index, item) in list.items.iter().enumerate() {
+                self.syntax.push('[');
+                for (index, item) in list.items().iter().enumerate() {
                     self.separate(index, depth + 1);
                     self.value(item, depth + 1)?;
                 }
-                self.close(list.items.is_empty(), depth);
-                self.out.push(']');
+                self.close(list.items().is_empty(), depth);
+                self.syntax.push(']');
             }
-            Value::Map(map) if map.is_nil => self.out.push_str("null"),
+            Value::Map(map) if map.is_nil => self.scalar("null"),
             Value::Map(map) => {
-                self.out.push('{');
+                self.syntax.push('{');
                 let entries = map.entries.borrow();
                 for (index, (name, item)) in entries.iter().enumerate() {
-                    self.member(index, name, item, depth)?;
+                    self.member(index, &map.key(name), item, depth)?;
                 }
                 self.close(entries.is_empty(), depth);
-                self.out.push('}');
+                self.syntax.push('}');
             }
-            Value::Time(time) => self.string(time.to_rfc3339().as_bytes())?,
-            Value::Version(version) => self.string(version.to_string().as_bytes())?,
-            Value::Url(None) | Value::UserInfo(None) => self.out.push_str("null"),
-            Value::UserInfo(Some(_)) => self.out.push_str("{}"),
+            Value::Time(time) => {
+                let text = time.to_strict_rfc3339();
+                let text =
+                    text.ok_or_else(|| Problem::wrong_type("expected a date that JSON has, found one too far away"))?;
+                self.string(&Text::new(text, Origin::Data))?;
+            }
+            Value::Location(_) => self.syntax.push_str("{}"),
+            Value::Version(version) | Value::PlainVersion(version) => {
+                self.string(&Text::new(version.to_string(), Origin::Data))?
+            }
+            Value::Url(None) | Value::UserInfo(None) => self.scalar("null"),
+            Value::UserInfo(Some(_)) => self.syntax.push_str("{}"),
             Value::Url(Some(url)) => self.structure(&url.fields(), depth)?,
             Value::Session => {
                 let fields = self.context.session_fields();
@@ -113,25 +145,25 @@ impl Writer<'_, '_> {
     }
 
     fn structure(&mut self, fields: &[(&str, Value)], depth: usize) -> Result<(), Problem> {
-        self.out.push('{');
+        self.syntax.push('{');
         for (index, (name, field)) in fields.iter().enumerate() {
-            self.member(index, name.as_bytes(), field, depth)?;
+            self.member(index, &Text::new(*name, Origin::Data), field, depth)?;
         }
         self.close(fields.is_empty(), depth);
-        self.out.push('}');
+        self.syntax.push('}');
         Ok(())
     }
 
-    fn member(&mut self, index: usize, name: &[u8], value: &Value, depth: usize) -> Result<(), Problem> {
+    fn member(&mut self, index: usize, name: &Text, value: &Value, depth: usize) -> Result<(), Problem> {
         self.separate(index, depth + 1);
         self.string(name)?;
-        self.out.push_str(if self.style == Style::Pretty { ": " } else { ":" });
+        self.syntax.push_str(if self.style == Style::Pretty { ": " } else { ":" });
         self.value(value, depth + 1)
     }
 
     fn separate(&mut self, index: usize, depth: usize) {
         if index > 0 {
-            self.out.push(',');
+            self.syntax.push(',');
         }
         self.indent(depth);
     }
@@ -144,36 +176,46 @@ impl Writer<'_, '_> {
 
     fn indent(&mut self, depth: usize) {
         if self.style == Style::Pretty {
-            self.out.push('\n');
-            self.out.push_str(&"  ".repeat(depth));
+            self.syntax.push('\n');
+            self.syntax.push_str(&"  ".repeat(depth));
         }
     }
 
-    fn string(&mut self, bytes: &[u8]) -> Result<(), Problem> {
-        self.context.charge_bytes(bytes.len())?;
-        self.out.push('"');
-        for (_, character, _) in characters(bytes) {
-            match character {
-                None => self.out.push_str("\\ufffd"),
-                Some('"') => self.out.push_str("\\\""),
-                Some('\\') => self.out.push_str("\\\\"),
-                Some('\n') => self.out.push_str("\\n"),
-                Some('\r') => self.out.push_str("\\r"),
-                Some('\t') => self.out.push_str("\\t"),
-                Some('\u{8}') => self.out.push_str("\\b"),
-                Some('\u{c}') => self.out.push_str("\\f"),
-                Some(special @ ('\0'..='\u{1f}' | '\u{2028}' | '\u{2029}')) => self.escape(special),
-                Some(special @ ('<' | '>' | '&')) if self.style != Style::Raw => self.escape(special),
-                Some(plain) => self.out.push(plain),
-            }
+    fn string(&mut self, text: &Text) -> Result<(), Problem> {
+        self.context.charge_bytes(text.len())?;
+        self.syntax.push('"');
+        for (piece, origin) in text.pieces() {
+            self.flush();
+            let origin = if origin == Origin::Template { origin } else { Origin::Encoded };
+            self.out.push(escaped(piece, self.style).as_bytes(), origin);
         }
-        self.out.push('"');
+        self.syntax.push('"');
         Ok(())
     }
+}
 
-    fn escape(&mut self, character: char) {
-        self.out.push_str(&format!("\\u{:04x}", u32::from(character)));
+fn escaped(bytes: &[u8], style: Style) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for (_, character, _) in characters(bytes) {
+        match character {
+            None => out.push_str("\\ufffd"),
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some('\u{8}') => out.push_str("\\b"),
+            Some('\u{c}') => out.push_str("\\f"),
+            Some(special @ ('\0'..='\u{1f}' | '\u{2028}' | '\u{2029}')) => escape(special, &mut out),
+            Some(special @ ('<' | '>' | '&')) if style != Style::Raw => escape(special, &mut out),
+            Some(plain) => out.push(plain),
+        }
     }
+    out
+}
+
+fn escape(character: char, out: &mut String) {
+    out.push_str(&format!("\\u{:04x}", u32::from(character)));
 }
 
 /// The names under which the session's fields travel.

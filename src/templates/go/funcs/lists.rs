@@ -1,5 +1,7 @@
 //! sprig's functions on lists.
 
+use std::rc::Rc;
+
 use super::logic::{deep_equal, is_empty};
 use super::{Called, Function, Type, conversions, function, int, list, text, value, variadic};
 use crate::templates::go::context::{Context, Problem};
@@ -13,10 +15,10 @@ const TWO: &[Type] = &[Type::Any, Type::Any];
 pub(super) static FUNCTIONS: &[Function] = &[
     variadic("list", &[], Type::Any, |_, values| Ok(Value::any_list(values.to_vec()))),
     variadic("tuple", &[], Type::Any, |_, values| Ok(Value::any_list(values.to_vec()))),
-    function("first", ANY, |_, values| Ok(list(values, 0)?.items.first().cloned().unwrap_or(Value::Invalid))),
-    function("mustFirst", ANY, |_, values| Ok(list(values, 0)?.items.first().cloned().unwrap_or(Value::Invalid))),
-    function("last", ANY, |_, values| Ok(list(values, 0)?.items.last().cloned().unwrap_or(Value::Invalid))),
-    function("mustLast", ANY, |_, values| Ok(list(values, 0)?.items.last().cloned().unwrap_or(Value::Invalid))),
+    function("first", ANY, |_, values| Ok(list(values, 0)?.items().first().cloned().unwrap_or(Value::Invalid))),
+    function("mustFirst", ANY, |_, values| Ok(list(values, 0)?.items().first().cloned().unwrap_or(Value::Invalid))),
+    function("last", ANY, |_, values| Ok(list(values, 0)?.items().last().cloned().unwrap_or(Value::Invalid))),
+    function("mustLast", ANY, |_, values| Ok(list(values, 0)?.items().last().cloned().unwrap_or(Value::Invalid))),
     function("rest", ANY, |context, values| part(context, values, 1, 0)),
     function("mustRest", ANY, |context, values| part(context, values, 1, 0)),
     function("initial", ANY, |context, values| part(context, values, 0, 1)),
@@ -44,6 +46,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("mustChunk", &[Type::Int, Type::Any], chunk),
     function("sortAlpha", ANY, |context, values| {
         let mut texts = match value(values, 0) {
+            Value::List(list) if list.element == Element::String => return sorted_in_place(context, &list),
             list @ Value::List(_) => texts(context, &list)?,
             other => vec![print::string_of(context, &other)?],
         };
@@ -63,7 +66,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
         Ok(Value::text(out))
     }),
-    function("toStrings", ANY, |context, values| Ok(Value::strings(texts(context, &value(values, 0))?))),
+    function("toStrings", ANY, |context, values| match value(values, 0) {
+        strings @ Value::List(_) if is_strings(&strings) => Ok(strings),
+        other => Ok(Value::strings(texts(context, &other)?)),
+    }),
     function("splitList", &[Type::String, Type::String], |context, values| {
         Ok(Value::strings(split(context, &text(values, 0), None, &text(values, 1))?))
     }),
@@ -75,6 +81,23 @@ pub(super) static FUNCTIONS: &[Function] = &[
         numbered(split(context, &text(values, 0), usize::try_from(limit).ok(), &text(values, 2))?)
     }),
 ];
+
+fn is_strings(value: &Value) -> bool {
+    matches!(value, Value::List(list) if list.element == Element::String)
+}
+
+/// The library sorts a `[]string` where it is, so that the session's own list is sorted from then on.
+fn sorted_in_place(context: &mut Context<'_>, list: &Rc<List>) -> Called {
+    let mut items = list.items().to_vec();
+    context.steps(items.len() as u64 * 4)?;
+    let bytes = |value: &Value| match value {
+        Value::String(text) => text.bytes().to_vec(),
+        _ => Vec::new(),
+    };
+    items.sort_by_cached_key(bytes);
+    list.reorder(items);
+    Ok(Value::List(Rc::clone(list)))
+}
 
 fn split(context: &mut Context<'_>, separator: &Text, limit: Option<usize>, text: &Text) -> Result<Vec<Text>, Problem> {
     context.charge_bytes(text.len())?;
@@ -94,8 +117,8 @@ fn numbered(parts: Vec<Text>) -> Called {
 pub(super) fn texts(context: &mut Context<'_>, value: &Value) -> Result<Vec<Text>, Problem> {
     match value {
         Value::List(list) => {
-            let mut texts = Vec::with_capacity(list.items.len());
-            for item in list.items.iter().filter(|item| !item.is_nil()) {
+            let mut texts = Vec::with_capacity(list.items().len());
+            for item in list.items().iter().filter(|item| !item.is_nil()) {
                 context.step()?;
                 texts.push(print::string_of(context, item)?);
             }
@@ -107,23 +130,23 @@ pub(super) fn texts(context: &mut Context<'_>, value: &Value) -> Result<Vec<Text
 }
 
 fn charged(context: &mut Context<'_>, list: &List) -> Result<(), Problem> {
-    context.steps(list.items.len() as u64)
+    context.steps(list.items().len() as u64)
 }
 
 fn part(context: &mut Context<'_>, values: &[Value], from_start: usize, from_end: usize) -> Called {
     let list = list(values, 0)?;
     charged(context, &list)?;
-    if list.items.is_empty() {
+    if list.items().is_empty() {
         return Ok(Value::nil_list(Element::Any));
     }
-    let end = list.items.len() - from_end;
-    Ok(Value::any_list(list.items.get(from_start..end).unwrap_or_default().to_vec()))
+    let end = list.items().len() - from_end;
+    Ok(Value::any_list(list.items().get(from_start..end).unwrap_or_default().to_vec()))
 }
 
 fn append(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
     charged(context, &list)?;
-    let mut items = list.items.clone();
+    let mut items = list.items().to_vec();
     items.push(value(values, 1));
     Ok(Value::any_list(items))
 }
@@ -132,7 +155,7 @@ fn prepend(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
     charged(context, &list)?;
     let mut items = vec![value(values, 1)];
-    items.extend(list.items.iter().cloned());
+    items.extend(list.items().iter().cloned());
     Ok(Value::any_list(items))
 }
 
@@ -141,7 +164,7 @@ fn concat(context: &mut Context<'_>, values: &[Value]) -> Called {
     for index in 0..values.len() {
         let list = list(values, index)?;
         charged(context, &list)?;
-        items.extend(list.items.iter().cloned());
+        items.extend(list.items().iter().cloned());
     }
     Ok(if items.is_empty() { Value::nil_list(Element::Any) } else { Value::any_list(items) })
 }
@@ -149,7 +172,7 @@ fn concat(context: &mut Context<'_>, values: &[Value]) -> Called {
 fn reverse(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
     charged(context, &list)?;
-    Ok(Value::any_list(list.items.iter().rev().cloned().collect()))
+    Ok(Value::any_list(list.items().iter().rev().cloned().collect()))
 }
 
 fn holds(context: &mut Context<'_>, items: &[Value], wanted: &Value) -> Result<bool, Problem> {
@@ -164,7 +187,7 @@ fn holds(context: &mut Context<'_>, items: &[Value], wanted: &Value) -> Result<b
 fn uniq(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
     let mut items = Vec::new();
-    for item in &list.items {
+    for item in list.items().iter() {
         if !holds(context, &items, item)? {
             items.push(item.clone());
         }
@@ -175,7 +198,7 @@ fn uniq(context: &mut Context<'_>, values: &[Value]) -> Called {
 fn without(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
     let mut items = Vec::new();
-    for item in &list.items {
+    for item in list.items().iter() {
         if !holds(context, &values[1..], item)? {
             items.push(item.clone());
         }
@@ -188,27 +211,27 @@ fn has(context: &mut Context<'_>, values: &[Value]) -> Called {
         return Ok(Value::Bool(false));
     }
     let list = list(values, 1)?;
-    holds(context, &list.items, &value(values, 0)).map(Value::Bool)
+    holds(context, &list.items(), &value(values, 0)).map(Value::Bool)
 }
 
 fn compact(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
     charged(context, &list)?;
-    Ok(Value::any_list(list.items.iter().filter(|item| !is_empty(item)).cloned().collect()))
+    Ok(Value::any_list(list.items().iter().filter(|item| !is_empty(item)).cloned().collect()))
 }
 
 fn slice(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
     charged(context, &list)?;
-    if list.items.is_empty() {
+    if list.items().is_empty() {
         return Ok(Value::Invalid);
     }
     let bound = |index: usize, otherwise: usize| match values.get(index) {
         Some(value) => usize::try_from(conversions::to_int(value)).unwrap_or(usize::MAX),
         None => otherwise,
     };
-    let range = bound(1, 0)..bound(2, list.items.len());
-    match list.items.get(range) {
+    let range = bound(1, 0)..bound(2, list.items().len());
+    match list.items().get(range) {
         Some(items) => Ok(Value::list(list.element, items.to_vec())),
         None => Err(Problem::missing("expected bounds within the list for slice, found others")),
     }
@@ -219,8 +242,12 @@ fn chunk(context: &mut Context<'_>, values: &[Value]) -> Called {
     charged(context, &list)?;
     match usize::try_from(int(values, 0)) {
         Ok(size @ 1..) => {
-            let chunks = list.items.chunks(size).map(|chunk| Value::any_list(chunk.to_vec())).collect();
+            let chunks = list.items().chunks(size).map(|chunk| Value::any_list(chunk.to_vec())).collect();
             Ok(Value::list(Element::Lists, chunks))
+        }
+        // The library counts chunks before it looks at their size, and finds none here.
+        Err(_) if list.items().len() >= 2 && list.items().len() as u64 - 1 <= int(values, 0).unsigned_abs() => {
+            Ok(Value::list(Element::Lists, Vec::new()))
         }
         _ => Err(Problem::wrong_type("expected a size above zero for chunk, found another")),
     }

@@ -75,10 +75,14 @@ pub(super) fn deep_equal(
     }
     Ok(match (left, right) {
         (Value::List(left), Value::List(right)) => {
-            if left.element != right.element || left.is_nil != right.is_nil || left.items.len() != right.items.len() {
+            if std::rc::Rc::ptr_eq(left, right) {
+                return Ok(true);
+            }
+            if left.element != right.element || left.is_nil != right.is_nil || left.items().len() != right.items().len()
+            {
                 return Ok(false);
             }
-            for (left, right) in left.items.iter().zip(&right.items) {
+            for (left, right) in left.items().iter().zip(right.items().iter()) {
                 if !deep_equal(context, left, right, depth + 1)? {
                     return Ok(false);
                 }
@@ -108,7 +112,17 @@ pub(super) fn deep_equal(
         (Value::Float(left), Value::Float(right)) => left == right,
         (Value::Int(left_type, left), Value::Int(right_type, right)) => left_type == right_type && left == right,
         (Value::Uint(left_type, left), Value::Uint(right_type, right)) => left_type == right_type && left == right,
-        (Value::Time(left), Value::Time(right)) => (left.seconds, left.nanos) == (right.seconds, right.nanos),
+        (Value::Time(left), Value::Time(right)) => {
+            (left.seconds, left.nanos) == (right.seconds, right.nanos) && left.zone.is_equal(&right.zone)
+        }
+        (Value::Complex(a, b), Value::Complex(c, d)) => a == c && b == d,
+        (Value::Location(left), Value::Location(right)) => left.is_equal(right),
+        (Value::PlainVersion(left), Value::PlainVersion(right)) | (Value::Version(left), Value::Version(right)) => {
+            left == right
+        }
+        (Value::Url(left), Value::Url(right)) => left == right,
+        (Value::UserInfo(left), Value::UserInfo(right)) => left == right,
+        (Value::Session, Value::Session) | (Value::MatchContext, Value::MatchContext) => true,
         (left, right) => left.is_nil() && right.is_nil(),
     })
 }

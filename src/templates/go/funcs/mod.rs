@@ -4,6 +4,7 @@ mod builtin;
 mod casing;
 mod conversions;
 mod dates;
+mod decimal;
 mod dicts;
 mod encoding;
 mod json;

@@ -1,6 +1,7 @@
 //! sprig's arithmetic: whole numbers in int64, the `f` functions in decimals.
 
 use super::conversions::{to_float, to_int};
+use super::decimal::Decimal;
 use super::lists::spaced;
 use super::{Called, Function, Type, function, int, value, variadic};
 use crate::templates::go::context::{Context, Problem};
@@ -28,19 +29,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
     variadic("min", ANY, Type::Any, |_, values| Ok(Value::int64(values.iter().map(to_int).min().unwrap_or(0)))),
     variadic("maxf", ANY, Type::Any, |_, values| Ok(Value::Float(extreme(values, |new, best| new > best)))),
     variadic("minf", ANY, Type::Any, |_, values| Ok(Value::Float(extreme(values, |new, best| new < best)))),
-    variadic("addf", &[], Type::Any, |_, values| decimals(0.0, values, Decimal::plus, |a, b| a + b)),
-    function("add1f", ANY, |_, values| decimals(1.0, values, Decimal::plus, |a, b| a + b)),
-    variadic("subf", ANY, Type::Any, |_, values| {
-        decimals(to_float(&value(values, 0)), &values[1..], Decimal::minus, |a, b| a - b)
+    variadic("addf", &[], Type::Any, |context, values| decimals(context, 0.0, values, Decimal::plus)),
+    function("add1f", ANY, |context, values| decimals(context, 1.0, values, Decimal::plus)),
+    variadic("subf", ANY, Type::Any, |context, values| {
+        decimals(context, to_float(&value(values, 0)), &values[1..], Decimal::minus)
     }),
-    variadic("mulf", ANY, Type::Any, |_, values| {
-        decimals(to_float(&value(values, 0)), &values[1..], Decimal::times, |a, b| a * b)
+    variadic("mulf", ANY, Type::Any, |context, values| {
+        decimals(context, to_float(&value(values, 0)), &values[1..], Decimal::times)
     }),
-    variadic("divf", ANY, Type::Any, |_, values| {
+    variadic("divf", ANY, Type::Any, |context, values| {
         if values[1..].iter().any(|divisor| to_float(divisor) == 0.0) {
             return Err(zero_divisor());
         }
-        decimals(to_float(&value(values, 0)), &values[1..], Decimal::over, |a, b| a / b)
+        decimals(context, to_float(&value(values, 0)), &values[1..], Decimal::over)
     }),
     function("ceil", ANY, |_, values| Ok(Value::Float(to_float(&value(values, 0)).ceil()))),
     function("floor", ANY, |_, values| Ok(Value::Float(to_float(&value(values, 0)).floor()))),
@@ -133,88 +134,19 @@ fn seq(context: &mut Context<'_>, values: &[Value]) -> Called {
     Ok(Value::text(spaced(&numbers)))
 }
 
-/// Applies `operation` from left to right on exact decimals, and `rough` where those grow too long.
+/// Applies `operation` from left to right.
 fn decimals(
+    context: &mut Context<'_>,
     first: f64,
     others: &[Value],
-    operation: fn(Decimal, Decimal) -> Option<Decimal>,
-    rough: fn(f64, f64) -> f64,
+    operation: fn(&Decimal, &Decimal) -> Decimal,
 ) -> Called {
-    if !first.is_finite() {
-        return Err(Problem::wrong_type("expected a finite number, found another"));
-    }
-    let mut exact = Decimal::from_float(first);
-    let mut float = first;
+    let infinite = || Problem::wrong_type("expected a finite number, found another");
+    let mut result = Decimal::from_float(first).ok_or_else(infinite)?;
     for other in others.iter().map(to_float) {
-        if !other.is_finite() {
-            return Err(Problem::wrong_type("expected a finite number, found another"));
-        }
-        exact = exact.zip(Decimal::from_float(other)).and_then(|(left, right)| operation(left, right));
-        float = rough(float, other);
+        // Numbers have up to 330 digits before and after the point.
+        context.steps(32 + result.len() as u64 / 4)?;
+        result = operation(&result, &Decimal::from_float(other).ok_or_else(infinite)?);
     }
-    let result = exact.and_then(Decimal::to_float).unwrap_or(float);
-    Ok(Value::Float(result))
-}
-
-/// `digits` × 10^`exponent`.
-#[derive(Clone, Copy)]
-struct Decimal {
-    digits: i128,
-    exponent: i32,
-}
-
-impl Decimal {
-    fn from_float(number: f64) -> Option<Self> {
-        if !number.is_finite() {
-            return None;
-        }
-        let text = format!("{number:e}");
-        let (mantissa, exponent) = text.split_once('e')?;
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let exponent: i32 = exponent.parse().ok()?;
-        let digits = format!("{whole}{fraction}").parse().ok()?;
-        Some(Self { digits, exponent: exponent - i32::try_from(fraction.len()).ok()? })
-    }
-
-    fn to_float(self) -> Option<f64> {
-        format!("{}e{}", self.digits, self.exponent).parse().ok()
-    }
-
-    fn scaled(self, exponent: i32) -> Option<i128> {
-        let factor = 10i128.checked_pow(u32::try_from(self.exponent - exponent).ok()?)?;
-        self.digits.checked_mul(factor)
-    }
-
-    fn plus(self, other: Self) -> Option<Self> {
-        let exponent = self.exponent.min(other.exponent);
-        let digits = self.scaled(exponent)?.checked_add(other.scaled(exponent)?)?;
-        Some(Self { digits, exponent })
-    }
-
-    fn minus(self, other: Self) -> Option<Self> {
-        self.plus(Self { digits: -other.digits, ..other })
-    }
-
-    fn times(self, other: Self) -> Option<Self> {
-        let digits = self.digits.checked_mul(other.digits)?;
-        Some(Self { digits, exponent: self.exponent + other.exponent })
-    }
-
-    /// Rounded to 16 places, half away from zero.
-    fn over(self, other: Self) -> Option<Self> {
-        const PLACES: i32 = 16;
-        let shift = self.exponent - other.exponent + PLACES;
-        let (mut dividend, mut divisor) = (self.digits, other.digits);
-        let factor = 10i128.checked_pow(shift.unsigned_abs())?;
-        if shift >= 0 {
-            dividend = dividend.checked_mul(factor)?;
-        } else {
-            divisor = divisor.checked_mul(factor)?;
-        }
-        let quotient = dividend.checked_div(divisor)?;
-        let remainder = dividend.checked_rem(divisor)?;
-        let away = if (dividend < 0) == (divisor < 0) { 1 } else { -1 };
-        let is_half = remainder.unsigned_abs().checked_mul(2)? >= divisor.unsigned_abs();
-        Some(Self { digits: if is_half { quotient + away } else { quotient }, exponent: -PLACES })
-    }
+    Ok(Value::Float(result.to_float()))
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Called, Function, Type, function, map, text};
 use crate::templates::go::context::{Context, Problem};
+use crate::templates::go::text::{Origin, Text};
 use crate::templates::go::urls::Url;
 use crate::templates::go::value::Value;
 use crate::templates::go::versions::{self, Version};
@@ -41,58 +42,66 @@ fn no_version() -> Problem {
     Problem::wrong_type("expected a semantic version, found other text")
 }
 
-fn on_text(values: &[Value], change: fn(&str) -> String) -> Called {
-    let text = text(values, 0);
-    Ok(Value::text(text.derived(change(&text.to_str()))))
+fn on_text(values: &[Value], change: fn(&Text) -> Text) -> Called {
+    Ok(Value::text(change(&text(values, 0))))
 }
 
 /// Go's `path.Clean`.
-pub(in crate::templates::go) fn clean(path: &str) -> String {
-    let is_rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => match parts.last() {
-                Some(last) if *last != ".." => {
+pub(in crate::templates::go) fn clean(path: &Text) -> Text {
+    let is_rooted = path.bytes().starts_with(b"/");
+    let mut parts: Vec<Text> = Vec::new();
+    for part in path.split(b"/", None) {
+        match part.bytes() {
+            b"" | b"." => {}
+            b".." => match parts.last() {
+                Some(last) if last.bytes() != b".." => {
                     parts.pop();
                 }
                 _ if is_rooted => {}
-                _ => parts.push(".."),
+                _ => parts.push(part),
             },
-            other => parts.push(other),
+            _ => parts.push(part),
         }
     }
-    let joined = parts.join("/");
-    match (is_rooted, joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".to_owned(),
-        (false, false) => joined,
+    let mut out = Text::default();
+    if is_rooted || parts.is_empty() {
+        out.push(if is_rooted { b"/" } else { b"." }, Origin::Syntax);
     }
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            out.push(b"/", Origin::Syntax);
+        }
+        out.push_text(part);
+    }
+    out
 }
 
-fn base(path: &str) -> String {
-    if path.is_empty() {
-        return ".".to_owned();
-    }
-    let trimmed = path.trim_end_matches('/');
-    match trimmed.rsplit('/').next() {
-        Some("") | None => "/".to_owned(),
-        Some(last) => last.to_owned(),
-    }
+fn last_slash(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().rposition(|byte| *byte == b'/')
 }
 
-fn dir(path: &str) -> String {
-    clean(path.rfind('/').map_or("", |end| &path[..=end]))
+fn base(path: &Text) -> Text {
+    let bytes = path.bytes();
+    let Some(last) = bytes.iter().rposition(|byte| *byte != b'/') else {
+        return Text::new(if bytes.is_empty() { "." } else { "/" }, Origin::Syntax);
+    };
+    path.slice(last_slash(&bytes[..last]).map_or(0, |slash| slash + 1)..last + 1)
 }
 
-fn extension(path: &str) -> String {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    name.rfind('.').map_or(String::new(), |at| name[at..].to_owned())
+fn dir(path: &Text) -> Text {
+    clean(&path.slice(0..last_slash(path.bytes()).map_or(0, |slash| slash + 1)))
+}
+
+fn extension(path: &Text) -> Text {
+    let bytes = path.bytes();
+    let name = last_slash(bytes).map_or(0, |slash| slash + 1);
+    let dot = bytes[name..].iter().rposition(|byte| *byte == b'.');
+    path.slice(dot.map_or(bytes.len(), |dot| name + dot)..bytes.len())
 }
 
 fn url_parse(_: &mut Context<'_>, values: &[Value]) -> Called {
-    let Some(url) = Url::parse(&text(values, 0).to_str()) else {
+    let text = text(values, 0);
+    let Some(url) = std::str::from_utf8(text.bytes()).ok().and_then(Url::parse) else {
         return Err(Problem::wrong_type("expected a URL, found other text"));
     };
     let userinfo = url.user.as_ref().map(|user| user.to_text()).unwrap_or_default();
@@ -107,16 +116,25 @@ fn url_parse(_: &mut Context<'_>, values: &[Value]) -> Called {
         ("userinfo", &userinfo),
     ];
     let entries: BTreeMap<_, _> =
-        entries.into_iter().map(|(name, part)| (name.as_bytes().to_vec(), Value::data(part))).collect();
+        entries.into_iter().map(|(name, part)| (name.as_bytes().to_vec(), Value::text(text.derived(part)))).collect();
     Ok(Value::any_map(entries))
 }
 
 fn url_join(_: &mut Context<'_>, values: &[Value]) -> Called {
     let map = map(values, 0)?;
     let entries = map.entries.borrow();
+    let mut origins = Text::default();
+    for text in entries.values() {
+        if let Value::String(text) = text {
+            origins.push_text(text);
+        }
+    }
     let part = |name: &str| match entries.get(name.as_bytes()) {
         None => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.to_str().into_owned()),
+        Some(Value::String(text)) => match std::str::from_utf8(text.bytes()) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(Problem::wrong_type(format!("expected the {name} of a URL to be UTF-8, found other bytes"))),
+        },
         Some(other) => {
             Err(Problem::wrong_type(format!("expected text for the {name} of a URL, found {}", other.type_name())))
         }
@@ -139,5 +157,5 @@ fn url_join(_: &mut Context<'_>, values: &[Value]) -> Called {
         user,
         ..Url::default()
     };
-    Ok(Value::data(url.to_text()))
+    Ok(Value::text(origins.derived(url.to_text())))
 }

@@ -14,7 +14,7 @@ const POSIX: &[&str] = &[
 pub(super) struct Translated {
     pub(super) pattern: String,
     /// The names of groups and their numbers.
-    pub(super) names: BTreeMap<String, usize>,
+    pub(super) names: BTreeMap<String, Vec<usize>>,
 }
 
 /// Translates `pattern`; `None` where Go refuses it.
@@ -35,7 +35,7 @@ pub(super) fn translate(pattern: &str) -> Option<Translated> {
 struct Translator<'p> {
     rest: &'p str,
     out: String,
-    names: BTreeMap<String, usize>,
+    names: BTreeMap<String, Vec<usize>>,
     groups: usize,
     /// How often the things before each open group are repeated at most.
     open: Vec<usize>,
@@ -178,9 +178,8 @@ impl Translator<'_> {
             }
             self.rest = after;
             self.groups += 1;
-            if self.names.insert(name.to_owned(), self.groups).is_some() {
-                return None;
-            }
+            // Two groups may have one name.
+            self.names.entry(name.to_owned()).or_default().push(self.groups);
             self.enter("(");
             return Some(Last::Nothing);
         }
@@ -417,7 +416,6 @@ mod tests {
             "(?=a)",
             "(?P=n)",
             "(?P<>a)",
-            "(?P<n>a)(?P<n>b)",
             "(?i-)a",
             "[\\b]",
             "[a-\\d]",
@@ -464,6 +462,7 @@ mod tests {
             "(?i)a(?-i)b",
             "(?i-s:a)",
             "(?P<1a>x)",
+            "(?P<n>a)(?P<n>b)",
             "(?<n>x)",
             "^*",
             "\\b+",

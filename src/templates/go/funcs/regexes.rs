@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use regex::bytes::{Captures, Regex, RegexBuilder};
+use regex::bytes::{Match, Regex, RegexBuilder};
 
 use super::regex_syntax::{Translated, translate};
 use super::{Called, Function, Type, function, int, text};
 use crate::templates::go::context::{Context, Problem};
-use crate::templates::go::text::{Text, char_length, characters};
+use crate::templates::go::text::{Origin, Text, char_length, characters};
 use crate::templates::go::value::{Element, Value};
 
 const TWO: &[Type] = &[Type::String, Type::String];
@@ -40,47 +40,94 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("regexQuoteMeta", &[Type::String], |context, values| {
         let text = text(values, 0);
         context.charge_bytes(text.len())?;
-        Ok(Value::text(text.map(|piece| {
-            let mut out = Vec::with_capacity(piece.len());
+        let mut out = Text::default();
+        for (piece, origin) in text.pieces() {
             for byte in piece {
                 if b"\\.+*?()|[]{}^$".contains(byte) {
-                    out.push(b'\\');
+                    out.push(b"\\", Origin::Syntax);
                 }
-                out.push(*byte);
+                out.push(&[*byte], origin);
             }
-            out
-        })))
+        }
+        Ok(Value::text(out))
     }),
 ];
 
 /// A compiled expression.
 pub(in crate::templates::go) struct Expression {
     regex: Regex,
-    names: BTreeMap<String, usize>,
+    /// A name can have several groups.
+    names: BTreeMap<String, Vec<usize>>,
 }
 
 impl Expression {
     /// The first match from `from` on. No match begins inside of a character, as in Go.
-    fn find(&self, subject: &[u8], from: usize) -> Option<Range<usize>> {
-        let mut from = from;
+    fn find(&self, subject: &Subject, from: usize) -> Option<Range<usize>> {
+        let mut from = subject.searched_at(from);
         loop {
-            let found = self.regex.find_at(subject, from)?.range();
-            match boundary(subject, &found) {
-                None => return Some(found),
+            let found = self.regex.find_at(&subject.searched, from)?.range();
+            match boundary(&subject.searched, &found) {
+                None => return Some(subject.given_at(found)),
                 Some(next) => from = next,
             }
         }
     }
 
-    fn captures<'s>(&self, subject: &'s [u8], from: usize) -> Option<Captures<'s>> {
-        let mut from = from;
+    /// The groups of the first match from `from` on.
+    fn captures(&self, subject: &Subject, from: usize) -> Option<Vec<Option<Range<usize>>>> {
+        let mut from = subject.searched_at(from);
         loop {
-            let found = self.regex.captures_at(subject, from)?;
-            match boundary(subject, &found.get(0)?.range()) {
-                None => return Some(found),
+            let found = self.regex.captures_at(&subject.searched, from)?;
+            match boundary(&subject.searched, &found.get(0)?.range()) {
+                None => {
+                    let range = |group: Option<Match<'_>>| group.map(|group| subject.given_at(group.range()));
+                    return Some(found.iter().map(range).collect());
+                }
                 Some(next) => from = next,
             }
         }
+    }
+}
+
+/// A text that is searched.
+struct Subject {
+    text: Rc<Text>,
+    /// The text with U+FFFD for each byte that is not UTF-8, because Go takes such a byte for that character.
+    searched: Vec<u8>,
+    /// Where these bytes are in the text and in `searched`, which has two bytes more for each.
+    replaced: Vec<(usize, usize)>,
+}
+
+impl Subject {
+    fn new(values: &[Value]) -> Self {
+        let text = text(values, 1);
+        let mut searched = Vec::with_capacity(text.len());
+        let mut replaced = Vec::new();
+        for chunk in text.bytes().utf8_chunks() {
+            searched.extend_from_slice(chunk.valid().as_bytes());
+            for _ in chunk.invalid() {
+                replaced.push((searched.len() - 2 * replaced.len(), searched.len()));
+                searched.extend_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+        Self { text, searched, replaced }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.text.bytes()
+    }
+
+    fn slice(&self, range: Range<usize>) -> Text {
+        self.text.slice(range)
+    }
+
+    fn searched_at(&self, given: usize) -> usize {
+        given + 2 * self.replaced.partition_point(|(at, _)| *at < given)
+    }
+
+    fn given_at(&self, searched: Range<usize>) -> Range<usize> {
+        let given = |at: usize| at - 2 * self.replaced.partition_point(|(_, replaced)| *replaced < at);
+        given(searched.start)..given(searched.end)
     }
 }
 
@@ -126,13 +173,13 @@ fn charge_match(context: &mut Context<'_>, subject: &Text, from: usize) -> Resul
 
 fn matches(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
-    Ok(Value::Bool(regex.regex.is_match(text(values, 1).bytes())))
+    Ok(Value::Bool(regex.regex.is_match(&Subject::new(values).searched)))
 }
 
 fn find(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
-    let subject = text(values, 1);
-    let found = regex.find(subject.bytes(), 0).map_or_else(Text::default, |found| subject.slice(found));
+    let subject = Subject::new(values);
+    let found = regex.find(&subject, 0).map_or_else(Text::default, |found| subject.slice(found));
     Ok(Value::text(found))
 }
 
@@ -142,7 +189,7 @@ fn limit(values: &[Value], index: usize) -> usize {
 
 fn find_all(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
-    let subject = text(values, 1);
+    let subject = Subject::new(values);
     let found: Vec<_> =
         ranges(context, &regex, &subject, limit(values, 2))?.into_iter().map(|range| subject.slice(range)).collect();
     Ok(if found.is_empty() { Value::nil_list(Element::String) } else { Value::strings(found) })
@@ -152,16 +199,16 @@ fn find_all(context: &mut Context<'_>, values: &[Value]) -> Called {
 fn ranges(
     context: &mut Context<'_>,
     regex: &Expression,
-    subject: &Text,
+    subject: &Subject,
     limit: usize,
 ) -> Result<Vec<Range<usize>>, Problem> {
     let bytes = subject.bytes();
     let (mut found, mut from, mut previous_end) = (Vec::new(), 0, None);
     while found.len() < limit && from <= bytes.len() {
-        let Some(range) = regex.find(bytes, from) else {
+        let Some(range) = regex.find(subject, from) else {
             break;
         };
-        charge_match(context, subject, from)?;
+        charge_match(context, &subject.text, from)?;
         let counts = !(range.end == from && previous_end == Some(range.start));
         from = if range.end == from { from + char_length(&bytes[from..]).max(1) } else { range.end };
         previous_end = Some(range.end);
@@ -174,9 +221,9 @@ fn ranges(
 
 fn replace_all(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
-    let (subject, replacement) = (text(values, 1), text(values, 2));
+    let (subject, replacement) = (Subject::new(values), text(values, 2));
     let has_groups = replacement.bytes().contains(&b'$');
-    replaced(context, &subject, &regex, |from, out| match regex.captures(subject.bytes(), from) {
+    replaced(context, &subject, &regex, |from, out| match regex.captures(&subject, from) {
         Some(captures) if has_groups => expand(&regex, &captures, &subject, &replacement, out),
         _ => out.push_text(&replacement),
     })
@@ -185,20 +232,25 @@ fn replace_all(context: &mut Context<'_>, values: &[Value]) -> Called {
 fn replace_all_literal(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let replacement = text(values, 2);
-    replaced(context, &text(values, 1), &regex, |_, out| out.push_text(&replacement))
+    replaced(context, &Subject::new(values), &regex, |_, out| out.push_text(&replacement))
 }
 
 /// `subject` with what `write` makes of each match, which it is told where to look for, except of an empty one directly
 /// after another.
-fn replaced(context: &mut Context<'_>, subject: &Text, regex: &Expression, write: impl Fn(usize, &mut Text)) -> Called {
+fn replaced(
+    context: &mut Context<'_>,
+    subject: &Subject,
+    regex: &Expression,
+    write: impl Fn(usize, &mut Text),
+) -> Called {
     let bytes = subject.bytes();
     let mut out = Text::default();
     let (mut copied, mut from) = (0, 0);
     while from <= bytes.len() {
-        let Some(found) = regex.find(bytes, from) else {
+        let Some(found) = regex.find(subject, from) else {
             break;
         };
-        charge_match(context, subject, from)?;
+        charge_match(context, &subject.text, from)?;
         out.push_text(&subject.slice(copied..found.start));
         let before = out.len();
         if found.end > copied || found.start == 0 {
@@ -215,7 +267,13 @@ fn replaced(context: &mut Context<'_>, subject: &Text, regex: &Expression, write
 }
 
 /// Writes `replacement` with `$1`, `${1}` and `${name}` filled in.
-fn expand(regex: &Expression, captures: &Captures<'_>, subject: &Text, replacement: &Text, out: &mut Text) {
+fn expand(
+    regex: &Expression,
+    captures: &[Option<Range<usize>>],
+    subject: &Subject,
+    replacement: &Text,
+    out: &mut Text,
+) {
     let bytes = replacement.bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -236,9 +294,15 @@ fn expand(regex: &Expression, captures: &Captures<'_>, subject: &Text, replaceme
             continue;
         };
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) && (name.len() == 1 || !name.starts_with('0'));
-        let index = if is_number { name.parse().ok() } else { regex.names.get(name).copied() };
-        if let Some(group) = index.and_then(|index: usize| captures.get(index)) {
-            out.push_text(&subject.slice(group.range()));
+        let matched = |index: usize| captures.get(index).cloned().flatten();
+        let group = match regex.names.get(name) {
+            _ if is_number => name.parse().ok().and_then(matched),
+            // The first group of that name that matched.
+            Some(indices) => indices.iter().find_map(|index| matched(*index)),
+            None => None,
+        };
+        if let Some(group) = group {
+            out.push_text(&subject.slice(group));
         }
         at += 1 + length;
     }
@@ -260,12 +324,12 @@ fn group_name(bytes: &[u8]) -> Option<(&str, usize)> {
 
 fn split(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
-    let subject = text(values, 1);
+    let subject = Subject::new(values);
     let limit = match int(values, 2) {
         0 => return Ok(Value::nil_list(Element::String)),
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     };
-    if !text(values, 0).is_empty() && subject.is_empty() {
+    if !text(values, 0).is_empty() && subject.text.is_empty() {
         return Ok(Value::strings(vec![Text::default()]));
     }
     let mut parts = Vec::new();
@@ -280,8 +344,8 @@ fn split(context: &mut Context<'_>, values: &[Value]) -> Called {
         }
         start = range.end;
     }
-    if end != subject.len() {
-        parts.push(subject.slice(start..subject.len()));
+    if end != subject.text.len() {
+        parts.push(subject.slice(start..subject.text.len()));
     }
     Ok(Value::strings(parts))
 }

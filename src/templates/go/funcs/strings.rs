@@ -120,18 +120,20 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut out = Text::default();
         for (index, value) in values.iter().filter(|value| !value.is_nil()).enumerate() {
             if index > 0 {
-                out.push(b" ", Origin::Template);
+                out.push(b" ", Origin::Syntax);
             }
             out.push_text(&print::text_of(context, value)?);
         }
         Ok(Value::text(out))
     }),
-    variadic("quote", &[], Type::Any, |context, values| each(context, values, |text| quote(&text, false))),
+    variadic("quote", &[], Type::Any, |context, values| {
+        each(context, values, print::string_of, |text| quote(&text, false))
+    }),
     variadic("squote", &[], Type::Any, |context, values| {
-        each(context, values, |text| {
-            let mut quoted = Text::new("'", Origin::Template);
+        each(context, values, print::text_of, |text| {
+            let mut quoted = Text::new("'", Origin::Syntax);
             quoted.push_text(&text);
-            quoted.push(b"'", Origin::Template);
+            quoted.push(b"'", Origin::Syntax);
             quoted
         })
     }),
@@ -141,20 +143,25 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 fn newline() -> Text {
-    Text::new("\n", Origin::Template)
+    Text::new("\n", Origin::Syntax)
 }
 
 fn offset(number: i64) -> usize {
     usize::try_from(number.max(0)).unwrap_or(usize::MAX)
 }
 
-fn each(context: &mut Context<'_>, values: &[Value], change: fn(Text) -> Text) -> Called {
+fn each(
+    context: &mut Context<'_>,
+    values: &[Value],
+    write: fn(&mut Context<'_>, &Value) -> Result<Text, Problem>,
+    change: fn(Text) -> Text,
+) -> Called {
     let mut out = Text::default();
     for (index, value) in values.iter().filter(|value| !value.is_nil()).enumerate() {
         if index > 0 {
-            out.push(b" ", Origin::Template);
+            out.push(b" ", Origin::Syntax);
         }
-        let text = print::string_of(context, value)?;
+        let text = write(context, value)?;
         context.charge_bytes(text.len().saturating_mul(2))?;
         out.push_text(&change(text));
     }
@@ -210,14 +217,17 @@ fn indented(context: &mut Context<'_>, values: &[Value], before: &[u8]) -> Calle
     let lines = text.bytes().iter().filter(|byte| **byte == b'\n').count() + 1;
     context.charge_bytes(width.saturating_mul(lines))?;
     let padding = " ".repeat(width);
-    let mut out = Text::new(before, Origin::Template);
+    let mut out = Text::new(before, Origin::Syntax);
+    let mut at = 0;
     for (index, line) in text.split(b"\n", None).iter().enumerate() {
         // A line break of the session stays the session's.
         if index > 0 {
-            out.push(b"\n", text.origin());
+            out.push_text(&text.slice(at..at + 1));
+            at += 1;
         }
-        out.push(padding.as_bytes(), text.origin());
+        out.push(padding.as_bytes(), Origin::Syntax);
         out.push_text(line);
+        at += line.len();
     }
     Ok(Value::text(out))
 }

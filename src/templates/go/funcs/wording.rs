@@ -3,32 +3,40 @@
 use super::casing::{pascal, separated};
 use super::{Called, Function, Type, function, text};
 use crate::templates::go::context::Context;
+use crate::templates::go::text::{Glyph, Text};
 use crate::templates::go::value::Value;
 
 const TEXT: &[Type] = &[Type::String];
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("upper", TEXT, |context, values| pieces(context, values, |piece| piece.chars().map(upper).collect())),
-    function("lower", TEXT, |context, values| pieces(context, values, |piece| piece.chars().map(lower).collect())),
-    function("title", TEXT, |context, values| whole(context, values, title)),
-    function("untitle", TEXT, |context, values| whole(context, values, untitle)),
-    function("swapcase", TEXT, |context, values| whole(context, values, swap_case)),
-    function("initials", TEXT, |context, values| whole(context, values, initials)),
-    function("snakecase", TEXT, |context, values| whole(context, values, |text| separated(text, '_'))),
-    function("kebabcase", TEXT, |context, values| whole(context, values, |text| separated(text, '-'))),
-    function("camelcase", TEXT, |context, values| whole(context, values, pascal)),
+    function("upper", TEXT, |context, values| changed(context, values, |glyphs| each(glyphs, upper))),
+    function("lower", TEXT, |context, values| changed(context, values, |glyphs| each(glyphs, lower))),
+    function("title", TEXT, |context, values| changed(context, values, title)),
+    function("untitle", TEXT, |context, values| changed(context, values, untitle)),
+    function("swapcase", TEXT, |context, values| changed(context, values, swap_case)),
+    function("initials", TEXT, |context, values| {
+        let text = text(values, 0);
+        context.charge_bytes(text.len())?;
+        Ok(Value::text(initials(&text)))
+    }),
+    function("snakecase", TEXT, |context, values| changed(context, values, |glyphs| separated(glyphs, '_'))),
+    function("kebabcase", TEXT, |context, values| changed(context, values, |glyphs| separated(glyphs, '-'))),
+    function("camelcase", TEXT, |context, values| changed(context, values, pascal)),
 ];
 
-fn pieces(context: &mut Context<'_>, values: &[Value], change: fn(&str) -> String) -> Called {
+fn changed(context: &mut Context<'_>, values: &[Value], change: fn(&[Glyph]) -> Text) -> Called {
     let text = text(values, 0);
     context.charge_bytes(text.len())?;
-    Ok(Value::text(text.map(|piece| change(&String::from_utf8_lossy(piece)).into_bytes())))
+    Ok(Value::text(change(&text.glyphs())))
 }
 
-fn whole(context: &mut Context<'_>, values: &[Value], change: fn(&str) -> String) -> Called {
-    let text = text(values, 0);
-    context.charge_bytes(text.len())?;
-    Ok(Value::text(text.derived(change(&text.to_str()))))
+/// Each character changed by itself.
+fn each(glyphs: &[Glyph], mut change: impl FnMut(char) -> char) -> Text {
+    let mut out = Text::default();
+    for (character, origin) in glyphs {
+        out.push_char(change(*character), *origin);
+    }
+    out
 }
 
 /// Go maps one character to one character.
@@ -65,56 +73,53 @@ fn shifted(character: char, by: u32) -> char {
     char::from_u32(u32::from(character) + by).unwrap_or(character)
 }
 
-fn title(text: &str) -> String {
+fn title(glyphs: &[Glyph]) -> Text {
     let is_separator = |character: char| match character {
         '_' => false,
         ascii if ascii.is_ascii() => !ascii.is_ascii_alphanumeric(),
         other => !other.is_alphanumeric() && other.is_whitespace(),
     };
     let mut previous = ' ';
-    text.chars()
-        .map(|character| {
-            let starts = is_separator(std::mem::replace(&mut previous, character));
-            if starts { titled(character) } else { character }
-        })
-        .collect()
+    each(glyphs, |character| {
+        let starts = is_separator(std::mem::replace(&mut previous, character));
+        if starts { titled(character) } else { character }
+    })
 }
 
-fn untitle(text: &str) -> String {
+fn untitle(glyphs: &[Glyph]) -> Text {
     let mut starts = true;
-    text.chars()
-        .map(|character| {
-            let is_first = std::mem::replace(&mut starts, character.is_whitespace());
-            if is_first { lower(character) } else { character }
-        })
-        .collect()
+    each(glyphs, |character| {
+        let is_first = std::mem::replace(&mut starts, character.is_whitespace());
+        if is_first { lower(character) } else { character }
+    })
 }
 
-fn swap_case(text: &str) -> String {
+fn swap_case(glyphs: &[Glyph]) -> Text {
     let mut starts = true;
-    text.chars()
-        .map(|character| {
-            let is_large = character.is_uppercase() || matches!(character, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ');
-            let is_letter = is_large || character.is_lowercase();
-            let is_first = std::mem::replace(&mut starts, !is_letter && character.is_whitespace());
-            match (is_large, is_letter) {
-                (true, _) => lower(character),
-                (false, true) if is_first => titled(character),
-                (false, true) => upper(character),
-                (false, false) => character,
-            }
-        })
-        .collect()
+    each(glyphs, |character| {
+        let is_large = character.is_uppercase() || matches!(character, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ');
+        let is_letter = is_large || character.is_lowercase();
+        let is_first = std::mem::replace(&mut starts, !is_letter && character.is_whitespace());
+        match (is_large, is_letter) {
+            (true, _) => lower(character),
+            (false, true) if is_first => titled(character),
+            (false, true) => upper(character),
+            (false, false) => character,
+        }
+    })
 }
 
 /// sprig's library looks at bytes here, each as if it were a character of Latin-1.
-fn initials(text: &str) -> String {
+fn initials(text: &Text) -> Text {
+    let mut out = Text::default();
     let mut starts = true;
-    let characters = text.bytes().map(char::from);
-    characters
-        .filter(|character| {
+    for (piece, origin) in text.pieces() {
+        for character in piece.iter().copied().map(char::from) {
             let was_gap = std::mem::replace(&mut starts, character.is_whitespace());
-            was_gap && !character.is_whitespace()
-        })
-        .collect()
+            if was_gap && !character.is_whitespace() {
+                out.push_char(character, origin);
+            }
+        }
+    }
+    out
 }

@@ -60,14 +60,20 @@ fn urls_are_joined_and_resolved_as_in_go() {
         ("{{ (.MatchContext.URL.Parse `https://u:p@h/`).Redacted }}", "https://u:xxxxx@h/"),
         ("{{ (.MatchContext.URL.Parse `https://u:p@h/`).User.Username }}", "u"),
         ("{{ .MatchContext.URL.ResolveReference (.MatchContext.URL.Parse `/k`) }}", "https://example.com:8443/k"),
-        ("{{ .MatchContext.URL.User }}|{{ .MatchContext.URL.User.Username }}", "<nil>|"),
+        ("{{ .MatchContext.URL.User }}|{{ .MatchContext.URL.User.Username }}", "|"),
+        (
+            "{{ .MatchContext.URL.User.String }}|{{ toString .MatchContext.URL.User }}|{{ quote .MatchContext.URL.User | len }}",
+            "||2",
+        ),
+        ("{{ (.MatchContext.URL.Parse `//:@h`).String }}", "https://:@h"),
+        ("{{ .MatchContext.URL.MarshalBinary | toString }}", "https://example.com:8443/a%20b/c?q=1&q=2&e=%20"),
+        ("{{ (.MatchContext.URL.JoinPath `%`).Path }}", "/a b/c"),
         ("{{ .MatchContext.URL.Query.Encode }}|{{ .MatchContext.URL.Query.q }}", "e=+&q=1&q=2|[1 2]"),
         ("{{ .Header.Clone.Get `x-role` }}|{{ .Header.Get `x role` }}|{{ .Header.Values `no` }}", "a||[]"),
     ]);
     values(&[("{{ .MatchContext.URL.IsAbs }}", "true"), ("{{ .MatchContext.URL.Query.Has `q` }}", "true")]);
     refused(&[
         ("{\"v\": \"{{ .MatchContext.URL.User.Password }}\"}", ErrorCode::TemplateWrongType),
-        ("{\"v\": \"{{ .MatchContext.URL.User.String }}\"}", ErrorCode::TemplateMissingValue),
         ("{\"v\": \"{{ .Header.Del `X-Role` }}\"}", ErrorCode::TemplateWrongType),
         ("{\"v\": \"{{ .Header.Set }}\"}", ErrorCode::TemplateWrongType),
         ("{\"v\": \"{{ .MatchContext.URL.Parse `a b:c` }}\"}", ErrorCode::TemplateWrongType),

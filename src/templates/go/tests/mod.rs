@@ -1,8 +1,11 @@
 mod addresses;
 mod dates;
+mod differential;
 mod encodings;
 mod imported;
+mod kinds;
 mod language;
+mod origins;
 mod printing;
 mod reading;
 mod regexes;

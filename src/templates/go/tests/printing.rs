@@ -1,8 +1,9 @@
 //! The verbs of `printf`, on every kind of value.
 
-use super::{refused, render};
+use super::{refused, render, render_with};
 use crate::code::ErrorCode;
 use crate::json::{Json, ReadLimits};
+use crate::templates::RenderLimits;
 
 /// Each call of `printf` with the arguments gives the text.
 #[track_caller]
@@ -93,6 +94,10 @@ fn verbs_on_other_values() {
     refused(&[
         ("{\"v\": \"{{ printf `%d` now }}\"}", ErrorCode::TemplateWrongType),
         ("{\"v\": \"{{ printf `%#v` .MatchContext }}\"}", ErrorCode::TemplateWrongType),
+        ("{\"v\": \"{{ printf `%d` (list .) }}\"}", ErrorCode::TemplateWrongType),
+        ("{\"v\": \"{{ printf `%v` (list .) }}\"}", ErrorCode::TemplateWrongType),
+        ("{\"v\": \"{{ printf `%d` (list (semver `1`)) }}\"}", ErrorCode::TemplateWrongType),
+        ("{\"v\": \"{{ printf `%p` .MatchContext.URL }}\"}", ErrorCode::TemplateWrongType),
         ("{\"v\": \"{{ printf `%p` .Extra }}\"}", ErrorCode::TemplateWrongType),
         ("{\"v\": \"{{ printf 1 }}\"}", ErrorCode::TemplateWrongType),
     ]);
@@ -121,4 +126,51 @@ fn formats_that_go_finds_fault_with() {
         ("`%-+5d|` 1", "+1   |"),
     ]);
     refused(&[("{\"v\": \"{{ printf `%1000000d` 1 }}\"}", ErrorCode::TemplateLimit)]);
+}
+
+/// Calls of `printf` over a session that has nothing.
+#[test]
+fn verbs_on_structures() {
+    let session = r#"{"subject":"u","extra":{},"match_context":{"method":"GET"}}"#;
+    for (arguments, expected) in [
+        ("`%d` (semver `1.2.3`)", "&{1 2 3 %!d(string=) %!d(string=) %!d(string=1.2.3)}"),
+        (
+            "`%d|%t` (semver `1`).IncPatch (list (semver `1`))",
+            "{1 0 1 %!d(string=) %!d(string=) %!d(string=1.0.1)}|[%!t(*semver.Version=&{1 0 0   1})]",
+        ),
+        (
+            "`%z|%8v|%+v` (semver `1`) (semver `1`) (semver `1`)",
+            "&{%!z(uint64=1) %!z(uint64=0) %!z(uint64=0) %!z(string=) %!z(string=) %!z(string=1)}|   1.0.0|1.0.0",
+        ),
+        (
+            "`%#v` (semver `1-a`)",
+            "&semver.Version{major:0x1, minor:0x0, patch:0x0, pre:\"a\", metadata:\"\", original:\"1-a\"}",
+        ),
+        ("`%d` .MatchContext", "{[] 0 %!d(string=GET) map[]}"),
+        ("`%q` .", "&{\"u\" map[] map[] {[] <nil> \"GET\" map[]}}"),
+        ("`%+v` .MatchContext", "{RegexpCaptureGroups:[] URL:<nil> Method:GET Header:map[]}"),
+        (
+            "`%#v` .MatchContext",
+            "authn.MatchContext{RegexpCaptureGroups:[]string(nil), URL:(*url.URL)(nil), Method:\"GET\", Header:http.Header(nil)}",
+        ),
+        (
+            "`%d` (.MatchContext.URL.Parse `https://h/p`)",
+            "&{%!d(string=https) %!d(string=) 0 %!d(string=h) %!d(string=/p) %!d(string=) %!d(string=) %!d(string=) %!d(string=) %!d(bool=false) %!d(bool=false)}",
+        ),
+        (
+            "`%8v|%q|%d|%t|%p|%#v` .MatchContext.URL .MatchContext.URL .MatchContext.URL .MatchContext.URL .MatchContext.URL .MatchContext.URL",
+            "<nil>|<nil>|0|%!t(*url.URL=<nil>)|0x0|(*url.URL)(nil)",
+        ),
+        (
+            "`%#v|%#v|%v` (toDate `2006` `2024`) (semver `1`).MarshalText (list (semver `1`).MarshalText)",
+            "time.Date(2024, time.January, 1, 0, 0, 0, 0, time.Local)|[]byte{0x31, 0x2e, 0x30, 0x2e, 0x30}|[[49 46 48 46 48]]",
+        ),
+        ("`%v|%d|%s` (toDate `2006` `2024`).Location 1 (list (toDate `2006` `2024`).UTC.Location)", "UTC|1|[UTC]"),
+    ] {
+        let template = format!("{{\"v\": {{{{ printf {arguments} | toJson }}}}}}");
+        let text = render_with(&template, session, &RenderLimits::default());
+        let text = text.unwrap_or_else(|code| panic!("{arguments}: {code:?}"));
+        let claims = Json::parse(text.as_bytes(), ReadLimits::default()).unwrap();
+        assert_eq!(claims.member("v").and_then(Json::as_str), Some(expected), "{arguments}");
+    }
 }
