@@ -26,7 +26,7 @@ impl DropIn {
     pub(super) fn new(oathkeeper: Arc<OathkeeperConfig>, file: String, current: Option<&Config>) -> Self {
         let (served, mut templates) = oathkeeper.profiles();
         let mut given = GivenProfiles { served, ..GivenProfiles::default() };
-        let broken = oathkeeper.broken.iter().filter_map(|broken| broken.name.as_ref());
+        let broken = oathkeeper.broken.iter().flat_map(|broken| &broken.names);
         let wanted = oathkeeper.hydrated.keys().chain(broken);
         // If a source of rules cannot be read, each profile could be one of its rules.
         let all = current.filter(|_| oathkeeper.has_unread_rules).into_iter().flat_map(|config| config.profiles.keys());

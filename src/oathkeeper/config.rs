@@ -1,7 +1,7 @@
 //! Oathkeeper's configuration as claimsmith's: `mutators.id_token.config` and every access rule that has an `id_token`
 //! mutator, merged as Oathkeeper merges them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::document::{Documents, put};
@@ -207,13 +207,18 @@ fn read(
         for rule in rules.iter().filter(|rule| rule.id_token.is_some()) {
             let mut faults = Faults::default();
             faults.add("mutators.id_token.enabled", disabled, "another value or nothing", &mutator_place);
-            findings.reject(rule.wish.name(), &format!("access rule {}", rule.label), faults.into_list());
+            findings.reject(rule.wish.names(), &format!("access rule {}", rule.label), faults.into_list());
         }
     } else if is_complete {
         let mut faults = Faults::default();
         if let Some(merged) = merged(None, &global, findings, &mut faults) {
             let group = Group { merged, is_global: true, rules: Vec::new() };
-            if is_usable(&group.merged, "the global configuration", ProfileName::parse(GLOBAL), findings) {
+            if is_usable(
+                &group.merged,
+                "the global configuration",
+                ProfileName::parse(GLOBAL).into_iter().collect(),
+                findings,
+            ) {
                 groups.push(group);
             }
         }
@@ -283,12 +288,12 @@ fn group_rules(rules: &[Rule], global: &Settings, groups: &mut Vec<Group>, findi
         let mut faults = Faults::default();
         let what = format!("access rule {}", rule.label);
         let Some(merged) = merged(Some(rule), global, findings, &mut faults).filter(|_| faults.is_empty()) else {
-            findings.reject(rule.wish.name(), &what, faults.into_list());
+            findings.reject(rule.wish.names(), &what, faults.into_list());
             continue;
         };
         match known.get(&merged.key()).and_then(|index| groups.get_mut(*index)) {
             Some(group) => group.rules.push(number),
-            None if is_usable(&merged, &what, rule.wish.name(), findings) => {
+            None if is_usable(&merged, &what, rule.wish.names(), findings) => {
                 known.insert(merged.key(), groups.len());
                 groups.push(Group { merged, is_global: false, rules: vec![number] });
             }
@@ -298,12 +303,12 @@ fn group_rules(rules: &[Rule], global: &Settings, groups: &mut Vec<Group>, findi
 }
 
 /// Compiles the template of `merged`. Returns `false` if that is impossible, which is reported.
-fn is_usable(merged: &Merged, what: &str, name: Option<ProfileName>, findings: &mut Findings) -> bool {
+fn is_usable(merged: &Merged, what: &str, names: Vec<ProfileName>, findings: &mut Findings) -> bool {
     let faults =
         merged.claims.as_ref().map(|claims| template::faults(claims, what, &findings.file)).unwrap_or_default();
     let is_usable = faults.is_empty();
     if !is_usable {
-        findings.broken.push(Broken { name, faults });
+        findings.broken.push(Broken { names, faults });
     }
     is_usable
 }
@@ -322,9 +327,12 @@ fn named(groups: Vec<Group>, rules: &[Rule], is_complete: bool, hydrated: &Hydra
             names.register(&rule.wish, Meaning::Group(number));
         });
     }
-    for rule in rules.iter().filter(|rule| rule.id_token.is_none()) {
-        if let Some((name, _)) = &rule.hydrated {
-            names.register(&rule.wish, Meaning::Named(name.clone()));
+    let grouped: BTreeSet<usize> = groups.iter().flat_map(|group| group.rules.iter().copied()).collect();
+    for (number, rule) in rules.iter().enumerate().filter(|(number, _)| !grouped.contains(number)) {
+        match &rule.hydrated {
+            _ if rule.is_broken || rule.id_token.is_some() => names.register(&rule.wish, Meaning::Broken(number)),
+            Some((name, _)) => names.register(&rule.wish, Meaning::Named(name.clone())),
+            None => {}
         }
     }
     let profiles = groups.into_iter().filter_map(|group| {

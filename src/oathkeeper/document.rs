@@ -182,7 +182,7 @@ impl RuleList {
         if roots.is_none() {
             findings.has_unread_rules = true;
         }
-        findings.reject(None, "", faults);
+        findings.reject(Vec::new(), "", faults);
         let is_object = |root: &Node| kind(root).is_some();
         for (index, root) in roots.into_iter().flatten().filter(|root| !root.is_null()).enumerate() {
             if index > 0 && !is_object(&root) {

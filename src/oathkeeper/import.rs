@@ -47,8 +47,8 @@ impl Import {
                 Err(message) => left_out.push((name, message)),
             }
         }
-        let rejected = broken.into_iter().flat_map(|Broken { name, faults }| {
-            faults.into_iter().map(move |fault| match &name {
+        let rejected = broken.into_iter().flat_map(|Broken { names, faults }| {
+            faults.into_iter().map(move |fault| match names.first() {
                 Some(name) => format!("profile {name} is left out: {}", fault.message),
                 None => fault.message,
             })

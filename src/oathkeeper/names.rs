@@ -29,9 +29,9 @@ impl Wish {
         Self { plain: plain_name(id), suffix }
     }
 
-    /// Returns the name without a suffix.
-    pub(super) fn name(&self) -> Option<ProfileName> {
-        self.plain.clone()
+    /// Returns the names that the rule can get.
+    pub(super) fn names(&self) -> Vec<ProfileName> {
+        self.plain.clone().into_iter().chain(self.with_suffix()).collect()
     }
 
     fn with_suffix(&self) -> Option<ProfileName> {
@@ -50,6 +50,8 @@ pub(super) struct Names {
 /// What a plain name means.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Meaning {
+    /// The rule with this number, which is rejected.
+    Broken(usize),
     /// The profile with this number.
     Group(usize),
     /// The profile that a `hydrator` URL names.
@@ -72,7 +74,7 @@ impl Names {
     /// Returns an unused name: the plain one, if it means one profile only.
     pub(super) fn name(&mut self, wish: &Wish) -> Option<ProfileName> {
         let is_unique = |name: &ProfileName| self.meanings.get(name).is_none_or(|meanings| meanings.len() <= 1);
-        let plain = wish.name().filter(|name| is_unique(name) && !self.taken.contains(name));
+        let plain = wish.plain.clone().filter(|name| is_unique(name) && !self.taken.contains(name));
         let mut name = plain.or_else(|| wish.with_suffix())?;
         let mut count = 1;
         while self.taken.contains(&name) {

@@ -32,7 +32,7 @@ const REPOSITORIES_VARIABLE: &str = "ACCESS_RULES_REPOSITORIES";
 /// The handlers of mutators.
 const HANDLERS: [&str; 5] = ["cookie", "header", "hydrator", "id_token", "noop"];
 
-/// A rule with an `id_token` or a `hydrator` mutator.
+/// A rule with an `id_token` or a `hydrator` mutator, or one that is rejected.
 pub(super) struct Rule {
     /// What the rule is called in reports.
     pub(super) label: String,
@@ -46,6 +46,8 @@ pub(super) struct Rule {
     pub(super) hydrated: Option<(ProfileName, Place)>,
     /// Whether a `noop` authenticator lets requests without a subject through.
     pub(super) allow_empty_subject: bool,
+    /// Whether Oathkeeper rejects the rule.
+    pub(super) is_broken: bool,
 }
 
 /// Reads the rules in `documents` and in every repository of their configuration. Those without an `id_token` and a
@@ -179,7 +181,7 @@ fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut F
     }
 }
 
-/// Reads one rule. Returns `None` if it has neither mutator, or if it is rejected.
+/// Reads one rule. Returns `None` if it has neither mutator.
 fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Findings) -> Option<Rule> {
     let RuleItem { path, id, mut node } = item;
     let duplicates = yaml::duplicates(&node, Quoting::Shown);
@@ -221,8 +223,9 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
         faults.add(joined(path, "mutators"), "a list of mutators", found, &entry.place);
     }
     if !faults.is_empty() {
-        findings.reject(wish.name(), &format!("access rule {label}"), faults.into_list());
-        return None;
+        findings.reject(wish.names(), &format!("access rule {label}"), faults.into_list());
+        let (id_token, hydrated, allow_empty_subject) = (None, None, false);
+        return Some(Rule { label, origin, wish, id_token, hydrated, allow_empty_subject, is_broken: true });
     }
     let mutators: Vec<(usize, &Node)> = list(node, "mutators").iter().enumerate().collect();
     let with_handler = |name: &str| mutators.iter().filter(|(_, one)| handler(one) == Some(name)).collect::<Vec<_>>();
@@ -259,7 +262,7 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
     if id_token.is_none() && hydrated.is_none() {
         return None;
     }
-    Some(Rule { label, origin, wish, id_token, hydrated, allow_empty_subject })
+    Some(Rule { label, origin, wish, id_token, hydrated, allow_empty_subject, is_broken: false })
 }
 
 /// Returns what identifies a rule for Oathkeeper: the requests that it matches.

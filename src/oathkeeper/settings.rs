@@ -26,8 +26,8 @@ pub struct ClaimsText {
 /// A rule, a template or a source of rules that Oathkeeper rejects while it serves the others.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// The name that its profile would have, if it is known.
-    pub name: Option<ProfileName>,
+    /// The names that its profile can have had; none if it is no rule.
+    pub names: Vec<ProfileName>,
     /// The reasons. Each one names the rule, if there is one.
     pub faults: Vec<BuildFault>,
 }
@@ -60,7 +60,7 @@ impl Findings {
     }
 
     /// Adds the `faults` of something that Oathkeeper does not serve; `what` names it.
-    pub(super) fn reject(&mut self, name: Option<ProfileName>, what: &str, faults: impl IntoIterator<Item = Fault>) {
+    pub(super) fn reject(&mut self, names: Vec<ProfileName>, what: &str, faults: impl IntoIterator<Item = Fault>) {
         let in_message = |fault: Fault| {
             let mut fault = fault.build_fault(&self.file);
             if !what.is_empty() {
@@ -70,7 +70,7 @@ impl Findings {
         };
         let faults: Vec<_> = faults.into_iter().map(in_message).collect();
         if !faults.is_empty() {
-            self.broken.push(Broken { name, faults });
+            self.broken.push(Broken { names, faults });
         }
     }
 
@@ -84,7 +84,7 @@ impl Findings {
     ) {
         let mut faults = Faults::default();
         faults.add(path, expected, found, place);
-        self.reject(None, "", faults.into_list());
+        self.reject(Vec::new(), "", faults.into_list());
         self.has_unread_rules = true;
     }
 }

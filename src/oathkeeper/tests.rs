@@ -281,6 +281,14 @@ fn a_rule_keeps_its_name_when_its_namesake_becomes_a_hydrator() {
     assert_eq!(after.profiles.len(), 2);
     assert_eq!(after.profiles[1].name(), second);
     assert_eq!(after.hydrated[first], "the hydrator of access rule api (/rules.yml, line 1)");
+    // A rule that is rejected does not give up its name, either.
+    for broken in ["handler: id_token, config: { ttl: 1h30m }", "handler: id_token, config: { claims: '{{' }"] {
+        let after = parse(GLOBAL, &rules(broken)).unwrap();
+        assert_eq!(served(&after)[1..], [pair(second.as_str(), &["api (/rules.yml, line 2)"])]);
+        assert_eq!(after.broken[0].names.last(), Some(first));
+    }
+    let no_list = rules("x: y").replacen("mutators: [{ x: y }]", "mutators: 1", 1);
+    assert_eq!(parse(GLOBAL, &no_list).unwrap().profiles[1].name(), second);
 }
 
 #[test]

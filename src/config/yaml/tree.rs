@@ -1,0 +1,269 @@
+//! The tree of a YAML text, built from the events of the parser.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
+
+use super::{Entry, Limits, Node, Quoting, Value, joined};
+use crate::config::fault::{Faults, Place};
+
+/// The deepest nesting of lists and mappings.
+const DEEPEST: usize = 32;
+
+/// What a tree is read from.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'s> {
+    pub(super) within: Option<&'s Place>,
+    pub(super) document: Option<&'s Arc<str>>,
+    pub(super) quoting: Quoting,
+    pub(super) limits: Limits,
+}
+
+impl Source<'_> {
+    fn place(&self, span: &Span) -> Place {
+        let (line, column) = (span.start.line(), span.start.col() + 1);
+        match (self.within, self.document) {
+            (Some(place), _) => place.clone(),
+            (None, Some(document)) => Place::In { document: Arc::clone(document), line, column },
+            (None, None) => Place::File { line, column },
+        }
+    }
+}
+
+/// A limit that stops the parser.
+struct TooMuch {
+    expected: String,
+    found: String,
+}
+
+/// The documents of a text, while they are read.
+pub(super) struct Tree<'s> {
+    source: Source<'s>,
+    nodes: usize,
+    anchors: HashMap<usize, Anchored>,
+    open: Vec<Open>,
+    pub(super) documents: Vec<Node>,
+}
+
+/// A value that an alias can repeat, with its size.
+struct Anchored {
+    node: Node,
+    nodes: usize,
+    depth: usize,
+}
+
+/// A list or mapping whose end has not been read.
+struct Open {
+    anchor: usize,
+    node: Node,
+    /// The key whose value comes next.
+    key: Option<Key>,
+    /// The values of merge keys, which are merged at the end of the mapping.
+    merged: Vec<Node>,
+}
+
+/// A key whose value comes next.
+enum Key {
+    /// The merge key: `<<` without quotes.
+    Merge,
+    Name(String, Place),
+}
+
+impl<'s> Tree<'s> {
+    /// Reads all documents. Returns `None` after a syntax error or beyond a limit, which is added to `faults`.
+    pub(super) fn read(text: &str, source: Source<'s>, faults: &mut Faults) -> Option<Self> {
+        let Limits { bytes, .. } = source.limits;
+        if text.len() > bytes {
+            let found = format!("{} bytes; split it into several files, or remove what is not needed", text.len());
+            let place = source.place(&Span::empty(Marker::new(0, 1, 0)));
+            faults.add("", format!("at most {bytes} bytes"), found, &place);
+            return None;
+        }
+        let mut tree = Self { source, nodes: 0, anchors: HashMap::new(), open: Vec::new(), documents: Vec::new() };
+        for event in Parser::new_from_str(text) {
+            match event {
+                Ok((event, span)) => {
+                    let place = source.place(&span);
+                    if let Err(TooMuch { expected, found }) = tree.take(event, &place, faults) {
+                        faults.add("", expected, found, &place);
+                        return None;
+                    }
+                }
+                Err(error) => {
+                    let found = match source.quoting {
+                        Quoting::Shown => format!("a syntax error: {}", error.info()),
+                        Quoting::Hidden => "a syntax error".to_owned(),
+                    };
+                    faults.add("", "YAML", found, &source.place(&Span::empty(*error.marker())));
+                    return None;
+                }
+            }
+        }
+        Some(tree)
+    }
+
+    fn take(&mut self, event: Event<'_>, place: &Place, faults: &mut Faults) -> Result<(), TooMuch> {
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {}
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_text_tag = tag.as_deref().is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+                if tag.is_some() && !is_text_tag {
+                    faults.add(self.path(), "a value without a YAML tag", "a tag", place);
+                }
+                let is_plain = style == ScalarStyle::Plain && !is_text_tag;
+                let node = Node { place: place.clone(), value: Value::Scalar { text: text.into_owned(), is_plain } };
+                self.count(1)?;
+                self.put(node, anchor, faults);
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.begin(Value::List(Vec::new()), anchor, tag.is_some(), place, faults)?
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.begin(Value::Map(Vec::new()), anchor, tag.is_some(), place, faults)?
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(mut open) = self.open.pop() {
+                    self.merge(&mut open, faults);
+                    self.put(open.node, open.anchor, faults);
+                }
+            }
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(anchored) if self.open.len() + anchored.depth > DEEPEST => return Err(too_deep()),
+                Some(anchored) => {
+                    let (node, nodes) = (anchored.node.clone(), anchored.nodes);
+                    self.count(nodes)?;
+                    self.put(node, 0, faults);
+                }
+                None => {
+                    let found = "an alias without such an anchor; copy the value, or move its anchor up";
+                    faults.add(self.path(), "an alias of a value that ends above it", found, place);
+                    self.put(Node::plain("", place.clone()), 0, faults);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        value: Value,
+        anchor: usize,
+        has_tag: bool,
+        place: &Place,
+        faults: &mut Faults,
+    ) -> Result<(), TooMuch> {
+        if has_tag {
+            faults.add(self.path(), "a value without a YAML tag", "a tag", place);
+        }
+        self.count(1)?;
+        if self.open.len() >= DEEPEST {
+            return Err(too_deep());
+        }
+        let node = Node { place: place.clone(), value };
+        self.open.push(Open { anchor, node, key: None, merged: Vec::new() });
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<(), TooMuch> {
+        self.nodes += nodes;
+        let most = self.source.limits.values;
+        if self.nodes > most {
+            let found = "more; split the text into several files, or use fewer aliases".to_owned();
+            return Err(TooMuch { expected: format!("at most {most} values"), found });
+        }
+        Ok(())
+    }
+
+    /// Adds a complete value to the list or mapping that contains it.
+    fn put(&mut self, node: Node, anchor: usize, faults: &mut Faults) {
+        if anchor > 0 {
+            let (nodes, depth) = measure(&node);
+            self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, depth });
+        }
+        let is_key_of_wrong_kind = match self.open.last() {
+            Some(Open { node: Node { value: Value::Map(_), .. }, key: None, .. }) => {
+                !matches!(node.value, Value::Scalar { .. })
+            }
+            _ => false,
+        };
+        if is_key_of_wrong_kind {
+            faults.add(self.path(), "a key that is text", node.description(Quoting::Hidden), &node.place);
+        }
+        let Some(open) = self.open.last_mut() else { return self.documents.push(node) };
+        match (&mut open.node.value, open.key.take()) {
+            (Value::List(items), _) => items.push(node),
+            (Value::Map(entries), Some(Key::Name(key, place))) => entries.push(Entry { key, place, value: node }),
+            (Value::Map(_), Some(Key::Merge)) => open.merged.push(node),
+            (Value::Map(_), None) => {
+                open.key = Some(match node.value {
+                    Value::Scalar { text, is_plain: true } if text == "<<" => Key::Merge,
+                    Value::Scalar { text, .. } => Key::Name(text, node.place),
+                    Value::List(_) | Value::Map(_) => Key::Name(String::new(), node.place),
+                });
+            }
+            (Value::Scalar { .. }, _) => {}
+        }
+    }
+
+    /// Merges the values of merge keys into their mapping. Its own keys win, then those of earlier values.
+    fn merge(&self, open: &mut Open, faults: &mut Faults) {
+        if open.merged.is_empty() {
+            return;
+        }
+        let Value::Map(entries) = &mut open.node.value else { return };
+        let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+        let merged = std::mem::take(&mut open.merged).into_iter().flat_map(|node| match node.value {
+            Value::List(items) => items,
+            _ => vec![node],
+        });
+        for node in merged {
+            let found = node.description(Quoting::Hidden);
+            match node.value {
+                Value::Map(more) => {
+                    entries.extend(more.into_iter().filter(|entry| known.insert(entry.key.clone())));
+                }
+                _ => {
+                    let expected = "a mapping, or a list of mappings, as the value of `<<`";
+                    faults.add(self.path(), expected, found, &node.place);
+                }
+            }
+        }
+    }
+
+    /// Returns the path of the next value.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        if self.source.quoting == Quoting::Hidden {
+            return path;
+        }
+        for open in &self.open {
+            match (&open.node.value, &open.key) {
+                (Value::List(items), _) => path.push_str(&format!("[{}]", items.len())),
+                (_, Some(Key::Name(key, _))) => path = joined(&path, key),
+                (_, Some(Key::Merge)) => path = joined(&path, "<<"),
+                _ => {}
+            }
+        }
+        path
+    }
+}
+
+fn too_deep() -> TooMuch {
+    TooMuch {
+        expected: format!("at most {DEEPEST} lists and mappings inside each other"),
+        found: "more; nest fewer".into(),
+    }
+}
+
+/// Returns the number of values in a tree and its depth.
+fn measure(node: &Node) -> (usize, usize) {
+    let children: Vec<&Node> = match &node.value {
+        Value::Scalar { .. } => return (1, 0),
+        Value::List(items) => items.iter().collect(),
+        Value::Map(entries) => entries.iter().map(|entry| &entry.value).collect(),
+    };
+    let (nodes, depth) =
+        children.into_iter().map(measure).fold((0, 0), |(nodes, depth), (more, deep)| (nodes + more, depth.max(deep)));
+    (nodes + 1, depth + 1)
+}
