@@ -12,8 +12,8 @@ PYTHON := $(TOOLS)/venv/bin/python
 # Prefix of builds that are not shipped: they use the OpenSSL of the system where possible.
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
-.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models peers-go-templates demo setup page-test \
-	deploy-test release reproducible sbom newcomer policy
+.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
+	deploy-test peers-go-templates release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 

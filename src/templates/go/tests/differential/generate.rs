@@ -205,6 +205,11 @@ impl Generator {
                 "{{{{ range {} }}}}{{{{ . }}}},{{{{ end }}}}",
                 self.random.pick(&["3", "(int .Extra.n | min 4 | int)", "until 3", ".Extra.texts"])
             ),
+            8 => {
+                let (body, text) = (self.random.pick(&["{{ . }}", "<{{- . -}} >", "{{/* . */}}x"]), self.text(depth));
+                self.next += 1;
+                format!("{{{{ block \"b{}\" {text} }}}}{body}{{{{ end }}}}", self.next)
+            }
             _ => format!("{{{{ {} }}}}", self.expression('s', depth)),
         }
     }
@@ -250,10 +255,11 @@ impl Generator {
 
     /// An expression of `kind`, perhaps as a pipeline.
     fn expression(&mut self, kind: char, depth: usize) -> String {
-        if depth > 0 && self.random.below(4) > 0 {
-            if let Some(call) = self.call(kind, depth) {
-                return call;
-            }
+        if depth > 0
+            && self.random.below(4) > 0
+            && let Some(call) = self.call(kind, depth)
+        {
+            return call;
         }
         self.leaf(kind)
     }
@@ -334,7 +340,11 @@ impl Generator {
             }
         }
         let path = |text: &str| text.replace(" .", " $.").replace("(.", "($.").trim_start_matches('$').to_owned();
-        let literal = |text: &str| format!("\"{text}\"");
+        let is_raw = self.random.once_in(6);
+        let literal = |text: &str| match is_raw && !text.contains('\\') {
+            true => format!("`{text}`"),
+            false => format!("\"{text}\""),
+        };
         match kind {
             's' | 'j' | 'q' => match self.random.below(12) {
                 0..=4 => literal(self.random.pick(words::WORDS)),
