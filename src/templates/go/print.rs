@@ -5,7 +5,7 @@ use super::dates;
 use super::floats;
 use super::quoting::{is_printable, quote, quote_char};
 use super::text::{Origin, Text, characters};
-use super::value::{Element, IntType, Value};
+use super::value::{Element, IntType, List, Value};
 
 /// More places than any float64 has.
 const FLOAT_PLACES: usize = 1100;
@@ -21,9 +21,7 @@ pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, 
 pub(super) fn string_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
     match value {
         Value::String(text) => Ok(text.as_ref().clone()),
-        Value::List(list) if list.element == Element::Byte => {
-            Ok(Text::new(list.as_bytes().unwrap_or_default(), Origin::Data))
-        }
+        Value::List(list) if list.element == Element::Byte => Ok(text_of_bytes(list)),
         Value::Url(None) => Err(Problem::missing("expected a value to write, found nil")),
         other => text_of(context, other),
     }
@@ -125,7 +123,7 @@ impl<'p, 'c> Printer<'p, 'c> {
             }
             Value::String(text) => self.string(text, verb, value)?,
             Value::List(list) if list.element == Element::Byte && matches!(verb, 's' | 'q' | 'x' | 'X') => {
-                self.string(&Text::new(list.as_bytes().unwrap_or_default(), Origin::Data), verb, value)?;
+                self.string(&text_of_bytes(list), verb, value)?;
             }
             Value::List(list) => {
                 if verb == 'p' {
@@ -158,7 +156,7 @@ impl<'p, 'c> Printer<'p, 'c> {
             }
             Value::Url(None) | Value::UserInfo(None) => self.nil_pointer(value, verb)?,
             Value::Time(time) if self.flags.go_syntax && !self.is_erring => {
-                self.padded(Text::new(time.to_go_syntax(), Origin::Syntax));
+                self.string(&Text::new(time.to_go_syntax(), Origin::Syntax), 's', value)?;
             }
             Value::Url(_)
             | Value::UserInfo(_)
@@ -471,6 +469,11 @@ impl<'p, 'c> Printer<'p, 'c> {
 fn no_text(value: &Value, verb: char) -> Problem {
     let message = format!("expected a value that the verb {verb} can write, found {}", value.type_name());
     Problem::wrong_type(message)
+}
+
+/// The content of a `[]byte`, whose quotes a method wrote.
+fn text_of_bytes(list: &List) -> Text {
+    Text::new(list.as_bytes().unwrap_or_default(), Origin::Mixed)
 }
 
 fn is_bytes(value: &Value) -> bool {

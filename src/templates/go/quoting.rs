@@ -25,8 +25,8 @@ pub(super) fn quote(text: &Text, ascii: bool) -> Text {
     quoted
 }
 
-/// The content of a string in Go's syntax as that of a JSON string; `None` if it is not such content. What JSON has, too,
-/// stays as it is.
+/// The content of a string in Go's syntax as that of a JSON string; `None` if it is not such content. What JSON has,
+/// too, stays as it is.
 pub(super) fn to_json_content(quoted: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(quoted.len());
     let mut rest = quoted;

@@ -38,7 +38,14 @@ pub(super) fn needs_escape(bytes: &[u8]) -> bool {
 }
 
 /// A character and where it comes from.
-pub(super) type Glyph = (char, Origin);
+#[derive(Clone, Copy)]
+pub(super) struct Glyph {
+    /// U+FFFD for a byte that is not UTF-8.
+    pub(super) character: char,
+    /// That byte.
+    byte: Option<u8>,
+    pub(super) origin: Origin,
+}
 
 /// Bytes in pieces. Like Go's strings they need not be UTF-8.
 #[derive(Clone, Debug, Default)]
@@ -103,16 +110,25 @@ impl Text {
         self.pieces.get(piece).map_or(Origin::Template, |(_, origin)| *origin)
     }
 
-    /// The characters with their origins, U+FFFD for each byte that is not UTF-8.
+    /// The characters with their origins.
     pub(super) fn glyphs(&self) -> Vec<Glyph> {
         let mut pieces = self.pieces.iter().peekable();
         characters(&self.bytes)
             .map(|(at, character, _)| {
                 while pieces.next_if(|(end, _)| *end <= at).is_some() {}
                 let origin = pieces.peek().map_or(Origin::Template, |(_, origin)| *origin);
-                (character.unwrap_or(char::REPLACEMENT_CHARACTER), origin)
+                let byte = if character.is_none() { self.bytes.get(at).copied() } else { None };
+                Glyph { character: character.unwrap_or(char::REPLACEMENT_CHARACTER), byte, origin }
             })
             .collect()
+    }
+
+    /// Adds a character as it is, also a byte that is not UTF-8.
+    pub(super) fn push_glyph(&mut self, glyph: Glyph) {
+        match glyph.byte {
+            Some(byte) => self.push(&[byte], glyph.origin),
+            None => self.push_char(glyph.character, glyph.origin),
+        }
     }
 
     pub(super) fn push_char(&mut self, character: char, origin: Origin) {

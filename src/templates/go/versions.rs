@@ -3,7 +3,7 @@
 use super::value::{UintType, Value};
 
 /// `major.minor.patch` with its suffixes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) numbers: [u64; 3],
     pub(super) prerelease: String,

@@ -2,8 +2,8 @@
 //!
 //! What the template's author wrote goes out as it is. A session value inside a string is escaped. A session value
 //! outside strings has to be exactly one JSON value. What a function such as `toJson` wrote around session values goes
-//! out as it is, but what it escaped must stay inside strings, and brackets of a session can only match each other. So a
-//! session can never open, close or add anything.
+//! out as it is, but what it escaped must stay inside strings, and brackets of a session can only match each other. So
+//! a session can never open, close or add anything.
 
 use super::decode;
 use super::quoting::to_json_content;
@@ -44,9 +44,8 @@ struct Bracket {
 }
 
 /// The brackets that functions wrote in one expression.
+#[derive(Default)]
 struct Brackets {
-    /// How many were open before it.
-    before: usize,
     /// Whether one of the author's was closed.
     has_closed: bool,
 }
@@ -96,8 +95,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Keeps track of where member names stand, and of brackets. A function's brackets match each other, except that one
-    /// may be cut off at the start or at the end, where the author writes it.
+    /// Keeps track of where member names stand, and of brackets. A function's brackets match each other, except that
+    /// one may be cut off at the start or at the end, where the author writes it.
     fn follow(&mut self, byte: u8, brackets: Option<&mut Brackets>) -> Result<(), Refusal> {
         let is_from_function = brackets.is_some();
         if let Some(brackets) = brackets
@@ -106,7 +105,8 @@ impl Writer {
             if brackets.has_closed {
                 return Err(cut_brackets());
             }
-            brackets.has_closed = matches!(byte, b'}' | b']') && self.open.len() <= brackets.before;
+            let closes_own = self.open.last().is_some_and(|bracket| bracket.is_from_function);
+            brackets.has_closed = matches!(byte, b'}' | b']') && !closes_own;
         }
         match byte {
             b'{' | b'[' => {
@@ -144,7 +144,8 @@ impl Writer {
             }
         }
         let was_in_string = self.place != Place::Outside;
-        let mut brackets = Brackets { before: self.open.len(), has_closed: false };
+        let open_before = self.open_from_functions();
+        let mut brackets = Brackets::default();
         for (piece, origin) in text.pieces() {
             match (origin, self.place) {
                 (Origin::Template, _) => self.literal(piece)?,
@@ -166,8 +167,11 @@ impl Writer {
                 (Origin::Data | Origin::Mixed, Place::Outside) => self.value(piece)?,
             }
         }
-        let left_open = self.open.iter().skip(brackets.before).filter(|bracket| bracket.is_from_function).count();
-        if left_open > 1 { Err(cut_brackets()) } else { Ok(()) }
+        if self.open_from_functions() > open_before + 1 { Err(cut_brackets()) } else { Ok(()) }
+    }
+
+    fn open_from_functions(&self) -> usize {
+        self.open.iter().filter(|bracket| bracket.is_from_function).count()
     }
 
     fn escaped(&mut self, piece: &[u8]) -> Result<(), Refusal> {

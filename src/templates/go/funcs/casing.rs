@@ -68,15 +68,15 @@ pub(super) fn separated(glyphs: &[Glyph], connector: char) -> Text {
 /// one of several, and one at the end stay.
 pub(super) fn pascal(glyphs: &[Glyph]) -> Text {
     let mut out = Text::default();
-    let start = glyphs.iter().take_while(|(character, _)| is_connector(*character)).count();
-    glyphs[..start].iter().for_each(|(character, origin)| out.push_char(*character, *origin));
-    let Some((first, origin)) = glyphs.get(start).or(glyphs.last()).copied() else {
+    let start = glyphs.iter().take_while(|glyph| is_connector(glyph.character)).count();
+    glyphs[..start].iter().for_each(|glyph| out.push_glyph(*glyph));
+    let Some(Glyph { character: first, origin, .. }) = glyphs.get(start).or(glyphs.last()).copied() else {
         return out;
     };
     let mut is_after_upper = first.is_uppercase();
     // The library writes the last connector of a text of connectors once more.
     let mut pending = (if is_connector(first) { first } else { upper(first) }, origin);
-    for (character, origin) in glyphs.get(start + 1..).unwrap_or_default().iter().copied() {
+    for Glyph { character, origin, .. } in glyphs.get(start + 1..).unwrap_or_default().iter().copied() {
         match (is_connector(pending.0), is_connector(character)) {
             (true, true) => {
                 out.push_char(pending.0, pending.1);
@@ -105,14 +105,13 @@ pub(super) fn pascal(glyphs: &[Glyph]) -> Text {
 
 fn write(run: Run<'_>, connector: char, out: &mut Text) {
     let (kind, glyphs) = run;
-    for (character, origin) in glyphs {
-        let changed = match *character {
-            same if !matches!(kind, Kind::Connector | Kind::Upper) => same,
-            joining if is_connector(joining) => connector,
-            large if large.is_uppercase() => lower(large),
-            other => other,
-        };
-        out.push_char(changed, *origin);
+    for glyph in glyphs {
+        match glyph.character {
+            _ if !matches!(kind, Kind::Connector | Kind::Upper) => out.push_glyph(*glyph),
+            joining if is_connector(joining) => out.push_char(connector, glyph.origin),
+            large if large.is_uppercase() => out.push_char(lower(large), glyph.origin),
+            other => out.push_char(other, glyph.origin),
+        }
     }
 }
 
@@ -186,8 +185,8 @@ impl<'c> Runs<'c> {
     /// end of the text.
     fn valid(&self, at: usize, previous: Option<char>) -> Option<(char, usize)> {
         let rest = self.rest.get(at..).filter(|rest| !rest.is_empty())?;
-        match rest.iter().position(|(character, _)| *character != char::REPLACEMENT_CHARACTER) {
-            Some(index) => Some((rest[index].0, at + index + 1)),
+        match rest.iter().position(|glyph| glyph.character != char::REPLACEMENT_CHARACTER) {
+            Some(index) => Some((rest[index].character, at + index + 1)),
             None => previous.map(|previous| (previous, self.rest.len())),
         }
     }

@@ -8,6 +8,7 @@ use super::{Called, Function, Type, function, map, text, value, variadic};
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::print;
 use crate::templates::go::text::Text;
+use crate::templates::go::urls::Url;
 use crate::templates::go::value::{List, Map, MapType, Value};
 
 const MAP: &[Type] = &[Type::Map];
@@ -237,6 +238,17 @@ pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value,
             let copy = Map::new(map.kind, false, entries);
             copy.add_key_origins(map);
             Value::Map(Rc::new(copy))
+        }
+        // The library copies exported fields only.
+        Value::Version(_) => Value::Version(Rc::default()),
+        Value::PlainVersion(_) => Value::PlainVersion(Rc::default()),
+        Value::UserInfo(Some(_)) => Value::UserInfo(Some(Rc::default())),
+        Value::Url(Some(url)) => {
+            let user = url.user.as_ref().map(|_| Rc::default());
+            Value::Url(Some(Rc::new(Url { user, ..url.as_ref().clone() })))
+        }
+        Value::Location(_) | Value::Session | Value::MatchContext => {
+            return Err(Problem::wrong_type(format!("expected a value to copy, found {}", value.type_name())));
         }
         nil if nil.is_nil() => return Err(Problem::missing("expected a value to copy, found nil")),
         other => other.clone(),

@@ -245,6 +245,10 @@ fn chunk(context: &mut Context<'_>, values: &[Value]) -> Called {
             let chunks = list.items().chunks(size).map(|chunk| Value::any_list(chunk.to_vec())).collect();
             Ok(Value::list(Element::Lists, chunks))
         }
+        // The size of the last chunk is a remainder, which is that of one element here.
+        Err(_) if list.items().len() == 1 && int(values, 0) < -1 => {
+            Ok(Value::list(Element::Lists, vec![Value::any_list(list.items().to_vec())]))
+        }
         // The library counts chunks before it looks at their size, and finds none here.
         Err(_) if list.items().len() >= 2 && list.items().len() as u64 - 1 <= int(values, 0).unsigned_abs() => {
             Ok(Value::list(Element::Lists, Vec::new()))

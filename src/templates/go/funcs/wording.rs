@@ -33,8 +33,8 @@ fn changed(context: &mut Context<'_>, values: &[Value], change: fn(&[Glyph]) -> 
 /// Each character changed by itself.
 fn each(glyphs: &[Glyph], mut change: impl FnMut(char) -> char) -> Text {
     let mut out = Text::default();
-    for (character, origin) in glyphs {
-        out.push_char(change(*character), *origin);
+    for glyph in glyphs {
+        out.push_char(change(glyph.character), glyph.origin);
     }
     out
 }

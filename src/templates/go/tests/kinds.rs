@@ -148,6 +148,8 @@ fn member_names_need_escapes_only_for_quotes_backslashes_and_controls() {
 fn odd_calls_do_what_the_library_does() {
     values(&[
         ("{{ chunk -2 (list 1 2 3) | toJson }}", "[]"),
+        ("{{ chunk -2 (list 1) | toJson }}", "[[1]]"),
+        ("{{ deepCopy (semver `1.2.3`) | toString | quote }}", "\"0.0.0\""),
         ("{{ has (semver `1.2.3`) (list (semver `1.2.3`)) }}", "true"),
         ("{{ uniq (list (toDate `2006` `2024`) (toDate `2006` `2024`)) | len }}", "1"),
         ("{{ divf 0.1 (float64 `1e300`) }}", "0"),
@@ -162,7 +164,7 @@ fn odd_calls_do_what_the_library_does() {
             "%!w(int=1)|%!w(float64=-0.5)|%!w([]interface {}=[]interface {}{1})",
         ),
         (
-            "{{ printf `%s %x %v` (toDate `2006` `2024`).MarshalText (semver `1`).MarshalText (semver `1`).MarshalText }}",
+            "{{ $v := (semver `1`).MarshalText }}{{ printf `%s %x %v` (toDate `2006` `2024`).MarshalText $v $v }}",
             "2024-01-01T00:00:00Z 312e302e30 [49 46 48 46 48]",
         ),
         (
@@ -172,7 +174,7 @@ fn odd_calls_do_what_the_library_does() {
         ("{{ js (trunc 1 `é`) }}", "\u{fffd}"),
     ]);
     refused(&[
-        ("{\"v\": {{ chunk -2 (list 1) | toJson }}}", ErrorCode::TemplateWrongType),
+        ("{\"v\": {{ chunk -1 (list 1) | toJson }}}", ErrorCode::TemplateWrongType),
         ("{\"v\": {{ deepCopy nil | toJson }}}", ErrorCode::TemplateMissingValue),
         ("{\"v\": {{ merge (dict `a` now) (dict `a` now) | toJson }}}", ErrorCode::TemplateWrongType),
         ("{\"v\": \"{{ regexQuoteMeta `a.b` }}\"}", ErrorCode::ClaimsInvalid),

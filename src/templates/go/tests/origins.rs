@@ -43,7 +43,8 @@ fn quoted_texts_are_values() {
 
 #[test]
 fn quoted_texts_that_go_would_break_are_the_values() {
-    let hostile = "a\\u0000\\u0001\\u0007\\u000b\\u001f\\u007f\\u0085\\u00ad\\ufeff\\u2028\\ud83d\\ude00\\udb40\\udc01\\\"\\\\\\n'`";
+    let hostile = "a\\u0000\\u0001\\u0007\\u000b\\u001f\\u007f\\u0085\\u00ad\\ufeff\\u2028\\ud83d\\ude00\\udb40\\udc01\
+                   \\\"\\\\\\n'`";
     let value = claim("{{ toJson .Extra.x }}", &format!("{{\"x\":\"{hostile}\"}}")).unwrap();
     for template in [
         "{{ quote .Extra.x }}",
@@ -155,6 +156,18 @@ fn brackets_of_a_session_leave_no_array_of_the_author() {
     assert_eq!(deep("[7]").as_deref(), Ok("{\"v\":[[[7,0],1],2]}"));
     for list in ["[[[7]],[[8]]]", "[[7],[8]]", "[[[7],8]]", "[7,[8,9]]", "[[[7],8],9]"] {
         assert!(deep(list).is_err(), "{list}");
+    }
+    // The same if the author writes the brackets in the expression.
+    let session = "{\"subject\":\"s\",\"extra\":{\"l\":[[7],[8]]}}";
+    for template in [
+        "{\"v\":[{{ printf `[%s],[%s]` (toJson .Extra.l | trimAll `[]`) `9` }}]}",
+        "{\"v\":[{{ printf `],[%s` (toJson .Extra.l | trimSuffix `]]`) }}]}",
+    ] {
+        assert_eq!(
+            render_with(template, session, &RenderLimits::default()),
+            Err(ErrorCode::TemplatePosition),
+            "{template}"
+        );
     }
     // Without their backslashes the quotes of a session would end its string.
     for cut in ["replace `\\` ``", "regexReplaceAll `\\\\` (toJson .Extra.evil) ``"] {

@@ -151,19 +151,22 @@ fn verbs_on_structures() {
         ("`%+v` .MatchContext", "{RegexpCaptureGroups:[] URL:<nil> Method:GET Header:map[]}"),
         (
             "`%#v` .MatchContext",
-            "authn.MatchContext{RegexpCaptureGroups:[]string(nil), URL:(*url.URL)(nil), Method:\"GET\", Header:http.Header(nil)}",
+            "authn.MatchContext{RegexpCaptureGroups:[]string(nil), URL:(*url.URL)(nil), \
+             Method:\"GET\", Header:http.Header(nil)}",
         ),
         (
             "`%d` (.MatchContext.URL.Parse `https://h/p`)",
-            "&{%!d(string=https) %!d(string=) 0 %!d(string=h) %!d(string=/p) %!d(string=) %!d(string=) %!d(string=) %!d(string=) %!d(bool=false) %!d(bool=false)}",
+            "&{%!d(string=https) %!d(string=) 0 %!d(string=h) %!d(string=/p) %!d(string=) %!d(string=) \
+             %!d(string=) %!d(string=) %!d(bool=false) %!d(bool=false)}",
         ),
         (
-            "`%8v|%q|%d|%t|%p|%#v` .MatchContext.URL .MatchContext.URL .MatchContext.URL .MatchContext.URL .MatchContext.URL .MatchContext.URL",
+            "`%8[1]v|%[1]q|%[1]d|%[1]t|%[1]p|%#[1]v` .MatchContext.URL",
             "<nil>|<nil>|0|%!t(*url.URL=<nil>)|0x0|(*url.URL)(nil)",
         ),
         (
             "`%#v|%#v|%v` (toDate `2006` `2024`) (semver `1`).MarshalText (list (semver `1`).MarshalText)",
-            "time.Date(2024, time.January, 1, 0, 0, 0, 0, time.Local)|[]byte{0x31, 0x2e, 0x30, 0x2e, 0x30}|[[49 46 48 46 48]]",
+            "time.Date(2024, time.January, 1, 0, 0, 0, 0, time.Local)|[]byte{0x31, 0x2e, 0x30, 0x2e, 0x30}|\
+             [[49 46 48 46 48]]",
         ),
         ("`%v|%d|%s` (toDate `2006` `2024`).Location 1 (list (toDate `2006` `2024`).UTC.Location)", "UTC|1|[UTC]"),
     ] {

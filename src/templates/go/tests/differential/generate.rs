@@ -2,6 +2,7 @@
 
 use super::session;
 use super::signatures::{FUNCTIONS, METHODS};
+use super::words;
 
 /// A template and a session.
 pub(super) struct Case {
@@ -42,227 +43,17 @@ impl Case {
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ index.wrapping_mul(0xd134_2543_de82_ef95));
         let is_hostile = random.below(3) == 0;
         let session = session::generate(&mut random, is_hostile);
-        let mut generator = Generator { random, variables: Vec::new(), next: 0, inside: 0 };
+        let mut generator = Generator { random, variables: Vec::new(), next: 0 };
         let template = generator.template();
         Self { template, session, is_hostile }
     }
 }
-
-const WORDS: &[&str] = &[
-    "a",
-    "b",
-    "ab",
-    "x y",
-    "-",
-    ",",
-    ", ",
-    " ",
-    "",
-    "Ann",
-    "é",
-    "żó",
-    "\\\",\\\"",
-    "\\\"",
-    "...",
-    "/",
-    ".",
-    "role",
-    "1",
-    "0",
-    "12.5",
-    "true",
-    "A",
-    "foo_bar",
-    "fooBar2Baz",
-    "a,b,c",
-    "%",
-    "<",
-    "日本",
-    "null",
-    "_",
-    "http://h/p?q=1",
-    "\\\\",
-    "\\n",
-    "x\\\",\\\"y",
-    "\\\", \\\"",
-    "{",
-    "}",
-    "[",
-    "]",
-    "string",
-    "float64",
-    "map",
-    "slice",
-    "[]interface {}",
-    "\\u00e9\\u0301",
-    "Ǆ",
-    "\\xff",
-    "{\\\"a\\\":1}",
-    "1e400",
-];
-const NAMES: &[&str] = &[
-    "a", "b", "c", "t", "k", "x", "y", "l", "id", "name", "texts", "missing", "x-y", "host", "path", "query", "scheme",
-    "_0",
-];
-const REGEXES: &[&str] = &[
-    "a",
-    "[a-z]+",
-    "[0-9]+",
-    "^.",
-    ".$",
-    "(a)(b)?",
-    "(?i)an",
-    "x*",
-    "",
-    "\\\\s+",
-    "\\\\w+",
-    "[^a-z]",
-    "(?P<n>a)|(?P<n>b)",
-    "é|ż",
-    ".",
-    "a|b|c",
-    "^$",
-    "(.)(.)",
-    "\\\\pL+",
-    "[[:upper:]]",
-    "a{2,}",
-    "(?s).+",
-    "\\\\b",
-    "\\\\d+$",
-    "(?m)^",
-    "(",
-    "[",
-    "a**",
-    "\\\\.",
-    ",",
-    "[\\\"]",
-    "(?U)a+",
-    "(|a)+",
-    "\\\\B",
-    "[^,]*",
-    "\\\\x{e9}",
-    "[é-ż]",
-    "(?i)ſ",
-    "(?i)k",
-    "\\\\pN",
-    "[\\\\w-]+@",
-    "\\\\D",
-    "\\\\S+",
-    "(?:a|ab)(?:c|bcd)*",
-];
-const REPLACEMENTS: &[&str] =
-    &["x", "", "$1", "${1}", "$0", "${n}", "$1x", "${1}x", "$$", "[$0]", "\\\",\\\"", "$2$1", "é", "$", "${", "$n"];
-const LAYOUTS: &[&str] = &[
-    "2006-01-02",
-    "2006-01-02T15:04:05Z07:00",
-    "Jan _2 3:04PM",
-    "Monday, 02-Jan-06 15:04:05 MST",
-    "2006",
-    "15:04:05.000",
-    "06-1-2 03:04:05pm",
-    "2006-01-02 15:04:05.999999999 -0700 MST",
-    "January 2 __2 002",
-    "-07:00:00 Z0700 Z07",
-    "5,4.3",
-    "2006-01-02T15:04:05.999Z07:00",
-    "x",
-    "",
-    "2006\\\",\\\"01",
-    "Mon Jan",
-    ".00 ,99",
-    "150405",
-    "_2006 é",
-];
-/// Zones whose rules have not changed for long, because Go reads them from the system.
-const ZONES: &[&str] = &[
-    "UTC",
-    "Europe/Berlin",
-    "America/New_York",
-    "Asia/Kolkata",
-    "Nowhere/None",
-    "",
-    "Local",
-    "Australia/Lord_Howe",
-    "Asia/Tehran",
-    "Pacific/Apia",
-    "GMT",
-    "Etc/GMT+5",
-    "europe/berlin",
-    "America/Sao_Paulo",
-    "Europe/Dublin",
-    "Antarctica/Troll",
-];
-const CONSTRAINTS: &[&str] = &[
-    ">=1.0.0",
-    "^1.2",
-    "~1.2.3",
-    "!=1.2.3",
-    ">=1.0.0-0, <2.0.0",
-    "1.x",
-    "*",
-    "1.2 - 1.4",
-    "<2 || >=3",
-    "!=1.1.1-a <9.0.0",
-    "=1.2.3",
-    ">1.2.3-alpha <2",
-    "^0.0.1",
-    "~0",
-    "=>1",
-    "=<2.0",
-    "bad",
-    "",
-    ">= 1.0",
-    "!=1.x",
-    "^2.0.0-rc.0",
-    ">1",
-    "<=1.2",
-    "~>1.2",
-    "1.2.3-alpha.10",
-    "1.0.0+b1",
-    ">=0-0",
-    "!=2.0.0-rc.1 || 5",
-    "~1.2.3-beta.2 || ^9",
-    ">1.x",
-    "<1.x",
-    "^0",
-    "^0.2.3-a",
-    "~*",
-    "<=x",
-    "v1.2.3",
-    ">v1",
-    "1 2",
-    "1,2",
-];
-const DURATIONS: &[&str] =
-    &["1h", "-90m", "24h", "1.5s", "100ms", "bad", "", "720h", "1h1m1s", "-1ns", "2562047h", "1us"];
-const VERSIONS: &[&str] =
-    &["1.2.3", "2.0.0-rc.1", "v1.2", "1.0.0+b", "8.0.0-b", "0.0.1", "1.2.3-alpha.9", "3", "1.2.3-a.b+c.d"];
-const URLS: &[&str] = &[
-    "https://u:p@h:1/a/../b?c#d",
-    "/x/y",
-    "../z?q=2",
-    "//h2/p",
-    "mailto:a@b",
-    "?only",
-    "#frag",
-    "http://h/%41%2F",
-    "//:@h",
-    "",
-    "g",
-    "./g/",
-    "https://x/y",
-];
-const INTS: &[&str] = &["0", "1", "2", "3", "-1", "5", "10", "34", "97", "1000", "-7", "4", "0x10", "1_0", "'a'"];
-const NUMBERS: &[&str] =
-    &["0", "1", "2", "-3", "1.5", "-0.5", "2.5", "1e3", "100", "7", "0.1", "1e-7", "9007199254740993"];
 
 struct Generator {
     random: Random,
     /// Variables in scope with the letter of their kind.
     variables: Vec<(String, char)>,
     next: usize,
-    /// How deep the dot is in `with` and `range`.
-    inside: usize,
 }
 
 impl Generator {
@@ -273,10 +64,9 @@ impl Generator {
         }
         if self.random.once_in(25) {
             let value = self.value(1);
-            return format!(
-                "{out}{{{{ define \"d\" }}}}{{\"in\": {{{{ toJson . }}}}}}{{{{ end }}}}{{\"t\": {{{{ template \"d\" {} }}}}, \"v\": {value}}}",
-                self.text(1)
-            );
+            let text = self.text(1);
+            out.push_str("{{ define \"d\" }}{\"in\": {{ toJson . }}}{{ end }}");
+            return format!("{out}{{\"t\": {{{{ template \"d\" {text} }}}}, \"v\": {value}}}");
         }
         if self.random.once_in(25) {
             let (cut, value) = (self.argument('m', 1), self.value(1));
@@ -307,16 +97,7 @@ impl Generator {
     }
 
     fn plain_name(&mut self) -> String {
-        (self.random.pick(&[
-            "len .Extra.texts",
-            "kindOf .Extra.n",
-            "\"a\"",
-            ".Extra.missing",
-            "print .Extra.yes",
-            ".Extra.word",
-            "upper .Extra.a",
-        ]))
-        .to_owned()
+        self.random.pick(words::MEMBER_NAMES).to_owned()
     }
 
     fn declaration(&mut self) -> String {
@@ -375,27 +156,14 @@ impl Generator {
             18 => {
                 let separator = self.random.pick(&["\\\",\\\"", "\\\", \\\""]);
                 let list = self.argument('L', depth);
-                let after = self.random.pick(&[
-                    "",
-                    " | title",
-                    " | upper",
-                    " | snakecase",
-                    " | clean",
-                    " | trunc 12",
-                    " | swapcase",
-                    " | nospace",
-                    " | untitle",
-                    " | wrap 5",
-                    " | camelcase",
-                    " | lower",
-                ]);
+                let after = self.random.pick(words::AFTER_JOIN);
                 format!("[\"{{{{ join \"{separator}\" {list}{after} }}}}\"]")
             }
             19 => format!(
                 "[\"{{{{ printf \"%s\\\",\\\"%v\" {} {}{} }}}}\"]",
                 self.argument('s', 1),
                 self.argument('a', 1),
-                self.random.pick(&["", " | title", " | abbrev 20", " | base", " | kebabcase"])
+                self.random.pick(words::AFTER_PRINTF)
             ),
             20 => format!(
                 "[{{{{ quote {} {} | replace \"\\\" \\\"\" \"\\\",\\\"\" }}}}]",
@@ -437,6 +205,11 @@ impl Generator {
                 "{{{{ range {} }}}}{{{{ . }}}},{{{{ end }}}}",
                 self.random.pick(&["3", "(int .Extra.n | min 4 | int)", "until 3", ".Extra.texts"])
             ),
+            8 => {
+                let (body, text) = (self.random.pick(&["{{ . }}", "<{{- . -}} >", "{{/* . */}}x"]), self.text(depth));
+                self.next += 1;
+                format!("{{{{ block \"b{}\" {text} }}}}{body}{{{{ end }}}}", self.next)
+            }
             _ => format!("{{{{ {} }}}}", self.expression('s', depth)),
         }
     }
@@ -460,10 +233,7 @@ impl Generator {
             if self.random.once_in(20) {
                 format.push_str(self.random.pick(&["[1]", "[2]", "*", "[3]*", ".*", "[x]"]));
             }
-            format.push(self.random.pick(&[
-                'v', 'v', 's', 's', 'd', 'q', 'x', 'X', 't', 'f', 'g', 'e', 'T', 'U', 'o', 'O', 'b', 'G', 'E', 'F',
-                'z', 'p', 'w',
-            ]));
+            format.push(self.random.pick(words::VERBS));
             if !self.random.once_in(15) {
                 let kind =
                     self.random.pick(&['s', 's', 'i', 'n', 'n', 'a', 'l', 'm', 'b', 'o', 'f', 't', 'd', 'L', 'v', 'u']);
@@ -485,10 +255,11 @@ impl Generator {
 
     /// An expression of `kind`, perhaps as a pipeline.
     fn expression(&mut self, kind: char, depth: usize) -> String {
-        if depth > 0 && self.random.below(4) > 0 {
-            if let Some(call) = self.call(kind, depth) {
-                return call;
-            }
+        if depth > 0
+            && self.random.below(4) > 0
+            && let Some(call) = self.call(kind, depth)
+        {
+            return call;
         }
         self.leaf(kind)
     }
@@ -569,86 +340,83 @@ impl Generator {
             }
         }
         let path = |text: &str| text.replace(" .", " $.").replace("(.", "($.").trim_start_matches('$').to_owned();
-        let _ = self.inside;
-        let literal = |text: &str| format!("\"{text}\"");
+        let is_raw = self.random.once_in(6);
+        let literal = |text: &str| match is_raw && !text.contains('\\') {
+            true => format!("`{text}`"),
+            false => format!("\"{text}\""),
+        };
         match kind {
             's' | 'j' | 'q' => match self.random.below(12) {
-                0..=4 => literal(self.random.pick(WORDS)),
-                5 => (self.random.pick(&[".Extra.date", ".Extra.version", ".Extra.duration", ".Extra.day"])).to_owned(),
-                6 => literal(self.random.pick(URLS)),
+                0..=4 => literal(self.random.pick(words::WORDS)),
+                5 => self.random.pick(words::OTHER_TEXTS).to_owned(),
+                6 => literal(self.random.pick(words::URLS)),
                 _ => path(self.random.pick(session::TEXTS)),
             },
             'n' => match self.random.below(3) {
-                0 => (self.random.pick(NUMBERS)).to_owned(),
-                1 => (self.random.pick(INTS)).to_owned(),
+                0 => self.random.pick(words::NUMBERS).to_owned(),
+                1 => self.random.pick(words::INTS).to_owned(),
                 _ => path(self.random.pick(session::NUMBERS)),
             },
-            'i' => (self.random.pick(INTS)).to_owned(),
-            'h' => (self.random.pick(&["0", "1", "2", "3", "-1", "4", "-2", "10"])).to_owned(),
-            'e' => (self.random.pick(&["0", "1", "2", "4", "5", "7", "8", "12", "20", "-1"])).to_owned(),
-            'o' => format!("int64 {}", self.random.pick(&["5", "1709210096", "1709210096123", "-1", ".Extra.ms", ".Extra.n", "9000000000000"])),
-            'f' => (self.random.pick(&["1.5", ".Extra.f", "2.0", "-0.5", ".Extra.big"])).to_owned(),
+            'i' => self.random.pick(words::INTS).to_owned(),
+            'h' => self.random.pick(words::SMALL).to_owned(),
+            'e' => self.random.pick(words::WIDTHS).to_owned(),
+            'o' => format!("int64 {}", self.random.pick(words::INT64S)),
+            'f' => self.random.pick(words::FLOATS).to_owned(),
             'b' => match self.random.below(3) {
-                0 => (self.random.pick(&["true", "false"])).to_owned(),
-                _ => (self.random.pick(session::BOOLS)).to_owned(),
+                0 => self.random.pick(&["true", "false"]).to_owned(),
+                _ => self.random.pick(session::BOOLS).to_owned(),
             },
             'l' | 'I' => match self.random.below(5) {
-                0 => (self.random.pick(&["list", "list 1 \"a\" nil", "list \"b\" \"a\"", "until 3", "list (list 1) (dict \"k\" nil)", "rest list", "list 1.5 2"])).to_owned(),
+                0 => self.random.pick(words::LISTS).to_owned(),
                 _ => path(self.random.pick(session::LISTS)),
             },
             'L' => match self.random.below(4) {
-                0 => (self.random.pick(&["list \"b\" \"a\"", "splitList \",\" .Extra.csv", "list \"x\\\"y\" \"z\"", "list"])).to_owned(),
+                0 => self.random.pick(words::TEXT_LISTS).to_owned(),
                 _ => path(self.random.pick(session::TEXT_LISTS)),
             },
             'm' => match self.random.below(4) {
-                0 => (self.random.pick(&["dict", "dict \"a\" 1 \"b\" nil", "dict \"k\\\"q\" .Extra.a", "dict .Extra.word 1", "dict \"host\" \"h\" \"path\" .Extra.path \"query\" \"q=1\""])).to_owned(),
+                0 => self.random.pick(words::MAPS).to_owned(),
                 _ => {
                     // A copy, so that no function changes the session.
                     let map = path(self.random.pick(session::MAPS));
                     format!("deepCopy {map}")
                 }
             },
-            'M' => (self.random.pick(&["split \",\" .Extra.csv", "splitn \" \" 2 .Extra.spaces"])).to_owned(),
-            't' => match self.random.below(5) {
-                0 => "toDate \"2006-01-02T15:04:05Z07:00\" .Extra.date".to_owned(),
-                1 => "toDate \"2006-01-02\" .Extra.day".to_owned(),
-                2 => "toDate \"2006-01-02\" \"2024-02-29\"".to_owned(),
-                3 => "toDate \"2006-01-02 15:04:05 MST\" \"2024-07-01 10:00:00 CEST\"".to_owned(),
-                _ => "toDate \"2006-01-02T15:04:05Z07:00\" \"1970-10-02T11:44:40.5+05:30\"".to_owned(),
-            },
+            'M' => self.random.pick(&["split \",\" .Extra.csv", "splitn \" \" 2 .Extra.spaces"]).to_owned(),
+            't' => self.random.pick(words::DATES).to_owned(),
             'x' => match self.random.below(3) {
-                0 => format!("int64 {}", self.random.pick(&["1709210096", ".Extra.ms", ".Extra.n", "-62135596800", "9000000000000"])),
-                1 => (self.random.pick(&["0", "1709210096", "-1"])).to_owned(),
+                0 => format!("int64 {}", self.random.pick(words::SECONDS)),
+                1 => self.random.pick(&["0", "1709210096", "-1"]).to_owned(),
                 _ => self.leaf('t'),
             },
-            'd' => "(toDate \"2006-01-02\" .Extra.day).Sub (toDate \"2006-01-02T15:04:05Z07:00\" \"2024-01-15T09:12:33.104Z\")".to_owned(),
+            'd' => words::DURATION.to_owned(),
             'v' => match self.random.below(3) {
                 0 => "semver .Extra.version".to_owned(),
-                _ => format!("semver \"{}\"", self.random.pick(VERSIONS)),
+                _ => format!("semver \"{}\"", self.random.pick(words::VERSIONS)),
             },
             'u' => match self.random.below(3) {
-                0 => format!(".MatchContext.URL.Parse \"{}\"", self.random.pick(URLS)),
+                0 => format!(".MatchContext.URL.Parse \"{}\"", self.random.pick(words::URLS)),
                 _ => ".MatchContext.URL".to_owned(),
             },
             'k' => match self.random.below(6) {
                 0 => ".Extra.word".to_owned(),
-                _ => literal(self.random.pick(NAMES)),
+                _ => literal(self.random.pick(words::NAMES)),
             },
-            'r' => literal(self.random.pick(REGEXES)),
-            'p' => literal(self.random.pick(REPLACEMENTS)),
-            'y' => literal(self.random.pick(LAYOUTS)),
-            'z' => literal(self.random.pick(ZONES)),
-            'c' => literal(self.random.pick(CONSTRAINTS)),
+            'r' => literal(self.random.pick(words::REGEXES)),
+            'p' => literal(self.random.pick(words::REPLACEMENTS)),
+            'y' => literal(self.random.pick(words::LAYOUTS)),
+            'z' => literal(self.random.pick(words::ZONES)),
+            'c' => literal(self.random.pick(words::CONSTRAINTS)),
             'w' => match self.random.below(4) {
                 0 => ".Extra.duration".to_owned(),
-                _ => literal(self.random.pick(DURATIONS)),
+                _ => literal(self.random.pick(words::DURATIONS)),
             },
-            'N' => (self.random.pick(session::NILS)).to_owned(),
+            'N' => self.random.pick(session::NILS).to_owned(),
             'B' => "(toDate \"2006\" \"2024\").MarshalText".to_owned(),
             _ => {
                 let kind = self.random.pick(&['s', 's', 'n', 'b', 'l', 'm', 'N', 'i', 'L', 't', 'v', 'u', 'd']);
                 if kind == 'u' && self.random.once_in(3) {
-                    return (self.random.pick(&[".", ".MatchContext", ".Header", ".MatchContext.URL.Query", ".MatchContext.URL.User", ".MatchContext.Header"])).to_owned();
+                    return self.random.pick(words::STRUCTURES).to_owned();
                 }
                 self.leaf(kind)
             }

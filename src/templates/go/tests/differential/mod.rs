@@ -13,6 +13,7 @@
 mod generate;
 mod session;
 mod signatures;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -104,8 +105,9 @@ fn judge(case: &Case, go: &Answer) -> Verdict {
         _ if raw != go.text => Verdict::Wrong(format!("the text is {}", String::from_utf8_lossy(&raw))),
         // The text is Go's, so only escaping can have made the difference.
         _ if case.is_hostile => Verdict::Safe,
-        // Bytes that are not UTF-8 are made by cutting texts, and quoted by Go.
+        // Bytes that are not UTF-8 and control characters are made by cutting and decoding texts.
         None if go.error.contains("in string escape code") => Verdict::Safe,
+        None if go.error.contains("in string literal") && case.template.contains("dec ") => Verdict::Safe,
         Some(_) => Verdict::Wrong(format!("the claims are {claims}")),
         None => Verdict::Wrong(format!("Go fails to decode ({}), the claims are {claims}", go.error)),
     }
@@ -127,7 +129,20 @@ fn variable(name: &str, usual: u64) -> u64 {
 }
 
 #[test]
+fn every_function_is_generated() {
+    // The clock differs, and what `fail` says is no claim.
+    const EXCEPTED: [&str; 3] = ["ago", "fail", "now"];
+    let generated =
+        |name: &str| signatures::FUNCTIONS.iter().any(|signature| signature.split(' ').next() == Some(name));
+    let elsewhere = ["call", "keys", "printf", "set", "values"];
+    for name in super::super::funcs::names() {
+        assert!(generated(name) || EXCEPTED.contains(&name) || elsewhere.contains(&name), "{name}");
+    }
+}
+
+#[test]
 #[ignore = "needs Go; run by make peers-go-templates"]
+#[expect(clippy::print_stdout, reason = "the counts are shown even if all claims are right")]
 fn generated_templates_make_the_claims_that_go_makes() {
     let oracle = std::env::var("GO_TEMPLATES_ORACLE").expect("GO_TEMPLATES_ORACLE names the oracle");
     let (seed, seconds) = (variable("GO_TEMPLATES_SEED", 1), variable("GO_TEMPLATES_SECONDS", 60));

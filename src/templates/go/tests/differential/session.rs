@@ -129,7 +129,7 @@ const HOSTILE: &[&str] = &[
     "'",
     "\u{b}\u{7}",
     "\r\n",
-    "{\"injected\":1}",
+    "{\"other\":1}",
     "1],[2",
     "},{",
     "\"}",
@@ -237,11 +237,12 @@ pub(super) fn generate(random: &mut Random, is_hostile: bool) -> String {
     }
     let n = writer.pick(&["7", "0", "-3", "65", "1000000", "2"]);
     extra.push_str(&format!(
-        ",\"texts\":{texts},\"one\":[{one}],\"none\":[],\"nums\":{nums},\"mixed\":[1,{item},null,true,[2],{{\"k\":1.5}}],\
-         \"nested\":[[1],[{item}],[]],\"objects\":[{{\"id\":1,\"t\":{item}}},{{\"id\":2,\"t\":\"u\"}}],\
-         \"map\":{{\"b\":2,\"a\":{{\"c\":{value}}},\"t\":{item}}},\"deep\":{{\"x\":{{\"y\":{value},\"z\":null}},\"l\":[{item}]}},\
-         \"nothing\":{{}},\"n\":{n},\"f\":{float},\"big\":{big},\"neg\":-12,\"ms\":{ms}"
+        r#","texts":{texts},"one":[{one}],"none":[],"nums":{nums},"nothing":{{}},"n":{n},"f":{float},"big":{big}"#
     ));
+    extra.push_str(&format!(r#","neg":-12,"ms":{ms},"mixed":[1,{item},null,true,[2],{{"k":1.5}}]"#));
+    extra.push_str(&format!(r#","nested":[[1],[{item}],[]],"objects":[{{"id":1,"t":{item}}},{{"id":2,"t":"u"}}]"#));
+    extra.push_str(&format!(r#","map":{{"b":2,"a":{{"c":{value}}},"t":{item}}}"#));
+    extra.push_str(&format!(r#","deep":{{"x":{{"y":{value},"z":null}},"l":[{item}]}}"#));
     if writer.random.below(3) == 0 && key.len() > 2 {
         extra.push_str(&format!(",\"odd\":{{{key}:{value}}}"));
     } else {
@@ -265,15 +266,14 @@ pub(super) fn generate(random: &mut Random, is_hostile: bool) -> String {
     let url = if writer.random.below(6) == 0 {
         "null".to_owned()
     } else {
-        format!(
-            "{{\"Scheme\":\"{scheme}\",\"Opaque\":\"\",\"User\":{user},\"Host\":\"{host}\",\"Path\":{path},\"RawPath\":\"{raw_path}\",\
-             \"OmitHost\":false,\"ForceQuery\":false,\"RawQuery\":{query_json},\"Fragment\":\"\",\"RawFragment\":\"\"}}"
-        )
+        let start = format!(r#""Scheme":"{scheme}","Opaque":"","User":{user},"Host":"{host}","Path":{path}"#);
+        let end = format!(r#""RawQuery":{query_json},"Fragment":"","RawFragment":"""#);
+        format!(r#"{{{start},"RawPath":"{raw_path}","OmitHost":false,"ForceQuery":false,{end}}}"#)
     };
-    format!(
-        "{{\"subject\":{subject},\"extra\":{{{extra}}},\"header\":{{\"X-Role\":[{role},\"b\"],\"Empty\":[]}},\"match_context\":\
-         {{\"regexp_capture_groups\":[{group},\"two\"],\"url\":{url},\"method\":\"GET\",\"header\":{{\"X-Tenant\":[{tenant}]}}}}}}"
-    )
+    let header = format!(r#"{{"X-Role":[{role},"b"],"Empty":[]}}"#);
+    let matched = format!(r#""regexp_capture_groups":[{group},"two"],"header":{{"X-Tenant":[{tenant}]}}"#);
+    let context = format!(r#"{{{matched},"url":{url},"method":"GET"}}"#);
+    format!(r#"{{"subject":{subject},"extra":{{{extra}}},"header":{header},"match_context":{context}}}"#)
 }
 
 struct Writer<'r> {
