@@ -88,7 +88,8 @@ models:
 	cargo test --manifest-path tests/models/Cargo.toml --target-dir target/models
 
 # Compares generated Go templates with Go itself. A seed always makes the same templates. It fails if any claim is wrong,
-# and lists what is refused here but not by Go. GO_TEMPLATES_SECONDS and GO_TEMPLATES_SEED can be set.
+# and lists what is refused here but not by Go. GO_TEMPLATES_SECONDS, GO_TEMPLATES_SEED and GO_TEMPLATES_COUNT (the most templates)
+# can be set.
 GO_TEMPLATES_SECONDS ?= 60
 GO_TEMPLATES_SEED ?= 1
 peers-go-templates:
