@@ -95,8 +95,7 @@ GO_TEMPLATES_SEED ?= 1
 peers-go-templates:
 	sh tests/interop/need.sh go golang
 	cd tests/peers/go-templates && go build -o $(CURDIR)/target/go-templates-oracle .
-	$(LOCAL) GO_TEMPLATES_ORACLE=$(CURDIR)/target/go-templates-oracle GO_TEMPLATES_SECONDS=$(GO_TEMPLATES_SECONDS) \
-		GO_TEMPLATES_SEED=$(GO_TEMPLATES_SEED) \
+	$(LOCAL) GO_TEMPLATES_SECONDS=$(GO_TEMPLATES_SECONDS) GO_TEMPLATES_SEED=$(GO_TEMPLATES_SEED) \
 		cargo test --lib templates::go::tests::differential -- --ignored --nocapture
 
 # Tests what deploy/ ships, as far as that is possible without a container engine and a cluster.

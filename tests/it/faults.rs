@@ -359,13 +359,17 @@ fn killed_service_leaves_a_usable_key_file() {
         random ^= random << 17;
         let mut child = run();
         let chance = (random >> 11) as f64 / (1_u64 << 53) as f64;
-        if round % 4 == 0 {
-            std::thread::sleep(typical.mul_f64(chance));
-        } else {
-            while !lock.exists() {
-                std::thread::yield_now();
+        match round {
+            // The first two kills are before and after the rotation, however slow the machine is.
+            0 => {}
+            1 => wait_until(has_rotated),
+            _ if round % 4 == 0 => std::thread::sleep(typical.mul_f64(chance)),
+            _ => {
+                while !lock.exists() {
+                    std::thread::yield_now();
+                }
+                std::thread::sleep(Duration::from_millis(8).mul_f64(chance));
             }
-            std::thread::sleep(Duration::from_millis(8).mul_f64(chance));
         }
         child.kill().unwrap();
         child.wait().unwrap();

@@ -5,7 +5,8 @@ use super::dates;
 use super::floats;
 use super::quoting::{is_printable, quote, quote_char};
 use super::text::{Origin, Text, characters};
-use super::value::{Element, IntType, List, Value};
+use super::value::{Element, IntType, List, UintType, Value};
+use super::versions::Version;
 
 /// More places than any float64 has.
 const FLOAT_PLACES: usize = 1100;
@@ -184,7 +185,7 @@ impl<'p, 'c> Printer<'p, 'c> {
             }
             Value::Version(version) => {
                 self.raw("&");
-                self.structure("semver.Version", &version.fields(), verb, depth + 1)?;
+                self.structure("semver.Version", &version_fields(version), verb, depth + 1)?;
             }
             Value::Session => {
                 let fields = self.context.session_fields();
@@ -192,7 +193,7 @@ impl<'p, 'c> Printer<'p, 'c> {
                 self.structure("authn.AuthenticationSession", &fields, verb, depth + 1)?;
             }
             Value::PlainVersion(_) | Value::MatchContext if verb == 'p' => self.bad_verb(value, verb)?,
-            Value::PlainVersion(version) => self.structure("semver.Version", &version.fields(), verb, depth)?,
+            Value::PlainVersion(version) => self.structure("semver.Version", &version_fields(version), verb, depth)?,
             Value::MatchContext => {
                 let fields = self.context.match_context_fields();
                 self.structure("authn.MatchContext", &fields, verb, depth)?;
@@ -469,6 +470,19 @@ impl<'p, 'c> Printer<'p, 'c> {
 fn no_text(value: &Value, verb: char) -> Problem {
     let message = format!("expected a value that the verb {verb} can write, found {}", value.type_name());
     Problem::wrong_type(message)
+}
+
+/// The fields of a version in Go's order.
+fn version_fields(version: &Version) -> [(&'static str, Value); 6] {
+    let number = |part: usize| Value::Uint(UintType::Uint64, version.numbers[part]);
+    [
+        ("major", number(0)),
+        ("minor", number(1)),
+        ("patch", number(2)),
+        ("pre", Value::data(version.prerelease.as_str())),
+        ("metadata", Value::data(version.metadata.as_str())),
+        ("original", Value::data(version.original.as_str())),
+    ]
 }
 
 /// The content of a `[]byte`, whose quotes a method wrote.

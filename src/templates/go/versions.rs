@@ -1,7 +1,5 @@
 //! Semantic versions, as sprig's `semver` reads them.
 
-use super::value::{UintType, Value};
-
 /// `major.minor.patch` with its suffixes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Version {
@@ -58,20 +56,6 @@ impl Version {
     pub(super) fn with_metadata(&self, metadata: &str) -> Option<Self> {
         let is_right = metadata.is_empty() || is_suffix(metadata);
         is_right.then(|| Self { metadata: metadata.to_owned(), ..self.clone() }.renamed())
-    }
-
-    /// The fields in Go's order.
-    pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
-        let number = |part: usize| Value::Uint(UintType::Uint64, self.numbers[part]);
-        let text = |text: &str| Value::data(text);
-        vec![
-            ("major", number(0)),
-            ("minor", number(1)),
-            ("patch", number(2)),
-            ("pre", text(&self.prerelease)),
-            ("metadata", text(&self.metadata)),
-            ("original", text(&self.original)),
-        ]
     }
 
     fn renamed(self) -> Self {

@@ -1,7 +1,8 @@
 // Command go-templates renders claims templates like the id_token mutator of Oathkeeper.
 //
-// It reads one JSON object per line, {"template", "session"}, and writes one per line: the rendered bytes, and the claims
-// or the stage that failed. Run it with TZ=UTC.
+// It writes the settings of the comparison, GO_TEMPLATES_SEED and GO_TEMPLATES_SECONDS, as one line of JSON. Then it
+// reads one JSON object per line, {"template", "session"}, and writes one per line: the rendered bytes, and the claims or
+// the stage that failed. Run it with TZ=UTC.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"text/template"
 
 	"github.com/Masterminds/sprig/v3"
@@ -30,6 +32,20 @@ type answer struct {
 	// Stage is "parse", "execute" or "decode" if that failed.
 	Stage string `json:"stage,omitempty"`
 	Error string `json:"error,omitempty"`
+}
+
+// settings are what the comparison needs of the environment.
+type settings struct {
+	Seed    uint64 `json:"seed"`
+	Seconds uint64 `json:"seconds"`
+}
+
+func variable(name string, usual uint64) uint64 {
+	number, err := strconv.ParseUint(os.Getenv(name), 10, 64)
+	if err != nil {
+		return usual
+	}
+	return number
 }
 
 func printAny(value interface{}) string {
@@ -84,6 +100,12 @@ func main() {
 	lines.Buffer(nil, 16<<20)
 	out := bufio.NewWriter(os.Stdout)
 	encoder := json.NewEncoder(out)
+	start := settings{variable("GO_TEMPLATES_SEED", 1), variable("GO_TEMPLATES_SECONDS", 60)}
+	if err := encoder.Encode(start); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	out.Flush()
 	for lines.Scan() {
 		var asked question
 		given := answer{Stage: "session"}
