@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"strconv"
@@ -38,6 +39,8 @@ type answer struct {
 type settings struct {
 	Seed    uint64 `json:"seed"`
 	Seconds uint64 `json:"seconds"`
+	// Count is the most templates.
+	Count uint64 `json:"count"`
 }
 
 func variable(name string, usual uint64) uint64 {
@@ -100,7 +103,11 @@ func main() {
 	lines.Buffer(nil, 16<<20)
 	out := bufio.NewWriter(os.Stdout)
 	encoder := json.NewEncoder(out)
-	start := settings{variable("GO_TEMPLATES_SEED", 1), variable("GO_TEMPLATES_SECONDS", 60)}
+	start := settings{
+		Seed:    variable("GO_TEMPLATES_SEED", 1),
+		Seconds: variable("GO_TEMPLATES_SECONDS", 60),
+		Count:   variable("GO_TEMPLATES_COUNT", math.MaxInt64),
+	}
 	if err := encoder.Encode(start); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -125,14 +125,14 @@ fn kind(message: &str) -> String {
     message[start..].chars().map(|character| if character.is_ascii_digit() { '0' } else { character }).collect()
 }
 
-/// The seed and the seconds to run, which the oracle reads from its environment.
-fn settings(line: &str) -> (u64, u64) {
+/// The seed, the seconds to run and the most templates, which the oracle reads from its environment.
+fn settings(line: &str) -> (u64, u64, u64) {
     let settings = Json::parse(line.as_bytes(), ReadLimits::default()).unwrap();
     let number = |name: &str| match settings.member(name) {
         Some(Json::Number(number)) => number.token().parse().unwrap(),
         _ => panic!("the oracle gives {name}"),
     };
-    (number("seed"), number("seconds"))
+    (number("seed"), number("seconds"), number("count"))
 }
 
 #[test]
@@ -151,15 +151,7 @@ fn every_function_is_generated() {
 #[ignore = "needs Go; run by make peers-go-templates"]
 #[expect(clippy::print_stdout, reason = "the counts are shown even if all claims are right")]
 fn generated_templates_make_the_claims_that_go_makes() {
-<<<<<<< HEAD
-    let oracle = std::env::var("GO_TEMPLATES_ORACLE").expect("GO_TEMPLATES_ORACLE names the oracle");
-    let (seed, seconds) = (variable("GO_TEMPLATES_SEED", 1), variable("GO_TEMPLATES_SECONDS", 60));
-    let most = variable("GO_TEMPLATES_COUNT", u64::MAX);
-    let mut child = Command::new(oracle)
-        .env_clear()
-=======
     let mut child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/go-templates-oracle"))
->>>>>>> gotpl
         .env("TZ", "UTC")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -167,7 +159,7 @@ fn generated_templates_make_the_claims_that_go_makes() {
         .expect("the oracle starts");
     let (mut questions, answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut answers = BufReader::new(answers).lines();
-    let (seed, seconds) = settings(&answers.next().expect("the oracle answers").expect("an answer is text"));
+    let (seed, seconds, most) = settings(&answers.next().expect("the oracle answers").expect("an answer is text"));
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut refusals: BTreeMap<String, (u64, String)> = BTreeMap::new();
     let mut wrong = Vec::new();
