@@ -89,8 +89,20 @@ impl Text {
         })
     }
 
-    /// The origin of other text that a function makes from this text as a whole.
+    /// The origin of other text that a function makes from this text as a whole. Quotes and escapes of functions are
+    /// not the session's, so they must not be escaped again.
     pub(super) fn origin(&self) -> Origin {
+        let is_escaped = |(piece, origin): (&[u8], Origin)| {
+            matches!(origin, Origin::Syntax | Origin::Encoded | Origin::Quoted) && needs_escape(piece)
+        };
+        match self.content_origin() {
+            Origin::Data if self.pieces().any(is_escaped) => Origin::Mixed,
+            origin => origin,
+        }
+    }
+
+    /// The origin of the strings in this text, which is JSON.
+    pub(super) fn content_origin(&self) -> Origin {
         let origins = self.pieces.iter().map(|(_, origin)| *origin);
         match origins.reduce(Origin::and) {
             None | Some(Origin::Template) => Origin::Template,

@@ -99,7 +99,7 @@ impl Time {
             Chunk::ZeroSecond => format!("{:02}", parts.second),
             Chunk::LongYear if parts.year < 0 => format!("-{:04}", -parts.year),
             Chunk::LongYear => format!("{:04}", parts.year),
-            Chunk::Year => format!("{:02}", parts.year.rem_euclid(100)),
+            Chunk::Year => format!("{:02}", parts.year.unsigned_abs() % 100),
             Chunk::Upper => if parts.hour >= 12 { "PM" } else { "AM" }.to_owned(),
             Chunk::Lower => if parts.hour >= 12 { "pm" } else { "am" }.to_owned(),
             Chunk::ZoneName if !parts.abbreviation.is_empty() => parts.abbreviation.clone(),

@@ -53,7 +53,7 @@ fn read(context: &mut Context<'_>, text: &Text, is_lenient: bool) -> Called {
             if !is_lenient && decode::decode(text.bytes(), context.limits.depth).is_err() {
                 return Err(Problem::wrong_type("expected numbers that float64 can hold, found a larger one"));
             }
-            Ok(Value::from_json(&json, text.origin()))
+            Ok(Value::from_json(&json, text.content_origin()))
         }
         Err(fault) if fault.is_limit => Err(Problem::limit("expected JSON that is nested less deeply")),
         Err(_) if is_lenient => Ok(Value::Invalid),

@@ -119,7 +119,11 @@ fn functions_keep_quotes_of_the_session() {
 fn text_of_both_is_written_only_if_it_needs_no_escape() {
     values(&[("\"{{ printf `%s%s` `YWJj` (b64enc .Extra.uni) | b64dec }}\"", "\"abcżó\"")]);
     let both = "{\"v\": \"{{ printf `%s%s` `IiwiYWRtaW4iOjEs` (b64enc .Extra.evil) | b64dec }}\"}";
-    refused(&[(both, ErrorCode::TemplatePosition)]);
+    refused(&[
+        (both, ErrorCode::TemplatePosition),
+        ("{\"v\": \"{{ urlParse (quote 1000) }}\"}", ErrorCode::TemplatePosition),
+        ("{\"v\": \"{{ (urlParse (toJson .Extra.name | trimAll `\"`)).path }}\"}", ErrorCode::TemplatePosition),
+    ]);
     assert!(render("{\"v\": {{ printf `%s%s` `IiwiYWRtaW4iOjEs` (b64enc .Extra.evil) | b64dec | toJson }}}").is_ok());
 }
 

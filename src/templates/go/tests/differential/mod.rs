@@ -108,7 +108,7 @@ fn judge(case: &Case, go: &Answer) -> Verdict {
         _ if case.is_hostile => Verdict::Safe,
         // Bytes that are not UTF-8 and control characters are made by cutting and decoding texts.
         None if go.error.contains("in string escape code") => Verdict::Safe,
-        None if go.error.contains("in string literal") && case.template.contains("dec ") => Verdict::Safe,
+        None if go.error.contains("in string literal") && case.template.contains("dec") => Verdict::Safe,
         Some(_) => Verdict::Wrong(format!("the claims are {claims}")),
         None => Verdict::Wrong(format!("Go fails to decode ({}), the claims are {claims}", go.error)),
     }
