@@ -63,7 +63,7 @@ pub(crate) use secret::load_callers;
 pub(crate) use serve::{Listener, Serve, UnixSocket};
 
 /// A valid configuration and its warnings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,

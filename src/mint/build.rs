@@ -20,7 +20,7 @@ use crate::templates::{ClaimTemplate, CompileOptions, TemplateFault};
 use crate::time::{Timestamp, Ttl};
 
 /// One reason why a generation cannot be used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BuildFault {
     /// The stable code.
     pub code: ErrorCode,
@@ -33,7 +33,7 @@ pub struct BuildFault {
 }
 
 /// The position of a fault, and its message without the position.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultPointer {
     /// The file.
     pub path: Option<String>,

@@ -25,6 +25,7 @@ impl Origin {
     pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (left, right) if left == right => left,
+            (Origin::Template, Origin::Syntax) | (Origin::Syntax, Origin::Template) => Origin::Mixed,
             (Origin::Syntax, other) | (other, Origin::Syntax) => other,
             (Origin::Template | Origin::Mixed, _) | (_, Origin::Template | Origin::Mixed) => Origin::Mixed,
             _ => Origin::Data,
@@ -109,11 +110,6 @@ impl Text {
             Some(Origin::Mixed) => Origin::Mixed,
             Some(_) => Origin::Data,
         }
-    }
-
-    /// Whether a piece has one of `origins`.
-    pub(super) fn has(&self, origins: &[Origin]) -> bool {
-        self.pieces.iter().any(|(_, origin)| origins.contains(origin))
     }
 
     /// The origin of the byte at `at`.

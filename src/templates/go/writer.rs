@@ -1,9 +1,9 @@
 //! The output of a Go template, which knows at each byte whether it stands inside a JSON string.
 //!
-//! What the template's author wrote goes out as it is. A session value inside a string is escaped. A session value
-//! outside strings has to be exactly one JSON value. What a function such as `toJson` wrote around session values goes
-//! out as it is, but what it escaped must stay inside strings, and brackets of a session can only match each other. So
-//! a session can never open, close or add anything.
+//! What the template's author wrote goes out as it is. In a string of the author, session values are escaped, and what a
+//! function such as `toJson` wrote around them must have no quotes. Outside of strings, everything that a function made of
+//! session values must be complete: one JSON value, or whole members of an object or items of an array where such a list
+//! stands. So a session can never open, close or add anything.
 
 use super::decode;
 use super::quoting::to_json_content;
@@ -19,8 +19,8 @@ pub(super) struct Writer {
     limit: usize,
     depth_limit: usize,
     place: Place,
-    /// The open arrays and objects.
-    open: Vec<Bracket>,
+    /// The open arrays (`false`) and objects (`true`) of the author.
+    open: Vec<bool>,
     /// Whether the next string is a member name, or the current one.
     is_name: bool,
     /// Writes everything as Go does, to compare it.
@@ -36,18 +36,15 @@ enum Place {
     Escape(Option<u8>),
 }
 
-#[derive(Clone, Copy)]
-struct Bracket {
-    is_object: bool,
-    /// Whether a function wrote it around session values.
-    is_from_function: bool,
-}
-
-/// The brackets that functions wrote in one expression.
+/// What the pieces of an expression between those of the author add up to.
 #[derive(Default)]
-struct Brackets {
-    /// Whether one of the author's was closed.
-    has_closed: bool,
+struct Run {
+    json: Vec<u8>,
+    is_in_string: bool,
+    /// The brackets that are open.
+    depth: i64,
+    /// Whether a function wrote a part of it.
+    has_syntax: bool,
 }
 
 impl Writer {
@@ -70,15 +67,10 @@ impl Writer {
 
     /// Writes what the template's author wrote.
     pub(super) fn literal(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.written(bytes, None)
-    }
-
-    /// Writes bytes as they are; those of a function come with the brackets of its expression.
-    fn written(&mut self, bytes: &[u8], mut brackets: Option<&mut Brackets>) -> Result<(), Refusal> {
         self.reserve(bytes.len())?;
         for byte in bytes {
             if self.place == Place::Outside {
-                self.follow(*byte, brackets.as_deref_mut())?;
+                self.follow(*byte);
             }
             self.place = match (self.place, *byte) {
                 (Place::Outside, b'"') => Place::String,
@@ -95,33 +87,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Keeps track of where member names stand, and of brackets. A function's brackets match each other, except that
-    /// one may be cut off at the start or at the end, where the author writes it.
-    fn follow(&mut self, byte: u8, brackets: Option<&mut Brackets>) -> Result<(), Refusal> {
-        let is_from_function = brackets.is_some();
-        if let Some(brackets) = brackets
-            && !byte.is_ascii_whitespace()
-        {
-            if brackets.has_closed {
-                return Err(cut_brackets());
-            }
-            let closes_own = self.open.last().is_some_and(|bracket| bracket.is_from_function);
-            brackets.has_closed = matches!(byte, b'}' | b']') && !closes_own;
-        }
+    /// Keeps track of where member names stand, and of brackets.
+    fn follow(&mut self, byte: u8) {
         match byte {
             b'{' | b'[' => {
-                self.open.push(Bracket { is_object: byte == b'{', is_from_function });
+                self.open.push(byte == b'{');
                 self.is_name = byte == b'{';
             }
             b'}' | b']' => {
                 self.open.pop();
                 self.is_name = false;
             }
-            b',' => self.is_name = self.open.last().is_some_and(|bracket| bracket.is_object),
+            b',' => self.is_name = self.open.last().is_some_and(|is_object| *is_object),
             b':' => self.is_name = false,
             _ => {}
         }
-        Ok(())
     }
 
     /// Writes what an expression gave.
@@ -132,46 +112,61 @@ impl Writer {
             self.out.extend_from_slice(text.bytes());
             return Ok(());
         }
-        if self.place == Place::Outside && !text.has(&[Origin::Template]) {
-            let is_value = decode::decode(text.bytes(), self.depth_limit).is_ok();
-            if is_value || text.bytes().trim_ascii().is_empty() {
-                self.reserve(text.len())?;
-                self.out.extend_from_slice(text.bytes());
-                return Ok(());
-            }
-            if !text.has(&[Origin::Syntax, Origin::Encoded, Origin::Quoted]) {
-                return Err(no_value());
-            }
-        }
-        let was_in_string = self.place != Place::Outside;
-        let open_before = self.open_from_functions();
-        let mut brackets = Brackets::default();
+        let mut run = Run::default();
         for (piece, origin) in text.pieces() {
-            match (origin, self.place) {
-                (Origin::Template, _) => self.literal(piece)?,
-                (Origin::Syntax, _) => self.written(piece, Some(&mut brackets))?,
-                (_, Place::Escape(_)) => {
-                    let message = "expected the rest of an escape sequence, found a value of the session";
-                    return Err((ErrorCode::TemplatePosition, message.to_owned()));
-                }
-                (Origin::Data, Place::String) => self.escaped(piece)?,
-                (Origin::Encoded, Place::String) => self.encoded(piece)?,
-                (Origin::Quoted, Place::String) => {
-                    let content = to_json_content(piece).ok_or_else(quotes_inside)?;
-                    self.encoded(&content)?;
-                }
-                (Origin::Mixed, Place::String) => self.unchanged(piece)?,
-                (Origin::Encoded | Origin::Quoted, Place::Outside) if was_in_string => return Err(quotes_inside()),
-                (_, Place::Outside) if brackets.has_closed => return Err(cut_brackets()),
-                (Origin::Encoded | Origin::Quoted, Place::Outside) => return Err(no_value()),
-                (Origin::Data | Origin::Mixed, Place::Outside) => self.value(piece)?,
+            if origin == Origin::Template && !run.is_in_string && run.depth <= 0 {
+                self.run(&std::mem::take(&mut run))?;
+                self.literal(piece)?;
+            } else if self.place == Place::Outside {
+                run.push(piece, origin)?;
+            } else {
+                self.inside(piece, origin)?;
             }
         }
-        if self.open_from_functions() > open_before + 1 { Err(cut_brackets()) } else { Ok(()) }
+        self.run(&run)
     }
 
-    fn open_from_functions(&self) -> usize {
-        self.open.iter().filter(|bracket| bracket.is_from_function).count()
+    /// Writes a piece inside of a string of the author.
+    fn inside(&mut self, piece: &[u8], origin: Origin) -> Result<(), Refusal> {
+        if self.place != Place::String {
+            let message = "expected the rest of an escape sequence, found a value of the session";
+            return Err((ErrorCode::TemplatePosition, message.to_owned()));
+        }
+        match origin {
+            Origin::Data => self.escaped(piece),
+            Origin::Encoded => self.encoded(piece),
+            Origin::Quoted => self.encoded(&to_json_content(piece).ok_or_else(quotes_inside)?),
+            Origin::Mixed => self.unchanged(piece),
+            // Quotes of a function never end a string of the author.
+            Origin::Syntax | Origin::Template if needs_escape(piece) => Err(quotes_inside()),
+            Origin::Syntax | Origin::Template => self.encoded(piece),
+        }
+    }
+
+    /// Writes what stands outside of strings, if it is complete.
+    fn run(&mut self, run: &Run) -> Result<(), Refusal> {
+        let trimmed = run.json.trim_ascii();
+        if trimmed.is_empty() {
+            self.reserve(run.json.len())?;
+            self.out.extend_from_slice(&run.json);
+            return Ok(());
+        }
+        let is_complete =
+            |open: &[u8], close: &[u8]| decode::decode(&[open, trimmed, close].concat(), self.depth_limit).is_ok();
+        let is_accepted = !run.is_in_string
+            && (is_complete(b"", b"")
+                || run.has_syntax
+                    && match self.open.last() {
+                        Some(true) => self.is_name && is_complete(b"{", b"}"),
+                        Some(false) => is_complete(b"[", b"]"),
+                        None => false,
+                    });
+        if !is_accepted {
+            return Err(if run.has_syntax { incomplete() } else { no_value() });
+        }
+        self.reserve(run.json.len())?;
+        self.out.extend_from_slice(&run.json);
+        Ok(())
     }
 
     fn escaped(&mut self, piece: &[u8]) -> Result<(), Refusal> {
@@ -205,24 +200,9 @@ impl Writer {
     /// Text whose quotes may be the author's or the session's.
     fn unchanged(&mut self, piece: &[u8]) -> Result<(), Refusal> {
         if needs_escape(piece) {
-            let message = "expected text without quotes, backslashes and control characters, because text of the \
-                           template and of the session were changed together; change them one by one";
-            return Err((ErrorCode::TemplatePosition, message.to_owned()));
+            return Err(mixed());
         }
         self.encoded(piece)
-    }
-
-    fn value(&mut self, piece: &[u8]) -> Result<(), Refusal> {
-        let trimmed = piece.trim_ascii();
-        if trimmed.is_empty() {
-            return Ok(());
-        }
-        if decode::decode(trimmed, self.depth_limit).is_err() {
-            return Err(no_value());
-        }
-        self.reserve(piece.len())?;
-        self.out.extend_from_slice(piece);
-        Ok(())
     }
 
     fn reserve(&self, more: usize) -> Result<(), Refusal> {
@@ -230,6 +210,67 @@ impl Writer {
             let message = format!("expected at most {} bytes of claims, found more", self.limit);
             return Err((ErrorCode::TemplateLimit, message));
         }
+        Ok(())
+    }
+}
+
+impl Run {
+    /// Adds a piece, which stands outside of strings of the author.
+    fn push(&mut self, piece: &[u8], origin: Origin) -> Result<(), Refusal> {
+        match (origin, self.is_in_string) {
+            (Origin::Syntax, _) => {
+                self.has_syntax = true;
+                self.scan(piece)?;
+            }
+            // The author's part of an object or array that a function began. Its strings are whole.
+            (Origin::Template, false) => {
+                self.scan(piece)?;
+                if self.is_in_string {
+                    return Err(incomplete());
+                }
+            }
+            (Origin::Data | Origin::Mixed, false) => self.json.extend_from_slice(piece),
+            (Origin::Encoded | Origin::Quoted, false) => return Err(no_value()),
+            (Origin::Data, true) => {
+                for chunk in piece.utf8_chunks() {
+                    let mut written = String::with_capacity(chunk.valid().len());
+                    write_escaped(chunk.valid(), &mut written);
+                    self.json.extend_from_slice(written.as_bytes());
+                    self.json.extend_from_slice(chunk.invalid());
+                }
+            }
+            (Origin::Mixed, true) if needs_escape(piece) => return Err(mixed()),
+            (Origin::Quoted, true) => {
+                let content = to_json_content(piece).ok_or_else(quotes_inside)?;
+                self.json.extend_from_slice(&content);
+            }
+            (Origin::Encoded | Origin::Mixed | Origin::Template, true) => {
+                if !decode::is_inside_of_string(piece) {
+                    return Err(quotes_inside());
+                }
+                self.json.extend_from_slice(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds JSON whose quotes and brackets count.
+    fn scan(&mut self, piece: &[u8]) -> Result<(), Refusal> {
+        let mut is_escaped = false;
+        for byte in piece {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'"' => self.is_in_string = !self.is_in_string,
+                b'\\' if self.is_in_string => is_escaped = true,
+                b'{' | b'[' if !self.is_in_string => self.depth += 1,
+                b'}' | b']' if !self.is_in_string => self.depth -= 1,
+                _ => {}
+            }
+        }
+        if is_escaped {
+            return Err(quotes_inside());
+        }
+        self.json.extend_from_slice(piece);
         Ok(())
     }
 }
@@ -246,8 +287,14 @@ fn quotes_inside() -> Refusal {
     (ErrorCode::TemplatePosition, message.to_owned())
 }
 
-fn cut_brackets() -> Refusal {
-    let message = "expected JSON from which at most one bracket was cut off at the start or at the end, found other \
-                   brackets without their counterparts; use merge or concat before toJson";
+fn mixed() -> Refusal {
+    let message = "expected text without quotes, backslashes and control characters, because text of the template and \
+                   of the session were changed together; change them one by one";
+    (ErrorCode::TemplatePosition, message.to_owned())
+}
+
+fn incomplete() -> Refusal {
+    let message = "expected one whole JSON value, or whole members of an object or items of an array, found cut JSON; \
+                   use toJson unchanged, or merge or concat before it";
     (ErrorCode::TemplatePosition, message.to_owned())
 }

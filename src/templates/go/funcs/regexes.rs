@@ -17,6 +17,8 @@ const THREE: &[Type] = &[Type::String, Type::String, Type::String];
 const COUNTED: &[Type] = &[Type::String, Type::String, Type::Int];
 /// Bytes of a compiled expression.
 const SIZE_LIMIT: usize = 1 << 20;
+/// The size of a compiled expression that the session wrote.
+const SESSION_SIZE_LIMIT: usize = 1 << 13;
 /// Bytes that the engine looks at in one step.
 const BYTES_LOOKED_AT: u64 = 4096;
 
@@ -44,7 +46,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         for (piece, origin) in text.pieces() {
             for byte in piece {
                 if b"\\.+*?()|[]{}^$".contains(byte) {
-                    out.push(b"\\", Origin::Syntax);
+                    let origin = if origin == Origin::Template { origin } else { Origin::Data };
+                    out.push(b"\\", origin);
                 }
                 out.push(&[*byte], origin);
             }
@@ -151,13 +154,18 @@ fn compiled(context: &mut Context<'_>, values: &[Value]) -> Result<Rc<Expression
     if let Some(known) = context.regexes.get(pattern.bytes()) {
         return Ok(Rc::clone(known));
     }
-    // A compilation costs much more than its length says.
-    context.steps(500 + pattern.len() as u64)?;
+    // A compilation costs much more than its length says. Patterns of a session are small, because a large one is slow to
+    // compile and to search with.
+    let (size_limit, cost) = match pattern.origin() {
+        Origin::Template => (SIZE_LIMIT, 500),
+        _ => (SESSION_SIZE_LIMIT, 2000),
+    };
+    context.steps(cost + pattern.len() as u64)?;
     let refused = || Problem::wrong_type("expected a regular expression of RE2, found something else");
     let utf8 = std::str::from_utf8(pattern.bytes()).map_err(|_| refused())?;
     let Translated { pattern: translated, names } = translate(utf8).ok_or_else(refused)?;
     let regex = RegexBuilder::new(&translated)
-        .size_limit(SIZE_LIMIT)
+        .size_limit(size_limit)
         .dfa_size_limit(SIZE_LIMIT)
         .build()
         .map_err(|_| refused())?;
@@ -223,16 +231,24 @@ fn replace_all(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let (subject, replacement) = (Subject::new(values), text(values, 2));
     let has_groups = replacement.bytes().contains(&b'$');
-    replaced(context, &subject, &regex, |from, out| match regex.captures(&subject, from) {
-        Some(captures) if has_groups => expand(&regex, &captures, &subject, &replacement, out),
-        _ => out.push_text(&replacement),
+    replaced(context, &subject, &regex, |context, from, out| {
+        context.charge_bytes(replacement.len())?;
+        match regex.captures(&subject, from) {
+            Some(captures) if has_groups => expand(context, &regex, &captures, &subject, &replacement, out)?,
+            _ => out.push_text(&replacement),
+        }
+        Ok(())
     })
 }
 
 fn replace_all_literal(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let replacement = text(values, 2);
-    replaced(context, &Subject::new(values), &regex, |_, out| out.push_text(&replacement))
+    replaced(context, &Subject::new(values), &regex, |context, _, out| {
+        context.charge_bytes(replacement.len())?;
+        out.push_text(&replacement);
+        Ok(())
+    })
 }
 
 /// `subject` with what `write` makes of each match, which it is told where to look for, except of an empty one directly
@@ -241,7 +257,7 @@ fn replaced(
     context: &mut Context<'_>,
     subject: &Subject,
     regex: &Expression,
-    write: impl Fn(usize, &mut Text),
+    write: impl Fn(&mut Context<'_>, usize, &mut Text) -> Result<(), Problem>,
 ) -> Called {
     let bytes = subject.bytes();
     let mut out = Text::default();
@@ -252,11 +268,9 @@ fn replaced(
         };
         charge_match(context, &subject.text, from)?;
         out.push_text(&subject.slice(copied..found.start));
-        let before = out.len();
         if found.end > copied || found.start == 0 {
-            write(from, &mut out);
+            write(context, from, &mut out)?;
         }
-        context.charge_bytes(out.len() - before)?;
         copied = found.end;
         let width = char_length(&bytes[from..]).max(1);
         from = if from + width > found.end { from + width } else { found.end };
@@ -266,14 +280,16 @@ fn replaced(
     Ok(Value::text(out))
 }
 
-/// Writes `replacement` with `$1`, `${1}` and `${name}` filled in.
+/// Writes `replacement` with `$1`, `${1}` and `${name}` filled in. Pays for each group before it is written, because a
+/// replacement of the session can name a long group many times.
 fn expand(
+    context: &mut Context<'_>,
     regex: &Expression,
     captures: &[Option<Range<usize>>],
     subject: &Subject,
     replacement: &Text,
     out: &mut Text,
-) {
+) -> Result<(), Problem> {
     let bytes = replacement.bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -302,10 +318,17 @@ fn expand(
             None => None,
         };
         if let Some(group) = group {
-            out.push_text(&subject.slice(group));
+            context.charge_bytes(group.len())?;
+            let group = subject.slice(group);
+            match replacement.origin_at(at) {
+                Origin::Template => out.push_text(&group),
+                // A session must not repeat what the author wrote.
+                _ => out.push(group.bytes(), Origin::Data),
+            }
         }
         at += 1 + length;
     }
+    Ok(())
 }
 
 /// The name or number of a group at the start of `bytes`, after a dollar sign, and how many bytes it takes.

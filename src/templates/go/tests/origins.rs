@@ -32,8 +32,6 @@ fn quoted_texts_are_values() {
             "[\"a\",\"b\"]",
             "[\"a\",\"b\"]",
         ),
-        ("[{{ quote .Extra.x .Extra.x | replace \"\\\" \\\"\" \"\\\",\\\"\" }}]", "\"a b\"", "[\"a b\",\"a b\"]"),
-        ("[{{ quote .Extra.x .Extra.x | replace \" \\\"\" \",\\\"\" }}]", "\"a\"", "[\"a\",\"a\"]"),
         ("{ {{ quote .Extra.x }}: 1 }", "\"a\"", "{\"a\":1}"),
         ("{{ printf \"%#q\" .Extra.x }}", "\"`\"", "\"`\""),
     ] {
@@ -134,20 +132,104 @@ fn an_object_without_its_brackets_joins_the_claims() {
             "{\"z\":1,{{ .Extra.map | toJson | trimPrefix \"{\" | trimSuffix \"}\" }}}",
             Ok("{\"z\":1,\"a\":{\"c\":\"d\"},\"b\":2}"),
         ),
-        ("{\"z\":1,{{ .Extra.map | toJson | trimPrefix \"{\" }}", Ok("{\"z\":1,\"a\":{\"c\":\"d\"},\"b\":2}")),
-        ("{{ toJson .Extra.map | trimSuffix \"}\" }},\"z\":1}", Ok("{\"a\":{\"c\":\"d\"},\"b\":2,\"z\":1}")),
         (
             "{{ regexReplaceAll \"}$\" (toJson .Extra.map) \",\\\"z\\\":1}\" }}",
             Ok("{\"a\":{\"c\":\"d\"},\"b\":2,\"z\":1}"),
         ),
         ("{\"v\":[{{ toJson .Extra.list | trimAll \"[]\" }},\"x\"]}", Ok("{\"v\":[\"b\",\"a\",\"b\",\"x\"]}")),
-        ("{\"v\":\"<{{ toJson .Extra.uni | trimPrefix \"\\\"\" }}}", Ok("{\"v\":\"<żó\"}")),
         // What Go cannot decode.
         ("{\"z\":1,{{ .Extra.list | toJson | trimPrefix \"{\" | trimSuffix \"}\" }}}", Err(ErrorCode::ClaimsInvalid)),
         ("{\"z\":1,{{ dict | toJson | trimPrefix \"{\" | trimSuffix \"}\" }}}", Err(ErrorCode::ClaimsInvalid)),
     ] {
         assert_eq!(render(template).as_deref(), expected.as_deref(), "{template}");
     }
+}
+
+/// Each template is fine for the first session. For the second one, the text that a function wrote would end what the author
+/// began, or begin what the author ends.
+#[test]
+fn syntax_of_a_function_ends_nothing_of_the_author() {
+    for (template, usual, hostile) in [
+        (
+            r#"{"role":"user","v":"{{ regexReplaceAll `^.*"name":"(.*)".*$` (toJson .Extra) "${1}" }}"}"#,
+            r#"{"name":"bob"}"#,
+            r#"{"name":"bob","role":"admin"}"#,
+        ),
+        (
+            r#"{"aud":"shop","v":"{{ toJson .Extra.m | trimPrefix `{"name":"` | trimSuffix `"}` }}"}"#,
+            r#"{"m":{"name":"bob"}}"#,
+            r#"{"m":{"name":"bob","nonce":"x"}}"#,
+        ),
+        (
+            r#"{"u_{{ toJson .Extra.m | trimPrefix `{"` | trimSuffix `":1}` }}": 1}"#,
+            r#"{"m":{"a":1}}"#,
+            r#"{"m":{"a":true,"admin":1}}"#,
+        ),
+        (
+            r#"{"v":["{{ toJson .Extra.l | trimPrefix `["` | trimSuffix `"]` | replace `","` ` ` }}"]}"#,
+            r#"{"l":["a","b"]}"#,
+            r#"{"l":["a",[],"admin"]}"#,
+        ),
+        (
+            r#"{"v":["{{ toJson .Extra.x | trimPrefix `"` }},{{ toJson .Extra.y | trimSuffix `"` }}"]}"#,
+            r#"{"x":1,"y":2}"#,
+            r#"{"x":"abc","y":"zz"}"#,
+        ),
+        (
+            r#"{"v":[{{ toJson .Extra.x | trimSuffix `"` }}, {{ toJson .Extra.y | trimPrefix `"` }}]}"#,
+            r#"{"x":1,"y":2}"#,
+            r#"{"x":"a","y":"b"}"#,
+        ),
+        (
+            r#"{"a":[{{ toJson .Extra.a | trunc 8 }},{{ toJson .Extra.b | trunc -8 }}]}"#,
+            r#"{"a":"x","b":"y"}"#,
+            r#"{"a":"xxxxxxxxxxxx","b":"yyyyyyyyyyyy"}"#,
+        ),
+        (
+            r#"{"role":"user","v": {{ regexReplaceAll `^.*"name":(.*)}$` (toJson .Extra) "${1}" }}}"#,
+            r#"{"name":"bob"}"#,
+            r#"{"name":"bob","role":"admin"}"#,
+        ),
+        (
+            r#"{"role":"user", {{ toJson .Extra.m | trimPrefix "{" | trimSuffix ":1}" }}: true}"#,
+            r#"{"m":{"a":1}}"#,
+            r#"{"m":{"a":2,"role":"admin","x":1}}"#,
+        ),
+        (
+            r#"{"m": { {{ toJson .Extra.a | trimAll "{}" }} }, "admin": false, "u": [{{ toJson .Extra.b }}], "z": 1}"#,
+            r#"{"a":{"k":1},"b":5}"#,
+            r#"{"a":{"k":{"q":1}},"b":5}"#,
+        ),
+        (
+            r#"{"v":["{{ regexQuoteMeta .Extra.x | trunc 4 }}", "{{ toJson .Extra.y | trimAll `[]"` }}"]}"#,
+            r#"{"x":"abcd","y":"bob"}"#,
+            r#"{"x":"abc.","y":["",5,"k"]}"#,
+        ),
+    ] {
+        let render = |extra: &str| {
+            let session = format!("{{\"subject\":\"s\",\"extra\":{extra}}}");
+            render_with(template, &session, &RenderLimits::default())
+        };
+        assert!(render(usual).is_ok(), "{template}");
+        assert_eq!(render(hostile), Err(ErrorCode::TemplatePosition), "{template}");
+    }
+}
+
+#[test]
+fn replacements_and_patterns_of_a_session_are_limited() {
+    let render = |template: &str, extra: &str| {
+        render_with(template, &format!("{{\"subject\":\"s\",\"extra\":{extra}}}"), &RenderLimits::default())
+    };
+    // The replacement names a group of 200 kB 40,000 times.
+    let extra = format!("{{\"x\":\" {}\",\"r\":\"{}\"}}", "a".repeat(200_000), "$0".repeat(40_000));
+    let template = r#"{"v":"{{ regexReplaceAll " .*" .Extra.x .Extra.r }}"}"#;
+    assert_eq!(render(template, &extra), Err(ErrorCode::TemplateLimit));
+    let template = r#"{"v":["{{ regexReplaceAll `","` (join `","` .Extra.l) .Extra.r }}"]}"#;
+    let text = render(template, r#"{"l":["a","b"],"r":"${0}admin${0}"}"#).unwrap();
+    assert_eq!(text, r#"{"v":["a\",\"admin\",\"b"]}"#, "a session does not repeat the quotes of the author");
+    let template = r#"{"v":{{ regexMatch .Extra.p "abc" }}}"#;
+    assert_eq!(render(template, r#"{"p":"^[a-c]+$"}"#).as_deref(), Ok(r#"{"v":true}"#));
+    assert_eq!(render(template, r#"{"p":"[ab]*a[ab]{900}c"}"#), Err(ErrorCode::TemplateWrongType));
 }
 
 #[test]
