@@ -59,11 +59,19 @@ impl DropIn {
             match (self.origins.get(name), now.get(before)) {
                 (Some(after), _) if self.is_same(name, before, after) => {}
                 (Some(after), _) => {
+                    let (before_id, after_id) = (&before.id, &after.id);
                     let (before_label, after) = (label(before), label(after));
-                    let message = format!(
-                        "profile {name} was of {before_label} and would now be of {after}, whose claims its callers would get: it \
+                    let message = if before_id == after_id {
+                        format!(
+                            "profile {name} keeps the configuration that it had, so that another rule that calls it gets no other \
+                             claims than before; the other faults name that rule"
+                        )
+                    } else {
+                        format!(
+                            "profile {name} was of {before_label} and would now be of {after}, whose claims its callers would get: it \
                          keeps the configuration that it had; rename {after}, or restart claimsmith if its callers want that"
-                    );
+                        )
+                    };
                     if self.keep(name, current) {
                         self.changes.insert(name.clone(), message);
                     }
@@ -98,13 +106,13 @@ impl DropIn {
         }
     }
 
-    /// Returns `true` if the profile may become that of the rule `after`: it is the same rule, perhaps with a new `match`.
+    /// Returns `true` if the profile may become that of the rule `after`: it is the same rule, perhaps with a new
+    /// `match`, and no rule with another id calls the profile.
     fn is_same(&self, name: &ProfileName, before: &RuleOrigin, after: &RuleOrigin) -> bool {
         let is_other = |rule: &RuleOrigin| rule.requests == before.requests && rule.id != before.id;
-        before == after
-            || before.id == after.id
-                && !self.oathkeeper.rules.values().any(is_other)
-                && !self.oathkeeper.callers.iter().any(|(called, rule)| called == name && rule.id != after.id)
+        let is_moved = before.id == after.id && !self.oathkeeper.rules.values().any(is_other);
+        (before == after || is_moved)
+            && !self.oathkeeper.callers.iter().any(|(called, rule)| called == name && rule.id != after.id)
     }
 
     /// Keeps the configuration that the profile has. Returns `false` if there is none.

@@ -90,12 +90,12 @@ fn a_rule_with_a_new_match_keeps_its_name() {
 fn a_renamed_rule_keeps_the_profile_that_its_hydrator_calls() {
     let first = load(&rule("orders", "/a", &issues("one")), None);
     let second = load(&rule("orders", "/a", &hydrator("orders")), Some(&first));
-    for url in ["/a", "/a/new"] {
-        let rules = rule("orders-v1", url, &hydrator("orders")) + &rule("orders", "/b", &issues("two"));
+    for (url, other) in [("/a", "/b"), ("/a/new", "/b"), ("/b", "/a")] {
+        let rules = rule("orders-v1", url, &hydrator("orders")) + &rule("orders", other, &issues("two"));
         let third = load(&rules, Some(&second));
         assert_eq!(issuer(&third, "orders").as_deref(), Some("/one"), "{url}");
         assert!(
-            has_problem(&third, "profile orders was of access rule orders and would now be of"),
+            has_problem(&third, "profile orders keeps the configuration that it had, so that"),
             "{:?}",
             third.problems
         );
