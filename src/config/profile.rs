@@ -236,6 +236,15 @@ impl Profile {
     }
 }
 
+/// The access rule that a profile of an Oathkeeper configuration is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RuleOrigin {
+    /// The id; empty if the rule has none.
+    pub(crate) id: String,
+    /// A digest of the requests that the rule matches.
+    pub(crate) requests: String,
+}
+
 /// Profiles from another source, an Oathkeeper configuration. The section `profiles` can override their settings.
 #[derive(Debug, Default)]
 pub(crate) struct GivenProfiles {

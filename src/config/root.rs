@@ -11,7 +11,7 @@ use super::field::{HTTP_URL, Kind, Presence, Section, field, section};
 use super::key_source::KeySource;
 use super::limits::{LIMITS, Limits, limits};
 use super::log::{LOG, Log, log};
-use super::profile::{GivenProfiles, PROFILE, Profile, profiles};
+use super::profile::{GivenProfiles, PROFILE, Profile, RuleOrigin, profiles};
 use super::read::{Mapping, duration, path, text_as};
 use super::rotation::{ROTATION, Rotation, rotation};
 use super::serve::{SERVE, Serve, serve};
@@ -39,6 +39,8 @@ pub struct Config {
     pub(crate) templates: PathBuf,
     /// Go templates that are not files but part of an Oathkeeper configuration, by name.
     pub(crate) go_templates: BTreeMap<TemplateName, TemplateText>,
+    /// The access rule of each profile that is of one.
+    pub(crate) rule_origins: BTreeMap<ProfileName, RuleOrigin>,
     /// The kinds of tokens; at least one.
     pub(crate) profiles: BTreeMap<ProfileName, Profile>,
     /// The callers. If there are none, anyone who can reach the API listener can request tokens.
@@ -246,6 +248,7 @@ pub(super) fn config(
         limits: limits?,
         templates: templates?,
         go_templates: BTreeMap::new(),
+        rule_origins: BTreeMap::new(),
         profiles,
         callers,
         reload_interval: reload_interval?,

@@ -5,46 +5,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::document::{Documents, put};
-use super::names::{Meaning, Names, profile_of_url};
-use super::rules::{Fetch, Rule, RuleSource, hydrator_url, rules};
+use super::names::GLOBAL;
+use super::rule_set::{Called, listed, rules_of};
+use super::rules::{Fetch, Rule, RuleSource, hydrator_url};
 use super::settings::{Broken, ClaimsText, Findings, KEYS, Settings, at, is_true, scalar, variable};
 use super::template;
 use crate::claims::{Issuer, RegisteredInTemplate};
+use crate::code::ErrorCode;
 use crate::config::fault::{ConfigError, Faults, Place};
 use crate::config::yaml::{self, Entry, Node, Quoting, Value, joined};
-use crate::config::{KeySource, Profile};
+use crate::config::{KeySource, Profile, RuleOrigin};
 use crate::mint::{BuildFault, ProfileName};
 use crate::templates::{TemplateName, TemplateText};
 use crate::time::{Ttl, parse_duration};
 
 /// The lifetime of a token if no `ttl` is set.
 const DEFAULT_TTL: &str = "15m";
-/// The name of the profile of the global configuration.
-const GLOBAL: &str = "id_token";
-/// The most rules that a warning lists by name.
-const MOST_LISTED: usize = 20;
 
 /// The tokens that an Oathkeeper configuration issues.
 #[derive(Clone, Debug)]
 pub struct OathkeeperConfig {
-    /// One profile for each different configuration of an `id_token` mutator. The first is `id_token`, for the global
-    /// configuration, if that is complete.
+    /// One profile for each rule with settings of its own. The first profile is `id_token`, for the global configuration and
+    /// the rules that only inherit it, if that configuration is complete.
     pub profiles: Vec<OathkeeperProfile>,
     /// Sentences for the operator.
     pub warnings: Vec<String>,
     /// What is not served, although all else is.
     pub broken: Vec<Broken>,
-    /// The profiles that the URLs of `hydrator` mutators name, each with a sentence that says where.
+    /// The profiles that the URLs of `hydrator` mutators name, each with a sentence that says where. Rules that have an
+    /// `id_token` mutator as well do not depend on a profile, so they do not count.
     pub hydrated: BTreeMap<ProfileName, String>,
     /// Whether a source of rules cannot be read, so that there may be more rules than these.
     pub has_unread_rules: bool,
+    /// All rules, by the names that they have.
+    pub(crate) rules: BTreeMap<ProfileName, RuleOrigin>,
+    /// The rules that call each profile without an `id_token` mutator.
+    pub(crate) callers: BTreeSet<(ProfileName, RuleOrigin)>,
 }
 
 /// One kind of token of an Oathkeeper configuration.
 #[derive(Clone, Debug)]
 pub struct OathkeeperProfile {
-    /// The profile with Oathkeeper's settings. Its name is `id_token`, or the id of its first rule as far as a URL path
-    /// allows it.
+    /// The profile with Oathkeeper's settings. Its name is `id_token`, or the id of its rule as far as a URL path allows it.
     pub profile: Profile,
     /// Whether the profile is that of the global configuration.
     pub is_global: bool,
@@ -52,6 +54,8 @@ pub struct OathkeeperProfile {
     pub rules: Vec<String>,
     /// `claims`: the template and its origin; `None` if the token has only registered claims.
     pub claims: Option<ClaimsText>,
+    /// The same rules, as other rules are told from them.
+    pub(crate) origins: Vec<RuleOrigin>,
 }
 
 impl OathkeeperConfig {
@@ -81,10 +85,11 @@ impl OathkeeperConfig {
     ) -> Result<Self, ConfigError> {
         let file = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
         let mut findings = Findings { file, ..Findings::default() };
-        let (profiles, hydrated) = read(files, environment, fetch, &mut findings);
+        let (profiles, called) = read(files, environment, fetch, &mut findings);
         let Findings { faults, warnings, broken, has_unread_rules, .. } = findings;
         if faults.is_empty() {
-            return Ok(Self { profiles, warnings, broken, hydrated, has_unread_rules });
+            let Called { hydrated, callers, rules } = called;
+            return Ok(Self { profiles, warnings, broken, hydrated, has_unread_rules, rules, callers });
         }
         Err(faults.into_error())
     }
@@ -118,10 +123,7 @@ impl OathkeeperProfile {
 
     /// Returns where the configuration comes from, such as "the global configuration and the rules a, b".
     pub(crate) fn origin(&self) -> String {
-        let mut rules = self.rules.iter().take(MOST_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        if self.rules.len() > MOST_LISTED {
-            rules.push_str(&format!(" and {} more", self.rules.len() - MOST_LISTED));
-        }
+        let rules = listed(self.rules.iter().map(String::as_str));
         let noun = if self.rules.len() == 1 { "access rule" } else { "access rules" };
         match (self.is_global, self.rules.is_empty()) {
             (true, true) => "the global configuration".to_owned(),
@@ -140,15 +142,12 @@ struct Merged {
     allow_empty_subject: bool,
 }
 
-/// A set of rules with equal settings.
-struct Group {
+/// The settings of a rule, or of the global configuration and the rules that only inherit it.
+struct Group<'r> {
     merged: Merged,
     is_global: bool,
-    /// The rules, by their numbers.
-    rules: Vec<usize>,
+    rules: Vec<&'r Rule>,
 }
-
-type Hydrated = BTreeMap<ProfileName, String>;
 
 /// Reads the global settings and those of the rules.
 fn read(
@@ -156,7 +155,7 @@ fn read(
     environment: &[(String, String)],
     fetch: Fetch<'_>,
     findings: &mut Findings,
-) -> (Vec<OathkeeperProfile>, Hydrated) {
+) -> (Vec<OathkeeperProfile>, Called) {
     let mut documents = Documents::read(files, findings);
     let Some(mut root) = documents.root.take().filter(|_| findings.faults.is_empty()) else {
         return Default::default();
@@ -178,17 +177,9 @@ fn read(
     let misplaced = documents.root.as_ref().and_then(misplaced);
     let rules = rules_of(documents, environment, fetch, findings);
 
-    let mut hydrated = Hydrated::new();
-    for rule in &rules {
-        if let Some((name, _)) = &rule.hydrated {
-            hydrated.entry(name.clone()).or_insert_with(|| format!("the hydrator of access rule {}", rule.label));
-        }
-    }
-    if let Some(name) = global_url.and_then(|(url, _)| profile_of_url(&url)) {
-        hydrated.entry(name).or_insert_with(|| "the global hydrator".to_owned());
-    }
+    let called = Called::of(&rules, global_url.as_ref().map(|(url, _)| url.as_str()));
     let disabled = "`true`, because otherwise Oathkeeper runs no id_token mutator";
-    if !is_enabled && hydrated.is_empty() {
+    if !is_enabled && called.hydrated.is_empty() {
         match misplaced {
             Some((path, place)) => misplaced_fault(&path, &place, &mut findings.faults),
             None => findings.faults.add(
@@ -207,7 +198,7 @@ fn read(
         for rule in rules.iter().filter(|rule| rule.id_token.is_some()) {
             let mut faults = Faults::default();
             faults.add("mutators.id_token.enabled", disabled, "another value or nothing", &mutator_place);
-            findings.reject(rule.wish.names(), &format!("access rule {}", rule.label), faults.into_list());
+            findings.reject(rule.names(), &format!("access rule {}", rule.label), faults.into_list());
         }
     } else if is_complete {
         let mut faults = Faults::default();
@@ -231,9 +222,9 @@ fn read(
         );
     }
     if is_enabled {
-        group_rules(&rules, &global, &mut groups, findings);
+        group_rules(&rules, &global, is_complete, &mut groups, findings);
     }
-    let has_nothing = groups.is_empty() && hydrated.is_empty() && findings.faults.is_empty();
+    let has_nothing = groups.is_empty() && called.hydrated.is_empty() && findings.faults.is_empty();
     if has_nothing && findings.broken.is_empty() {
         match &misplaced {
             Some((path, place)) => misplaced_fault(path, place, &mut findings.faults),
@@ -249,55 +240,44 @@ fn read(
             .warnings
             .push(format!("{path}: Oathkeeper ignores this key here; move it below mutators.id_token.config"));
     }
-    let profiles = named(groups, &rules, is_complete, &hydrated);
+    let profiles: Vec<_> = groups.into_iter().filter_map(profile).collect();
+    report_callers(&rules, &profiles, findings);
     for profile in &profiles {
         let name = profile.name();
         if profile.rules.iter().any(|rule| rule != name.as_str()) {
             findings.warnings.push(format!("profile {name} serves {}", profile.origin()));
         }
     }
-    (profiles, hydrated)
+    (profiles, called)
 }
 
-fn rules_of(
-    documents: Documents,
-    environment: &[(String, String)],
-    fetch: Fetch<'_>,
+/// Merges each rule over the `global` settings. Rules that only inherit complete global settings share their profile.
+fn group_rules<'r>(
+    rules: &'r [Rule],
+    global: &Settings,
+    is_complete: bool,
+    groups: &mut Vec<Group<'r>>,
     findings: &mut Findings,
-) -> Vec<Rule> {
-    let mut rules = rules(documents, environment, fetch, findings);
-    // A rule whose id others have too is called by its place as well.
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    rules.iter().for_each(|rule| *counts.entry(rule.label.clone()).or_default() += 1);
-    for rule in &mut rules {
-        if counts.get(&rule.label).is_some_and(|count| *count > 1) {
-            rule.label = format!("{} ({})", rule.label, rule.origin);
-        }
-    }
-    rules
-}
-
-/// Merges each rule over the `global` settings. Rules with equal settings share a group.
-fn group_rules(rules: &[Rule], global: &Settings, groups: &mut Vec<Group>, findings: &mut Findings) {
-    let mut known: BTreeMap<_, usize> =
-        groups.iter().enumerate().map(|(index, group)| (group.merged.key(), index)).collect();
-    for (number, rule) in rules.iter().enumerate() {
-        if rule.id_token.is_none() {
+) {
+    let mut usable = BTreeSet::new();
+    for rule in rules.iter().filter(|rule| rule.is_served()) {
+        if is_complete && rule.inherits() {
+            // Without that group, the reason is reported already.
+            if let Some(group) = groups.first_mut().filter(|group| group.is_global) {
+                group.rules.push(rule);
+            }
             continue;
         }
         let mut faults = Faults::default();
         let what = format!("access rule {}", rule.label);
         let Some(merged) = merged(Some(rule), global, findings, &mut faults).filter(|_| faults.is_empty()) else {
-            findings.reject(rule.wish.names(), &what, faults.into_list());
+            findings.reject(rule.names(), &what, faults.into_list());
             continue;
         };
-        match known.get(&merged.key()).and_then(|index| groups.get_mut(*index)) {
-            Some(group) => group.rules.push(number),
-            None if is_usable(&merged, &what, rule.wish.names(), findings) => {
-                known.insert(merged.key(), groups.len());
-                groups.push(Group { merged, is_global: false, rules: vec![number] });
-            }
-            None => {}
+        let template = merged.claims.as_ref().map(|claims| claims.text.clone());
+        if usable.contains(&template) || is_usable(&merged, &what, rule.names(), findings) {
+            usable.insert(template);
+            groups.push(Group { merged, is_global: false, rules: vec![rule] });
         }
     }
 }
@@ -313,51 +293,46 @@ fn is_usable(merged: &Merged, what: &str, names: Vec<ProfileName>, findings: &mu
     is_usable
 }
 
-/// Gives each group its name.
-fn named(groups: Vec<Group>, rules: &[Rule], is_complete: bool, hydrated: &Hydrated) -> Vec<OathkeeperProfile> {
-    let mut names = Names::default();
-    let global = ProfileName::parse(GLOBAL);
-    if let Some(global) = &global
-        && (is_complete || hydrated.contains_key(global))
-    {
-        names.take(global.clone());
-    }
-    for (number, group) in groups.iter().enumerate() {
-        group.rules.iter().filter_map(|rule| rules.get(*rule)).for_each(|rule| {
-            names.register(&rule.wish, Meaning::Group(number));
-        });
-    }
-    let grouped: BTreeSet<usize> = groups.iter().flat_map(|group| group.rules.iter().copied()).collect();
-    for (number, rule) in rules.iter().enumerate().filter(|(number, _)| !grouped.contains(number)) {
-        match &rule.hydrated {
-            _ if rule.is_broken || rule.id_token.is_some() => names.register(&rule.wish, Meaning::Broken(number)),
-            Some((name, _)) => names.register(&rule.wish, Meaning::Named(name.clone())),
-            None => {}
-        }
-    }
-    let profiles = groups.into_iter().filter_map(|group| {
-        let of_group = || group.rules.iter().filter_map(|rule| rules.get(*rule));
-        let name = match group.is_global {
-            true => global.clone()?,
-            false => names.name(&of_group().next()?.wish)?,
-        };
-        let labels = of_group().map(|rule| rule.label.clone()).collect();
-        let Merged { issuer, jwks, ttl, claims, allow_empty_subject } = group.merged;
-        let mut profile = Profile::with_defaults(name, issuer, jwks)?;
-        profile.spec.ttl = ttl;
-        profile.spec.allow_empty_subject = allow_empty_subject;
-        // Oathkeeper writes its own registered claims over those of a template.
-        profile.spec.registered_claims = RegisteredInTemplate::Override;
-        Some(OathkeeperProfile { profile, is_global: group.is_global, rules: labels, claims })
-    });
-    profiles.collect()
+/// Returns the profile of a group.
+fn profile(group: Group<'_>) -> Option<OathkeeperProfile> {
+    let Group { merged, is_global, rules } = group;
+    let name = match is_global {
+        true => ProfileName::parse(GLOBAL)?,
+        false => rules.first()?.name.clone()?,
+    };
+    let Merged { issuer, jwks, ttl, claims, allow_empty_subject } = merged;
+    let mut profile = Profile::with_defaults(name, issuer, jwks)?;
+    profile.spec.ttl = ttl;
+    profile.spec.allow_empty_subject = allow_empty_subject;
+    // Oathkeeper writes its own registered claims over those of a template.
+    profile.spec.registered_claims = RegisteredInTemplate::Override;
+    let origins = rules.iter().map(|rule| rule.wish.origin.clone()).collect();
+    let rules = rules.iter().map(|rule| rule.label.clone()).collect();
+    Some(OathkeeperProfile { profile, is_global, rules, claims, origins })
 }
 
-impl Merged {
-    /// Returns everything that distinguishes a token of these settings.
-    fn key(&self) -> (String, KeySource, u32, Option<String>, bool) {
-        let claims = self.claims.as_ref().map(|claims| claims.text.clone());
-        (self.issuer.as_str().to_owned(), self.jwks.clone(), self.ttl.seconds(), claims, self.allow_empty_subject)
+/// Reports rules whose `hydrator` calls the profile of another rule, and `hydrator` mutators beside `id_token` that call no
+/// profile.
+fn report_callers(rules: &[Rule], profiles: &[OathkeeperProfile], findings: &mut Findings) {
+    let known: BTreeMap<_, _> = profiles.iter().map(|profile| (profile.name(), profile)).collect();
+    for rule in rules {
+        let (label, Some((name, _))) = (&rule.label, &rule.hydrated) else { continue };
+        match known.get(name) {
+            Some(profile) if !profile.is_global && !profile.origins.contains(&rule.wish.origin) => {
+                let message = format!(
+                    "the hydrator of access rule {label} calls profile {name}, but that is the profile of {}: let it call the \
+                     profile of its own rule, which its `id_token` mutator defines",
+                    profile.origin()
+                );
+                let faults = vec![BuildFault::new(ErrorCode::ConfigInvalid, &findings.file, message)];
+                findings.broken.push(Broken { names: Vec::new(), faults });
+            }
+            None if rule.id_token.is_some() => findings.warnings.push(format!(
+                "the hydrator of access rule {label} calls {name}, which is no profile of these files; if it calls another \
+                 service, that is right"
+            )),
+            _ => {}
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! own ([`Import`]). The import runs each converted template beside the original and reports where the two differ.
 //!
 //! Nothing here reads or writes a file or opens a connection: the caller passes functions that do. The files in import
-//! order, each of which uses only those before it: `settings`, `document`, `names`, `rules`, `proof`, `template`, `config`,
+//! order, each of which uses only those before it: `settings`, `document`, `names`, `rules`, `rule_set`, `proof`, `template`, `config`,
 //! `source`, `imported`, `report`, `import`.
 
 mod config;
@@ -14,6 +14,7 @@ mod imported;
 mod names;
 mod proof;
 mod report;
+mod rule_set;
 mod rules;
 mod settings;
 mod source;

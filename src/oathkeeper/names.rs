@@ -1,14 +1,17 @@
 //! The names of the profiles of access rules.
 //!
-//! A name that a rule had must not become the name of a rule with other claims, if rules are reordered, or if they change
-//! their mutators one by one. Otherwise a `hydrator` URL could silently get these other claims.
+//! A name that a rule had must not become the name of another rule, if rules are reordered, break, or change their mutators
+//! one by one. Otherwise a `hydrator` URL could silently get other claims. So all rules count, whatever they serve.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::config::RuleOrigin;
 use crate::mint::ProfileName;
 
+/// The name of the profile of the global configuration. No rule gets it.
+pub(super) const GLOBAL: &str = "id_token";
 /// The longest part of a name that comes from an id; a suffix follows if the id is not unique.
 const LONGEST: usize = 110;
 
@@ -17,73 +20,62 @@ const LONGEST: usize = 110;
 pub(super) struct Wish {
     /// The id as far as a URL path allows it; `None` if nothing is left of it.
     plain: Option<ProfileName>,
-    /// A suffix that only depends on the requests that the rule matches.
-    suffix: String,
+    /// The name with a suffix that only depends on the id and on the requests that the rule matches.
+    with_suffix: Option<ProfileName>,
+    /// The rule.
+    pub(super) origin: RuleOrigin,
 }
 
 impl Wish {
-    /// Returns the wish of a rule; `identity` distinguishes it from rules with an equal id.
+    /// Returns the wish of a rule; `identity` describes the requests that it matches.
     pub(super) fn new(id: &str, identity: &str) -> Self {
-        let digest = Sha256::digest(identity.as_bytes());
-        let suffix = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self { plain: plain_name(id), suffix }
+        let origin = RuleOrigin { id: id.to_owned(), requests: hex(identity.as_bytes(), 32) };
+        let plain = plain_name(id);
+        let base = plain.as_ref().map_or("rule", ProfileName::as_str);
+        let suffix = hex(format!("{}\n{id}", origin.requests).as_bytes(), 8);
+        let with_suffix = ProfileName::parse(&format!("{base}-{suffix}"));
+        Self { plain, with_suffix, origin }
+    }
+
+    /// Returns the name with a suffix, which no rule with another id or another `match` has.
+    pub(super) fn with_suffix(&self) -> Option<&ProfileName> {
+        self.with_suffix.as_ref()
     }
 
     /// Returns the names that the rule can get.
     pub(super) fn names(&self) -> Vec<ProfileName> {
-        self.plain.clone().into_iter().chain(self.with_suffix()).collect()
-    }
-
-    fn with_suffix(&self) -> Option<ProfileName> {
-        let base = self.plain.as_ref().map_or("rule", ProfileName::as_str);
-        ProfileName::parse(&format!("{base}-{}", self.suffix))
+        self.plain.iter().chain(&self.with_suffix).cloned().collect()
     }
 }
 
-/// The plain names that rules want, each with everything that it would have to mean.
-#[derive(Default)]
-pub(super) struct Names {
-    meanings: BTreeMap<ProfileName, BTreeSet<Meaning>>,
-    taken: BTreeSet<ProfileName>,
-}
-
-/// What a plain name means.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Meaning {
-    /// The rule with this number, which is rejected.
-    Broken(usize),
-    /// The profile with this number.
-    Group(usize),
-    /// The profile that a `hydrator` URL names.
-    Named(ProfileName),
-}
-
-impl Names {
-    /// Registers that a rule with this wish would mean `meaning`.
-    pub(super) fn register(&mut self, wish: &Wish, meaning: Meaning) {
-        if let Some(plain) = &wish.plain {
-            self.meanings.entry(plain.clone()).or_default().insert(meaning);
+/// Returns the name of each rule: the plain one, if no other rule can have it. Rules with equal ids that match the same
+/// requests have no name, because nothing distinguishes them.
+pub(super) fn names(wishes: &[&Wish]) -> Vec<Option<ProfileName>> {
+    let mut suffixed: BTreeMap<&ProfileName, usize> = BTreeMap::new();
+    let mut plain: BTreeMap<&ProfileName, BTreeSet<&RuleOrigin>> = BTreeMap::new();
+    for wish in wishes {
+        if let Some(name) = &wish.with_suffix {
+            *suffixed.entry(name).or_default() += 1;
+        }
+        if let Some(name) = &wish.plain {
+            plain.entry(name).or_default().insert(&wish.origin);
         }
     }
+    let is_free = |name: &&ProfileName| {
+        name.as_str() != GLOBAL
+            && !suffixed.contains_key(*name)
+            && plain.get(*name).is_none_or(|origins| origins.len() == 1)
+    };
+    let name = |wish: &&Wish| {
+        let with_suffix = wish.with_suffix.as_ref().filter(|name| suffixed.get(*name) == Some(&1))?;
+        Some(wish.plain.as_ref().filter(is_free).unwrap_or(with_suffix).clone())
+    };
+    wishes.iter().map(name).collect()
+}
 
-    /// Reserves a name. No rule gets it.
-    pub(super) fn take(&mut self, name: ProfileName) {
-        self.taken.insert(name);
-    }
-
-    /// Returns an unused name: the plain one, if it means one profile only.
-    pub(super) fn name(&mut self, wish: &Wish) -> Option<ProfileName> {
-        let is_unique = |name: &ProfileName| self.meanings.get(name).is_none_or(|meanings| meanings.len() <= 1);
-        let plain = wish.plain.clone().filter(|name| is_unique(name) && !self.taken.contains(name));
-        let mut name = plain.or_else(|| wish.with_suffix())?;
-        let mut count = 1;
-        while self.taken.contains(&name) {
-            count += 1;
-            name = ProfileName::parse(&format!("{}-{count}", wish.with_suffix()?))?;
-        }
-        self.taken.insert(name.clone());
-        Some(name)
-    }
+/// Returns the first `length` bytes of a digest.
+fn hex(bytes: &[u8], length: usize) -> String {
+    Sha256::digest(bytes).iter().take(length).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the profile that the URL of a `hydrator` mutator names, if it is a URL of claimsmith.
@@ -138,23 +130,42 @@ mod tests {
         assert_eq!(name(&"a".repeat(300)).map(|name| name.len()), Some(LONGEST));
     }
 
+    fn named(wishes: &[&Wish]) -> Vec<Option<String>> {
+        names(wishes).into_iter().map(|name| name.map(|name| name.to_string())).collect()
+    }
+
     #[test]
     fn names_do_not_depend_on_the_order_of_rules() {
         let (first, second) = (Wish::new("api", "GET /a"), Wish::new("api", "GET /b"));
-        let names = |order: [(&Wish, usize); 2]| {
-            let mut names = Names::default();
-            order.iter().for_each(|(wish, group)| names.register(wish, Meaning::Group(*group)));
-            order.map(|(wish, _)| names.name(wish).unwrap())
-        };
-        let [a, b] = names([(&first, 0), (&second, 1)]);
-        let [b_again, a_again] = names([(&second, 0), (&first, 1)]);
-        assert_eq!((&a, &b), (&a_again, &b_again));
-        assert_ne!(a, b);
-        assert_ne!(a.as_str(), "api");
-        // The first rule has been changed to a hydrator; the second one keeps its name.
-        let mut changed = Names::default();
-        changed.register(&first, Meaning::Named(a));
-        changed.register(&second, Meaning::Group(0));
-        assert_eq!(changed.name(&second), Some(b));
+        let (names, mut reversed) = (named(&[&first, &second]), named(&[&second, &first]));
+        reversed.reverse();
+        assert_eq!(names, reversed);
+        assert_ne!(names[0], names[1]);
+        assert!(names.iter().flatten().all(|name| name.starts_with("api-")), "{names:?}");
+        assert_eq!(named(&[&first]), [Some("api".to_owned())]);
+    }
+
+    #[test]
+    fn rules_that_nothing_distinguishes_have_no_name() {
+        let (rule, other) = (Wish::new("api", "GET /a"), Wish::new("other", "GET /a"));
+        let many: Vec<&Wish> = std::iter::repeat_n(&rule, 20_000).chain([&other]).collect();
+        let names = named(&many);
+        assert!(names[..20_000].iter().all(Option::is_none));
+        assert_eq!(names[20_000].as_deref(), Some("other"));
+    }
+
+    #[test]
+    fn no_id_gets_the_name_of_another_rule_or_of_the_global_configuration() {
+        let (first, second) = (Wish::new("api", "GET /a"), Wish::new("api", "GET /b"));
+        let taken = first.with_suffix().unwrap().to_string();
+        let names = named(&[&Wish::new(&taken, "GET /c"), &first, &second, &Wish::new("id_token", "GET /d")]);
+        assert_eq!(names[1].as_deref(), Some(taken.as_str()));
+        assert!(names[0].as_ref().unwrap().starts_with(&format!("{taken}-")), "{names:?}");
+        assert!(names[3].as_ref().unwrap().starts_with("id_token-"), "{names:?}");
+        // The same requests with ids whose names are equal.
+        let names = named(&[&Wish::new("x:y", "GET /"), &Wish::new("x/y", "GET /")]);
+        assert!(names[0].is_some() && names[1].is_some() && names[0] != names[1], "{names:?}");
+        let long = Wish::new(&"a".repeat(300), "");
+        assert_eq!(long.names().len(), 2);
     }
 }

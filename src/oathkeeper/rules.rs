@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use super::document::{Documents, RuleItem, RuleList};
 use super::names::{Wish, profile_of_url};
 use super::settings::{Findings, Settings, at, handler, list, member, scalar, variable};
-use crate::config::fault::{Faults, Place, nearest};
+use crate::config::fault::{Fault, Faults, Place, nearest};
 use crate::config::yaml::{self, Node, Quoting, Value, joined, shortened};
 use crate::mint::ProfileName;
 
@@ -32,7 +32,7 @@ const REPOSITORIES_VARIABLE: &str = "ACCESS_RULES_REPOSITORIES";
 /// The handlers of mutators.
 const HANDLERS: [&str; 5] = ["cookie", "header", "hydrator", "id_token", "noop"];
 
-/// A rule with an `id_token` or a `hydrator` mutator, or one that is rejected.
+/// An access rule.
 pub(super) struct Rule {
     /// What the rule is called in reports.
     pub(super) label: String,
@@ -46,12 +46,32 @@ pub(super) struct Rule {
     pub(super) hydrated: Option<(ProfileName, Place)>,
     /// Whether a `noop` authenticator lets requests without a subject through.
     pub(super) allow_empty_subject: bool,
-    /// Whether Oathkeeper rejects the rule.
-    pub(super) is_broken: bool,
+    /// Why Oathkeeper rejects the rule; empty if it does not.
+    pub(super) faults: Vec<Fault>,
+    /// The name of its profile, if the rule defines one; `None` if it has the id and the requests of another rule.
+    pub(super) name: Option<ProfileName>,
 }
 
-/// Reads the rules in `documents` and in every repository of their configuration. Those without an `id_token` and a
-/// `hydrator` mutator are left out.
+impl Rule {
+    /// Returns the names that its profile can have had.
+    pub(super) fn names(&self) -> Vec<ProfileName> {
+        self.name.clone().map_or_else(|| self.wish.names(), |name| vec![name])
+    }
+
+    /// Returns `true` if the rule defines a profile, as far as that is known before its settings are read.
+    pub(super) fn is_served(&self) -> bool {
+        self.id_token.is_some() && self.faults.is_empty() && self.name.is_some()
+    }
+
+    /// Returns `true` if its tokens are those of the global configuration.
+    pub(super) fn inherits(&self) -> bool {
+        let is_empty = |node: &Node| matches!(&node.value, Value::Map(entries) if entries.is_empty());
+        let has_settings = |settings: &Settings| settings.node.as_ref().is_some_and(|node| !is_empty(node));
+        !self.allow_empty_subject && !self.id_token.as_ref().is_some_and(has_settings)
+    }
+}
+
+/// Reads the rules in `documents` and in every repository of their configuration.
 pub(super) fn rules(
     documents: Documents,
     environment: &[(String, String)],
@@ -84,7 +104,7 @@ pub(super) fn rules(
     }
     lists.extend(embedded.into_iter().map(|(_, list)| list));
     let items = lists.into_iter().flat_map(|list| list.items);
-    items.filter_map(|item| rule(item, global_url.as_ref(), findings)).collect()
+    items.map(|item| rule(item, global_url.as_ref(), findings)).collect()
 }
 
 /// Returns the URL of the global `hydrator` mutator.
@@ -181,8 +201,8 @@ fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut F
     }
 }
 
-/// Reads one rule. Returns `None` if it has neither mutator.
-fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Findings) -> Option<Rule> {
+/// Reads one rule.
+fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Findings) -> Rule {
     let RuleItem { path, id, mut node } = item;
     let duplicates = yaml::duplicates(&node, Quoting::Shown);
     if !duplicates.is_empty() {
@@ -194,7 +214,7 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
         Place::In { document, line, .. } => format!("{document}, line {line}"),
         _ => path.to_owned(),
     };
-    let wish = Wish::new(&id, identity(node).as_deref().unwrap_or(path));
+    let wish = Wish::new(&id, &identity(node).unwrap_or_default());
     let label = match id.is_empty() {
         true => format!("without an id ({origin})"),
         false => id.chars().map(|character| if character.is_control() { ' ' } else { character }).collect(),
@@ -223,9 +243,9 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
         faults.add(joined(path, "mutators"), "a list of mutators", found, &entry.place);
     }
     if !faults.is_empty() {
-        findings.reject(wish.names(), &format!("access rule {label}"), faults.into_list());
         let (id_token, hydrated, allow_empty_subject) = (None, None, false);
-        return Some(Rule { label, origin, wish, id_token, hydrated, allow_empty_subject, is_broken: true });
+        let faults = faults.into_list();
+        return Rule { label, origin, wish, id_token, hydrated, allow_empty_subject, faults, name: None };
     }
     let mutators: Vec<(usize, &Node)> = list(node, "mutators").iter().enumerate().collect();
     let with_handler = |name: &str| mutators.iter().filter(|(_, one)| handler(one) == Some(name)).collect::<Vec<_>>();
@@ -259,22 +279,27 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
             None => global_url.and_then(|(url, place)| Some((profile_of_url(url)?, place.clone()))),
         }
     });
-    if id_token.is_none() && hydrated.is_none() {
-        return None;
-    }
-    Some(Rule { label, origin, wish, id_token, hydrated, allow_empty_subject, is_broken: false })
+    Rule { label, origin, wish, id_token, hydrated, allow_empty_subject, faults: Vec::new(), name: None }
 }
 
-/// Returns what identifies a rule for Oathkeeper: the requests that it matches.
+/// Returns what identifies a rule for Oathkeeper: the requests that it matches, in whatever order its keys are.
 fn identity(rule: &Node) -> Option<String> {
     fn append(node: &Node, out: &mut String) {
         match &node.value {
-            Value::Scalar { text, .. } => out.push_str(text),
-            Value::List(items) => items.iter().for_each(|item| append(item, out)),
-            Value::Map(entries) => entries.iter().for_each(|entry| {
-                out.push_str(&entry.key);
-                append(&entry.value, out);
-            }),
+            Value::Scalar { text, .. } => out.push_str(&format!("{text:?}")),
+            Value::List(items) => {
+                out.push('[');
+                items.iter().for_each(|item| append(item, out));
+                out.push(']');
+            }
+            Value::Map(entries) => {
+                let mut entries: Vec<_> = entries.iter().collect();
+                entries.sort_by(|one, other| one.key.cmp(&other.key));
+                for entry in entries {
+                    out.push_str(&format!("{:?}:", entry.key));
+                    append(&entry.value, out);
+                }
+            }
         }
         out.push('\n');
     }
