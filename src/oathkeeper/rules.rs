@@ -11,6 +11,7 @@ use super::settings::{Findings, Settings, at, handler, list, member, scalar, var
 use crate::config::fault::{Faults, Place, nearest};
 use crate::config::yaml::{self, Node, Quoting, Value, joined, shortened};
 use crate::mint::ProfileName;
+use crate::remote::without_secrets;
 
 /// Where access rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,9 +151,7 @@ fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut F
     let (source, name) = match scheme.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
         None => (RuleSource::File(url), url.to_owned()),
         Some(("file", file)) => (RuleSource::File(file), file.to_owned()),
-        Some(("http" | "https" | "s3" | "gs" | "azblob", _)) => {
-            (RuleSource::Url(url), url.split(['?', '#']).next().unwrap_or(url).to_owned())
-        }
+        Some(("http" | "https" | "s3" | "gs" | "azblob", _)) => (RuleSource::Url(url), without_secrets(url)),
         Some(("inline", data)) => {
             let data = data.strip_prefix("base64://").unwrap_or(data);
             return match STANDARD.decode(data).or_else(|_| STANDARD_NO_PAD.decode(data)) {
@@ -166,7 +165,11 @@ fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut F
         }
         Some((scheme, _)) => {
             let expected = "a path, or a file, inline, http, https, s3, gs or azblob URL";
-            let found = format!("a {scheme}:// URL; mount the rules as a file");
+            let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+            let found = match scheme.len() <= 16 && scheme.bytes().all(is_scheme) {
+                true => format!("a {scheme}:// URL; mount the rules as a file"),
+                false => "a URL with another scheme; mount the rules as a file".to_owned(),
+            };
             findings.reject_source(REPOSITORIES, expected, found, place);
             return None;
         }

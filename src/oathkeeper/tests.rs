@@ -454,3 +454,32 @@ fn ten_thousand_rules_are_read() {
         "{broken:?}"
     );
 }
+
+#[test]
+fn secrets_in_urls_and_keys_are_not_shown() {
+    for url in [
+        "https://user:canary@127.0.0.1:9/rules.yml?sig=canary",
+        "https://127.0.0.1:9/rules.yml?sig=canary#canary",
+        "s3://AK:canary@bucket/rules.yml",
+        "canary:canary@http://127.0.0.1/rules.yml",
+    ] {
+        let in_file = parse(&GLOBAL.replace("file:///rules.yml", url), "[]").unwrap();
+        let in_variable = parse_in(GLOBAL, "[]", &[("ACCESS_RULES_REPOSITORIES", url)]).unwrap();
+        for config in [in_file, in_variable] {
+            let shown = format!("{config:?}");
+            assert!(!config.broken.is_empty() && !shown.contains("canary"), "{url}: {shown}");
+        }
+        let readable = OathkeeperConfig::parse("o.yml", &GLOBAL.replace("file:///rules.yml", url), &[], &|_| {
+            Ok(b"- { mutators: 1 }\n- { id: a, mutators: [{ handler: id_token, config: { ttl: 1m } }] }".to_vec())
+        });
+        let shown = format!("{:?}", readable.unwrap());
+        assert!(!shown.contains("canary"), "{url}: {shown}");
+    }
+    for key in ["{\"keys\":[{\"kty\":\"oct\",\"k\":\"canary\"}]}", "-----BEGIN PRIVATE KEY-----canary"] {
+        let error = parse(&GLOBAL.replace("file:///k.json", key), "[]").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        let rule = format!("- {{ id: a, mutators: [{{ handler: id_token, config: {{ jwks_url: '{key}' }} }}] }}");
+        let broken = broken(&parse(GLOBAL, &rule).unwrap());
+        assert!(broken[0].contains("looks like a key") && !broken[0].contains("canary"), "{broken:?}");
+    }
+}
