@@ -2,6 +2,7 @@
 //! `--config`; and the Kubernetes objects and Helm values that contain a configuration or access rules.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::settings::{Findings, at, scalar};
@@ -9,7 +10,7 @@ use crate::config::fault::{Faults, Place};
 use crate::config::yaml::{self, Entry, Limits, Node, Quoting, Value};
 
 /// The limits of access rules: 8 MiB, which is room for 10,000 of them.
-const RULES: Limits = Limits { bytes: 8 << 20, values: 1_000_000 };
+const RULES: Limits = Limits { bytes: 8 << 20, values: 1_000_000, repeated: 32 << 20 };
 /// Sections of which at least one is in each Oathkeeper configuration.
 const SECTIONS: [&str; 6] = ["access_rules", "authenticators", "authorizers", "errors", "mutators", "serve"];
 
@@ -293,10 +294,17 @@ fn helm_values(root: &Node) -> Option<(&Node, String)> {
 fn merge(under: &mut Node, over: Node) {
     match (&mut under.value, over.value) {
         (Value::Map(known), Value::Map(entries)) => {
+            let mut indices: HashMap<String, usize> = HashMap::new();
+            for (index, entry) in known.iter().enumerate() {
+                indices.entry(entry.key.clone()).or_insert(index);
+            }
             for entry in entries {
-                match known.iter_mut().find(|known| known.key == entry.key) {
+                match indices.get(&entry.key).and_then(|index| known.get_mut(*index)) {
                     Some(known) => merge(&mut known.value, entry.value),
-                    None => known.push(entry),
+                    None => {
+                        indices.insert(entry.key.clone(), known.len());
+                        known.push(entry);
+                    }
                 }
             }
         }

@@ -22,11 +22,13 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
     /// The number of values, after the expansion of anchors.
     pub(crate) values: usize,
+    /// The size in bytes of the text that anchors and aliases repeat.
+    pub(crate) repeated: usize,
 }
 
 impl Limits {
     /// The limits of a configuration.
-    pub(crate) const CONFIGURATION: Self = Self { bytes: 1024 * 1024, values: 50_000 };
+    pub(crate) const CONFIGURATION: Self = Self { bytes: 1 << 20, values: 50_000, repeated: 4 << 20 };
 }
 
 /// One value with its place. No `Debug`, because it may be a secret.
@@ -336,6 +338,23 @@ mod tests {
         }
         assert!(faults_of(&ladder)[0].contains("inside each other"));
         assert!(!faults_of("a: &a [*a]\n").is_empty());
+    }
+
+    #[test]
+    fn long_text_cannot_be_repeated_without_limit() {
+        let text = "x".repeat(1 << 19);
+        assert_eq!(faults_of(&format!("a: &a {text}\nb: [{}]\n", ["*a"; 7].join(", "))), [""; 0]);
+        let bombs = [
+            format!("a: &a {text}\nb: [{}]\n", ["*a"; 20_000].join(", ")),
+            format!("a: &a {{ \"{text}\": 1 }}\nb: [{}]\n", ["*a"; 20_000].join(", ")),
+            // Each anchor keeps a copy of its own.
+            format!("{}{text}{}", (0..20).map(|level| format!("&a{level} [")).collect::<String>(), "]".repeat(20)),
+        ];
+        for bomb in bombs {
+            let found = faults_of(&bomb);
+            assert_eq!(found.len(), 1);
+            assert!(found[0].contains("at most 4194304 bytes in repeated values"), "{found:?}");
+        }
     }
 
     #[test]
