@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::document::{Documents, RuleItem, RuleList};
 use super::names::{Wish, profile_of_url};
-use super::settings::{Findings, Settings, at, handler, list, member, scalar, variable};
+use super::settings::{Findings, Settings, at, handler, list, member, scalar, text, variable};
 use crate::config::fault::{Faults, Place, nearest};
 use crate::config::yaml::{self, Node, Quoting, Value, joined, shortened};
 use crate::mint::ProfileName;
@@ -210,6 +210,13 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
         let line = if let Place::In { line, .. } = place { format!(" (line {line})") } else { String::new() };
         let key = joined(path, &key);
         findings.warnings.push(format!("rule {label}: {key} is there twice{line}; remove one, or the last one counts"));
+    }
+    if let Some(entry) = member(node, "id")
+        && !entry.value.is_null()
+        && text(&entry.value).is_none()
+    {
+        let found = entry.value.description(Quoting::Shown);
+        faults.add(joined(path, "id"), "text; put it in quotes", found, &entry.place);
     }
     let mutators = member(node, "mutators").filter(|entry| !entry.value.is_null());
     for legacy in ["mutator", "credentials_issuer"] {

@@ -172,6 +172,71 @@ fn merge_keys_are_merged_as_oathkeeper_does() {
 }
 
 #[test]
+fn values_that_are_not_text_are_rejected_as_by_oathkeeper() {
+    for setting in
+        ["claims: null", "claims: 12", "claims: yes", "issuer_url: true", "issuer_url: 12", "jwks_url: 12", "ttl: null"]
+    {
+        let rule = format!("- {{ id: a, mutators: [{{ handler: id_token, config: {{ {setting} }} }}] }}");
+        let config = parse(GLOBAL, &rule).unwrap();
+        assert_eq!(served(&config), [pair("id_token", &[])], "{setting}");
+        let key = setting.split(':').next().unwrap();
+        assert!(broken(&config)[0].contains(&format!("mutators[0].config.{key}: expected")), "{:?}", broken(&config));
+        let global = GLOBAL.replace("claims: '{\"a\": 1}'", setting);
+        let global = if key == "claims" || key == "ttl" {
+            global
+        } else {
+            let (before, after) = GLOBAL.split_once(&format!("{key}: ")).unwrap();
+            format!("{before}{setting}{}", &after[after.find(',').unwrap()..])
+        };
+        assert!(
+            parse(&global, "[]").unwrap_err().to_string().contains(&format!("config.{key}: expected")),
+            "{setting}"
+        );
+    }
+    for id in ["123", "yes", "true", "1.5"] {
+        let config = parse(GLOBAL, &format!("- {{ id: {id}, mutators: [{{ handler: id_token }}] }}")).unwrap();
+        assert_eq!(served(&config), [pair("id_token", &[])], "{id}");
+        assert!(broken(&config)[0].contains("[0].id: expected text; put it in quotes"), "{:?}", broken(&config));
+    }
+    for word in ["'true'", "1", "yes", "t"] {
+        let error = parse(&GLOBAL.replace("enabled: true", &format!("enabled: {word}")), "[]").unwrap_err();
+        assert!(error.to_string().contains("mutators.id_token.enabled: expected `true`"), "{word}: {error}");
+    }
+}
+
+#[test]
+fn merge_keys_of_rules_win_over_keys_before_them() {
+    // These are the lifetimes in the tokens of Oathkeeper 0.40.9.
+    for (settings, seconds) in [
+        ("ttl: 2m, <<: { ttl: 1m }", 60),
+        ("<<: { ttl: 1m }, ttl: 2m", 120),
+        ("<<: { ttl: 1m }, ttl: 2m, <<: { ttl: 3m }", 180),
+        ("<<: [{ ttl: 1m }, { ttl: 2m }]", 60),
+        ("<<: [{ ttl: 1m }, { ttl: 2m }], <<: { ttl: 3m }", 180),
+    ] {
+        let rule = format!("- {{ id: r, mutators: [{{ handler: id_token, config: {{ {settings} }} }}] }}");
+        for files in [vec![GLOBAL.to_owned()], vec![GLOBAL.replace("'file:///rules.yml'", ""), rule.clone()]] {
+            let files: Vec<_> =
+                files.into_iter().zip(["o.yml", "r.yml"]).map(|(text, name)| (name.into(), text)).collect();
+            let config = OathkeeperConfig::parse_files(&files, &[], &|_| Ok(rule.clone().into_bytes())).unwrap();
+            let ttls: Vec<_> = config.profiles.iter().map(|one| one.profile.spec.ttl.seconds()).collect();
+            assert_eq!(ttls, [900, seconds], "{settings}");
+            assert!(!config.warnings.iter().any(|warning| warning.contains("twice")), "{:?}", config.warnings);
+        }
+    }
+}
+
+#[test]
+fn keys_of_the_configuration_win_over_its_merge_key() {
+    let text = |settings: &str| GLOBAL.replace("issuer_url: /foo", settings);
+    let config = parse(&text("issuer_url: /own, <<: { issuer_url: /merged, ttl: 1m }"), "[]").unwrap();
+    let spec = &config.profiles[0].profile.spec;
+    assert_eq!((spec.issuer.as_str(), spec.ttl.seconds()), ("/own", 60));
+    let error = parse(&text("<<: { issuer_url: /a }, <<: { ttl: 1m }"), "[]").unwrap_err().to_string();
+    assert!(error.contains("expected each key once, found a second `<<`"), "{error}");
+}
+
+#[test]
 fn a_duplicate_key_in_a_rule_is_reported_and_the_last_one_counts() {
     let rules = "- { id: a, id: b, mutators: [{ handler: id_token, config: { ttl: 1m } }] }\n";
     let config = parse(GLOBAL, rules).unwrap();

@@ -31,6 +31,15 @@ impl Limits {
     pub(crate) const CONFIGURATION: Self = Self { bytes: 1 << 20, values: 50_000, repeated: 4 << 20 };
 }
 
+/// Which of two equal keys wins, if one of them comes from a merge key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Merging {
+    /// The key of the mapping itself. A mapping has one merge key at most.
+    OwnWins,
+    /// The one that is written later, as in Go's `yaml.v2`.
+    LaterWins,
+}
+
 /// One value with its place. No `Debug`, because it may be a secret.
 #[derive(Clone)]
 pub(crate) struct Node {
@@ -169,7 +178,8 @@ pub(crate) fn shortened(text: &str) -> String {
 ///
 /// If `within` is given, it is the place of each value; otherwise each value has its own line and column.
 pub(crate) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults: &mut Faults) -> Option<Node> {
-    let source = Source { within, document: None, quoting, limits: Limits::CONFIGURATION };
+    let (limits, merging) = (Limits::CONFIGURATION, Merging::OwnWins);
+    let source = Source { within, document: None, quoting, limits, merging };
     let mut tree = Tree::read(text, source, faults)?;
     if let Some(second) = tree.documents.get(1) {
         faults.add("", ONE_DOCUMENT, "a second document; remove it, or move it to a file of its own", &second.place);
@@ -191,8 +201,14 @@ pub(crate) const ONE_DOCUMENT: &str = "one YAML document";
 
 /// Parses the documents in `text`, which is called `document`. Returns `None` after a syntax error, which is added to
 /// `faults`. Duplicate keys are not reported; see [`duplicates`].
-pub(crate) fn documents(text: &str, document: &Arc<str>, limits: Limits, faults: &mut Faults) -> Option<Vec<Node>> {
-    let source = Source { within: None, document: Some(document), quoting: Quoting::Shown, limits };
+pub(crate) fn documents(
+    text: &str,
+    document: &Arc<str>,
+    limits: Limits,
+    merging: Merging,
+    faults: &mut Faults,
+) -> Option<Vec<Node>> {
+    let source = Source { within: None, document: Some(document), quoting: Quoting::Shown, limits, merging };
     Some(Tree::read(text, source, faults)?.documents)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-use super::{Entry, Limits, Node, Quoting, Value, joined};
+use super::{Entry, Limits, Merging, Node, Quoting, Value, joined};
 use crate::config::fault::{Faults, Place};
 
 /// The deepest nesting of lists and mappings.
@@ -18,6 +18,7 @@ pub(super) struct Source<'s> {
     pub(super) document: Option<&'s Arc<str>>,
     pub(super) quoting: Quoting,
     pub(super) limits: Limits,
+    pub(super) merging: Merging,
 }
 
 impl Source<'_> {
@@ -69,8 +70,8 @@ struct Open {
     node: Node,
     /// The key whose value comes next.
     key: Option<Key>,
-    /// The values of merge keys, which are merged at the end of the mapping.
-    merged: Vec<Node>,
+    /// The values of merge keys, which are merged at the end of the mapping, each with the number of entries before it.
+    merged: Vec<(usize, Node)>,
 }
 
 /// A key whose value comes next.
@@ -223,7 +224,7 @@ impl<'s> Tree<'s> {
         match (&mut open.node.value, open.key.take()) {
             (Value::List(items), _) => items.push(node),
             (Value::Map(entries), Some(Key::Name(key, place))) => entries.push(Entry { key, place, value: node }),
-            (Value::Map(_), Some(Key::Merge)) => open.merged.push(node),
+            (Value::Map(entries), Some(Key::Merge)) => open.merged.push((entries.len(), node)),
             (Value::Map(_), None) => {
                 open.key = Some(match node.value {
                     Value::Scalar { text, is_plain: true } if text == "<<" => Key::Merge,
@@ -236,28 +237,44 @@ impl<'s> Tree<'s> {
         Ok(())
     }
 
-    /// Merges the values of merge keys into their mapping. Its own keys win, then those of earlier values.
+    /// Merges the values of merge keys into their mapping.
     fn merge(&self, open: &mut Open, faults: &mut Faults) {
-        if open.merged.is_empty() {
-            return;
-        }
+        let merged = std::mem::take(&mut open.merged);
         let Value::Map(entries) = &mut open.node.value else { return };
-        let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
-        let merged = std::mem::take(&mut open.merged).into_iter().flat_map(|node| match node.value {
-            Value::List(items) => items,
-            _ => vec![node],
-        });
-        for node in merged {
-            let found = node.description(Quoting::Hidden);
-            match node.value {
-                Value::Map(more) => {
-                    entries.extend(more.into_iter().filter(|entry| known.insert(entry.key.clone())));
-                }
-                _ => {
-                    let expected = "a mapping, or a list of mappings, as the value of `<<`";
-                    faults.add(self.path(), expected, found, &node.place);
+        let mut mappings = Vec::new();
+        for (number, (position, node)) in merged.into_iter().enumerate() {
+            if number > 0 && self.source.merging == Merging::OwnWins {
+                let found = "a second `<<`; write one list of mappings";
+                faults.add(self.path(), "each key once", found, &node.place);
+                continue;
+            }
+            let items = match node.value {
+                Value::List(items) => items,
+                _ => vec![node],
+            };
+            let mut maps = Vec::new();
+            for node in items {
+                let found = node.description(Quoting::Hidden);
+                match node.value {
+                    Value::Map(more) => maps.push(more),
+                    _ => {
+                        let expected = "a mapping, or a list of mappings, as the value of `<<`";
+                        faults.add(self.path(), expected, found, &node.place);
+                    }
                 }
             }
+            mappings.push((position, maps));
+        }
+        if mappings.is_empty() {
+            return;
+        }
+        match self.source.merging {
+            Merging::OwnWins => {
+                let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+                let more = mappings.into_iter().flat_map(|(_, maps)| maps).flatten();
+                entries.extend(more.filter(|entry| known.insert(entry.key.clone())));
+            }
+            Merging::LaterWins => *entries = later_wins(std::mem::take(entries), mappings),
         }
     }
 
@@ -277,6 +294,36 @@ impl<'s> Tree<'s> {
         }
         path
     }
+}
+
+/// Merges mappings into `entries`, each list at its position. Later keys win; in a list of mappings, earlier ones win. Keys
+/// that a mapping has twice itself stay, so that they can be reported.
+fn later_wins(entries: Vec<Entry>, merged: Vec<(usize, Vec<Vec<Entry>>)>) -> Vec<Entry> {
+    let mut ordered: Vec<(Entry, bool)> = Vec::new();
+    let mut merged = merged.into_iter().peekable();
+    let mut entries = entries.into_iter();
+    let mut position = 0;
+    loop {
+        while let Some((_, maps)) = merged.next_if(|(at, _)| *at == position) {
+            ordered.extend(maps.into_iter().rev().flatten().map(|entry| (entry, false)));
+        }
+        let Some(entry) = entries.next() else { break };
+        ordered.push((entry, true));
+        position += 1;
+    }
+    let mut known: HashMap<String, bool> = HashMap::new();
+    let mut kept = Vec::new();
+    for (entry, is_own) in ordered.into_iter().rev() {
+        match known.get(&entry.key) {
+            Some(is_known_own) if !(is_own && *is_known_own) => {}
+            _ => {
+                known.insert(entry.key.clone(), is_own);
+                kept.push(entry);
+            }
+        }
+    }
+    kept.reverse();
+    kept
 }
 
 fn too_deep() -> TooMuch {
