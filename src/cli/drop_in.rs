@@ -84,6 +84,9 @@ impl DropIn {
             );
             problems.push(BuildFault::new(ErrorCode::ConfigInvalid, &file, message));
         }
+        let origins = oathkeeper.profiles.iter().map(|profile| (profile.name().clone(), profile.origin()));
+        let earlier = given.kept.keys().map(|name| (name.clone(), "access rules that it had before".to_owned()));
+        loaded.config.origins = earlier.chain(origins).collect();
         loaded.config.go_templates = templates;
         loaded.warnings.extend(oathkeeper.warnings.iter().cloned());
         loaded.problems = problems;
