@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
+use crate::config::fault::Faults;
 use crate::config::{Config, GivenProfiles, Loaded};
 use crate::mint::{BuildFault, ProfileName};
 use crate::oathkeeper::OathkeeperConfig;
@@ -25,7 +26,7 @@ impl DropIn {
     /// Determines the profiles. `file` is the name of the configuration in errors, `current` is what is served.
     pub(super) fn new(oathkeeper: Arc<OathkeeperConfig>, file: String, current: Option<&Config>) -> Self {
         let (served, mut templates) = oathkeeper.profiles();
-        let mut given = GivenProfiles { served, ..GivenProfiles::default() };
+        let mut given = GivenProfiles { served, ignored: Some(Faults::default()), ..GivenProfiles::default() };
         let broken = oathkeeper.broken.iter().flat_map(|broken| &broken.names);
         let wanted = oathkeeper.hydrated.keys().chain(broken);
         // If a source of rules cannot be read, each profile could be one of its rules.
@@ -89,7 +90,7 @@ impl DropIn {
         loaded.config.origins = earlier.chain(origins).collect();
         loaded.config.go_templates = templates;
         loaded.warnings.extend(oathkeeper.warnings.iter().cloned());
-        loaded.problems = problems;
+        loaded.problems.extend(problems);
         Ok(loaded)
     }
 }

@@ -103,7 +103,12 @@ impl Source {
         let content = oathkeeper.read(&self.environment, &|path| fs::read(path));
         files.record(b"oathkeeper", &content.digest);
         let drop_in = DropIn::new(content.config?, oathkeeper.file().display().to_string(), current);
-        drop_in.load(|given| Config::parse_with(&text, base_dir, &ours, given).map_err(faults_of))
+        drop_in.load(|given| {
+            let mut loaded = Config::parse_with(&text, base_dir, &ours, given).map_err(faults_of)?;
+            let ignored = given.ignored.take().unwrap_or_default().into_list();
+            loaded.problems.extend(ignored.iter().map(|fault| fault.build_fault(&file)));
+            Ok(loaded)
+        })
     }
 
     /// Creates the remote key sets, with their credentials from the environment.
