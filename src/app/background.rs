@@ -14,7 +14,7 @@ use super::{Bound, count_skipped, served};
 use crate::config::{Config, Serve};
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
-use crate::mint::{BuildFault, Profile};
+use crate::mint::{BuildFault, MOST_LISTED, Profile, listed};
 use crate::reload::{Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, remote_key_sets};
 use crate::remote::{FetchError, RemoteFiles, SourceStatus, distinct_names};
 use crate::service::DegradedCondition;
@@ -121,11 +121,17 @@ pub(super) fn report_problems(edge: &Edge, problems: &[BuildFault]) {
         }
         return;
     }
-    for problem in problems {
+    for problem in problems.iter().take(MOST_LISTED) {
         warn!(code = %problem.code, part = %problem.part, fault = %problem.message,
             "part of the Oathkeeper configuration not served as written");
     }
-    let faults = problems.iter().map(|problem| problem.message.clone()).collect();
+    if problems.len() > MOST_LISTED {
+        warn!(
+            more = problems.len() - MOST_LISTED,
+            "further parts of the Oathkeeper configuration not served as written"
+        );
+    }
+    let faults = listed(problems.iter().map(|problem| problem.message.clone()).collect());
     edge.conditions.raise(DegradedCondition::Oathkeeper, faults, edge.issuer.now());
 }
 

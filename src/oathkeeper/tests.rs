@@ -548,3 +548,34 @@ fn secrets_in_urls_and_keys_are_not_shown() {
         assert!(broken[0].contains("looks like a key") && !broken[0].contains("canary"), "{broken:?}");
     }
 }
+
+#[test]
+fn files_in_a_config_map_stand_for_one_repository_each() {
+    let text = |repositories: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  config.yaml: |\n    mutators: {{ id_token: {{ enabled: true, config: {{ \
+             issuer_url: /foo, jwks_url: k.json }} }} }}\n    access_rules: {{ repositories: [ {repositories} ] }}\n  \
+             rules.yml: '[{{\"id\": \"inside\", \"mutators\": [{{\"handler\": \"id_token\"}}]}}]'\n  \
+             old.yml: '[{{\"id\": \"old\", \"mutators\": [{{\"handler\": \"id_token\"}}]}}]'\n"
+        )
+    };
+    let outside = "- { id: outside, mutators: [{ handler: id_token }] }";
+    let config = parse(&text("'file:///etc/rules.yml', 'file:///rules.yml'"), outside).unwrap();
+    assert_eq!(served(&config), [pair("id_token", &["inside", "outside"])]);
+    for note in ["file:///etc/rules.yml: read from rules.yml", "old.yml: no repository names these access rules"] {
+        assert!(config.warnings.iter().any(|warning| warning.contains(note)), "{:?}", config.warnings);
+    }
+    let config = parse(&text("'http://rules.example/rules.yml'"), outside).unwrap();
+    assert_eq!(served(&config), [pair("id_token", &[])]);
+    assert!(broken(&config)[0].contains("readable access rules at http://rules.example/rules.yml"));
+}
+
+#[test]
+fn ids_are_shown_as_a_part_of_one_line() {
+    let id = format!("a\\n\\e[31m\\u202e{}", "x".repeat(1000));
+    let config =
+        parse(GLOBAL, &format!("- {{ id: \"{id}\", mutators: [{{ handler: id_token, config: {{ aud: x }} }}] }}"));
+    let message = &broken(&config.unwrap())[0];
+    assert!(message.starts_with("access rule a  [31m xxx") && message.len() < 600, "{message}");
+    assert!(!message.contains(['\n', '\u{1b}', '\u{202e}']), "{message}");
+}

@@ -13,6 +13,7 @@ mod set_aside;
 
 use files::Content;
 pub use files::Files;
+pub(crate) use files::read_regular;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
 pub(crate) use key_sets::{longest_ttl, remote_key_sets};

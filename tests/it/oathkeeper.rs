@@ -539,3 +539,37 @@ fn settings_without_a_rule_do_not_stop_the_others() {
     check.arg("check").args(arguments).envs(variables);
     assert_eq!(check.output().unwrap().status.code(), Some(1));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn rules_are_read_from_regular_files_only() {
+    let folder = folder();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    folder.write("large", &" ".repeat((8 << 20) + 1));
+    for (file, found) in [
+        ("pipe", "something that is not a regular file"),
+        ("/dev/zero", "something that is not a regular file"),
+        ("large", "a file of more than 8 MiB"),
+    ] {
+        folder.write("oathkeeper.yml", &(quickstart(&folder) + &RULES.replace("rules.yml", file)));
+        let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        assert!(stderr(&output).contains(found), "{file}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn many_broken_rules_are_not_all_listed() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &(quickstart(&folder) + RULES));
+    let rule = |number| format!("- {{ id: r{number}, mutators: [{{ handler: id_token, config: {{ aud: x }} }}] }}\n");
+    folder.write("rules.yml", &(0..300).map(rule).collect::<String>());
+    let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(stderr(&output).matches("fault: ").count(), 100);
+    assert!(stderr(&output).contains("and 200 more") && stderr(&output).contains("300 faults"), "{}", stderr(&output));
+    let service = serve(&folder, "oathkeeper.yml");
+    let faults = service.faults("oathkeeper").unwrap();
+    assert!(faults.contains("and 200 more") && faults.matches("access rule").count() == 100, "{faults}");
+    assert!(service.metrics().contains("claimsmith_oathkeeper_faults 300\n"), "{}", service.metrics());
+}
