@@ -135,6 +135,7 @@ impl Reloader {
         let content = Some(files.content());
         let candidate = self.candidate.take();
         if content == self.current {
+            self.accepts_missing = false;
             return match self.rejected.take() {
                 Some(_) => ReloadOutcome::Restored,
                 None => ReloadOutcome::Unchanged,
