@@ -14,7 +14,7 @@ use super::{Bound, count_skipped, served};
 use crate::config::{Config, Serve};
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
-use crate::mint::{BuildFault, Profile};
+use crate::mint::{BuildFault, MOST_LISTED, Profile, listed};
 use crate::reload::{Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, remote_key_sets};
 use crate::remote::{FetchError, RemoteFiles, SourceStatus, distinct_names};
 use crate::service::DegradedCondition;
@@ -121,11 +121,17 @@ pub(super) fn report_problems(edge: &Edge, problems: &[BuildFault]) {
         }
         return;
     }
-    for problem in problems {
+    for problem in problems.iter().take(MOST_LISTED) {
         warn!(code = %problem.code, part = %problem.part, fault = %problem.message,
             "part of the Oathkeeper configuration not served as written");
     }
-    let faults = problems.iter().map(|problem| problem.message.clone()).collect();
+    if problems.len() > MOST_LISTED {
+        warn!(
+            more = problems.len() - MOST_LISTED,
+            "further parts of the Oathkeeper configuration not served as written"
+        );
+    }
+    let faults = listed(problems.iter().map(|problem| problem.message.clone()).collect());
     edge.conditions.raise(DegradedCondition::Oathkeeper, faults, edge.issuer.now());
 }
 
@@ -138,6 +144,7 @@ fn chance() -> f64 {
 impl MaintenanceLoop {
     /// Applies changes, once two checks in a row found the same content.
     async fn reload(&mut self) {
+        let mut missing: Vec<BuildFault> = Vec::new();
         loop {
             let (reloader, now) = (Arc::clone(&self.reloader), self.edge.issuer.now());
             let check = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).check(now);
@@ -159,16 +166,21 @@ impl MaintenanceLoop {
                 ReloadOutcome::MissingKeySets(mut wanted) => {
                     wanted.extend(remote_key_sets(&self.config));
                     match self.remote.track_and_fetch(&wanted, Instant::now()).await {
-                        Ok(()) => continue,
-                        Err(errors) => self.reject(errors.iter().map(missing_source_error).collect()),
+                        Ok(()) => missing.clear(),
+                        Err(errors) => {
+                            missing = errors.iter().map(missing_source_error).collect();
+                            let mut reloader = self.reloader.lock().unwrap_or_else(PoisonError::into_inner);
+                            reloader.accept_missing_key_sets();
+                        }
                     }
+                    continue;
                 }
                 ReloadOutcome::Replaced(generation) => {
                     self.replace(*generation);
                     // No key set is missing; this call stops tracking those that are no longer wanted.
                     let _ = self.remote.track_and_fetch(&remote_key_sets(&self.config), Instant::now()).await;
                 }
-                ReloadOutcome::Rejected(error) => self.reject(error.faults),
+                ReloadOutcome::Rejected(error) => self.reject(with_causes(error.faults, missing)),
             }
             return;
         }
@@ -296,6 +308,13 @@ impl MaintenanceLoop {
         }
         due
     }
+}
+
+/// Returns `faults`; those of a remote source are replaced by the reasons in `missing` why it cannot be fetched.
+pub(crate) fn with_causes(faults: Vec<BuildFault>, missing: Vec<BuildFault>) -> Vec<BuildFault> {
+    let is_other = |fault: &BuildFault| !missing.iter().any(|missing| missing.part == fault.part);
+    let others: Vec<_> = faults.into_iter().filter(is_other).collect();
+    missing.into_iter().chain(others).collect()
 }
 
 /// Returns the fault of a remote key set that was never fetched; `error` is the reason.

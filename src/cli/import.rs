@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::output::{self, Failure};
-use super::source::{environment, oathkeeper_source};
+use super::source::{environment, oathkeeper_source, read_rules};
 use crate::oathkeeper::{Import, ImportedFile, OathkeeperConfig};
 
 pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result<(), Failure> {
@@ -13,8 +13,9 @@ pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result
     let rejected = |faults: Vec<String>| {
         Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
     };
-    let config = oathkeeper_source(paths)
-        .read(&environment(), &|path| fs::read(path))
+    let source = oathkeeper_source(paths);
+    let config = source
+        .read(&environment(), &|path| read_rules(&source, path))
         .config
         .map_err(|faults| rejected(faults.into_iter().map(|fault| fault.message).collect()))?;
     let import = Import::of(OathkeeperConfig::clone(&config), file).map_err(rejected)?;

@@ -9,7 +9,7 @@ use super::args::Global;
 use super::output::Failure;
 use super::runtime::block_on;
 use super::source::{self, Source};
-use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal};
+use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal, with_causes};
 use crate::config::{Loaded, LogFormat, LogLevel};
 use crate::mint::BuildError;
 use crate::reload::{Files, ReloadOutcome, Reloader};
@@ -23,11 +23,16 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     telemetry::init_logging(level(config.log.level), format(config.log.format));
     let cannot = |error: BuildError| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()));
     let remote = Arc::new(source.remote_files(&config));
-    source::fetch_key_sets(&remote, &config).map_err(|faults| cannot(BuildError { faults }))?;
+    let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
     let mut reloader = Reloader::new(Box::new(move |files, current| source.read(files, current)), Arc::clone(&remote));
+    if !missing.is_empty() {
+        reloader.accept_missing_key_sets();
+    }
     let generation = match reloader.check(SystemClock.now()) {
         ReloadOutcome::Replaced(generation) => *generation,
-        ReloadOutcome::Rejected(error) => return Err(cannot(error)),
+        ReloadOutcome::Rejected(BuildError { faults }) => {
+            return Err(cannot(BuildError { faults: with_causes(faults, missing) }));
+        }
         ReloadOutcome::Debouncing
         | ReloadOutcome::MissingKeySets(_)
         | ReloadOutcome::Restored

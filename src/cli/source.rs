@@ -13,9 +13,9 @@ use super::runtime::block_on;
 use crate::app::missing_source_error;
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Loaded};
-use crate::mint::BuildFault;
+use crate::mint::{BuildFault, listed};
 use crate::oathkeeper;
-use crate::reload::{Files, remote_key_sets};
+use crate::reload::{Files, read_regular, remote_key_sets};
 use crate::remote::{FailureCodes, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
 
 /// The configuration file if none is named.
@@ -100,10 +100,15 @@ impl Source {
         let Some(oathkeeper) = &self.oathkeeper else {
             return Config::parse(&text, base_dir, &ours).map_err(faults_of);
         };
-        let content = oathkeeper.read(&self.environment, &|path| fs::read(path));
+        let content = oathkeeper.read(&self.environment, &|path| read_rules(oathkeeper, path));
         files.record(b"oathkeeper", &content.digest);
         let drop_in = DropIn::new(content.config?, oathkeeper.file().display().to_string(), current);
-        drop_in.load(|given| Config::parse_with(&text, base_dir, &ours, given).map_err(faults_of))
+        drop_in.load(|given| {
+            let mut loaded = Config::parse_with(&text, base_dir, &ours, given).map_err(faults_of)?;
+            let ignored = given.ignored.take().unwrap_or_default().into_list();
+            loaded.problems.extend(ignored.iter().map(|fault| fault.build_fault(&file)));
+            Ok(loaded)
+        })
     }
 
     /// Creates the remote key sets, with their credentials from the environment.
@@ -114,7 +119,7 @@ impl Source {
 
     /// Returns the failure of a command because of these faults.
     pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
-        let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        let messages = listed(faults.iter().map(|fault| fault.message.clone()).collect());
         Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  ")))
     }
 }
@@ -129,6 +134,12 @@ pub(super) fn environment() -> Vec<(String, String)> {
 /// Creates the source of the Oathkeeper configuration in `files`.
 pub(super) fn oathkeeper_source(files: &[PathBuf]) -> oathkeeper::Source {
     oathkeeper::Source::new(files, download_rules)
+}
+
+/// Reads a file of the Oathkeeper configuration, or the access rules that it names. Only files that the command line names
+/// can be pipes: a path in a configuration must not block or fill the memory.
+pub(super) fn read_rules(oathkeeper: &oathkeeper::Source, path: &Path) -> io::Result<Vec<u8>> {
+    if oathkeeper.names(path) { fs::read(path) } else { read_regular(path, LARGEST_RULES as u64) }
 }
 
 /// Returns the access rules at `url`.

@@ -41,11 +41,13 @@ struct Target {
     quoting: Quoting,
 }
 
-/// Applies each `CLAIMSMITH_` variable of `environment` to `root`. The profiles `given` need not be in it.
+/// Applies each `CLAIMSMITH_` variable of `environment` to `root`. The profiles `given` need not be in it. Variables of
+/// profiles that are not there, or that several profiles could have, are added to `ignored` if that is possible.
 pub(super) fn apply<'g>(
     root: &mut Node,
     environment: &[(String, String)],
     given: impl Iterator<Item = &'g ProfileName>,
+    ignored: &mut Option<Faults>,
     faults: &mut Faults,
 ) {
     let variables: BTreeMap<&str, &str> = environment
@@ -57,7 +59,7 @@ pub(super) fn apply<'g>(
     let (wholes, rest): (Vec<_>, Vec<_>) =
         variables.iter().map(|(name, value)| (*name, *value)).partition(|(name, _)| WHOLES.contains(name));
     let given: Vec<&ProfileName> = given.collect();
-    apply_all(root, wholes, &given, faults);
+    apply_all(root, wholes, &given, &mut None, faults);
     for name in &given {
         let prefix = format!("{PREFIX}PROFILES_{}_", as_variable(name.as_str()));
         let variable = variables.range(prefix.as_str()..).next().map(|(name, _)| *name);
@@ -69,10 +71,16 @@ pub(super) fn apply<'g>(
             put(root, &path, Node::empty_map(place.clone()), &place, faults);
         }
     }
-    apply_all(root, rest, &given, faults);
+    apply_all(root, rest, &given, ignored, faults);
 }
 
-fn apply_all(root: &mut Node, variables: Vec<(&str, &str)>, given: &[&ProfileName], faults: &mut Faults) {
+fn apply_all(
+    root: &mut Node,
+    variables: Vec<(&str, &str)>,
+    given: &[&ProfileName],
+    ignored: &mut Option<Faults>,
+    faults: &mut Faults,
+) {
     let targets = targets(root, &variables);
     for (name, value) in variables {
         let place = Place::Environment(Arc::from(name));
@@ -85,11 +93,34 @@ fn apply_all(root: &mut Node, variables: Vec<(&str, &str)>, given: &[&ProfileNam
             Some(several) => {
                 let paths: Vec<String> = several.iter().map(|target| path_text(&target.path)).collect();
                 let found = format!("{}; set these keys in the file instead", paths.join(" and "));
-                faults.add("", "a variable that names one key", found, &place);
+                let Some(ignored) = ignored else {
+                    faults.add("", "a variable that names one key", found, &place);
+                    continue;
+                };
+                // A new rule must not take a setting from the profile whose name the variable spells.
+                let mut spelled = several.iter().filter(|target| is_spelled(&target.path));
+                if let (Some(target), None) = (spelled.next(), spelled.next())
+                    && let Some(node) = node_of(target, value, &place, faults)
+                {
+                    put(root, &target.path, node, &place, faults);
+                }
+                ignored.add("", "a variable that names one key", found, &place);
             }
-            None => refuse_unknown(name, root, &targets, given, &place, faults),
+            None => {
+                let is_of_profile = name.starts_with("CLAIMSMITH_PROFILES_");
+                let faults = ignored.as_mut().filter(|_| is_of_profile).unwrap_or(faults);
+                refuse_unknown(name, root, &targets, given, &place, faults);
+            }
         }
     }
+}
+
+/// Returns `true` if the variable of `path` has all characters of its keys.
+fn is_spelled(path: &[Step]) -> bool {
+    path.iter().all(|step| match step {
+        Step::Key(key) => key.to_uppercase() == as_variable(key),
+        Step::Index(_) => true,
+    })
 }
 
 fn refuse_unknown(

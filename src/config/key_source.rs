@@ -75,6 +75,11 @@ impl KeySource {
     /// # Errors
     /// Returns a description that does not quote `text`, because that may be a key or contain a password.
     pub(crate) fn parse(text: &str, base_dir: &Path) -> Result<Self, String> {
+        // A path becomes a part of errors, so a key must not be taken for a path.
+        let is_base64 = text.starts_with("base64://");
+        if !is_base64 && (text.contains(['{', '\n', '\r']) || text.contains("-----BEGIN")) {
+            return Err("a text that looks like a key; write the JWK Set to a file, and its path here".to_owned());
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Ok(KeySource::File(base_dir.join(text)));
         };
@@ -107,6 +112,20 @@ fn inline(text: &str) -> Result<InlineKeys, String> {
 mod tests {
     use super::*;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    #[test]
+    fn keys_are_not_taken_for_paths() {
+        for key in [
+            r#"{"keys":[{"kty":"oct","k":"canary"}]}"#,
+            "-----BEGIN PRIVATE KEY----- canary",
+            "canary\ncanary",
+            r#"file://{"keys":["canary"]}"#,
+            "https://id.example/\n-----BEGIN canary",
+        ] {
+            let found = KeySource::parse(key, Path::new("/x")).unwrap_err();
+            assert!(found.contains("looks like a key") && !found.contains("canary"), "{found}");
+        }
+    }
 
     #[test]
     fn base64_of_either_alphabet_is_read_and_never_shown() {

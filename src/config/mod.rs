@@ -97,7 +97,9 @@ impl Config {
         let mut faults = fault::Faults::default();
         let root = yaml::parse(text, None, yaml::Quoting::Shown, &mut faults);
         if let Some(mut root) = root {
-            env::apply(&mut root, environment, given.names(), &mut faults);
+            let mut ignored = given.ignored.take();
+            env::apply(&mut root, environment, given.names(), &mut ignored, &mut faults);
+            given.ignored = ignored;
             let mut warnings = Vec::new();
             let config = root::config(&root, base_dir, given, &mut faults, &mut warnings);
             if let (Some(config), true) = (config, faults.is_empty()) {

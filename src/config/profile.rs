@@ -254,6 +254,9 @@ pub(crate) struct GivenProfiles {
     pub(crate) kept: BTreeMap<ProfileName, Profile>,
     /// Profiles that the source cannot define now. Settings for them are ignored.
     pub(crate) absent: BTreeSet<ProfileName>,
+    /// Settings that are ignored, because they belong to no profile; `None` if such settings are faults. Rules come and go,
+    /// so that their settings can be left over.
+    pub(crate) ignored: Option<Faults>,
 }
 
 impl GivenProfiles {
@@ -271,9 +274,23 @@ impl GivenProfiles {
         self.served.get(name).or_else(|| self.kept.get(name))
     }
 
-    /// Returns `true` if `mapping` has settings for a profile that is not there.
-    fn lacks(&self, name: &ProfileName, mapping: &Mapping<'_>) -> bool {
-        self.absent.contains(name) && (mapping.given("issuer").is_none() || mapping.given("jwks").is_none())
+    /// Returns `true` if `mapping` has settings for a profile that is not there. They are ignored.
+    fn lacks(&mut self, name: &ProfileName, mapping: &Mapping<'_>) -> bool {
+        if mapping.given("issuer").is_some() && mapping.given("jwks").is_some() {
+            return false;
+        }
+        if self.absent.contains(name) {
+            return true;
+        }
+        match &mut self.ignored {
+            Some(ignored) if !self.served.contains_key(name) && !self.kept.contains_key(name) => {
+                let expected = "a profile that an access rule defines, or its issuer and jwks here";
+                let found = "no such rule, so that these settings are ignored; remove them, or add the rule";
+                ignored.add(mapping.path.clone(), expected, found, &mapping.place);
+                true
+            }
+            _ => false,
+        }
     }
 }
 

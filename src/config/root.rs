@@ -41,6 +41,10 @@ pub struct Config {
     pub(crate) go_templates: BTreeMap<TemplateName, TemplateText>,
     /// The access rule of each profile that is of one.
     pub(crate) rule_origins: BTreeMap<ProfileName, RuleOrigin>,
+    /// The profiles that come from an Oathkeeper configuration, each with the access rules that it serves.
+    pub(crate) origins: BTreeMap<ProfileName, String>,
+    /// Remote key sets of profiles that are not served until these key sets can be fetched.
+    pub(crate) unserved_sources: BTreeSet<RemoteSource>,
     /// The kinds of tokens; at least one.
     pub(crate) profiles: BTreeMap<ProfileName, Profile>,
     /// The callers. If there are none, anyone who can reach the API listener can request tokens.
@@ -173,7 +177,13 @@ impl Config {
                 KeySource::Remote(source) => Some(source.clone()),
                 KeySource::File(_) | KeySource::Inline(_) => None,
             })
+            .chain(self.unserved_sources.iter().cloned())
             .collect()
+    }
+
+    /// Names the key sets again, after profiles were changed.
+    pub(crate) fn name_key_sets(&mut self) {
+        name_key_sets(&mut self.profiles);
     }
 
     /// Returns the profiles for a generation.
@@ -249,6 +259,8 @@ pub(super) fn config(
         templates: templates?,
         go_templates: BTreeMap::new(),
         rule_origins: BTreeMap::new(),
+        origins: BTreeMap::new(),
+        unserved_sources: BTreeSet::new(),
         profiles,
         callers,
         reload_interval: reload_interval?,

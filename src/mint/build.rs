@@ -57,6 +57,19 @@ pub struct BuildError {
     pub faults: Vec<BuildFault>,
 }
 
+/// The most faults that a list for people has.
+pub(crate) const MOST_LISTED: usize = 100;
+
+/// Returns the first of `messages`, and how many others there are.
+pub(crate) fn listed(mut messages: Vec<String>) -> Vec<String> {
+    let others = messages.len().saturating_sub(MOST_LISTED);
+    if others > 0 {
+        messages.truncate(MOST_LISTED);
+        messages.push(format!("and {others} more"));
+    }
+    messages
+}
+
 impl BuildFault {
     /// Returns a fault of `part` without a position.
     pub fn new(code: ErrorCode, part: impl Into<String>, message: impl Into<String>) -> Self {

@@ -16,6 +16,7 @@ mod token;
 mod trial;
 
 pub use build::{BuildError, BuildFault, FaultPointer};
+pub(crate) use build::{MOST_LISTED, listed};
 pub(crate) use identity::ProfileIdentity;
 pub(crate) use names::is_token;
 pub use names::{HeaderName, ProfileName};

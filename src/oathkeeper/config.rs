@@ -8,12 +8,12 @@ use super::document::{Documents, put};
 use super::names::GLOBAL;
 use super::rule_set::{Called, listed, rules_of};
 use super::rules::{Fetch, Rule, RuleSource, hydrator_url};
-use super::settings::{Broken, ClaimsText, Findings, KEYS, Settings, at, is_true, scalar, variable};
+use super::settings::{Broken, ClaimsText, Findings, KEYS, Settings, at, is_true, scalar, text, variable};
 use super::template;
 use crate::claims::{Issuer, RegisteredInTemplate};
 use crate::code::ErrorCode;
 use crate::config::fault::{ConfigError, Faults, Place};
-use crate::config::yaml::{self, Entry, Node, Quoting, Value, joined};
+use crate::config::yaml::{self, Entry, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 use crate::config::{KeySource, Profile, RuleOrigin};
 use crate::mint::{BuildFault, ProfileName};
 use crate::templates::{TemplateName, TemplateText};
@@ -413,7 +413,10 @@ fn with_variables(config: Option<&Entry>, environment: &[(String, String)]) -> O
 fn is_enabled(root: &Node, environment: &[(String, String)]) -> bool {
     match variable(environment, "MUTATORS_ID_TOKEN_ENABLED") {
         Some((value, _)) => is_true(value),
-        None => at(root, &["mutators", "id_token", "enabled"]).and_then(scalar).is_some_and(is_true),
+        None => at(root, &["mutators", "id_token", "enabled"]).is_some_and(|node| match &node.value {
+            Value::Scalar { text, is_plain } => scalar_kind(text, *is_plain) == ScalarKind::Bool(true),
+            _ => false,
+        }),
     }
 }
 
@@ -443,7 +446,7 @@ fn ttl(settings: &Settings, entry: &Entry, faults: &mut Faults) -> Option<Ttl> {
     let has_one_unit = |text: &&str| {
         text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic()).bytes().all(|byte| byte.is_ascii_digit())
     };
-    let ttl = scalar(&entry.value).filter(has_one_unit).and_then(parse_duration).and_then(Ttl::new);
+    let ttl = text(&entry.value).filter(has_one_unit).and_then(parse_duration).and_then(Ttl::new);
     if ttl.is_none() {
         let expected = "a duration of a second or more with one unit, such as 15m";
         let found = entry.value.description(Quoting::Shown);
@@ -459,7 +462,7 @@ fn required_text<'n>(
     faults: &mut Faults,
 ) -> Option<(&'n str, &'n Settings, &'n Place)> {
     match layers.iter().find_map(|layer| Some((*layer, layer.entry(key)?))) {
-        Some((settings, entry)) => match scalar(&entry.value).filter(|text| !text.is_empty()) {
+        Some((settings, entry)) => match text(&entry.value).filter(|text| !text.is_empty()) {
             Some(text) => Some((text, settings, &entry.value.place)),
             None => {
                 let found = entry.value.description(Quoting::Hidden);

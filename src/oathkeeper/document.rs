@@ -2,14 +2,15 @@
 //! `--config`; and the Kubernetes objects and Helm values that contain a configuration or access rules.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::settings::{Findings, at, scalar};
 use crate::config::fault::{Faults, Place};
-use crate::config::yaml::{self, Entry, Limits, Node, Quoting, Value};
+use crate::config::yaml::{self, Entry, Limits, Merging, Node, Quoting, Value};
 
 /// The limits of access rules: 8 MiB, which is room for 10,000 of them.
-const RULES: Limits = Limits { bytes: 8 << 20, values: 1_000_000 };
+const RULES: Limits = Limits { bytes: 8 << 20, values: 1_000_000, repeated: 32 << 20 };
 /// Sections of which at least one is in each Oathkeeper configuration.
 const SECTIONS: [&str; 6] = ["access_rules", "authenticators", "authorizers", "errors", "mutators", "serve"];
 
@@ -177,7 +178,7 @@ impl RuleList {
         let name = findings.document(name, text);
         let text = without_surrogates(text);
         let mut faults = Faults::default();
-        let roots = yaml::documents(&text, &name, RULES, &mut faults);
+        let roots = yaml::documents(&text, &name, RULES, Merging::LaterWins, &mut faults);
         let faults = faults.into_list();
         if roots.is_none() {
             findings.has_unread_rules = true;
@@ -261,9 +262,18 @@ fn parse(name: &str, text: &str, findings: &mut Findings) -> Option<(Arc<str>, V
     let name = findings.document(name, text);
     let text = without_surrogates(text);
     // A Helm values file or a ConfigMap contains access rules.
-    let mut roots = yaml::documents(&text, &name, RULES, &mut findings.faults)?;
-    roots.retain(|root| !root.is_null());
     let is_rules = |root: &Node| matches!(root.value, Value::List(_)) || kind(root).is_some();
+    // Oathkeeper reads its configuration with `yaml.v3`. It reads rules with `yaml.v2`, and so do Kubernetes and Helm.
+    let is_of_v2 = |root: &Node| is_rules(root) || helm_values(root).is_some();
+    let mut faults = Faults::default();
+    let mut roots = yaml::documents(&text, &name, RULES, Merging::OwnWins, &mut faults);
+    if text.contains("<<") && roots.iter().flatten().any(is_of_v2) {
+        faults = Faults::default();
+        roots = yaml::documents(&text, &name, RULES, Merging::LaterWins, &mut faults);
+    }
+    findings.faults.extend(faults.into_list());
+    let mut roots = roots?;
+    roots.retain(|root| !root.is_null());
     for root in roots.iter().filter(|root| !is_rules(root)) {
         for (path, place) in yaml::duplicates(root, Quoting::Shown) {
             findings.faults.add(path, "each key once", "a duplicate key; remove one", &place);
@@ -293,10 +303,17 @@ fn helm_values(root: &Node) -> Option<(&Node, String)> {
 fn merge(under: &mut Node, over: Node) {
     match (&mut under.value, over.value) {
         (Value::Map(known), Value::Map(entries)) => {
+            let mut indices: HashMap<String, usize> = HashMap::new();
+            for (index, entry) in known.iter().enumerate() {
+                indices.entry(entry.key.clone()).or_insert(index);
+            }
             for entry in entries {
-                match known.iter_mut().find(|known| known.key == entry.key) {
+                match indices.get(&entry.key).and_then(|index| known.get_mut(*index)) {
                     Some(known) => merge(&mut known.value, entry.value),
-                    None => known.push(entry),
+                    None => {
+                        indices.insert(entry.key.clone(), known.len());
+                        known.push(entry);
+                    }
                 }
             }
         }

@@ -1,16 +1,17 @@
 //! Access rules: where they come from, and what each says about its `id_token` and `hydrator` mutators.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::document::{Documents, RuleItem, RuleList};
 use super::names::{Wish, profile_of_url};
-use super::settings::{Findings, Settings, at, handler, list, member, scalar, variable};
+use super::settings::{Findings, Settings, at, handler, list, member, scalar, text, variable};
 use crate::config::fault::{Fault, Faults, Place, nearest};
 use crate::config::yaml::{self, Node, Quoting, Value, joined, shortened};
 use crate::mint::ProfileName;
+use crate::remote::without_secrets;
 
 /// Where access rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub(super) type Fetch<'f> = &'f dyn Fn(RuleSource<'_>) -> Result<Vec<u8>, String
 const REPOSITORIES: &str = "access_rules.repositories";
 /// The variable that replaces it.
 const REPOSITORIES_VARIABLE: &str = "ACCESS_RULES_REPOSITORIES";
+
+/// The most characters of an id or a path in reports.
+const LONGEST_LABEL: usize = 200;
 
 /// The handlers of mutators.
 const HANDLERS: [&str; 5] = ["cookie", "header", "hydrator", "id_token", "noop"];
@@ -82,10 +86,24 @@ pub(super) fn rules(
     let root = root.unwrap_or_else(|| Node::empty_map(Place::Nowhere));
     let global_url = hydrator_url(&root, environment);
     let mut lists = Vec::new();
+    let (mut beside, mut embedded_files) = (Vec::new(), BTreeMap::<String, (Vec<RuleList>, bool)>::new());
+    for (name, list) in embedded {
+        match name {
+            Some(name) => embedded_files.entry(name).or_default().0.push(list),
+            None => beside.push(list),
+        }
+    }
+    let mut embedded = embedded_files;
     for (repository, place) in repositories(&root, environment, findings) {
-        let file_name = repository.rsplit('/').next().unwrap_or_default();
         // The file is a part of what was read already, such as the Helm values that Oathkeeper's chart makes it from.
-        if embedded.iter().any(|(name, _)| name.as_deref() == Some(file_name)) {
+        if let Some(file_name) = file_name(&repository)
+            && let Some((list, is_named)) = embedded.get_mut(file_name)
+            && !*is_named
+        {
+            *is_named = true;
+            lists.append(list);
+            let shown = one_line(&repository);
+            findings.warnings.push(format!("access rules of {shown}: read from {file_name} in the given files"));
             continue;
         }
         if let Some((name, bytes)) = repository_bytes(&repository, &place, fetch, findings) {
@@ -102,9 +120,36 @@ pub(super) fn rules(
             }
         }
     }
-    lists.extend(embedded.into_iter().map(|(_, list)| list));
+    for (name, _) in embedded.into_iter().filter(|(_, (_, is_named))| !is_named) {
+        let name = one_line(&name);
+        findings
+            .warnings
+            .push(format!("{name}: no repository names these access rules, so Oathkeeper does not read them"));
+    }
+    lists.append(&mut beside);
     let items = lists.into_iter().flat_map(|list| list.items);
     items.map(|item| rule(item, global_url.as_ref(), findings)).collect()
+}
+
+/// Returns the name of the file of a repository that is a file.
+fn file_name(repository: &str) -> Option<&str> {
+    let path = match repository.split_once("://") {
+        Some((scheme, path)) => Some(path).filter(|_| scheme.eq_ignore_ascii_case("file")),
+        None => Some(repository),
+    };
+    path?.rsplit('/').next()
+}
+
+/// Returns a text from the rules as a part of one line of a report, without characters that change how the line is shown.
+fn one_line(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut line: String = text.chars().take(LONGEST_LABEL).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    if text.chars().nth(LONGEST_LABEL).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// Returns the URL of the global `hydrator` mutator.
@@ -170,9 +215,7 @@ fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut F
     let (source, name) = match scheme.as_ref().map(|(scheme, rest)| (scheme.as_str(), *rest)) {
         None => (RuleSource::File(url), url.to_owned()),
         Some(("file", file)) => (RuleSource::File(file), file.to_owned()),
-        Some(("http" | "https" | "s3" | "gs" | "azblob", _)) => {
-            (RuleSource::Url(url), url.split(['?', '#']).next().unwrap_or(url).to_owned())
-        }
+        Some(("http" | "https" | "s3" | "gs" | "azblob", _)) => (RuleSource::Url(url), without_secrets(url)),
         Some(("inline", data)) => {
             let data = data.strip_prefix("base64://").unwrap_or(data);
             return match STANDARD.decode(data).or_else(|_| STANDARD_NO_PAD.decode(data)) {
@@ -186,11 +229,16 @@ fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut F
         }
         Some((scheme, _)) => {
             let expected = "a path, or a file, inline, http, https, s3, gs or azblob URL";
-            let found = format!("a {scheme}:// URL; mount the rules as a file");
+            let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+            let found = match scheme.len() <= 16 && scheme.bytes().all(is_scheme) {
+                true => format!("a {scheme}:// URL; mount the rules as a file"),
+                false => "a URL with another scheme; mount the rules as a file".to_owned(),
+            };
             findings.reject_source(REPOSITORIES, expected, found, place);
             return None;
         }
     };
+    let name = one_line(&name);
     match fetch(source) {
         Ok(bytes) => Some((name, bytes)),
         Err(found) => {
@@ -217,7 +265,7 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
     let wish = Wish::new(&id, &identity(node).unwrap_or_default());
     let label = match id.is_empty() {
         true => format!("without an id ({origin})"),
-        false => id.chars().map(|character| if character.is_control() { ' ' } else { character }).collect(),
+        false => one_line(&id),
     };
     let mut faults = Faults::default();
     if !matches!(node.value, Value::Map(_)) {
@@ -227,6 +275,13 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
         let line = if let Place::In { line, .. } = place { format!(" (line {line})") } else { String::new() };
         let key = joined(path, &key);
         findings.warnings.push(format!("rule {label}: {key} is there twice{line}; remove one, or the last one counts"));
+    }
+    if let Some(entry) = member(node, "id")
+        && !entry.value.is_null()
+        && text(&entry.value).is_none()
+    {
+        let found = entry.value.description(Quoting::Shown);
+        faults.add(joined(path, "id"), "text; put it in quotes", found, &entry.place);
     }
     let mutators = member(node, "mutators").filter(|entry| !entry.value.is_null());
     for legacy in ["mutator", "credentials_issuer"] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::fault::{Fault, Faults, Place, nearest};
-use crate::config::yaml::{Entry, Node, Quoting, Value, joined};
+use crate::config::yaml::{Entry, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 use crate::mint::{BuildFault, ProfileName};
 
 /// The keys that `mutators.id_token.config` may have.
@@ -132,7 +132,7 @@ impl Settings {
         texts: &BTreeMap<Arc<str>, Arc<str>>,
         faults: &mut Faults,
     ) -> Option<ClaimsText> {
-        match scalar(&entry.value) {
+        match text(&entry.value) {
             Some("") => None,
             Some(text) => {
                 let (document, line) = match &entry.value.place {
@@ -151,7 +151,6 @@ impl Settings {
                 let is_block = written.map(str::trim) == text.lines().next().map(str::trim);
                 Some(ClaimsText { name, line, is_block, text: text.to_owned() })
             }
-            None if entry.value.is_null() => None,
             None => {
                 let found = entry.value.description(Quoting::Hidden);
                 faults.add(joined(&self.path, "claims"), "a Go template as text", found, &entry.place);
@@ -178,6 +177,18 @@ pub(super) fn member<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
 pub(super) fn scalar(node: &Node) -> Option<&str> {
     match &node.value {
         Value::Scalar { text, .. } if !node.is_null() => Some(text),
+        _ => None,
+    }
+}
+
+/// Returns the text of a scalar that is text for Oathkeeper, too. Its YAML 1.1 takes more words for booleans.
+pub(super) fn text(node: &Node) -> Option<&str> {
+    const BOOLEANS: [&str; 8] = ["y", "yes", "on", "n", "no", "off", "true", "false"];
+    match &node.value {
+        Value::Scalar { text, is_plain } if scalar_kind(text, *is_plain) == ScalarKind::Text => {
+            let is_boolean = *is_plain && BOOLEANS.iter().any(|word| text.eq_ignore_ascii_case(word));
+            (!is_boolean).then_some(text)
+        }
         _ => None,
     }
 }

@@ -76,6 +76,11 @@ impl Source {
         self.files.first().map_or(Path::new(""), PathBuf::as_path)
     }
 
+    /// Returns `true` if `path` is a file of the configuration itself.
+    pub(crate) fn names(&self, path: &Path) -> bool {
+        self.files.iter().any(|file| file == path)
+    }
+
     /// Reads the configuration and its access rules; `read_file` returns the bytes of a file.
     pub(crate) fn read(&self, environment: &[(String, String)], read_file: &ReadFile<'_>) -> SourceContent {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -112,22 +112,38 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "bytes that are not UTF-8"))
 }
 
-fn read_within(directory: &Path, path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a regular file of at most `most` bytes.
+///
+/// # Errors
+/// Fails like [`fs::read`], and for other files.
+pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    bytes_of(open_regular(path)?, most)
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
     // Opening a pipe would block until somebody writes to it.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "something that is not a regular file"));
     }
-    let file = File::open(path)?;
+    File::open(path)
+}
+
+fn bytes_of(file: File, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("a file of more than {} MiB", most >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn read_within(directory: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    let file = open_regular(path)?;
     if !target_of(&file, path)?.starts_with(fs::canonicalize(directory)?) {
         let message = "a link that leads out of the templates directory";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES_WITHIN + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES_WITHIN {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a file of more than 16 MiB"));
-    }
-    Ok(bytes)
+    bytes_of(file, MAX_BYTES_WITHIN)
 }
 
 /// Returns the path of `file`, which was opened as `path`, without links. Linux reports it for the open file, so that a link

@@ -9,20 +9,24 @@ mod files;
 mod key_file;
 mod key_sets;
 mod read;
+mod set_aside;
 
 use files::Content;
 pub use files::Files;
+pub(crate) use files::read_regular;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
 pub(crate) use key_sets::{longest_ttl, remote_key_sets};
 pub(crate) use read::{load, read_partials};
+use set_aside::{Current, KeyBytes, set_aside};
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
-use crate::config::{Config, KnownCaller, Loaded, load_callers};
+use crate::config::{Config, KeySource, KnownCaller, Loaded, load_callers};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateSources};
 use crate::remote::{RemoteFiles, WantedFiles};
 use crate::time::Timestamp;
@@ -62,6 +66,10 @@ pub struct Reloader {
     mint: Option<Arc<Mint>>,
     /// The configuration of the current generation.
     config: Option<Config>,
+    /// The keys of the current generation.
+    keys: KeyBytes,
+    /// Whether the next generation is built although remote key sets are missing.
+    accepts_missing: bool,
     /// The content that was rejected since then.
     rejected: Option<Content>,
     /// New content that the last check saw for the first time.
@@ -101,7 +109,23 @@ impl Reloader {
     /// Returns a reloader whose first check does not debounce. `remote` holds the key sets that are not files; the caller
     /// has to fetch them.
     pub fn new(read_config: Box<ReadConfig>, remote: Arc<RemoteFiles>) -> Self {
-        Self { read_config, remote, current: None, mint: None, config: None, rejected: None, candidate: None }
+        Self {
+            read_config,
+            remote,
+            current: None,
+            mint: None,
+            config: None,
+            keys: KeyBytes::new(),
+            accepts_missing: false,
+            rejected: None,
+            candidate: None,
+        }
+    }
+
+    /// Builds the next generation without the remote key sets that could not be fetched, if only profiles of an Oathkeeper
+    /// configuration use them.
+    pub fn accept_missing_key_sets(&mut self) {
+        (self.accepts_missing, self.rejected) = (true, None);
     }
 
     /// Reads everything. Builds and validates a generation if the content is new and was the same in the last check.
@@ -111,6 +135,7 @@ impl Reloader {
         let content = Some(files.content());
         let candidate = self.candidate.take();
         if content == self.current {
+            self.accepts_missing = false;
             return match self.rejected.take() {
                 Some(_) => ReloadOutcome::Restored,
                 None => ReloadOutcome::Unchanged,
@@ -123,9 +148,12 @@ impl Reloader {
             self.candidate = content;
             return ReloadOutcome::Debouncing;
         }
-        match read.map_err(BuildFailure::from).and_then(|parts| self.build(parts, now)) {
-            Ok(generation) => {
+        let built = read.map_err(BuildFailure::from).and_then(|parts| self.build(parts, now));
+        self.accepts_missing = false;
+        match built {
+            Ok((generation, keys)) => {
                 (self.current, self.rejected) = (content, None);
+                self.keys = keys;
                 self.mint = Some(Arc::clone(&generation.mint));
                 self.config = Some(generation.config.clone());
                 ReloadOutcome::Replaced(Box::new(generation))
@@ -142,17 +170,19 @@ impl Reloader {
         }
     }
 
-    fn build(&self, parts: Parts, now: Timestamp) -> Result<Generation, BuildFailure> {
+    fn build(&self, parts: Parts, now: Timestamp) -> Result<(Generation, KeyBytes), BuildFailure> {
         let wanted = remote_key_sets(&parts.config);
-        if wanted.keys().any(|source| self.remote.current(source).is_none()) {
+        if !self.accepts_missing && wanted.keys().any(|source| self.remote.current(source).is_none()) {
             return Err(BuildFailure::MissingKeySets(wanted));
         }
-        Ok(parts.build(self.mint.as_deref(), now)?)
+        let current = Current { config: self.config.as_ref(), keys: &self.keys };
+        Ok(parts.build(self.mint.as_deref(), current, now)?)
     }
 
     fn read(&self, files: &mut Files, now: Timestamp) -> Result<Parts, BuildError> {
         let loaded = (self.read_config)(files, self.config.as_ref()).map_err(|faults| BuildError { faults })?;
-        let read::Read { parts, tls, notes, mut faults } = read::read_parts(&loaded.config, &self.remote, files, now);
+        let read::Read { parts, tls, notes, mut faults, unread } =
+            read::read_parts(&loaded.config, &self.remote, files, now);
         let secrets = RefCell::new(files);
         let callers = load_callers(&loaded.config.callers, &|path| secrets.borrow_mut().read(path));
         let (callers, warnings) = match callers {
@@ -166,7 +196,7 @@ impl Reloader {
             }
         };
         let notes = loaded.warnings.into_iter().chain(warnings).chain(notes).collect();
-        Ok(Parts { config: loaded.config, parts, callers, tls, notes, problems: loaded.problems, faults })
+        Ok(Parts { config: loaded.config, parts, callers, tls, notes, problems: loaded.problems, faults, unread })
     }
 }
 
@@ -186,16 +216,26 @@ struct Parts {
     notes: Vec<String>,
     problems: Vec<BuildFault>,
     faults: Vec<BuildFault>,
+    unread: BTreeMap<KeySource, BuildFault>,
 }
 
 impl Parts {
-    fn build(self, previous: Option<&Mint>, now: Timestamp) -> Result<Generation, BuildError> {
-        let Self { config, parts, callers, tls, mut notes, problems, faults } = self;
+    fn build(
+        self,
+        previous: Option<&Mint>,
+        current: Current<'_>,
+        now: Timestamp,
+    ) -> Result<(Generation, KeyBytes), BuildError> {
+        let Self { mut config, mut parts, callers, tls, mut notes, mut problems, faults, unread } = self;
+        let found = set_aside(&mut config, &mut parts, unread, current);
+        let faults = found.faults.into_iter().chain(faults).collect();
+        problems.extend(found.problems);
         let (mint, more) = read::build(&config, &parts, faults, previous, now)?;
         notes.extend(more);
         let GenerationParts { templates, partials, .. } = parts;
         let sources = config.serve.playground.then(|| Arc::new(TemplateSources { templates, partials }));
-        Ok(Generation { mint: Arc::new(mint), config, callers, tls: tls.map(Arc::new), sources, notes, problems })
+        let (mint, tls) = (Arc::new(mint), tls.map(Arc::new));
+        Ok((Generation { mint, config, callers, tls, sources, notes, problems }, found.keys))
     }
 }
 

@@ -10,7 +10,7 @@ use super::fault::{fault_in_file, unreadable};
 use super::files::Files;
 use super::key_sets::read_keys;
 use crate::code::ErrorCode;
-use crate::config::Config;
+use crate::config::{Config, KeySource};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateFiles};
 use crate::remote::RemoteFiles;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
@@ -73,11 +73,13 @@ pub(super) struct Read {
     pub(super) tls: Option<Tls>,
     pub(super) notes: Vec<String>,
     pub(super) faults: Vec<BuildFault>,
+    /// The faults of key sets that cannot be read, by their source.
+    pub(super) unread: BTreeMap<KeySource, BuildFault>,
 }
 
 /// Reads everything that `config` names. Each file or directory that cannot be read becomes a fault.
 pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut Files, now: Timestamp) -> Read {
-    let mut faults = Vec::new();
+    let (mut faults, mut unread) = (Vec::new(), BTreeMap::new());
     let mut parts = GenerationParts {
         profiles: config.profile_specs(),
         limits: RenderLimits {
@@ -93,7 +95,7 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut File
             Ok(bytes) => {
                 parts.key_sets.insert(name, bytes);
             }
-            Err(fault) => faults.push(fault),
+            Err(fault) => drop(unread.insert(source.clone(), fault)),
         }
     }
     // Profiles from Oathkeeper bring their own templates, so the directory need not exist if all profiles do.
@@ -106,7 +108,7 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut File
         parts.templates.insert(name.to_string(), files);
     }
     let (tls, notes) = read_tls(config, files, now, &mut faults).unzip();
-    Read { parts, tls, notes: notes.unwrap_or_default(), faults }
+    Read { parts, tls, notes: notes.unwrap_or_default(), faults, unread }
 }
 
 /// Reads the templates directory: `<name>/claims.hbs`, or `<name>/claims.gotmpl` for a Go template, each with its
@@ -187,7 +189,8 @@ fn partials_in(root: &Path, directory: &Path, files: &mut Files, faults: &mut Ve
 /// Returns [`BuildError`] with every fault: files that cannot be read first, then their content.
 pub(crate) fn load(config: &Config, remote: &RemoteFiles, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
     let read = read_parts(config, remote, &mut Files::new(), now);
-    let (mint, mut notes) = build(config, &read.parts, read.faults, None, now)?;
+    let faults = read.unread.into_values().chain(read.faults).collect();
+    let (mint, mut notes) = build(config, &read.parts, faults, None, now)?;
     notes.extend(read.notes);
     Ok((mint, notes))
 }

@@ -23,7 +23,7 @@ pub use error::FetchError;
 pub use invalid::InvalidSource;
 pub use policy::{FailureCodes, FileKind, RefreshPolicy};
 pub use source::RemoteSource;
-pub(crate) use source::distinct_names;
+pub(crate) use source::{distinct_names, without_secrets};
 
 use std::collections::BTreeMap;
 use std::fmt;

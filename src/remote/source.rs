@@ -107,6 +107,25 @@ impl fmt::Debug for RemoteSource {
     }
 }
 
+/// Returns the scheme, the host and the path of a URL, which need not be valid. User names, passwords, queries and
+/// fragments become `…`, because they may be secrets.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
+    let is_scheme = |char: char| char.is_ascii_alphanumeric() || matches!(char, '+' | '-' | '.');
+    let scheme = if scheme.chars().all(is_scheme) { scheme } else { "…" };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (address, hidden) = (&rest[..end], if end < rest.len() { "?…" } else { "" });
+    let (authority, path) = address.split_at(address.find(['/', '\\']).unwrap_or(address.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let port = host.rsplit_once(']').map_or(host, |(_, port)| port).rsplit_once(':').map_or("", |(_, port)| port);
+    // A password can contain characters that end the authority, so that the rest of it looks like a port and a path.
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_port || address.matches('@').count() > 1 || authority.contains(':') && path.contains('@') {
+        return format!("{scheme}://…");
+    }
+    format!("{scheme}://{}{host}{path}{hidden}", if host.len() < authority.len() { "…@" } else { "" })
+}
+
 /// Returns a unique name for each of `sources`, in order: its `Display` text, with a number if an earlier source has the
 /// same text. URLs that differ only in their query have the same text.
 pub(crate) fn distinct_names<T: ToString>(sources: impl IntoIterator<Item = T>) -> Vec<String> {
@@ -156,6 +175,25 @@ mod tests {
         let source = RemoteSource::parse("https://id.example/?canary").unwrap();
         assert!(!format!("{source:?}").contains("canary"));
         assert_eq!(source.url(), "https://id.example/?canary");
+    }
+
+    #[test]
+    fn urls_that_need_not_be_valid_are_shown_without_secrets() {
+        for (url, expected) in [
+            ("https://u:canary@id.example/rules.yml?sig=canary", "https://…@id.example/rules.yml?…"),
+            ("https://canary@id.example:8443#canary", "https://…@id.example:8443?…"),
+            ("https://u:can/ary@id.example/r", "https://…"),
+            ("https://u:12/canary@id.example/r", "https://…"),
+            ("https://u:p@canary@x@id.example/r", "https://…"),
+            ("s3://AK:canary@bucket/rules.yml", "s3://…@bucket/rules.yml"),
+            ("https://[::1]:80/r", "https://[::1]:80/r"),
+            ("https://[::1]/r", "https://[::1]/r"),
+            ("https://cdn.example/pkg@1/r.yml", "https://cdn.example/pkg@1/r.yml"),
+            ("u:canary@x://y", "…://y"),
+            ("canary", "…"),
+        ] {
+            assert_eq!(without_secrets(url), expected);
+        }
     }
 
     #[test]

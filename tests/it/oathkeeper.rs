@@ -462,3 +462,114 @@ fn template_that_never_makes_claims_fails_the_check() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stderr(&output).contains("note: template id_token"), "{}", stderr(&output));
 }
+
+#[test]
+fn rules_with_unusable_keys_do_not_stop_the_others() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &(quickstart(&folder) + RULES));
+    let rules = |keys: &str| {
+        let rule = |id: &str, more: &str| {
+            format!(
+                "- {{ id: {id}, match: {{ url: 'http://gw/{id}' }}, mutators: [{{ handler: id_token, config: {{ ttl: 2m{more} \
+                 }} }}] }}\n"
+            )
+        };
+        folder.write("rules.yml", &(rule("orders", "") + &rule("b", &format!(", jwks_url: '{keys}'"))));
+    };
+    let session = json!({"subject": "zoe"});
+    folder.write("bad.json", "{");
+    folder.write("empty.json", "{\"keys\": []}");
+    for keys in ["file://missing.json", "bad.json", "empty.json", "http://127.0.0.1:9/keys.json"] {
+        rules(keys);
+        let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+        assert_eq!(output.status.code(), Some(1), "{keys}");
+        let service = serve(&folder, "oathkeeper.yml");
+        assert_eq!((service.status("orders", &session), service.status("b", &session)), (200, 404), "{keys}");
+        let faults = service.faults("oathkeeper").unwrap();
+        assert!(faults.contains("profile b, which serves the access rule b, is not served"), "{keys}: {faults}");
+    }
+    // Keys that are there later are used, and kept if they are gone again.
+    rules("file://late.json");
+    let service = serve(&folder, "oathkeeper.yml");
+    assert_eq!(service.status("b", &session), 404);
+    fs::copy(folder.path().join("id_token.jwks.json"), folder.path().join("late.json")).unwrap();
+    service.await_log("the Oathkeeper configuration is served completely again");
+    assert_eq!(service.status("b", &session), 200);
+    fs::remove_file(folder.path().join("late.json")).unwrap();
+    service.await_log("profile b, which serves the access rule b, keeps the keys that it had");
+    assert_eq!(service.status("b", &session), 200);
+    rules("http://127.0.0.1:9/keys.json");
+    service.await_log("profile b, which serves the access rule b, keeps the configuration that it had");
+    assert_eq!((service.status("orders", &session), service.status("b", &session)), (200, 200));
+    rules("bad.json");
+    fs::remove_file(folder.path().join("id_token.jwks.json")).unwrap();
+    service.await_log("profile orders, which serves the access rule orders, keeps the keys that it had");
+    assert_eq!((service.status("orders", &session), service.status("b", &session)), (200, 200));
+    drop(service);
+    let output = claimsmith(folder.path(), &["serve", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(output.status.code(), Some(78), "nothing is left");
+    assert!(stderr(&output).contains("make one: claimsmith keys generate"), "{}", stderr(&output));
+}
+
+#[test]
+fn settings_without_a_rule_do_not_stop_the_others() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &(quickstart(&folder) + RULES));
+    folder.write("settings.yaml", "profiles:\n  gone: { cache: off }\n  orders: { ttl: 1m }\n");
+    write_people(&folder, PEOPLE);
+    let arguments = ["--oathkeeper", "oathkeeper.yml", "--config", "settings.yaml"];
+    let variables = [("CLAIMSMITH_PROFILES_PAST_TTL", "1m"), ("CLAIMSMITH_PROFILES_ID_TOKEN_TTL", "3m")];
+    let service = serve_with(&folder, &arguments, &variables);
+    let session = json!({"subject": "zoe", "extra": {"team": "blue"}});
+    let ttl = |service: &Service, profile: &str| {
+        let claims = service.claims(profile, &session);
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
+    };
+    assert_eq!((ttl(&service, "orders"), ttl(&service, "id_token")), (60, 180));
+    let faults = service.faults("oathkeeper").unwrap();
+    assert!(faults.contains("profiles.gone: expected a profile that an access rule defines"), "{faults}");
+    assert!(faults.contains("CLAIMSMITH_PROFILES_PAST_TTL"), "{faults}");
+    // A rule whose name leads to the same variable does not stop the reload, and does not get the setting.
+    let rule = "- { id: id.token, mutators: [{ handler: id_token, config: { ttl: 4m } }] }\n\
+                - { id: orders, mutators: [{ handler: id_token, config: { aud: x } }] }\n";
+    folder.write("rules.yml", rule);
+    service.await_log("expected a variable that names one key");
+    assert_eq!((ttl(&service, "id_token"), ttl(&service, "id.token"), ttl(&service, "orders")), (180, 240, 60));
+    let mut check = command(folder.path());
+    check.arg("check").args(arguments).envs(variables);
+    assert_eq!(check.output().unwrap().status.code(), Some(1));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn rules_are_read_from_regular_files_only() {
+    let folder = folder();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    folder.write("large", &" ".repeat((8 << 20) + 1));
+    for (file, found) in [
+        ("pipe", "something that is not a regular file"),
+        ("/dev/zero", "something that is not a regular file"),
+        ("large", "a file of more than 8 MiB"),
+    ] {
+        folder.write("oathkeeper.yml", &(quickstart(&folder) + &RULES.replace("rules.yml", file)));
+        let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        assert!(stderr(&output).contains(found), "{file}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn many_broken_rules_are_not_all_listed() {
+    let folder = folder();
+    folder.write("oathkeeper.yml", &(quickstart(&folder) + RULES));
+    let rule = |number| format!("- {{ id: r{number}, mutators: [{{ handler: id_token, config: {{ aud: x }} }}] }}\n");
+    folder.write("rules.yml", &(0..300).map(rule).collect::<String>());
+    let output = claimsmith(folder.path(), &["check", "--oathkeeper", "oathkeeper.yml"]);
+    assert_eq!(stderr(&output).matches("fault: ").count(), 100);
+    assert!(stderr(&output).contains("and 200 more") && stderr(&output).contains("300 faults"), "{}", stderr(&output));
+    let service = serve(&folder, "oathkeeper.yml");
+    let faults = service.faults("oathkeeper").unwrap();
+    assert!(faults.contains("and 200 more") && faults.matches("access rule").count() == 100, "{faults}");
+    assert!(service.metrics().contains("claimsmith_oathkeeper_faults 300\n"), "{}", service.metrics());
+}

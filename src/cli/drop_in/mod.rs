@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
+use crate::config::fault::Faults;
 use crate::config::{Config, GivenProfiles, Loaded, RuleOrigin};
 use crate::mint::{BuildFault, ProfileName};
 use crate::oathkeeper::OathkeeperConfig;
@@ -32,7 +33,7 @@ impl DropIn {
     /// Determines the profiles. `file` is the name of the configuration in errors, `current` is what is served.
     pub(super) fn new(oathkeeper: Arc<OathkeeperConfig>, file: String, current: Option<&Config>) -> Self {
         let (served, templates) = oathkeeper.profiles();
-        let given = GivenProfiles { served, ..GivenProfiles::default() };
+        let given = GivenProfiles { served, ignored: Some(Faults::default()), ..GivenProfiles::default() };
         let of_rules = oathkeeper.profiles.iter().filter(|profile| !profile.is_global);
         let origins =
             of_rules.filter_map(|profile| Some((profile.name().clone(), profile.origins.first()?.clone()))).collect();
@@ -191,10 +192,13 @@ impl DropIn {
             );
             problems.push(BuildFault::new(ErrorCode::ConfigInvalid, &file, message));
         }
+        let served = oathkeeper.profiles.iter().map(|profile| (profile.name().clone(), profile.origin()));
+        let earlier = given.kept.keys().map(|name| (name.clone(), "access rules that it had before".to_owned()));
+        loaded.config.origins = earlier.chain(served).collect();
         loaded.config.go_templates = templates;
         loaded.config.rule_origins = origins;
         loaded.warnings.extend(oathkeeper.warnings.iter().cloned().chain(warnings));
-        loaded.problems = problems;
+        loaded.problems.extend(problems);
         Ok(loaded)
     }
 }

@@ -22,11 +22,22 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
     /// The number of values, after the expansion of anchors.
     pub(crate) values: usize,
+    /// The size in bytes of the text that anchors and aliases repeat.
+    pub(crate) repeated: usize,
 }
 
 impl Limits {
     /// The limits of a configuration.
-    pub(crate) const CONFIGURATION: Self = Self { bytes: 1024 * 1024, values: 50_000 };
+    pub(crate) const CONFIGURATION: Self = Self { bytes: 1 << 20, values: 50_000, repeated: 4 << 20 };
+}
+
+/// Which of two equal keys wins, if one of them comes from a merge key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Merging {
+    /// The key of the mapping itself. A mapping has one merge key at most.
+    OwnWins,
+    /// The one that is written later, as in Go's `yaml.v2`.
+    LaterWins,
 }
 
 /// One value with its place. No `Debug`, because it may be a secret.
@@ -167,7 +178,8 @@ pub(crate) fn shortened(text: &str) -> String {
 ///
 /// If `within` is given, it is the place of each value; otherwise each value has its own line and column.
 pub(crate) fn parse(text: &str, within: Option<&Place>, quoting: Quoting, faults: &mut Faults) -> Option<Node> {
-    let source = Source { within, document: None, quoting, limits: Limits::CONFIGURATION };
+    let (limits, merging) = (Limits::CONFIGURATION, Merging::OwnWins);
+    let source = Source { within, document: None, quoting, limits, merging };
     let mut tree = Tree::read(text, source, faults)?;
     if let Some(second) = tree.documents.get(1) {
         faults.add("", ONE_DOCUMENT, "a second document; remove it, or move it to a file of its own", &second.place);
@@ -189,8 +201,14 @@ pub(crate) const ONE_DOCUMENT: &str = "one YAML document";
 
 /// Parses the documents in `text`, which is called `document`. Returns `None` after a syntax error, which is added to
 /// `faults`. Duplicate keys are not reported; see [`duplicates`].
-pub(crate) fn documents(text: &str, document: &Arc<str>, limits: Limits, faults: &mut Faults) -> Option<Vec<Node>> {
-    let source = Source { within: None, document: Some(document), quoting: Quoting::Shown, limits };
+pub(crate) fn documents(
+    text: &str,
+    document: &Arc<str>,
+    limits: Limits,
+    merging: Merging,
+    faults: &mut Faults,
+) -> Option<Vec<Node>> {
+    let source = Source { within: None, document: Some(document), quoting: Quoting::Shown, limits, merging };
     Some(Tree::read(text, source, faults)?.documents)
 }
 
@@ -336,6 +354,23 @@ mod tests {
         }
         assert!(faults_of(&ladder)[0].contains("inside each other"));
         assert!(!faults_of("a: &a [*a]\n").is_empty());
+    }
+
+    #[test]
+    fn long_text_cannot_be_repeated_without_limit() {
+        let text = "x".repeat(1 << 19);
+        assert_eq!(faults_of(&format!("a: &a {text}\nb: [{}]\n", ["*a"; 7].join(", "))), [""; 0]);
+        let bombs = [
+            format!("a: &a {text}\nb: [{}]\n", ["*a"; 20_000].join(", ")),
+            format!("a: &a {{ \"{text}\": 1 }}\nb: [{}]\n", ["*a"; 20_000].join(", ")),
+            // Each anchor keeps a copy of its own.
+            format!("{}{text}{}", (0..20).map(|level| format!("&a{level} [")).collect::<String>(), "]".repeat(20)),
+        ];
+        for bomb in bombs {
+            let found = faults_of(&bomb);
+            assert_eq!(found.len(), 1);
+            assert!(found[0].contains("at most 4194304 bytes in repeated values"), "{found:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-use super::{Entry, Limits, Node, Quoting, Value, joined};
+use super::{Entry, Limits, Merging, Node, Quoting, Value, joined};
 use crate::config::fault::{Faults, Place};
 
 /// The deepest nesting of lists and mappings.
@@ -18,6 +18,7 @@ pub(super) struct Source<'s> {
     pub(super) document: Option<&'s Arc<str>>,
     pub(super) quoting: Quoting,
     pub(super) limits: Limits,
+    pub(super) merging: Merging,
 }
 
 impl Source<'_> {
@@ -41,6 +42,8 @@ struct TooMuch {
 pub(super) struct Tree<'s> {
     source: Source<'s>,
     nodes: usize,
+    /// The bytes of text that were copied for anchors and aliases.
+    repeated: usize,
     anchors: HashMap<usize, Anchored>,
     open: Vec<Open>,
     pub(super) documents: Vec<Node>,
@@ -49,7 +52,15 @@ pub(super) struct Tree<'s> {
 /// A value that an alias can repeat, with its size.
 struct Anchored {
     node: Node,
+    size: Size,
+}
+
+/// The size of a tree.
+#[derive(Clone, Copy, Default)]
+struct Size {
     nodes: usize,
+    /// The bytes of its text.
+    bytes: usize,
     depth: usize,
 }
 
@@ -59,8 +70,8 @@ struct Open {
     node: Node,
     /// The key whose value comes next.
     key: Option<Key>,
-    /// The values of merge keys, which are merged at the end of the mapping.
-    merged: Vec<Node>,
+    /// The values of merge keys, which are merged at the end of the mapping, each with the number of entries before it.
+    merged: Vec<(usize, Node)>,
 }
 
 /// A key whose value comes next.
@@ -80,7 +91,8 @@ impl<'s> Tree<'s> {
             faults.add("", format!("at most {bytes} bytes"), found, &place);
             return None;
         }
-        let mut tree = Self { source, nodes: 0, anchors: HashMap::new(), open: Vec::new(), documents: Vec::new() };
+        let mut tree =
+            Self { source, nodes: 0, repeated: 0, anchors: HashMap::new(), open: Vec::new(), documents: Vec::new() };
         for event in Parser::new_from_str(text) {
             match event {
                 Ok((event, span)) => {
@@ -114,7 +126,7 @@ impl<'s> Tree<'s> {
                 let is_plain = style == ScalarStyle::Plain && !is_text_tag;
                 let node = Node { place: place.clone(), value: Value::Scalar { text: text.into_owned(), is_plain } };
                 self.count(1)?;
-                self.put(node, anchor, faults);
+                self.put(node, anchor, faults)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.begin(Value::List(Vec::new()), anchor, tag.is_some(), place, faults)?
@@ -125,20 +137,23 @@ impl<'s> Tree<'s> {
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(mut open) = self.open.pop() {
                     self.merge(&mut open, faults);
-                    self.put(open.node, open.anchor, faults);
+                    self.put(open.node, open.anchor, faults)?;
                 }
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                Some(anchored) if self.open.len() + anchored.depth > DEEPEST => return Err(too_deep()),
+                Some(anchored) if self.open.len() + anchored.size.depth > DEEPEST => return Err(too_deep()),
                 Some(anchored) => {
-                    let (node, nodes) = (anchored.node.clone(), anchored.nodes);
+                    let Size { nodes, bytes, .. } = anchored.size;
                     self.count(nodes)?;
-                    self.put(node, 0, faults);
+                    self.count_repeated(bytes)?;
+                    if let Some(node) = self.anchors.get(&anchor).map(|anchored| anchored.node.clone()) {
+                        self.put(node, 0, faults)?;
+                    }
                 }
                 None => {
                     let found = "an alias without such an anchor; copy the value, or move its anchor up";
                     faults.add(self.path(), "an alias of a value that ends above it", found, place);
-                    self.put(Node::plain("", place.clone()), 0, faults);
+                    self.put(Node::plain("", place.clone()), 0, faults)?;
                 }
             },
         }
@@ -175,11 +190,23 @@ impl<'s> Tree<'s> {
         Ok(())
     }
 
+    /// Counts text that is copied. The number of values does not limit it, because one value can be as long as the text.
+    fn count_repeated(&mut self, bytes: usize) -> Result<(), TooMuch> {
+        self.repeated = self.repeated.saturating_add(bytes);
+        let most = self.source.limits.repeated;
+        if self.repeated > most {
+            let found = "more; use fewer or shorter anchors, or split the text into several files".to_owned();
+            return Err(TooMuch { expected: format!("at most {most} bytes in repeated values"), found });
+        }
+        Ok(())
+    }
+
     /// Adds a complete value to the list or mapping that contains it.
-    fn put(&mut self, node: Node, anchor: usize, faults: &mut Faults) {
+    fn put(&mut self, node: Node, anchor: usize, faults: &mut Faults) -> Result<(), TooMuch> {
         if anchor > 0 {
-            let (nodes, depth) = measure(&node);
-            self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, depth });
+            let size = measure(&node);
+            self.count_repeated(size.bytes)?;
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
         }
         let is_key_of_wrong_kind = match self.open.last() {
             Some(Open { node: Node { value: Value::Map(_), .. }, key: None, .. }) => {
@@ -190,11 +217,14 @@ impl<'s> Tree<'s> {
         if is_key_of_wrong_kind {
             faults.add(self.path(), "a key that is text", node.description(Quoting::Hidden), &node.place);
         }
-        let Some(open) = self.open.last_mut() else { return self.documents.push(node) };
+        let Some(open) = self.open.last_mut() else {
+            self.documents.push(node);
+            return Ok(());
+        };
         match (&mut open.node.value, open.key.take()) {
             (Value::List(items), _) => items.push(node),
             (Value::Map(entries), Some(Key::Name(key, place))) => entries.push(Entry { key, place, value: node }),
-            (Value::Map(_), Some(Key::Merge)) => open.merged.push(node),
+            (Value::Map(entries), Some(Key::Merge)) => open.merged.push((entries.len(), node)),
             (Value::Map(_), None) => {
                 open.key = Some(match node.value {
                     Value::Scalar { text, is_plain: true } if text == "<<" => Key::Merge,
@@ -204,30 +234,47 @@ impl<'s> Tree<'s> {
             }
             (Value::Scalar { .. }, _) => {}
         }
+        Ok(())
     }
 
-    /// Merges the values of merge keys into their mapping. Its own keys win, then those of earlier values.
+    /// Merges the values of merge keys into their mapping.
     fn merge(&self, open: &mut Open, faults: &mut Faults) {
-        if open.merged.is_empty() {
-            return;
-        }
+        let merged = std::mem::take(&mut open.merged);
         let Value::Map(entries) = &mut open.node.value else { return };
-        let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
-        let merged = std::mem::take(&mut open.merged).into_iter().flat_map(|node| match node.value {
-            Value::List(items) => items,
-            _ => vec![node],
-        });
-        for node in merged {
-            let found = node.description(Quoting::Hidden);
-            match node.value {
-                Value::Map(more) => {
-                    entries.extend(more.into_iter().filter(|entry| known.insert(entry.key.clone())));
-                }
-                _ => {
-                    let expected = "a mapping, or a list of mappings, as the value of `<<`";
-                    faults.add(self.path(), expected, found, &node.place);
+        let mut mappings = Vec::new();
+        for (number, (position, node)) in merged.into_iter().enumerate() {
+            if number > 0 && self.source.merging == Merging::OwnWins {
+                let found = "a second `<<`; write one list of mappings";
+                faults.add(self.path(), "each key once", found, &node.place);
+                continue;
+            }
+            let items = match node.value {
+                Value::List(items) => items,
+                _ => vec![node],
+            };
+            let mut maps = Vec::new();
+            for node in items {
+                let found = node.description(Quoting::Hidden);
+                match node.value {
+                    Value::Map(more) => maps.push(more),
+                    _ => {
+                        let expected = "a mapping, or a list of mappings, as the value of `<<`";
+                        faults.add(self.path(), expected, found, &node.place);
+                    }
                 }
             }
+            mappings.push((position, maps));
+        }
+        if mappings.is_empty() {
+            return;
+        }
+        match self.source.merging {
+            Merging::OwnWins => {
+                let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+                let more = mappings.into_iter().flat_map(|(_, maps)| maps).flatten();
+                entries.extend(more.filter(|entry| known.insert(entry.key.clone())));
+            }
+            Merging::LaterWins => *entries = later_wins(std::mem::take(entries), mappings),
         }
     }
 
@@ -249,6 +296,36 @@ impl<'s> Tree<'s> {
     }
 }
 
+/// Merges mappings into `entries`, each list at its position. Later keys win; in a list of mappings, earlier ones win. Keys
+/// that a mapping has twice itself stay, so that they can be reported.
+fn later_wins(entries: Vec<Entry>, merged: Vec<(usize, Vec<Vec<Entry>>)>) -> Vec<Entry> {
+    let mut ordered: Vec<(Entry, bool)> = Vec::new();
+    let mut merged = merged.into_iter().peekable();
+    let mut entries = entries.into_iter();
+    let mut position = 0;
+    loop {
+        while let Some((_, maps)) = merged.next_if(|(at, _)| *at == position) {
+            ordered.extend(maps.into_iter().rev().flatten().map(|entry| (entry, false)));
+        }
+        let Some(entry) = entries.next() else { break };
+        ordered.push((entry, true));
+        position += 1;
+    }
+    let mut known: HashMap<String, bool> = HashMap::new();
+    let mut kept = Vec::new();
+    for (entry, is_own) in ordered.into_iter().rev() {
+        match known.get(&entry.key) {
+            Some(is_known_own) if !(is_own && *is_known_own) => {}
+            _ => {
+                known.insert(entry.key.clone(), is_own);
+                kept.push(entry);
+            }
+        }
+    }
+    kept.reverse();
+    kept
+}
+
 fn too_deep() -> TooMuch {
     TooMuch {
         expected: format!("at most {DEEPEST} lists and mappings inside each other"),
@@ -256,14 +333,20 @@ fn too_deep() -> TooMuch {
     }
 }
 
-/// Returns the number of values in a tree and its depth.
-fn measure(node: &Node) -> (usize, usize) {
-    let children: Vec<&Node> = match &node.value {
-        Value::Scalar { .. } => return (1, 0),
-        Value::List(items) => items.iter().collect(),
-        Value::Map(entries) => entries.iter().map(|entry| &entry.value).collect(),
+/// Returns the size of a tree.
+fn measure(node: &Node) -> Size {
+    let add = |size: Size, key: &str, more: &Node| {
+        let more = measure(more);
+        Size {
+            nodes: size.nodes + more.nodes,
+            bytes: size.bytes + key.len() + more.bytes,
+            depth: size.depth.max(more.depth + 1),
+        }
     };
-    let (nodes, depth) =
-        children.into_iter().map(measure).fold((0, 0), |(nodes, depth), (more, deep)| (nodes + more, depth.max(deep)));
-    (nodes + 1, depth + 1)
+    let size = Size { nodes: 1, bytes: 0, depth: 1 };
+    match &node.value {
+        Value::Scalar { text, .. } => Size { nodes: 1, bytes: text.len(), depth: 0 },
+        Value::List(items) => items.iter().fold(size, |size, item| add(size, "", item)),
+        Value::Map(entries) => entries.iter().fold(size, |size, entry| add(size, &entry.key, &entry.value)),
+    }
 }

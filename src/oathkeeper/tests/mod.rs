@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 use crate::config::ConfigError;
 
+mod strict;
+
 fn parse(text: &str, rules: &str) -> Result<OathkeeperConfig, ConfigError> {
     parse_in(text, rules, &[])
 }
