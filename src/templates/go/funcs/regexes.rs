@@ -17,8 +17,8 @@ const THREE: &[Type] = &[Type::String, Type::String, Type::String];
 const COUNTED: &[Type] = &[Type::String, Type::String, Type::Int];
 /// Bytes of a compiled expression.
 const SIZE_LIMIT: usize = 1 << 20;
-/// The size of a compiled expression that the session wrote.
-const SESSION_SIZE_LIMIT: usize = 1 << 13;
+/// The longest expression that a session can write. Searches with larger ones are slow.
+const LONGEST_OF_SESSION: usize = 200;
 /// Bytes that the engine looks at in one step.
 const BYTES_LOOKED_AT: u64 = 4096;
 
@@ -154,24 +154,31 @@ fn compiled(context: &mut Context<'_>, values: &[Value]) -> Result<Rc<Expression
     if let Some(known) = context.regexes.get(pattern.bytes()) {
         return Ok(Rc::clone(known));
     }
-    // A compilation costs much more than its length says. Patterns of a session are small, because a large one is slow to
-    // compile and to search with.
-    let (size_limit, cost) = match pattern.origin() {
-        Origin::Template => (SIZE_LIMIT, 500),
-        _ => (SESSION_SIZE_LIMIT, 2000),
-    };
-    context.steps(cost + pattern.len() as u64)?;
+    // A compilation costs much more than its length says.
+    context.steps(500 + pattern.len() as u64)?;
+    let is_of_session = pattern.origin() != Origin::Template;
+    if is_of_session && (pattern.len() > LONGEST_OF_SESSION || has_count(pattern.bytes())) {
+        return Err(Problem::limit(format!(
+            "expected a regular expression of the session of at most {LONGEST_OF_SESSION} bytes and without counts such as \
+             {{9}}, found a longer one or a count; write the expression in the template"
+        )));
+    }
     let refused = || Problem::wrong_type("expected a regular expression of RE2, found something else");
     let utf8 = std::str::from_utf8(pattern.bytes()).map_err(|_| refused())?;
     let Translated { pattern: translated, names } = translate(utf8).ok_or_else(refused)?;
     let regex = RegexBuilder::new(&translated)
-        .size_limit(size_limit)
+        .size_limit(SIZE_LIMIT)
         .dfa_size_limit(SIZE_LIMIT)
         .build()
         .map_err(|_| refused())?;
     let expression = Rc::new(Expression { regex, names });
     context.regexes.insert(pattern.bytes().to_vec(), Rc::clone(&expression));
     Ok(expression)
+}
+
+/// Returns `true` if an expression has a repetition such as `{9}`, which makes it larger than its text.
+fn has_count(pattern: &[u8]) -> bool {
+    pattern.windows(2).any(|pair| pair[0] == b'{' && pair[1].is_ascii_digit())
 }
 
 /// Pays for one match; looking for it may have looked at all the rest of the text.

@@ -229,7 +229,7 @@ fn replacements_and_patterns_of_a_session_are_limited() {
     assert_eq!(text, r#"{"v":["a\",\"admin\",\"b"]}"#, "a session does not repeat the quotes of the author");
     let template = r#"{"v":{{ regexMatch .Extra.p "abc" }}}"#;
     assert_eq!(render(template, r#"{"p":"^[a-c]+$"}"#).as_deref(), Ok(r#"{"v":true}"#));
-    assert_eq!(render(template, r#"{"p":"[ab]*a[ab]{900}c"}"#), Err(ErrorCode::TemplateWrongType));
+    assert_eq!(render(template, r#"{"p":"[ab]*a[ab]{900}c"}"#), Err(ErrorCode::TemplateLimit));
 }
 
 #[test]
