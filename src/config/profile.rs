@@ -180,8 +180,9 @@ pub(super) static PROFILE: Section = section(&[
     field(
         "shadow",
         "Shadow mode",
-        "Compares instead of issuing: `/hydrate` returns the session unchanged, and logs and counts whether the \
-         claims are equal to those of the token that the session already has. See docs/migrate-from-oathkeeper.md.",
+        "Compares instead of issuing at `/hydrate`, which returns the session unchanged, and logs and counts whether \
+         the claims are equal to those of the token that the session already has. `/issue` still issues tokens. \
+         See docs/migrate-from-oathkeeper.md.",
         Kind::Bool,
         Presence::Default("false"),
         &["true"],

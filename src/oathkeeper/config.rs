@@ -43,7 +43,7 @@ pub struct OathkeeperConfig {
     pub(crate) callers: BTreeSet<(ProfileName, RuleOrigin)>,
 }
 
-/// One kind of token of an Oathkeeper configuration.
+/// The profile of the global configuration, or of a rule with settings of its own.
 #[derive(Clone, Debug)]
 pub struct OathkeeperProfile {
     /// The profile with Oathkeeper's settings. Its name is `id_token`, or the id of its rule as far as a URL path allows it.

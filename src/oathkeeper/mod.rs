@@ -24,6 +24,7 @@ pub use config::OathkeeperConfig;
 pub use rules::RuleSource;
 
 pub(crate) use import::{Import, ImportedFile};
+pub(crate) use rules::one_line;
 pub(crate) use source::Source;
 pub(crate) use template::fruitless;
 

@@ -141,7 +141,7 @@ fn file_name(repository: &str) -> Option<&str> {
 }
 
 /// Returns a text from the rules as a part of one line of a report, without characters that change how the line is shown.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let is_hidden = |c: char| {
         c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
     };

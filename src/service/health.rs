@@ -153,13 +153,14 @@ mod tests {
             DegradedCondition::SigningKeys,
             DegradedCondition::Rotation,
             DegradedCondition::Reload,
+            DegradedCondition::Oathkeeper,
             DegradedCondition::KeySources,
             DegradedCondition::Audit,
         ];
         for condition in all {
             conditions.raise(condition, vec!["a \"bad\" file".to_owned()], Timestamp::from_seconds(0));
         }
-        let active = ["audit", "key_sources", "reload", "rotation", "signing_keys"]
+        let active = ["audit", "key_sources", "oathkeeper", "reload", "rotation", "signing_keys"]
             .map(|name| format!(r#""{name}":{{"since":"1970-01-01T00:00:00Z","faults":["a \"bad\" file"]}}"#))
             .join(",");
         for (stage, status) in [

@@ -45,7 +45,7 @@ impl ShadowResult {
         let Ok(Value::Object(ours)) = serde_json::from_str(&issued) else {
             return Self::Failed("the claims of the profile are not an object; this is a bug in claimsmith");
         };
-        let mut differences = Differences { session: &session, paths: Vec::new() };
+        let mut differences = Differences { session: &session, count: 0, paths: Vec::new() };
         differences.find_in_members(&theirs, &ours, "");
         if differences.paths.is_empty() { Self::Equal } else { Self::Different(differences.paths) }
     }
@@ -77,6 +77,8 @@ fn token_claims(session: &Value) -> Result<Map<String, Value>, &'static str> {
 /// The differences between the claims of two tokens for one session.
 struct Differences<'s> {
     session: &'s Value,
+    /// How many members differ, including those that have the same path.
+    count: usize,
     paths: Vec<String>,
 }
 
@@ -100,13 +102,15 @@ impl Differences<'_> {
         let only_right = right.iter().filter(|(name, _)| !left.contains_key(*name)).map(|(name, _)| (name, None));
         let all = left.iter().map(|(name, value)| (name, right.get(name).map(|other| (value, other))));
         for (name, both) in all.chain(only_right) {
-            if self.paths.len() == MOST_PATHS {
-                return;
-            }
             let is_equal = both.is_some_and(|(left, right)| left == right);
             if is_equal || path.is_empty() && IGNORED.contains(&name.as_str()) {
                 continue;
             }
+            // Each name is looked up in the whole session.
+            if self.count == MOST_PATHS {
+                return;
+            }
+            self.count += 1;
             let name = self.shown(name);
             let path = if path.is_empty() { name } else { format!("{path}.{name}") };
             match both {
@@ -124,19 +128,31 @@ impl Differences<'_> {
 
     /// Returns `name` as a path shows it.
     fn shown(&self, name: &str) -> String {
-        if has_text(self.session, &format!("\"{name}\"")) {
+        let is_quoted = has_text(self.session, &|value| value.contains(&format!("\"{name}\"")));
+        // A value such as `email` says nothing if it is also the name of a member.
+        let is_value = || has_text(self.session, &|value| value == name) && !has_member(self.session, name);
+        if is_quoted || is_value() {
             return HIDDEN.to_owned();
         }
         name.chars().take(LONGEST_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
 
-/// Returns `true` if a value of `json` contains `text`.
-fn has_text(json: &Value, text: &str) -> bool {
+/// Returns `true` if a text value of `json` is one that `is_match` accepts.
+fn has_text(json: &Value, is_match: &dyn Fn(&str) -> bool) -> bool {
     match json {
-        Value::String(value) => value.contains(text),
-        Value::Array(items) => items.iter().any(|item| has_text(item, text)),
-        Value::Object(members) => members.values().any(|value| has_text(value, text)),
+        Value::String(value) => is_match(value),
+        Value::Array(items) => items.iter().any(|item| has_text(item, is_match)),
+        Value::Object(members) => members.values().any(|value| has_text(value, is_match)),
+        _ => false,
+    }
+}
+
+/// Returns `true` if `json` has a member with this name.
+fn has_member(json: &Value, name: &str) -> bool {
+    match json {
+        Value::Array(items) => items.iter().any(|item| has_member(item, name)),
+        Value::Object(members) => members.contains_key(name) || members.values().any(|value| has_member(value, name)),
         _ => false,
     }
 }
@@ -162,9 +178,9 @@ mod tests {
         assert_eq!(paths, ["a", "b.c[1].d", "more", "only"]);
         assert_eq!(ShadowResult::of(Ok(theirs.to_owned()), &session(theirs)), ShadowResult::Equal);
         let other = session("{}");
-        let values = r#"{"name":"x","admin":"y","email":1,"deep":{"k":1}}"#;
+        let values = r#"{"name":"x","admin":"y","email":1,"acme":1,"deep":{"k":1}}"#;
         let session = session(values).strip_suffix(b"}").unwrap().to_vec();
-        let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","prefs":"{\"k\":1}"}}"#;
+        let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","tenant":"acme","prefs":"{\"k\":1}"}}"#;
         let ShadowResult::Different(paths) = ShadowResult::of(Ok("{}".to_owned()), &[&session[..], more].concat())
         else {
             panic!("not different")

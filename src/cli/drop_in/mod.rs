@@ -13,7 +13,7 @@ use crate::code::ErrorCode;
 use crate::config::fault::Faults;
 use crate::config::{Config, GivenProfiles, Loaded, RuleOrigin};
 use crate::mint::{BuildFault, ProfileName};
-use crate::oathkeeper::OathkeeperConfig;
+use crate::oathkeeper::{OathkeeperConfig, one_line};
 use crate::templates::{TemplateName, TemplateText};
 
 /// The profiles of an Oathkeeper configuration, and those that are kept.
@@ -111,8 +111,9 @@ impl DropIn {
     /// `match`, and no rule with another id calls the profile.
     fn is_same(&self, name: &ProfileName, before: &RuleOrigin, after: &RuleOrigin) -> bool {
         let is_other = |rule: &RuleOrigin| rule.requests == before.requests && rule.id != before.id;
-        let is_moved = before.id == after.id && !self.oathkeeper.rules.values().any(is_other);
-        (before == after || is_moved)
+        // Usually nothing has changed, and no other rule is compared.
+        let is_moved = || before.id == after.id && !self.oathkeeper.rules.values().any(is_other);
+        (before == after || is_moved())
             && !self.oathkeeper.callers.iter().any(|(called, rule)| called == name && rule.id != after.id)
     }
 
@@ -207,7 +208,7 @@ impl DropIn {
 fn label(origin: &RuleOrigin) -> String {
     match origin.id.as_str() {
         "" => "an access rule without an id".to_owned(),
-        id => format!("access rule {}", id.replace(char::is_control, " ")),
+        id => format!("access rule {}", one_line(id)),
     }
 }
 

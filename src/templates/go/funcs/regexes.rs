@@ -166,11 +166,16 @@ fn compiled(context: &mut Context<'_>, values: &[Value]) -> Result<Rc<Expression
     let refused = || Problem::wrong_type("expected a regular expression of RE2, found something else");
     let utf8 = std::str::from_utf8(pattern.bytes()).map_err(|_| refused())?;
     let Translated { pattern: translated, names } = translate(utf8).ok_or_else(refused)?;
-    let regex = RegexBuilder::new(&translated)
-        .size_limit(SIZE_LIMIT)
-        .dfa_size_limit(SIZE_LIMIT)
-        .build()
-        .map_err(|_| refused())?;
+    let regex =
+        RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().map_err(|error| {
+            match error {
+                // `regexMatch` turns other errors into false, as sprig does for what Go rejects. Go accepts this expression.
+                regex::Error::CompiledTooBig(most) => {
+                    Problem::limit(format!("expected a regular expression of at most {most} bytes, found a larger one"))
+                }
+                _ => refused(),
+            }
+        })?;
     let expression = Rc::new(Expression { regex, names });
     context.regexes.insert(pattern.bytes().to_vec(), Rc::clone(&expression));
     Ok(expression)

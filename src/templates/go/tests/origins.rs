@@ -230,6 +230,9 @@ fn replacements_and_patterns_of_a_session_are_limited() {
     let template = r#"{"v":{{ regexMatch .Extra.p "abc" }}}"#;
     assert_eq!(render(template, r#"{"p":"^[a-c]+$"}"#).as_deref(), Ok(r#"{"v":true}"#));
     assert_eq!(render(template, r#"{"p":"[ab]*a[ab]{900}c"}"#), Err(ErrorCode::TemplateLimit));
+    // An expression of the author that Go accepts is no mismatch.
+    let template = r#"{"v":{{ regexMatch `^\pL{1,600}$` "abc" }}}"#;
+    assert_eq!(render(template, "{}"), Err(ErrorCode::TemplateLimit));
 }
 
 #[test]
