@@ -13,6 +13,8 @@ const IGNORED: [&str; 4] = ["exp", "iat", "jti", "nbf"];
 const MOST_PATHS: usize = 20;
 /// The most characters of a name in a path.
 const LONGEST_NAME: usize = 60;
+/// Shorter values occur in names by chance.
+const SHORTEST_VALUE: usize = 3;
 /// Stands for a name that a value of the session contains. A value that breaks out of its string in the other token, or that
 /// is JSON itself, makes such names.
 const HIDDEN: &str = "(a name from a value of the session)";
@@ -37,7 +39,9 @@ impl ShadowResult {
             Ok(issued) => issued,
             Err(refusal) => return Self::Refused(refusal),
         };
-        let Ok(session) = serde_json::from_slice(body) else { return Self::Failed("the session is not JSON") };
+        let Ok(session) = serde_json::from_slice(body) else {
+            return Self::Failed("the session is not JSON, or is nested too deeply to be compared");
+        };
         let theirs = match token_claims(&session) {
             Ok(claims) => claims,
             Err(reason) => return Self::Failed(reason),
@@ -128,10 +132,16 @@ impl Differences<'_> {
 
     /// Returns `name` as a path shows it.
     fn shown(&self, name: &str) -> String {
-        let is_quoted = has_text(self.session, &|value| value.contains(&format!("\"{name}\"")));
-        // A value such as `email` says nothing if it is also the name of a member.
-        let is_value = || has_text(self.session, &|value| value == name) && !has_member(self.session, name);
-        if is_quoted || is_value() {
+        let quoted = format!("\"{name}\"");
+        let hides = |value: &str| {
+            // JSON in a value can have names with escapes.
+            value.contains(&quoted)
+                || value.contains('"') && value.contains('\\')
+                // A value such as `email` says nothing if it is also the name of a member.
+                || (value == name || value.len() >= SHORTEST_VALUE && name.contains(value))
+                    && !has_member(self.session, value)
+        };
+        if has_text(self.session, &hides) {
             return HIDDEN.to_owned();
         }
         name.chars().take(LONGEST_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -178,9 +188,9 @@ mod tests {
         assert_eq!(paths, ["a", "b.c[1].d", "more", "only"]);
         assert_eq!(ShadowResult::of(Ok(theirs.to_owned()), &session(theirs)), ShadowResult::Equal);
         let other = session("{}");
-        let values = r#"{"name":"x","admin":"y","email":1,"acme":1,"deep":{"k":1}}"#;
+        let values = r#"{"name":"x","admin":"y","email":1,"acme":1,"user-z@example.org":2,"deep":{"k":1}}"#;
         let session = session(values).strip_suffix(b"}").unwrap().to_vec();
-        let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","tenant":"acme","prefs":"{\"k\":1}"}}"#;
+        let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","tenant":"acme","mail":"z@example.org","prefs":"{\"k\":1}"}}"#;
         let ShadowResult::Different(paths) = ShadowResult::of(Ok("{}".to_owned()), &[&session[..], more].concat())
         else {
             panic!("not different")

@@ -58,14 +58,20 @@ impl DropIn {
             .collect();
         for (name, before) in &current.rule_origins {
             match (self.origins.get(name), now.get(before)) {
-                (Some(after), _) if self.is_same(name, before, after) => {}
+                (Some(after), _) if self.is_same(name, before, after, current) => {}
                 (Some(after), _) => {
                     let (before_id, after_id) = (&before.id, &after.id);
-                    let (before_label, after) = (label(before), label(after));
-                    let message = if before_id == after_id {
+                    let (before_label, after_rule) = (label(before), after);
+                    let after = label(after);
+                    let message = if before_id == after_id && self.has_other_caller(name, after_rule) {
                         format!(
                             "profile {name} keeps the configuration that it had, so that another rule that calls it gets no other \
                              claims than before; the other faults name that rule"
+                        )
+                    } else if before_id == after_id {
+                        format!(
+                            "profile {name} keeps the configuration that it had, because ids and `match` of rules changed places; \
+                             restart claimsmith if its callers want the claims of {after}"
                         )
                     } else {
                         format!(
@@ -108,13 +114,22 @@ impl DropIn {
     }
 
     /// Returns `true` if the profile may become that of the rule `after`: it is the same rule, perhaps with a new
-    /// `match`, and no rule with another id calls the profile.
-    fn is_same(&self, name: &ProfileName, before: &RuleOrigin, after: &RuleOrigin) -> bool {
+    /// `match` that no other rule had, and no rule with another id calls the profile.
+    fn is_same(&self, name: &ProfileName, before: &RuleOrigin, after: &RuleOrigin, current: &Config) -> bool {
         let is_other = |rule: &RuleOrigin| rule.requests == before.requests && rule.id != before.id;
         // Usually nothing has changed, and no other rule is compared.
-        let is_moved = || before.id == after.id && !self.oathkeeper.rules.values().any(is_other);
-        (before == after || is_moved())
-            && !self.oathkeeper.callers.iter().any(|(called, rule)| called == name && rule.id != after.id)
+        let was_other = |rule: &RuleOrigin| rule.requests == after.requests && rule.id != after.id;
+        let is_moved = || {
+            before.id == after.id
+                && !self.oathkeeper.rules.values().any(is_other)
+                && !current.rule_origins.values().any(was_other)
+        };
+        (before == after || is_moved()) && !self.has_other_caller(name, after)
+    }
+
+    /// Returns `true` if another rule than `rule` calls the profile.
+    fn has_other_caller(&self, name: &ProfileName, rule: &RuleOrigin) -> bool {
+        self.oathkeeper.callers.iter().any(|(called, caller)| called == name && caller.id != rule.id)
     }
 
     /// Keeps the configuration that the profile has. Returns `false` if there is none.

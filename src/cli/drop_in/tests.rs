@@ -45,6 +45,19 @@ fn has_problem(loaded: &Loaded, text: &str) -> bool {
 const BROKEN: &str = "handler: id_token, config: { claims: '{{' }";
 
 #[test]
+fn a_renamed_rule_does_not_get_the_name_of_a_removed_one() {
+    let first = load(&(rule("a", "/a", &issues("one")) + &rule("b", "/b", &issues("two"))), None);
+    // Rule `a` is removed, and rule `b` is called `a`.
+    let renamed = load(&rule("a", "/b", &issues("two")), Some(&first));
+    assert_eq!(issuer(&renamed, "a").as_deref(), Some("/one"));
+    assert!(has_problem(&renamed, "profile a keeps the configuration that it had"));
+    // A rule with a new `match` that no rule had is the same rule.
+    let moved = load(&(rule("a", "/c", &issues("three")) + &rule("b", "/b", &issues("two"))), Some(&first));
+    assert_eq!(issuer(&moved, "a").as_deref(), Some("/three"));
+    assert!(moved.problems.is_empty());
+}
+
+#[test]
 fn a_new_rule_does_not_get_the_name_of_a_broken_one() {
     for (id, other) in [("orders:read", "orders/read"), ("foo", "foo!")] {
         let name = if id == "foo" { "foo" } else { "orders-read" };
