@@ -134,9 +134,9 @@ impl Differences<'_> {
     fn shown(&self, name: &str) -> String {
         let quoted = format!("\"{name}\"");
         let hides = |value: &str| {
-            // JSON in a value can have names with escapes.
             value.contains(&quoted)
-                || value.contains('"') && value.contains('\\')
+                // JSON in a value can have names with escapes.
+                || value.contains('\\') && unescaped(value).contains(&quoted)
                 // A value such as `email` says nothing if it is also the name of a member.
                 || (value == name || value.len() >= SHORTEST_VALUE && name.contains(value))
                     && !has_member(self.session, value)
@@ -156,6 +156,25 @@ fn has_text(json: &Value, is_match: &dyn Fn(&str) -> bool) -> bool {
         Value::Object(members) => members.values().any(|value| has_text(value, is_match)),
         _ => false,
     }
+}
+
+/// Returns `text` with the characters that its JSON escapes stand for.
+fn unescaped(text: &str) -> String {
+    let mut rest = text.chars();
+    let mut out = String::with_capacity(text.len());
+    while let Some(first) = rest.next() {
+        let escaped = if first == '\\' { rest.next() } else { None };
+        match escaped {
+            Some('u') => {
+                let digits: String = rest.by_ref().take(4).collect();
+                let code = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
+                out.push(code.unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            Some(other) => out.push(other),
+            None => out.push(first),
+        }
+    }
+    out
 }
 
 /// Returns `true` if `json` has a member with this name.
@@ -188,9 +207,9 @@ mod tests {
         assert_eq!(paths, ["a", "b.c[1].d", "more", "only"]);
         assert_eq!(ShadowResult::of(Ok(theirs.to_owned()), &session(theirs)), ShadowResult::Equal);
         let other = session("{}");
-        let values = r#"{"name":"x","admin":"y","email":1,"acme":1,"user-z@example.org":2,"deep":{"k":1}}"#;
+        let values = r#"{"name":"x","admin":"y","email":1,"acme":1,"user-z@example.org":2,"xy":3,"deep":{"k":1}}"#;
         let session = session(values).strip_suffix(b"}").unwrap().to_vec();
-        let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","tenant":"acme","mail":"z@example.org","prefs":"{\"k\":1}"}}"#;
+        let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","tenant":"acme","mail":"z@example.org","odd":"\"x\\u0079\":1","prefs":"{\"k\":1}"}}"#;
         let ShadowResult::Different(paths) = ShadowResult::of(Ok("{}".to_owned()), &[&session[..], more].concat())
         else {
             panic!("not different")

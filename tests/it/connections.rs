@@ -331,6 +331,7 @@ fn connection_limit_per_address_leaves_other_addresses_alone() {
     held[0].write_all(&kept).unwrap();
     assert_eq!(read_response(&mut held[0], true).status, 200, "those that were there first go on");
     drop((held, silent));
+    wait_until(|| metric(&app, "claimsmith_connections") <= 1);
     wait_until(|| app.hydrate(r#"{"subject":"u"}"#).status == 200);
 }
 
