@@ -10,20 +10,25 @@ PAGES = ROOT / "docs" / "proxies"
 BLOCK = re.compile(r"^```\w+\n(?:#|--) (?P<name>[\w.-]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def text(page, name):
+    """Returns the file `name` of a page."""
+    blocks = {found["name"]: found["text"] for found in BLOCK.finditer((PAGES / page).read_text())}
+    return blocks[name]
+
+
 def files(page, names, replacements, directory):
     """Writes the files `names` of a page into `directory`.
 
     Each documented text of `replacements` must be in one of the files, so that a test cannot pass because it changed nothing.
     """
-    blocks = {found["name"]: found["text"] for found in BLOCK.finditer((PAGES / page).read_text())}
     unused = set(replacements)
     paths = {}
     for name in names:
-        text = blocks[name]
+        content = text(page, name)
         for documented, actual in replacements.items():
-            if documented in text:
+            if documented in content:
                 unused.discard(documented)
-                text = text.replace(documented, str(actual))
-        paths[name] = write(directory / name, text)
+                content = content.replace(documented, str(actual))
+        paths[name] = write(directory / name, content)
     assert not unused, f"{page} no longer has {sorted(unused)}"
     return paths

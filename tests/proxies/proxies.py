@@ -26,8 +26,12 @@ class Proxy:
 
     page = ""
     files = ()
-    # What a client gets instead of a token if claimsmith fails.
+    # What a client gets if claimsmith cannot be reached, and if it does not respond in time.
     failure = 500
+    timeout_status = 500
+    timeout_seconds = 15
+    # Whether a `Set-Cookie` of Kratos reaches the browser beside a response of the upstream.
+    relays_cookies = True
     # The endpoint of claimsmith that the proxy uses.
     endpoint = "forward-auth"
 
@@ -104,6 +108,8 @@ class HAProxy(Proxy):
 class Traefik(Proxy):
     page = "traefik.md"
     files = ("traefik.yaml", "app.yaml")
+    # Traefik's own timeout, which cannot be configured, is 30 s.
+    timeout_seconds = 45
 
     def replacements(self):
         return {
@@ -120,6 +126,8 @@ class Caddy(Proxy):
     page = "caddy.md"
     files = ("Caddyfile",)
     failure = 502
+    timeout_status = 504
+    relays_cookies = False
 
     def replacements(self):
         return {

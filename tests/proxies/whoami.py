@@ -13,17 +13,28 @@ COOKIE = "ory_kratos_session"
 
 
 class Whoami(http.server.ThreadingHTTPServer):
-    """Knows the sessions in `sessions` by their cookie. `status` replaces its response, `delay` in seconds slows it down."""
+    """Knows the sessions in `sessions` by their cookie.
+
+    `delay` in seconds slows it down. `set_cookie` renews the cookie of a session.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
+        self.reset()
+
+    def reset(self):
         self.sessions = {}
-        self.status = None
+        self.scripted = None
+        self.set_cookie = None
         self.delay = 0
         self.calls = 0
+
+    def responds(self, status, body, headers=None):
+        """Makes every response this one."""
+        self.scripted = (status, body, headers or {})
 
     @property
     def address(self):
@@ -68,10 +79,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(server.delay)
         jar = http.cookies.SimpleCookie(self.headers.get("Cookie", ""))
         session = server.sessions.get(jar[COOKIE].value) if COOKIE in jar else None
-        status = server.status or (200 if session else 401)
-        body = session if status == 200 else {"error": {"code": status, "message": "scripted"}}
+        if server.scripted:
+            status, body, headers = server.scripted
+        elif session:
+            status, body, headers = 200, session, {"Set-Cookie": server.set_cookie} if server.set_cookie else {}
+        else:
+            status, body, headers = 401, {"error": {"code": 401, "status": "Unauthorized"}}, {}
         text = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
