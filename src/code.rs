@@ -42,6 +42,8 @@ error_codes! {
     CallerRate = "caller.rate", "The caller sends more requests than its limits.rate allows.";
     CallerSlowed = "caller.slowed", "Too many authentications failed from this address.";
     CallerUnauthenticated = "caller.unauthenticated", "The request has no valid credentials of a configured caller.";
+    CallerUntrusted = "caller.untrusted", "The peer is not a caller whose metadata about other requests is trusted.";
+    CheckUnknown = "check.unknown", "The check does not exist.";
     ClaimsDuplicateMember = "claims.duplicate_member", "The rendered claims contain a duplicate member name.";
     ClaimsInvalid = "claims.invalid", "The rendered claims are not JSON, or a claim has the wrong type.";
     ClaimsNotAnObject = "claims.not_an_object", "The rendered claims are JSON, but not an object.";
@@ -61,14 +63,18 @@ error_codes! {
     RequestBodyIncomplete = "request.body_incomplete", "The body ended before its announced length, or could not be read.";
     RequestBodyTooLarge = "request.body_too_large", "The body is larger than limits.body.";
     RequestHeadersTooLarge = "request.headers_too_large", "The request headers are larger than limits.header.";
+    RequestLookalike = "request.lookalike", "A header name has an underscore where a header that claimsmith sends or reads has a dash.";
     RequestMalformed = "request.malformed", "The body is not valid for this path.";
     RequestMediaType = "request.media_type", "The media type of the body is not accepted at this path.";
+    RequestMetadata = "request.metadata", "The proxy did not describe the original request, or described it ambiguously.";
     RequestMethod = "request.method", "The path does not support this method.";
     RequestOrigin = "request.origin", "The request comes from another site, or its Host header is not accepted.";
     RequestPath = "request.path", "The path does not exist.";
     RequestTimeout = "request.timeout", "The request took longer than limits.request.";
     ServiceConnections = "service.connections", "More connections are open than limits.connections allows.";
     ServiceOverloaded = "service.overloaded", "More requests are in flight than limits.in_flight allows.";
+    SessionAge = "session.age", "The last login is longer ago than the check allows.";
+    SessionAmbiguous = "session.ambiguous", "The request has more than one credential of a kind.";
     SessionDepth = "session.depth", "Arrays and objects in the body are nested deeper than limits.depth.";
     SessionDuplicateMember = "session.duplicate_member", "An object in the body contains a duplicate member name.";
     SessionEmptySubject = "session.empty_subject", "The session has no subject, and the profile requires one.";
@@ -76,7 +82,11 @@ error_codes! {
     SessionExpiry = "session.expiry", "The session expiry is missing or cannot be parsed.";
     SessionInactive = "session.inactive", "The session is not active.";
     SessionInvalid = "session.invalid", "The body is JSON, but not an authentication session.";
+    SessionLevel = "session.level", "The session has a lower assurance level than the check or its source requires.";
     SessionMalformed = "session.malformed", "The body is not JSON.";
+    SessionRequired = "session.required", "The request has no valid session.";
+    SourceRateLimited = "source.rate_limited", "The session source limits its callers.";
+    SourceUnavailable = "source.unavailable", "The session source could not be reached, or its response says nothing about the session.";
     TemplateDuplicateMember = "template.duplicate_member", "The template writes a duplicate member name into an object.";
     TemplateHelper = "template.helper", "The template calls an unknown helper or function, or passes invalid arguments.";
     TemplateLimit = "template.limit", "The template exceeds its limits for work, depth or output.";
@@ -101,6 +111,7 @@ impl ErrorCode {
                 | ErrorCode::KeyUnavailable
                 | ErrorCode::ServiceConnections
                 | ErrorCode::ServiceOverloaded
+                | ErrorCode::SourceUnavailable
         )
     }
 }

@@ -21,7 +21,7 @@
 //! | 1 | [`remote`], [`session`], [`tls`] | files from the network; sessions, and what of them is read; certificates |
 //! | 2 | [`claims`] | the claims of a token, and its lifetime |
 //! | 3 | [`keys`], [`templates`] | josekit, openssl, aws-lc-rs; handlebars and Go templates |
-//! | 4 | [`mint`] | one generation of keys, templates and profiles |
+//! | 4 | [`checks`], [`mint`], [`sources`] | what a request needs; one generation of keys, templates and profiles; sessions of credentials |
 //! | 5 | [`config`] | the configuration |
 //! | 6 | [`oathkeeper`], [`reload`], [`telemetry`] | Oathkeeper's files; files to generations; metrics, logs, traces |
 //! | 7 | [`service`] | admission, cache, signing queue, record |
@@ -32,6 +32,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod app;
+pub(crate) mod checks;
 pub mod claims;
 pub mod cli;
 pub mod code;
@@ -46,6 +47,7 @@ pub mod remote;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub mod session;
+pub(crate) mod sources;
 pub(crate) mod telemetry;
 pub mod templates;
 pub mod time;

@@ -34,6 +34,7 @@ use crate::reload::Generation;
 use crate::service::{
     Callers, DegradedConditions, Issuer, IssuerParts, Readiness, Recorder, ServedGeneration, ServiceLimits, Stage,
 };
+use crate::sources::{SourceLimits, Sources};
 use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
 use crate::tls::LiveTls;
@@ -311,6 +312,13 @@ fn served(
         mint,
         sources,
         callers: Callers::new(&callers, before.map(|before| &before.callers), metrics),
+        session_sources: Sources::new(
+            &config.sources,
+            SourceLimits { body: config.limits.body, depth: config.limits.depth },
+            before.map(|before| &before.session_sources),
+            seed(),
+        ),
+        checks: config.checks,
         client_authority: tls.and_then(|tls| tls.authority().cloned()),
         limits: ServiceLimits {
             body: config.limits.body,
@@ -327,6 +335,12 @@ fn served(
             .or_else(|| address.map(|address| format!("{scheme}://{address}"))),
         jwks_max_age: config.jwks_max_age.as_secs(),
     }
+}
+
+/// Returns random bytes.
+fn seed() -> [u8; 32] {
+    let (first, second) = (Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes());
+    std::array::from_fn(|index| if index < 16 { first[index] } else { second[index - 16] })
 }
 
 /// Stops a server after its requests in flight, within its shutdown timeout.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::fault::{Faults, Place, nearest};
 use super::field::{Kind, NAME, NOT_EMPTY, Presence, Section, Words, field, section};
 use super::profile::Profile;
-use super::read::{Mapping, count, has_control_characters, hidden_texts, path, text_as, words};
-use super::values::is_name;
-use super::yaml::{Quoting, Value};
+use super::read::{Mapping, Misfit, count, has_control_characters, hidden_texts, path, text_as, words};
+use super::values::{Network, is_name};
+use super::yaml::{Node, Quoting, Value};
 use crate::mint::ProfileName;
 use crate::secret::Secret;
 use crate::tls::CertificateName;
@@ -45,6 +45,13 @@ pub(crate) enum Credential {
     },
     /// A client certificate with this name, from the client CA.
     Certificate(CertificateName),
+    /// A secret in a header of its own.
+    Header {
+        /// The accepted secrets; never empty.
+        secrets: Vec<SecretSource>,
+    },
+    /// An address in one of these networks; never empty.
+    Networks(Vec<Network>),
 }
 
 /// Where a secret comes from.
@@ -107,8 +114,8 @@ pub(super) static CALLER: Section = Section {
         field(
             "basic",
             "HTTP Basic",
-            "This caller sends a user name and a password. Exactly one of `basic`, `bearer` and `tls` is \
-         required.",
+            "This caller sends a user name and a password. Exactly one of `basic`, `bearer`, \
+         `tls`, `header` and `networks` is required.",
             Kind::Section(&BASIC),
             Presence::Optional,
             &["{ username: oathkeeper, password_file: /run/secrets/oathkeeper }"],
@@ -131,6 +138,24 @@ pub(super) static CALLER: Section = Section {
             &["{ spiffe: \"spiffe://example.org/ns/auth/sa/oathkeeper\" }"],
         ),
         field(
+            "header",
+            "Secret header",
+            "This caller sends a secret in the header `X-Claimsmith-Secret`. Its `Authorization` header can then be the \
+         end user's.",
+            Kind::Section(&HEADER),
+            Presence::Optional,
+            &["{ secret_file: /run/secrets/proxy }"],
+        ),
+        field(
+            "networks",
+            "Networks",
+            "This caller connects from an address in one of these networks. It needs no other credentials, so anything \
+         that runs there is this caller.",
+            Kind::Texts,
+            Presence::Optional,
+            &["[10.0.0.0/8, \"fd00::/8\"]", "127.0.0.1"],
+        ),
+        field(
             "profiles",
             "Profiles",
             "The profiles that this caller can request. Without it, all profiles.",
@@ -147,7 +172,7 @@ pub(super) static CALLER: Section = Section {
             &["{ concurrency: 64, rate: 100/s, burst: 200 }"],
         ),
     ],
-    one_of: &["basic", "bearer", "tls"],
+    one_of: &["basic", "bearer", "tls", "header", "networks"],
     is_secret: true,
 };
 
@@ -291,12 +316,62 @@ static BEARER: Section = Section {
     is_secret: true,
 };
 
+static HEADER: Section = Section {
+    fields: &[
+        field(
+            "secret_file",
+            "Secret file",
+            "The file that contains the secret. A trailing newline is ignored.",
+            Kind::Path,
+            Presence::Optional,
+            &["/run/secrets/proxy"],
+        ),
+        field(
+            "secret_files",
+            "Secret files",
+            "Several files like `secret_file`. Each secret is accepted, so that the old and the new one work during a \
+         change.",
+            Kind::Texts,
+            Presence::Optional,
+            &["[/run/secrets/proxy-next, /run/secrets/proxy]"],
+        ),
+        field(
+            "secret",
+            "Secret",
+            "The secret itself, only as an environment variable. Exactly one of the four keys is required.",
+            Kind::Text(NOT_EMPTY),
+            Presence::EnvironmentOnly,
+            &[],
+        ),
+        field(
+            "secrets",
+            "Secrets",
+            "Several accepted secrets, only as an environment variable.",
+            Kind::Texts,
+            Presence::EnvironmentOnly,
+            &[],
+        ),
+    ],
+    one_of: &["secret_file", "secret_files", "secret", "secrets"],
+    is_secret: true,
+};
+
 impl Credential {
+    /// Returns `true` if a proxy can have it beside the credentials of its clients, which are in `Authorization`.
+    pub(super) fn is_of_proxy(&self) -> bool {
+        match self {
+            Credential::Basic { .. } | Credential::Bearer { .. } => false,
+            Credential::Certificate(_) | Credential::Header { .. } | Credential::Networks(_) => true,
+        }
+    }
+
     /// Returns the files that contain its secrets.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let sources = match self {
-            Credential::Basic { passwords: sources, .. } | Credential::Bearer { tokens: sources } => sources.as_slice(),
-            Credential::Certificate(_) => &[],
+            Credential::Basic { passwords: sources, .. }
+            | Credential::Bearer { tokens: sources }
+            | Credential::Header { secrets: sources } => sources.as_slice(),
+            Credential::Certificate(_) | Credential::Networks(_) => &[],
         };
         sources.iter().filter_map(|source| match source {
             SecretSource::File(path) => Some(path.as_path()),
@@ -336,12 +411,15 @@ pub(super) fn callers(
         let bearer = mapping
             .optional_mapping("bearer", faults, |bearer_mapping, faults| bearer(bearer_mapping, base_dir, faults));
         let tls = mapping.optional_mapping("tls", faults, certificate);
+        let header = mapping
+            .optional_mapping("header", faults, |header_mapping, faults| header(header_mapping, base_dir, faults));
+        let networks = mapping.optional("networks", faults, networks);
         let profiles = match mapping.given("profiles") {
             Some(_) => caller_profiles(&mapping, &profiles, faults).map(Some),
             None => Some(None),
         };
         let limits = caller_limits(&mapping.mapping("limits", faults), faults);
-        let credential = [basic, bearer, tls].into_iter().flatten().flatten().next();
+        let credential = [basic, bearer, tls, header, networks].into_iter().flatten().flatten().next();
         if let (Some(name), Some(credential), Some(profiles), Some(limits)) = (name, credential, profiles, limits) {
             callers.push(Caller { name, credential, profiles, limits });
         }
@@ -420,6 +498,18 @@ fn certificate(tls: &Mapping<'_>, faults: &mut Faults) -> Option<Credential> {
     let spiffe = tls.value("spiffe", faults, text_as(CertificateName::spiffe));
     let dns = tls.value("dns", faults, text_as(CertificateName::dns));
     subject.or(spiffe).or(dns).map(Credential::Certificate)
+}
+
+fn header(header: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Credential> {
+    let keys = SecretKeys { file: "secret_file", files: "secret_files", one: "secret", several: "secrets" };
+    Some(Credential::Header { secrets: secrets(header, &keys, base_dir, faults)? })
+}
+
+fn networks(node: &Node, kind: Kind) -> Result<Credential, Misfit> {
+    let networks = hidden_texts(node, kind)?;
+    let parsed: Option<Vec<_>> = networks.iter().map(|text| Network::parse(text)).collect();
+    let expected = "text that is not an address or a network such as 10.0.0.0/8, with zeros after the prefix";
+    parsed.map(Credential::Networks).ok_or_else(|| Misfit::Found(expected.to_owned()))
 }
 
 /// The keys of the secrets of one kind of credential.

@@ -1,7 +1,7 @@
 //! Overrides the tree of a configuration file with environment variables, before it is read.
 //!
-//! The name of a variable is `CLAIMSMITH_` and the path of a key in upper case, joined by `_`. In the name of a profile,
-//! each character that is not a letter or digit becomes `_`. Text is used as it is. Numbers, booleans, lists and mappings
+//! The name of a variable is `CLAIMSMITH_` and the path of a key in upper case, joined by `_`. In the name of a profile, source
+//! or check, each character that is not a letter or digit becomes `_`. Text is used as it is. Numbers, booleans, lists and mappings
 //! are YAML (`[a, b]`, `{extra: token}`); commas can also separate the items of a list of text.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ const ELSEWHERE: [&str; 1] = ["CLAIMSMITH_CONFIG"];
 /// The prefix of variables for tests.
 const TESTS: &str = "CLAIMSMITH_TEST_";
 /// The variables of a whole list or mapping.
-const WHOLES: [&str; 2] = ["CLAIMSMITH_CALLERS", "CLAIMSMITH_PROFILES"];
+const WHOLES: [&str; 4] = ["CLAIMSMITH_CALLERS", "CLAIMSMITH_CHECKS", "CLAIMSMITH_PROFILES", "CLAIMSMITH_SOURCES"];
 /// The most profiles of another source that an error lists.
 const MOST_LISTED: usize = 20;
 /// The most callers that variables can define.
@@ -148,6 +148,13 @@ fn refuse_unknown(
         let expected = "a key of a caller, such as CLAIMSMITH_CALLERS_0_NAME, callers counted from 0 without a gap";
         return faults.add("", expected, "an unknown variable", place);
     }
+    for section in ["sources", "checks"] {
+        if name.starts_with(&format!("{PREFIX}{}_", section.to_uppercase())) {
+            let known = names(root, section).join(", ");
+            let expected = format!("a key of one of the {section} in the file ({known})");
+            return faults.add("", expected, "an unknown variable", place);
+        }
+    }
     faults.add("", "the name of a key, such as CLAIMSMITH_SERVE_API_PORT", "an unknown variable", place);
 }
 
@@ -173,9 +180,10 @@ fn collect(
         match field.kind {
             Kind::Section(inner) => collect(inner, &name, &path, root, callers, targets),
             Kind::Named(inner) => {
-                for profile in profile_names(root) {
-                    let path = [path.as_slice(), &[Step::Key(profile.into())]].concat();
-                    collect(inner, &format!("{name}_{}", as_variable(profile)), &path, root, callers, targets);
+                // Only top-level sections have names.
+                for key in names(root, field.name) {
+                    let path = [path.as_slice(), &[Step::Key(key.into())]].concat();
+                    collect(inner, &format!("{name}_{}", as_variable(key)), &path, root, callers, targets);
                 }
             }
             Kind::Many(inner) => {
@@ -196,7 +204,12 @@ fn collect(
 }
 
 fn profile_names(root: &Node) -> Vec<&str> {
-    match root.entry("profiles").map(|entry| &entry.value.value) {
+    names(root, "profiles")
+}
+
+/// Returns the names in the top-level section `section`.
+fn names<'n>(root: &'n Node, section: &str) -> Vec<&'n str> {
+    match root.entry(section).map(|entry| &entry.value.value) {
         Some(Value::Map(entries)) => entries.iter().map(|entry| entry.key.as_str()).collect(),
         _ => Vec::new(),
     }
@@ -235,7 +248,7 @@ fn node_of(target: &Target, value: &str, place: &Place, faults: &mut Faults) -> 
             let items = value.split(',').map(|item| Node::text(item.trim(), place.clone())).collect();
             Some(Node { place: place.clone(), value: Value::List(items) })
         }
-        Kind::Many(_) | Kind::Named(_) | Kind::Section(_) | Kind::Texts => {
+        Kind::Many(_) | Kind::Named(_) | Kind::Section(_) | Kind::TextMap { .. } | Kind::Texts => {
             yaml::parse(value, Some(place), target.quoting, faults)
         }
     }

@@ -46,7 +46,7 @@ pub(super) enum Kind {
     Host,
     /// A list of mappings.
     Many(&'static Section),
-    /// A mapping whose keys are profile names.
+    /// A mapping whose keys are names.
     Named(&'static Section),
     /// A path, relative to the configuration file.
     Path,
@@ -62,6 +62,11 @@ pub(super) enum Kind {
     },
     /// Text.
     Text(Words),
+    /// A mapping of texts to texts, which each have these forms.
+    TextMap {
+        keys: Words,
+        values: Words,
+    },
     /// A list of text, or one text.
     Texts,
 }
@@ -130,7 +135,7 @@ impl Kind {
             Kind::Duration { least_in_ms } => format!("a duration of {least_in_ms}ms or more, such as 5s"),
             Kind::Host => "an IP address or host name to listen on, without a port".into(),
             Kind::Many(_) => "a list of mappings".into(),
-            Kind::Named(_) => "a mapping of profile names".into(),
+            Kind::Named(_) => "a mapping of names".into(),
             Kind::Path => "a path, relative to the configuration file".into(),
             Kind::Port => "a port from 0 to 65535".into(),
             Kind::Ratio => "a decimal number from 0 to 1, such as 0.1".into(),
@@ -139,6 +144,7 @@ impl Kind {
                 format!("a size from {} to {}, such as 64KiB", size_text(*least), size_text(*most))
             }
             Kind::Text(words) => words.expected.into(),
+            Kind::TextMap { keys, values } => format!("a mapping of {} to {}", keys.expected, values.expected),
             Kind::Texts => "a non-empty list of distinct, non-empty strings, or one string".into(),
         }
     }

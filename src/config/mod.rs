@@ -6,7 +6,7 @@
 //! Each section has one file with its types, its table of keys and its reader. The reader, the environment variables, the
 //! JSON Schema and the documentation share the table, so that they cannot disagree. The files in import order, each of
 //! which uses only those before it: `fault`, `yaml`, `field`, `values`, `key_source`, `read`, the sections (`serve`,
-//! `limits`, `profile`, `caller`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `schema`, `env`.
+//! `limits`, `profile`, `caller`, `source`, `check`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `schema`, `env`.
 //!
 //! ```
 //! use claimsmith::config::Config;
@@ -22,6 +22,7 @@
 
 mod audit;
 mod caller;
+mod check;
 mod env;
 pub(crate) mod fault;
 mod field;
@@ -35,6 +36,7 @@ mod rotation;
 mod schema;
 mod secret;
 mod serve;
+mod source;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -55,7 +57,7 @@ pub use root::Config;
 pub use schema::schema;
 pub use secret::{KnownCaller, KnownCredential};
 pub use traces::{SampleRatio, Traces};
-pub use values::{Host, HttpUrl};
+pub use values::{Host, HttpUrl, Network};
 
 pub(crate) use log::{LogFormat, LogLevel};
 pub(crate) use rotation::Rotation;

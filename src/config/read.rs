@@ -347,6 +347,26 @@ fn texts_quoted(node: &Node, kind: Kind, quoting: Quoting) -> Result<Vec<String>
     if texts.is_empty() { Err(Misfit::Kind) } else { Ok(texts) }
 }
 
+/// Reads a mapping of texts, converted by `take`. It is not empty, and no two keys are converted to equal ones.
+pub(super) fn text_map<K: PartialEq, V>(
+    take: impl Fn(&str, &str) -> Option<(K, V)>,
+) -> impl FnOnce(&Node, Kind) -> Result<Vec<(K, V)>, Misfit> {
+    move |node, kind| {
+        let Value::Map(entries) = &node.value else { return Err(Misfit::Kind) };
+        let mut pairs: Vec<(K, V)> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let invalid = || Misfit::Found(format!("another value at `{}`", entry.key));
+            let value = text(&entry.value, kind).map_err(|_| invalid())?;
+            let (key, value) = take(&entry.key, &value).ok_or_else(invalid)?;
+            if pairs.iter().any(|(other, _)| *other == key) {
+                return Err(Misfit::Found(format!("`{}` a second time", entry.key)));
+            }
+            pairs.push((key, value));
+        }
+        if pairs.is_empty() { Err(Misfit::Kind) } else { Ok(pairs) }
+    }
+}
+
 /// Returns `true` if a text contains control characters.
 pub(super) fn has_control_characters(text: &str) -> bool {
     text.chars().any(char::is_control)

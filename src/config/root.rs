@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::audit::{self, AUDIT, AuditLog};
 use super::caller::{CALLER, Caller, Credential, callers};
+use super::check::{self, CHECK, checks};
 use super::fault::Faults;
 use super::field::{HTTP_URL, Kind, Presence, Section, field, section};
 use super::key_source::KeySource;
@@ -15,12 +16,15 @@ use super::profile::{GivenProfiles, PROFILE, Profile, RuleOrigin, profiles};
 use super::read::{Mapping, duration, path, text_as};
 use super::rotation::{ROTATION, Rotation, rotation};
 use super::serve::{SERVE, Serve, serve};
+use super::source::{SOURCE, sources};
 use super::traces::{self, TRACES, Traces};
 use super::values::HttpUrl;
 use super::yaml::{Node, Value};
+use crate::checks::Check;
 use crate::keys::{PolicyError, RotationPolicy};
 use crate::mint::{ProfileName, ProfileSpec};
 use crate::remote::{RemoteSource, distinct_names};
+use crate::sources::SourceKind;
 use crate::templates::{TemplateName, TemplateText};
 use crate::time::Ttl;
 
@@ -49,6 +53,10 @@ pub struct Config {
     pub(crate) profiles: BTreeMap<ProfileName, Profile>,
     /// The callers. If there are none, anyone who can reach the API listener can request tokens.
     pub(crate) callers: Vec<Caller>,
+    /// Where sessions of requests behind a proxy come from.
+    pub(crate) sources: BTreeMap<String, SourceKind>,
+    /// What requests behind a proxy need.
+    pub(crate) checks: BTreeMap<String, Check>,
     /// The interval of change checks.
     pub(crate) reload_interval: Duration,
     /// How keys follow each other in key files; `None` if the service does not rotate keys.
@@ -100,6 +108,23 @@ pub(super) static ROOT: Section = section(&[
         Kind::Many(&CALLER),
         Presence::Optional,
         &["[{ name: oathkeeper, basic: { username: oathkeeper, password_file: /run/secrets/oathkeeper } }]"],
+    ),
+    field(
+        "sources",
+        "Session sources",
+        "Where the sessions of requests behind a proxy come from, by name. See docs/sessions.md.",
+        Kind::Named(&SOURCE),
+        Presence::Optional,
+        &["{ kratos: { type: kratos, public: \"http://kratos:4433\" } }"],
+    ),
+    field(
+        "checks",
+        "Checks",
+        "What requests behind a proxy need to get a token, by name. The name is part of the path, as in \
+         `/forward-auth/{check}`. See docs/sessions.md.",
+        Kind::Named(&CHECK),
+        Presence::Optional,
+        &[],
     ),
     field("reload", "Reload", "How file changes are detected.", Kind::Section(&RELOAD), Presence::Optional, &[]),
     field(
@@ -242,6 +267,14 @@ pub(super) fn config(
     let mut profiles = profiles(&root, base_dir, given, faults);
     name_key_sets(&mut profiles);
     let callers = callers(&root, base_dir, &profiles, &given.absent, faults);
+    let sources = sources(&root, faults);
+    let known = check::Known {
+        sources: &sources,
+        profiles: &profiles,
+        absent: &given.absent,
+        has_trusted_caller: callers.iter().any(|caller| caller.credential.is_of_proxy()),
+    };
+    let checks = checks(&root, &known, faults);
     let reload_interval = root.mapping("reload", faults).value("interval", faults, duration);
     let jwks_max_age = root.value("jwks_max_age", faults, duration);
     let rotation_mapping = root.given("rotation").map(|_| root.mapping("rotation", faults));
@@ -263,6 +296,8 @@ pub(super) fn config(
         unserved_sources: BTreeSet::new(),
         profiles,
         callers,
+        sources,
+        checks,
         reload_interval: reload_interval?,
         rotation: rotation?,
         jwks_max_age: jwks_max_age?,

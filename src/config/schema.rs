@@ -99,6 +99,12 @@ fn kind_schema(kind: Kind) -> Map<String, Value> {
             "pattern": "^(0|[1-9][0-9]*)(B|KiB|MiB|GiB)?$",
         }),
         Kind::Text(words) => json!({ "type": "string", "pattern": words.pattern }),
+        Kind::TextMap { keys, values } => json!({
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": { "pattern": keys.pattern },
+            "additionalProperties": { "type": "string", "pattern": values.pattern },
+        }),
         Kind::Texts => json!({
             "anyOf": [
                 { "type": "string", "minLength": 1 },

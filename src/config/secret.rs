@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::caller::{Caller, CallerLimits, Credential, SecretSource};
 use super::fault::{ConfigError, Faults, Place};
+use super::values::Network;
 use crate::secret::Secret;
 use crate::tls::CertificateName;
 
@@ -45,6 +46,13 @@ pub enum KnownCredential {
     },
     /// A client certificate with this name, from the client CA.
     Certificate(CertificateName),
+    /// A secret in a header of its own.
+    Header {
+        /// The accepted secrets.
+        secrets: Vec<Secret>,
+    },
+    /// An address in one of these networks.
+    Networks(Vec<Network>),
 }
 
 /// The callers with their secrets, and warnings about the secrets.
@@ -81,6 +89,14 @@ pub(crate) fn load_callers(
             }
             Credential::Certificate(name) => {
                 (format!("callers[{index}].tls"), KnownCredential::Certificate(name.clone()))
+            }
+            Credential::Header { secrets: sources } => {
+                let path = format!("callers[{index}].header.secret");
+                let secrets = secrets(sources, &path, read, &mut faults, &mut warnings);
+                (path, KnownCredential::Header { secrets })
+            }
+            Credential::Networks(networks) => {
+                (format!("callers[{index}].networks"), KnownCredential::Networks(networks.clone()))
             }
         };
         if let Some(twin) = known.iter().find(|twin| twin.credential.overlaps(&credential)) {
@@ -134,6 +150,10 @@ impl KnownCredential {
             ) => username == other_username && share(passwords, others),
             (KnownCredential::Bearer { tokens }, KnownCredential::Bearer { tokens: others }) => share(tokens, others),
             (KnownCredential::Certificate(name), KnownCredential::Certificate(other)) => name == other,
+            (KnownCredential::Header { secrets }, KnownCredential::Header { secrets: others }) => share(secrets, others),
+            (KnownCredential::Networks(networks), KnownCredential::Networks(others)) => {
+                networks.iter().any(|network| others.iter().any(|other| network.overlaps(other)))
+            }
             _ => false,
         }
     }

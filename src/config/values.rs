@@ -20,6 +20,53 @@ enum HostForm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl(String);
 
+/// The addresses that share a prefix, such as `10.0.0.0/8`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    /// Parses an address, or an address and the length of a prefix after which all its bits are zero.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            Some(prefix) if prefix.bytes().all(|byte| byte.is_ascii_digit()) => prefix.parse().ok()?,
+            Some(_) => return None,
+            None => most,
+        };
+        let network = Self { address, prefix };
+        (prefix <= most && network.masked(address) == Some(bits(address))).then_some(network)
+    }
+
+    /// Returns `true` if `address` is in the network. An IPv4 address that is mapped to IPv6 counts as IPv4.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == Some(bits(self.address))
+    }
+
+    /// Returns `true` if an address can be in both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        if self.prefix < other.prefix { self.contains(other.address) } else { other.contains(self.address) }
+    }
+
+    fn masked(&self, address: IpAddr) -> Option<u128> {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        let host = u32::checked_sub(length, self.prefix)?;
+        Some(bits(address).checked_shr(host).unwrap_or_default().checked_shl(host).unwrap_or_default())
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
 impl Host {
     /// Parses an IP address, with or without brackets, or a host name.
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -136,6 +183,30 @@ mod tests {
         }
         assert_eq!(Host::parse("::1").unwrap().to_string(), "[::1]");
         assert_eq!(Host::parse("[::1]").unwrap().text(), "::1");
+    }
+
+    #[test]
+    fn networks_contain_the_addresses_of_their_prefix() {
+        let contains = |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
+        for (network, address, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/8", "::ffff:10.1.1.1", true),
+            ("10.0.0.7", "10.0.0.7", true),
+            ("10.0.0.7", "10.0.0.8", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("::/0", "192.0.2.1", false),
+            ("fd00::/8", "fdff::1", true),
+            ("fd00::/8", "fe00::1", false),
+            ("::1", "::1", true),
+        ] {
+            assert_eq!(contains(network, address), expected, "{network} {address}");
+        }
+        for wrong in ["", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "a/8", "::1/64", "fd00::/129"] {
+            assert_eq!(Network::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -18,10 +18,12 @@
 //! assert_eq!(value.member("age").unwrap().to_string(), "12345678901234567890");
 //! ```
 
+mod path;
 mod read;
 mod skip;
 mod write;
 
+pub use path::MemberPath;
 pub(crate) use read::Reader;
 pub use read::{JsonError, JsonFault, ReadLimits};
 pub use write::{write_escaped, write_string};

@@ -15,8 +15,19 @@ pub struct HeaderName(String);
 
 /// Names that no profile may have: the first path segments of both listeners, and the directory of partials, which
 /// would be the directory of the profile's template.
-const RESERVED: [&str; 9] =
-    ["_partials", "health", "hydrate", "issue", "metrics", "openapi.json", "playground", "version", ".well-known"];
+const RESERVED: [&str; 11] = [
+    "_partials",
+    "auth-request",
+    "forward-auth",
+    "health",
+    "hydrate",
+    "issue",
+    "metrics",
+    "openapi.json",
+    "playground",
+    "version",
+    ".well-known",
+];
 
 /// Headers of the connection or the message. A token in one of them would break the request.
 const REFUSED_HEADERS: [&str; 14] = [

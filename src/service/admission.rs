@@ -12,7 +12,7 @@ use super::cache::TokenCache;
 use super::callers::{AuthError, CallerPermit};
 use super::generation::{ServedGeneration, ServiceLimits};
 use super::outcome::Refusal;
-use super::peer::{CallerName, Peer, Transport};
+use super::peer::{CallerName, Credentials, Peer, Transport};
 use super::slot::Slot;
 use crate::claims::Grant;
 use crate::code::ErrorCode;
@@ -78,8 +78,8 @@ impl Admission {
     /// Authenticates `peer` and takes a slot for a token of `profile`.
     ///
     /// # Errors
-    /// `caller.unauthenticated`, `caller.slowed`, `service.overloaded`, `caller.forbidden`, `caller.concurrency`,
-    /// `caller.rate`.
+    /// `caller.unauthenticated`, `caller.untrusted`, `caller.slowed`, `service.overloaded`, `caller.forbidden`,
+    /// `caller.concurrency`, `caller.rate`.
     pub(super) async fn admit<'s>(
         &'s self,
         generation: &'s ServedGeneration,
@@ -90,7 +90,7 @@ impl Admission {
     ) -> Result<Permit<'s>, Refusal> {
         let limits = &generation.limits;
         require_certificate(generation, &peer.transport)?;
-        let caller = if generation.callers.is_empty() {
+        let caller = if generation.callers.is_empty() && !matches!(peer.credentials, Credentials::OfClient) {
             None
         } else {
             match generation.callers.authenticate(peer) {

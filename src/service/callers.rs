@@ -5,6 +5,7 @@
 //! a secret's length nor a caller's position in the list shows in the response time.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -16,7 +17,7 @@ use super::outcome::Refusal;
 use super::peer::{CallerName, Credentials, Peer};
 use super::slot::Slot;
 use crate::code::ErrorCode;
-use crate::config::{CallerLimits, KnownCaller, KnownCredential, Rate};
+use crate::config::{CallerLimits, KnownCaller, KnownCredential, Network, Rate};
 use crate::secret::Secret;
 use crate::telemetry::{CallerCounters, Metrics};
 use crate::tls::{CertificateIdentity, CertificateName};
@@ -49,12 +50,15 @@ enum Credential {
     Basic { username: Secret, passwords: Vec<Secret> },
     Bearer(Vec<Secret>),
     Certificate(CertificateName),
+    Header(Vec<Secret>),
+    Networks(Vec<Network>),
 }
 
 /// The credentials of a request as digests, so that they are hashed once and not for each secret.
 enum PresentedCredentials {
     Basic { username: Secret, password: Secret },
     Bearer(Secret),
+    Header(Secret),
 }
 
 /// A request was not authenticated.
@@ -100,30 +104,63 @@ impl Callers {
     /// users can write headers that a gateway passes on.
     ///
     /// # Errors
-    /// [`AuthError`] with `caller.unauthenticated` if it is none of the callers.
+    /// [`AuthError`] with `caller.unauthenticated`, or with `caller.untrusted` for a proxy, if it is none of the callers.
     pub(super) fn authenticate(&self, peer: &Peer<'_>) -> Result<&Caller, AuthError> {
         if let Some(identity) = peer.transport.client()
             && let Some(caller) = self.known.iter().find(|caller| caller.credential.is_certificate_of(identity))
         {
             return Ok(caller);
         }
-        let refused = |found: &str, is_attempt| {
-            let detail = format!("expected the credentials or the certificate of a configured caller, found {found}");
-            AuthError { refusal: Refusal::new(ErrorCode::CallerUnauthenticated, detail), is_attempt }
+        let has_headers = self.known.iter().any(|caller| matches!(caller.credential, Credential::Header(_)));
+        match peer.secrets.as_slice() {
+            [value] if has_headers => {
+                let presented = PresentedCredentials::Header(Secret::new(value.to_vec()));
+                return self.matching(&presented).ok_or_else(|| AuthError::of(peer, "another secret", true));
+            }
+            [_, _, ..] if has_headers => return Err(AuthError::of(peer, "more than one secret header", true)),
+            // Without such callers, the header is one that an end user made up.
+            _ => {}
+        }
+        let found = match peer.credentials {
+            Credentials::OfClient => Err(("none of them", false)),
+            Credentials::None => Err(("no Authorization header", false)),
+            Credentials::Several => Err(("more than one Authorization header", true)),
+            Credentials::Authorization(value) => match PresentedCredentials::parse(value) {
+                Some(presented) => self.matching(&presented).ok_or(("other credentials", true)),
+                None => Err(("an Authorization header that is neither Basic nor Bearer", true)),
+            },
         };
-        let value = match peer.credentials {
-            Credentials::None => return Err(refused("no Authorization header", false)),
-            Credentials::Several => return Err(refused("more than one Authorization header", true)),
-            Credentials::Authorization(value) => value,
-        };
-        let Some(presented) = PresentedCredentials::parse(value) else {
-            return Err(refused("an Authorization header that is neither Basic nor Bearer", true));
-        };
-        let found = self
-            .known
+        let is_near = |caller: &&Caller| peer.address.is_some_and(|address| caller.credential.has_address(address));
+        // Credentials say more about a caller than its address.
+        found.or_else(|(found, is_attempt)| {
+            self.known.iter().find(is_near).ok_or_else(|| AuthError::of(peer, found, is_attempt))
+        })
+    }
+
+    /// Returns the caller with these credentials.
+    fn matching(&self, presented: &PresentedCredentials) -> Option<&Caller> {
+        self.known
             .iter()
-            .fold(None, |found, caller| if caller.credential.matches(&presented) { Some(caller) } else { found });
-        found.ok_or_else(|| refused("other credentials", true))
+            .fold(None, |found, caller| if caller.credential.matches(presented) { Some(caller) } else { found })
+    }
+}
+
+impl AuthError {
+    fn of(peer: &Peer<'_>, found: &str, is_attempt: bool) -> Self {
+        let refusal = match peer.credentials {
+            Credentials::OfClient => {
+                let detail = format!(
+                    "expected a proxy that is a configured caller with `networks`, `header` or `tls`, found {found}"
+                );
+                Refusal::new(ErrorCode::CallerUntrusted, detail)
+            }
+            _ => {
+                let detail =
+                    format!("expected the credentials or the certificate of a configured caller, found {found}");
+                Refusal::new(ErrorCode::CallerUnauthenticated, detail)
+            }
+        };
+        Self { refusal, is_attempt }
     }
 }
 
@@ -195,11 +232,17 @@ impl Credential {
             }
             KnownCredential::Bearer { tokens } => Self::Bearer(tokens.clone()),
             KnownCredential::Certificate(name) => Self::Certificate(name.clone()),
+            KnownCredential::Header { secrets } => Self::Header(secrets.clone()),
+            KnownCredential::Networks(networks) => Self::Networks(networks.clone()),
         }
     }
 
     fn is_certificate_of(&self, identity: &CertificateIdentity) -> bool {
         matches!(self, Credential::Certificate(name) if identity.has_name(name))
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        matches!(self, Credential::Networks(networks) if networks.iter().any(|network| network.contains(address)))
     }
 
     fn matches(&self, presented: &PresentedCredentials) -> bool {
@@ -210,6 +253,7 @@ impl Credential {
                 (username == name) & any(passwords, password)
             }
             (Credential::Bearer(tokens), PresentedCredentials::Bearer(presented)) => any(tokens, presented),
+            (Credential::Header(secrets), PresentedCredentials::Header(presented)) => any(secrets, presented),
             _ => false,
         }
     }
@@ -261,7 +305,7 @@ mod tests {
             [value] => Credentials::Authorization(value.as_bytes()),
             _ => Credentials::Several,
         };
-        Peer { address: None, transport: Transport::Plain, credentials }
+        Peer { address: None, transport: Transport::Plain, credentials, secrets: Vec::new() }
     }
 
     fn caller(name: &str, credential: KnownCredential) -> KnownCaller {

@@ -1,11 +1,14 @@
 //! What requests are answered from: one generation, replaced as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::callers::Callers;
+use crate::checks::Check;
 use crate::json::ReadLimits;
 use crate::mint::{Mint, TemplateSources};
+use crate::sources::Sources;
 use crate::tls::ClientAuthority;
 
 /// One generation with everything that is reloaded with it. A request takes it once and sees nothing else.
@@ -17,6 +20,10 @@ pub struct ServedGeneration {
     pub sources: Option<Arc<TemplateSources>>,
     /// The callers that can request tokens.
     pub callers: Callers,
+    /// The session sources of checks.
+    pub session_sources: Sources,
+    /// The checks, by name.
+    pub checks: BTreeMap<String, Check>,
     /// The authority for client certificates.
     pub client_authority: Option<Arc<ClientAuthority>>,
     /// The limits of a request.

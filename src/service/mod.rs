@@ -6,6 +6,8 @@
 //! 2. [`Permit::read_posted`] or [`Permit::read_parts`] reads the session for that profile: an [`AdmittedRequest`].
 //! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature.
 //!
+//! [`Issuer::check`] does all of this for a request behind a proxy, whose session comes from a source.
+//!
 //! [`Issuer::published_keys`] and [`Issuer::discovery`] have what verifiers read.
 //!
 //! Each step can end in a [`Refusal`]. An adapter translates its protocol into these calls and their results back, and
@@ -15,6 +17,7 @@ mod admission;
 mod attempts;
 mod cache;
 mod callers;
+mod check;
 mod gauges;
 mod generation;
 mod health;
@@ -33,13 +36,14 @@ pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;
 pub(crate) use callers::Callers;
+pub(crate) use check::{Allowed, ProxiedRequest};
 pub(crate) use generation::{ServedGeneration, ServiceLimits};
 pub(crate) use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
 pub use issuer::Issuer;
 pub(crate) use issuer::IssuerParts;
 pub use outcome::CacheUse;
 pub(crate) use outcome::{Outcome, Refusal};
-pub(crate) use peer::{Credentials, Peer, RequestId, Transport};
+pub(crate) use peer::{Credentials, Peer, RequestId, SECRET_HEADER, Transport};
 pub(crate) use published::{Discovery, PublishedProfiles};
 pub(crate) use record::{Exchange, Recorder};
 

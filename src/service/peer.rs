@@ -41,7 +41,6 @@ impl CallerName {
 }
 
 /// The client of one request. `Debug` shows no credentials.
-#[derive(Debug)]
 pub struct Peer<'r> {
     /// Its address; `None` on a Unix socket.
     pub address: Option<IpAddr>,
@@ -49,7 +48,12 @@ pub struct Peer<'r> {
     pub transport: Transport,
     /// What it presented with the request.
     pub credentials: Credentials<'r>,
+    /// The values of its header with a secret, [`SECRET_HEADER`].
+    pub secrets: Vec<&'r [u8]>,
 }
+
+/// The header, or the gRPC metadata, in which a caller sends its secret.
+pub(crate) const SECRET_HEADER: &str = "x-claimsmith-secret";
 
 /// The connection of a peer.
 #[derive(Clone, Debug)]
@@ -82,6 +86,18 @@ pub enum Credentials<'r> {
     Authorization(&'r [u8]),
     /// More than one such value, so that it is ambiguous who asks.
     Several,
+    /// That header belongs to the client of the peer, a proxy, and says nothing about the peer.
+    OfClient,
+}
+
+impl fmt::Debug for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("address", &self.address)
+            .field("transport", &self.transport)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Credentials<'_> {
@@ -90,6 +106,7 @@ impl fmt::Debug for Credentials<'_> {
             Credentials::None => "None",
             Credentials::Authorization(_) => "Authorization",
             Credentials::Several => "Several",
+            Credentials::OfClient => "OfClient",
         })
     }
 }

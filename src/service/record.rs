@@ -10,7 +10,11 @@ use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::RequestId;
 use super::shadow::ShadowResult;
 use crate::claims::RegisteredClaim;
-use crate::telemetry::{Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, TokenFacts, Traces};
+use crate::sources::Resolved;
+use crate::telemetry::{
+    Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, SourceAnswered, SourceSpan, SpanParent,
+    TokenFacts, Traces,
+};
 
 /// The target of log lines about requests. It does not follow the module path, because operators filter by it.
 const LOG_TARGET: &str = "claimsmith::edge";
@@ -73,6 +77,22 @@ impl Recorder {
     /// Starts the span of a request with this `traceparent`; `None` if it is not recorded.
     pub fn start_span(&self, traceparent: Option<&str>) -> Option<RequestSpan> {
         self.traces.as_ref()?.request(traceparent)
+    }
+
+    /// Starts the span of a request to a session source; `None` if the request is not recorded.
+    pub(super) fn start_source_span(&self, parent: Option<&SpanParent>) -> Option<SourceSpan> {
+        Some(self.traces.as_ref()?.source(parent?))
+    }
+
+    /// Records the answer of a session source, and the call that was made for it.
+    pub(super) fn source_answered(&self, source: &str, resolved: &Resolved, span: Option<SourceSpan>) {
+        if let Some(call) = &resolved.call {
+            self.metrics.source_called(source, call);
+        }
+        if let Some(span) = span {
+            let is_shared = resolved.call.is_none();
+            span.end(&SourceAnswered { source, result: resolved.resolution.result(), is_shared });
+        }
     }
 
     /// Records a request once its response is known.

@@ -5,12 +5,14 @@
 //! Only a document can be answered with: it keeps the original text, so that a token is spliced in and every other byte
 //! returns as it came. Neither decides who may request a token or what is signed.
 
+mod assurance;
 mod document;
 mod extra_cache;
 mod path;
 mod scan;
 mod selection;
 
+pub use assurance::{Assurance, AssuranceLevel};
 pub use document::SessionDocument;
 pub use extra_cache::CachedExtra;
 pub use path::SessionPath;

@@ -4,6 +4,7 @@
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::code::ErrorCode;
+use crate::sources::CallResult;
 
 /// Why a connection was closed although its client might have continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +96,12 @@ pub(super) struct SourceFailureLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SourceCallLabels {
+    pub(super) source: String,
+    pub(super) result: CallResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct BuildLabels;
 
 impl EncodeLabelSet for BuildLabels {
@@ -160,6 +167,12 @@ impl EncodeLabelSet for SourceLabel {
 impl EncodeLabelSet for SourceFailureLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("source", self.source.as_str()), ("code", self.code.as_str())].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for SourceCallLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("source", self.source.as_str()), ("result", self.result.as_str())].encode(encoder)
     }
 }
 

@@ -15,10 +15,11 @@ use super::audit::AuditCounts;
 use super::gauges::{Gauges, ScrapedMetrics};
 use super::labels::{
     BuildLabels, CallerLabels, CloseLabel, CloseReason, CodeLabel, IssuedLabels, KeySetLabel, RequestLabels,
-    ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
+    ResultLabel, RouteLabel, ShadowLabels, SourceCallLabels, SourceFailureLabels, SourceLabel,
 };
 use super::traces::TraceCounts;
 use crate::code::ErrorCode;
+use crate::sources::SourceCall;
 use crate::time::Timestamp;
 
 /// The metrics of one running service.
@@ -44,6 +45,8 @@ pub struct Metrics {
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
     source_failures: Family<SourceFailureLabels, Counter>,
+    source_calls: Family<SourceCallLabels, Counter>,
+    source_call_durations: Family<SourceLabel, Histogram>,
     generation_time: Gauge,
     audit: AuditCounts,
     traces: TraceCounts,
@@ -173,6 +176,16 @@ impl Metrics {
             "Questions to a key source on the network that gave no good set, by error code",
             source_failures.clone(),
         );
+        let source_calls = Family::default();
+        registry.register("session_source_calls", "Calls of session sources, by result", source_calls.clone());
+        let source_call_durations =
+            Family::<SourceLabel, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        registry.register_with_unit(
+            "session_source_call_duration",
+            "Time of a call of a session source",
+            Unit::Seconds,
+            source_call_durations.clone(),
+        );
         let generation_time = Gauge::default();
         registry.register_with_unit(
             "generation_taken_timestamp",
@@ -239,6 +252,8 @@ impl Metrics {
             source_ages,
             source_failing,
             source_failures,
+            source_calls,
+            source_call_durations,
             generation_time,
             audit,
             traces,
@@ -332,6 +347,14 @@ impl Metrics {
     pub fn token_cache(&self, tokens: usize, bytes: u64) {
         self.cached_tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
         self.cached_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Counts one call of a session source.
+    pub(crate) fn source_called(&self, source: &str, call: &SourceCall) {
+        let labels = SourceCallLabels { source: source.to_owned(), result: call.result };
+        self.source_calls.get_or_create(&labels).inc();
+        let seconds = call.elapsed.as_secs_f64();
+        self.source_call_durations.get_or_create(&SourceLabel(source.to_owned())).observe(seconds);
     }
 
     /// Counts one refused request.

@@ -20,8 +20,8 @@ pub use gauges::{Gauges, KeySetGauges, ProfileGauges};
 pub(crate) use labels::CloseReason;
 pub use metrics::Metrics;
 pub(crate) use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, RouteMetrics};
-pub(crate) use otlp::{RequestSpan, Traces};
-pub(crate) use traces::{Answered, TokenFacts};
+pub(crate) use otlp::{RequestSpan, SourceSpan, SpanParent, Traces};
+pub(crate) use traces::{Answered, SourceAnswered, TokenFacts};
 
 use std::io::IsTerminal as _;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::traces::{Answered, TraceCounts};
+use super::traces::{Answered, SourceAnswered, TraceCounts};
 use crate::config;
 
 /// The tracer of one running service.
@@ -14,6 +14,21 @@ pub enum Traces {}
 /// The span of a sampled request.
 #[derive(Debug)]
 pub enum RequestSpan {}
+
+/// The span of a request, as the parent of other spans.
+#[derive(Clone, Debug)]
+pub enum SpanParent {}
+
+/// The span of one request to a session source.
+#[derive(Debug)]
+pub enum SourceSpan {}
+
+impl SourceSpan {
+    /// Ends the span.
+    pub fn end(self, _answered: &SourceAnswered<'_>) {
+        match self {}
+    }
+}
 
 impl Traces {
     /// Returns an error, because this binary cannot export traces.
@@ -29,6 +44,11 @@ impl Traces {
         match *self {}
     }
 
+    /// Starts the span of a request to a session source.
+    pub fn source(&self, _parent: &SpanParent) -> SourceSpan {
+        match *self {}
+    }
+
     /// Stops the exporter.
     pub fn close(&self, _within: Duration) {
         match *self {}
@@ -36,6 +56,11 @@ impl Traces {
 }
 
 impl RequestSpan {
+    /// Returns the handle with which spans below this one are started.
+    pub fn parent(&self) -> SpanParent {
+        match *self {}
+    }
+
     /// Ends the span.
     pub fn end(self, _answered: &Answered<'_>) {
         match self {}

@@ -8,7 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{
+    Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
@@ -18,9 +20,10 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span, Span
 use tracing::{info, warn};
 
 use super::queue::{Bounds, Queue};
-use super::traces::{Answered, TokenFacts, TraceCounts};
+use super::traces::{Answered, SourceAnswered, TokenFacts, TraceCounts};
 use crate::config;
 use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+use crate::sources::CallResult;
 
 /// The defaults of OpenTelemetry's batch processor, but with a shorter delay.
 const BOUNDS: Bounds = Bounds { waiting: 2048, portion: 512, linger: Duration::from_secs(1) };
@@ -78,6 +81,17 @@ impl Traces {
         span.is_recording().then_some(RequestSpan(span))
     }
 
+    /// Starts the span of a request to a session source, below the span of the request that needs it.
+    pub fn source(&self, parent: &SpanParent) -> SourceSpan {
+        let context = Context::new().with_remote_span_context(parent.0.clone());
+        SourceSpan(
+            self.tracer
+                .span_builder("session source")
+                .with_kind(SpanKind::Client)
+                .start_with_context(&self.tracer, &context),
+        )
+    }
+
     /// Exports the queued spans and stops the exporter, within `within` at most.
     pub fn close(&self, within: Duration) {
         if self.provider.shutdown_with_timeout(within).is_err() {
@@ -87,6 +101,11 @@ impl Traces {
 }
 
 impl RequestSpan {
+    /// Returns the handle with which spans below this one are started.
+    pub fn parent(&self) -> SpanParent {
+        SpanParent(self.0.span_context().clone())
+    }
+
     /// Sets the span's attributes and ends the span.
     pub fn end(mut self, answered: &Answered<'_>) {
         let Answered { request_id, method, route, name, status, profile, refused, token } = *answered;
@@ -118,6 +137,30 @@ impl RequestSpan {
         }
         // By the semantic conventions, 4xx is not an error of a server span.
         if status >= 500 {
+            self.0.set_status(Status::error(""));
+        }
+        self.0.end();
+    }
+}
+
+/// The span of a request, as the parent of other spans.
+#[derive(Clone, Debug)]
+pub struct SpanParent(SpanContext);
+
+/// The span of one request to a session source.
+#[derive(Debug)]
+pub struct SourceSpan(Span);
+
+impl SourceSpan {
+    /// Sets the span's attributes and ends the span.
+    pub fn end(mut self, answered: &SourceAnswered<'_>) {
+        self.0.set_attributes([
+            KeyValue::new("claimsmith.source", answered.source.to_owned()),
+            KeyValue::new("claimsmith.source.result", answered.result.as_str()),
+            KeyValue::new("claimsmith.source.shared", answered.is_shared),
+        ]);
+        if matches!(answered.result, CallResult::Failed(_)) {
+            self.0.set_attribute(KeyValue::new("error.type", answered.result.as_str()));
             self.0.set_status(Status::error(""));
         }
         self.0.end();

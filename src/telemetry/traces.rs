@@ -3,6 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 
 use crate::code::ErrorCode;
+use crate::sources::CallResult;
 
 /// Counters of exported and lost spans.
 #[derive(Clone, Debug, Default)]
@@ -43,4 +44,15 @@ pub struct TokenFacts<'t> {
     pub alg: &'static str,
     /// `true` if the token was signed for an earlier request.
     pub cached: bool,
+}
+
+/// The attributes of a span that describes one request to a session source.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceAnswered<'t> {
+    /// The configured name of the source.
+    pub source: &'t str,
+    /// The result.
+    pub result: CallResult,
+    /// `true` if the request shared the call of another one.
+    pub is_shared: bool,
 }

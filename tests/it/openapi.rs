@@ -40,9 +40,9 @@ fn documented_codes<'d>(document: &'d Value, method: &str, path: &str, status: u
 }
 
 fn has_form(path: &str, template: &str) -> bool {
-    match template.split_once("{profile}") {
+    match template.split_once('{').zip(template.split_once('}')) {
         None => path == template,
-        Some((before, after)) => {
+        Some(((before, _), (_, after))) => {
             let name = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
             name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
         }

@@ -26,6 +26,18 @@ fn around(path: &[&str], value: &str) -> String {
                 "profiles: { id_token: { issuer: a, jwks: b } }, \
                  serve: { api: { tls: { cert_file: c, key_file: k, client_ca_file: a } } }, "
             }
+            (["callers", "[]", "header", ..], 1) => "",
+            (["sources", "*", "type"], 1) => "public: 'http://k', ",
+            (["sources", "*", "public"], 1) => "type: kratos, ",
+            (["sources", "*", _], 1) => "type: kratos, public: 'http://k', ",
+            (["checks", "*", "sources"], 1) => "profile: id_token, ",
+            (["checks", "*", "profile"], 1) => "sources: kratos, ",
+            (["checks", "*", "origins"], 1) => "sources: kratos, profile: id_token, login: 'http://l', ",
+            (["checks", "*", ..], _) if rest.len() == path.len() - 2 => "sources: kratos, profile: id_token, ",
+            (["checks", ..], _) if rest.len() == path.len() => {
+                "profiles: { id_token: { issuer: a, jwks: b } }, sources: { kratos: { type: kratos, public: 'http://k' } }, \
+                 callers: [{ name: n, networks: 127.0.0.1 }], "
+            }
             (["callers", "[]", "basic", "username"], 1) => "password_file: p, ",
             (["callers", "[]", "basic", _], 1) => "username: u, ",
             (["profiles", "*", "placement", "scheme"], 1) => "header: X, ",
@@ -150,6 +162,7 @@ fn kind_in_words(kind: Kind) -> String {
         Kind::Port => "port".to_owned(),
         Kind::Ratio => "0 to 1".to_owned(),
         Kind::Size { least, most } => format!("size, {} to {}", size_text(least), size_text(most)),
+        Kind::TextMap { .. } => "mapping of text".to_owned(),
         Kind::Texts => "list of text, or text".to_owned(),
     }
 }

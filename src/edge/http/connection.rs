@@ -20,7 +20,9 @@ use tokio::time::Instant;
 
 use super::Edge;
 use crate::code::ErrorCode;
-use crate::service::{Credentials, Issuer, Peer, PeerOrigin, Refusal, ServedGeneration, Transport};
+use crate::service::{
+    Credentials, Issuer, Peer, PeerOrigin, Refusal, SECRET_HEADER, ServedGeneration, Transport,
+};
 use crate::telemetry::CloseReason;
 use crate::tls::{CertificateIdentity, ClientAuthority, ClientChain};
 
@@ -294,6 +296,11 @@ pub(crate) async fn track_admin_request(
 
 /// Returns the client of `request`, as `generation` trusts it now.
 pub(super) fn peer<'r>(request: &'r HttpRequest, generation: &ServedGeneration, issuer: &Issuer) -> Peer<'r> {
+    Peer { credentials: credentials(request.headers()), ..proxy(request, generation, issuer) }
+}
+
+/// As [`peer`], for a proxy: the `Authorization` header is that of its client.
+pub(super) fn proxy<'r>(request: &'r HttpRequest, generation: &ServedGeneration, issuer: &Issuer) -> Peer<'r> {
     let transport = match Connection::of(request) {
         Some(connection) if connection.is_tls => {
             let authority = generation.client_authority.as_ref();
@@ -302,7 +309,8 @@ pub(super) fn peer<'r>(request: &'r HttpRequest, generation: &ServedGeneration, 
         _ => Transport::Plain,
     };
     let address = request.peer_addr().map(|address| address.ip());
-    Peer { address, transport, credentials: credentials(request.headers()) }
+    let secrets = request.headers().get_all(SECRET_HEADER).map(|value| value.as_bytes()).collect();
+    Peer { address, transport, credentials: Credentials::OfClient, secrets }
 }
 
 fn credentials(headers: &HeaderMap) -> Credentials<'_> {

@@ -19,6 +19,7 @@ use super::{Edge, problem};
 use crate::code::ErrorCode;
 use crate::mint::ProfileName;
 use crate::service::{Exchange, Outcome, Refusal, RequestId, ServedGeneration};
+use crate::telemetry::{RequestSpan, SpanParent};
 
 /// A request as its endpoint gets it.
 pub(super) struct Call {
@@ -28,6 +29,8 @@ pub(super) struct Call {
     pub(super) request_id: RequestId,
     /// The generation that the request is answered from.
     pub(super) generation: Arc<ServedGeneration>,
+    /// The span of the request, if it is recorded.
+    pub(super) span: Option<SpanParent>,
     route: &'static Route,
 }
 
@@ -35,18 +38,25 @@ pub(super) struct Call {
 pub(super) struct Answer {
     pub(super) response: HttpResponse,
     pub(super) outcome: Option<Outcome>,
+    /// Why there is no token, if the endpoint wrote the response of the refusal itself.
+    pub(super) refused: Option<Refusal>,
 }
 
 impl Call {
     /// Returns the name of the profile in the path, decoded.
     pub(super) fn profile(&self) -> Cow<'_, str> {
-        profile_name(self.route, &self.request).unwrap_or_default()
+        name(self.route, &self.request).unwrap_or_default()
+    }
+
+    /// Returns the name of the check in the path, decoded.
+    pub(super) fn check(&self) -> Cow<'_, str> {
+        name(self.route, &self.request).unwrap_or_default()
     }
 }
 
 impl From<HttpResponse> for Answer {
     fn from(response: HttpResponse) -> Self {
-        Self { response, outcome: None }
+        Self { response, outcome: None, refused: None }
     }
 }
 
@@ -66,20 +76,25 @@ pub(super) async fn serve(
     let result = match check(&in_flight, &request, &generation, route) {
         Ok(()) => {
             let (request, edge) = (request.clone(), edge.clone());
-            let call = Call { request, payload, edge, request_id, generation: Arc::clone(&generation), route };
+            let parent = span.as_ref().map(RequestSpan::parent);
+            let generation = Arc::clone(&generation);
+            let call = Call { request, payload, edge, request_id, generation, span: parent, route };
             // A panic in one request must not end the worker and the other requests on it.
             AssertUnwindSafe(route.call(call)).catch_unwind().await.unwrap_or_else(|_| Err(Refusal::internal()))
         }
         Err(refusal) => Err(refusal),
     };
     let (mut response, result) = match result {
-        Ok(Answer { response, outcome }) => (response, Ok(outcome)),
+        Ok(Answer { response, refused: Some(refusal), .. }) => (response, Err(refusal)),
+        Ok(Answer { response, outcome, refused: None }) => (response, Ok(outcome)),
         Err(refusal) => (problem::response(&refusal, request_id, route.methods), Err(refusal)),
     };
     // The connection cannot continue if bytes of the request can be left (see body.rs).
     let is_body_read = result.is_ok() && route.methods == Methods::Post;
     let headers = request.headers();
-    if headers.contains_key(header::UPGRADE) || headers.contains_key(header::TRANSFER_ENCODING) && !is_body_read {
+    let is_body_left = headers.contains_key(header::TRANSFER_ENCODING)
+        || route.methods == Methods::Proxied && headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if headers.contains_key(header::UPGRADE) || is_body_left && !is_body_read {
         response.head_mut().set_connection_type(ConnectionType::Close);
         in_flight.set_last();
     }
@@ -132,19 +147,23 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
     first.filter(|_| values.next().is_none())
 }
 
-/// Returns the decoded name of the profile in the path of `request`; `None` if `route` has none.
-fn profile_name<'r>(route: &Route, request: &'r HttpRequest) -> Option<Cow<'r, str>> {
-    match request.match_info().get("profile") {
-        Some(name) => Some(Cow::Borrowed(name)),
+/// Returns the decoded name in the path of `request`; `None` if `route` has none.
+fn name<'r>(route: &Route, request: &'r HttpRequest) -> Option<Cow<'r, str>> {
+    match request.match_info().iter().next() {
+        Some((_, name)) => Some(Cow::Borrowed(name)),
         // Routes that are matched by prefix have no path parameter (see routes.rs).
-        None => route.profile_in(request.path()).map(|name| percent_decode_str(name).decode_utf8_lossy()),
+        None => route.name_in(request.path()).map(|name| percent_decode_str(name).decode_utf8_lossy()),
     }
 }
 
-/// Returns the profile in the path if it is configured, because a span must not hold what a client made up.
+/// Returns the profile of the request if it is configured, because a span must not hold what a client made up.
 fn configured_profile(generation: &ServedGeneration, route: &Route, request: &HttpRequest) -> Option<ProfileName> {
-    let name = profile_name(route, request)?;
-    generation.mint.profile(&name).map(|profile| profile.spec().name.clone())
+    let name = name(route, request)?;
+    let profile = match route.methods {
+        Methods::Proxied => generation.checks.get(&*name)?.profile.as_str(),
+        _ => &*name,
+    };
+    generation.mint.profile(profile).map(|profile| profile.spec().name.clone())
 }
 
 /// Returns `true` if `method` is in the closed set of OpenTelemetry's conventions; clients can make up others.

@@ -4,10 +4,12 @@
 //! [`exchange`], which limits it, calls its endpoint and records the result. There is one file for each endpoint.
 
 mod admin;
+mod auth_request;
 mod body;
 mod conditional;
 mod connection;
 mod exchange;
+mod forward_auth;
 mod hydrate;
 mod issue;
 mod jwks;
@@ -16,6 +18,7 @@ mod openid_configuration;
 mod playground;
 mod posted;
 mod problem;
+mod proxied;
 mod routes;
 mod stream;
 

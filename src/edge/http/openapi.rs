@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::conditional::cacheable;
 use super::exchange::{Answer, Call};
-use super::problem::{is_challenged, status_and_title};
+use super::problem::{is_challenged, proxy_status, status_and_title};
 use super::routes::{Methods, ROUTES, Route};
 use crate::code::ErrorCode;
 use crate::service::Refusal;
@@ -39,7 +40,7 @@ fn complete(mut document: Value) -> Value {
     for route in &ROUTES {
         let method = match route.methods {
             Methods::Post => "post",
-            Methods::Read | Methods::Any => "get",
+            Methods::Read | Methods::Any | Methods::Proxied => "get",
         };
         let path = &mut document["paths"][route.path];
         let operation = &mut path[method];
@@ -80,7 +81,11 @@ impl SharedResponses {
     fn references(&mut self, route: &Route) -> Vec<(u16, Value)> {
         let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
         for code in route.codes() {
-            by_status.entry(status_and_title(code).0.as_u16()).or_default().push(code);
+            let status = match route.methods {
+                Methods::Proxied => proxy_status(code),
+                _ => status_and_title(code).0,
+            };
+            by_status.entry(status.as_u16()).or_default().push(code);
         }
         by_status.into_iter().map(|(status, codes)| (status, self.reference(status, codes))).collect()
     }
@@ -91,8 +96,8 @@ impl SharedResponses {
         let name = match self.names.get(&(status, key.clone())) {
             Some(name) => name.clone(),
             None => {
-                let name = self.free_name(status, &codes);
-                self.responses.insert(name.clone(), response(&codes));
+                let name = self.free_name(status);
+                self.responses.insert(name.clone(), response(status, &codes));
                 self.names.insert((status, key), name.clone());
                 name
             }
@@ -101,24 +106,24 @@ impl SharedResponses {
     }
 
     /// Returns the reason phrase of `status` as a name, with a number if several responses have that status.
-    fn free_name(&self, status: u16, codes: &[ErrorCode]) -> String {
-        let reason = codes.first().and_then(|code| status_and_title(*code).0.canonical_reason()).unwrap_or_default();
+    fn free_name(&self, status: u16) -> String {
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
         let reason: String = reason.chars().filter(char::is_ascii_alphanumeric).collect();
         let before = self.names.keys().filter(|(other, _)| *other == status).count();
         if before == 0 { reason } else { format!("{reason}{}", before + 1) }
     }
 }
 
-fn response(codes: &[ErrorCode]) -> Value {
+fn response(status: u16, codes: &[ErrorCode]) -> Value {
     let titles: BTreeSet<&str> = codes.iter().map(|code| status_and_title(*code).1).collect();
     let mut response = json!({
         "description": titles.into_iter().collect::<Vec<_>>().join("; "),
         "x-error-codes": codes.iter().map(|code| code.as_str()).collect::<Vec<_>>(),
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
     });
-    if codes.iter().any(|code| is_challenged(*code)) {
-        response["headers"]["WWW-Authenticate"] =
-            json!({ "description": "Basic and Bearer", "schema": { "type": "string" } });
+    if status == 401 {
+        let schemes = if codes.iter().any(|code| is_challenged(*code)) { "Basic and Bearer" } else { "Bearer" };
+        response["headers"]["WWW-Authenticate"] = json!({ "description": schemes, "schema": { "type": "string" } });
     }
     if codes.iter().any(|code| code.is_retryable()) {
         response["headers"]["Retry-After"] = json!({ "description": "Seconds", "schema": { "type": "integer" } });
@@ -136,8 +141,10 @@ mod tests {
         let paths: BTreeSet<&str> = file["paths"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(paths, ROUTES.iter().map(|route| route.path).collect());
         for route in &ROUTES {
-            let has_profile = file["paths"][route.path].to_string().contains("parameters/profile");
-            assert_eq!(has_profile, route.path.contains("{profile}"), "{}", route.path);
+            for name in ["profile", "check"] {
+                let has_name = file["paths"][route.path].to_string().contains(&format!("parameters/{name}"));
+                assert_eq!(has_name, route.path.contains(&format!("{{{name}}}")), "{}", route.path);
+            }
         }
     }
 

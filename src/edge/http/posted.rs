@@ -49,7 +49,7 @@ pub(super) async fn issue_posted(
     let profile = admitted.request().profile();
     let outcome = issuer.issue(admitted).await?;
     let response = json(write(&profile.spec().placement, &document, &outcome));
-    Ok(Answer { response, outcome: Some(outcome) })
+    Ok(Answer { outcome: Some(outcome), ..response.into() })
 }
 
 fn json(body: impl MessageBody + 'static) -> HttpResponse {

@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderValue};
 use serde::Serialize;
 
 use super::routes::Methods;
+use crate::checks::Denial;
 use crate::code::ErrorCode;
 use crate::service::{Refusal, RequestId};
 
@@ -20,9 +21,63 @@ struct Problem<'p> {
     instance: String,
 }
 
+/// A problem document for the client of a proxy, with members that client libraries of Ory read.
+#[derive(Serialize)]
+struct ProxyProblem<'p> {
+    #[serde(flatten)]
+    problem: Problem<'p>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect_browser_to: Option<&'p str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<OryError>,
+}
+
+#[derive(Serialize)]
+struct OryError {
+    id: &'static str,
+}
+
+/// Returns the response for `denial`, for a proxy that may pass it on to its client.
+pub(super) fn of_proxy(denial: &Denial, request_id: RequestId) -> HttpResponse {
+    let Denial { code, detail, location, challenge, ory_id, headers, .. } = denial;
+    let status = proxy_status(*code);
+    let problem = ProxyProblem {
+        problem: Problem {
+            r#type: code.as_str(),
+            title: status_and_title(*code).1,
+            status: status.as_u16(),
+            detail,
+            instance: format!("urn:uuid:{request_id}"),
+        },
+        redirect_browser_to: location.as_deref(),
+        error: ory_id.map(|id| OryError { id }),
+    };
+    let mut response = HttpResponse::build(status);
+    response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
+    for (name, value) in headers {
+        response.insert_header((name.as_str(), value.as_str()));
+    }
+    if let Some(challenge) = challenge.as_deref().filter(|_| status == StatusCode::UNAUTHORIZED) {
+        response.insert_header((header::WWW_AUTHENTICATE, challenge));
+    }
+    if let Some(location) = location.as_deref().filter(|_| status == StatusCode::UNAUTHORIZED) {
+        response.insert_header((header::LOCATION, location));
+    }
+    if code.is_retryable() {
+        response.insert_header((header::RETRY_AFTER, "1"));
+    }
+    if is_closing(*code) {
+        response.force_close();
+    }
+    response.body(serde_json::to_string(&problem).unwrap_or_default())
+}
+
 /// Returns the response for `refusal` on a route with `methods`; `request_id` becomes the `instance`.
 pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Methods) -> HttpResponse {
     let Refusal { code, detail } = refusal;
+    if methods == Methods::Proxied {
+        return of_proxy(&Denial::new(*code, detail.as_str()), request_id);
+    }
     let (status, title) = status_and_title(*code);
     let problem = Problem {
         r#type: code.as_str(),
@@ -41,8 +96,7 @@ pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Method
         // Short, because Oathkeeper waits as long as this says while its user waits.
         response.insert_header((header::RETRY_AFTER, "1"));
     }
-    // Closing frees a connection for others, and makes each guess cost one.
-    if matches!(code, ErrorCode::CallerConnections | ErrorCode::CallerSlowed | ErrorCode::ServiceConnections) {
+    if is_closing(*code) {
         response.force_close();
     }
     if let Some(allow) = methods.names().filter(|_| *code == ErrorCode::RequestMethod) {
@@ -52,9 +106,29 @@ pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Method
     response.body(serde_json::to_string(&problem).unwrap_or_default())
 }
 
+/// Returns `true` if the connection is closed, which frees it for others and makes each guess cost one.
+fn is_closing(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::CallerConnections | ErrorCode::CallerSlowed | ErrorCode::ServiceConnections)
+}
+
 /// Returns `true` if the response names the authentication schemes (RFC 9110 section 11.6.1).
 pub(super) fn is_challenged(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::CallerSlowed | ErrorCode::CallerUnauthenticated)
+}
+
+/// Returns the status of `code` at an endpoint for proxies. Proxies understand 401 and 403, and treat 5xx as a failure. A
+/// challenge for callers must not reach the browser of an end user.
+pub(super) fn proxy_status(code: ErrorCode) -> StatusCode {
+    match status_and_title(code).0 {
+        StatusCode::UNAUTHORIZED if is_challenged(code) => StatusCode::FORBIDDEN,
+        StatusCode::BAD_REQUEST
+        | StatusCode::NOT_FOUND
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        | StatusCode::UNPROCESSABLE_ENTITY => StatusCode::INTERNAL_SERVER_ERROR,
+        status => status,
+    }
 }
 
 /// Returns the status and the title of `code`. Permanent failures are 4xx, because a gateway retries 5xx; only failures
@@ -68,6 +142,8 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         // Not 429, because a gateway retries that, and the same credentials fail again.
         ErrorCode::CallerSlowed => (StatusCode::UNAUTHORIZED, "Too many failed authentications from this address"),
         ErrorCode::CallerUnauthenticated => (StatusCode::UNAUTHORIZED, "Authentication failed"),
+        ErrorCode::CallerUntrusted => (StatusCode::FORBIDDEN, "Peer not trusted"),
+        ErrorCode::CheckUnknown => (StatusCode::FORBIDDEN, "Unknown check"),
         ErrorCode::ClaimsDuplicateMember
         | ErrorCode::ClaimsInvalid
         | ErrorCode::ClaimsNotAnObject
@@ -80,8 +156,10 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "Body incomplete"),
         ErrorCode::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
         ErrorCode::RequestHeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request headers too large"),
+        ErrorCode::RequestLookalike => (StatusCode::FORBIDDEN, "Header name not permitted"),
         ErrorCode::RequestMalformed => (StatusCode::BAD_REQUEST, "Invalid body"),
         ErrorCode::RequestMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type"),
+        ErrorCode::RequestMetadata => (StatusCode::FORBIDDEN, "Original request unknown"),
         ErrorCode::RequestMethod => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
         ErrorCode::RequestOrigin => (StatusCode::FORBIDDEN, "Origin not permitted"),
         ErrorCode::RequestPath => (StatusCode::NOT_FOUND, "Not found"),
@@ -89,6 +167,8 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::ServiceConnections | ErrorCode::ServiceOverloaded => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service overloaded")
         }
+        ErrorCode::SessionAge => (StatusCode::UNAUTHORIZED, "Login too old"),
+        ErrorCode::SessionAmbiguous => (StatusCode::FORBIDDEN, "More than one credential"),
         ErrorCode::SessionDepth
         | ErrorCode::SessionDuplicateMember
         | ErrorCode::SessionInvalid
@@ -97,6 +177,10 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         | ErrorCode::SessionExpired
         | ErrorCode::SessionExpiry
         | ErrorCode::SessionInactive => (StatusCode::UNPROCESSABLE_ENTITY, "No token for this session"),
+        ErrorCode::SessionLevel => (StatusCode::UNAUTHORIZED, "Assurance level too low"),
+        ErrorCode::SessionRequired => (StatusCode::UNAUTHORIZED, "No valid session"),
+        ErrorCode::SourceRateLimited => (StatusCode::TOO_MANY_REQUESTS, "Session source limits its callers"),
+        ErrorCode::SourceUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "Session source unavailable"),
         ErrorCode::TemplateDuplicateMember
         | ErrorCode::TemplateHelper
         | ErrorCode::TemplateLimit
@@ -128,10 +212,13 @@ mod tests {
 
     #[test]
     fn table_of_error_codes_is_generated() {
-        let row =
-            |code: &ErrorCode| format!("| `{code}` | {} | {} |\n", status_and_title(*code).0.as_u16(), code.meaning());
+        let row = |code: &ErrorCode| {
+            let (status, proxied) = (status_and_title(*code).0.as_u16(), proxy_status(*code).as_u16());
+            format!("| `{code}` | {status} | {proxied} | {} |\n", code.meaning())
+        };
         let rows: String = ErrorCode::ALL.iter().map(row).collect();
-        section::hold("docs/http.md", "codes", &format!("| Code | Status | Meaning |\n| --- | --- | --- |\n{rows}"));
+        let head = "| Code | Status | For proxies | Meaning |\n| --- | --- | --- | --- |";
+        section::hold("docs/http.md", "codes", &format!("{head}\n{rows}"));
     }
 
     #[test]
@@ -141,11 +228,14 @@ mod tests {
             ErrorCode::KeyUnavailable,
             ErrorCode::ServiceConnections,
             ErrorCode::ServiceOverloaded,
+            ErrorCode::SourceUnavailable,
         ];
         for code in ErrorCode::ALL {
             let (status, _) = status_and_title(*code);
             assert_eq!(status == StatusCode::SERVICE_UNAVAILABLE, passing.contains(code), "{code}");
-            let is_retryable = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+            // A source says itself when its caller can ask again.
+            let is_limit = status == StatusCode::TOO_MANY_REQUESTS && *code != ErrorCode::SourceRateLimited;
+            let is_retryable = status == StatusCode::SERVICE_UNAVAILABLE || is_limit;
             let refusal = Refusal::new(*code, "");
             let response = response(&refusal, RequestId::new(uuid::Uuid::nil()), Methods::Post);
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), is_retryable, "{code}");

@@ -6,14 +6,14 @@ use actix_web::{HttpRequest, guard};
 use futures_util::future::LocalBoxFuture;
 
 use super::exchange::{Answer, Call, serve};
-use super::{Edge, hydrate, issue, jwks, openapi, openid_configuration};
+use super::{Edge, auth_request, forward_auth, hydrate, issue, jwks, openapi, openid_configuration};
 use crate::code::ErrorCode;
 use crate::service::Refusal;
 use crate::telemetry::{Metrics, RouteMetrics};
 
 /// A route of the API.
 pub(super) struct Route {
-    /// The path, with `{profile}` in the place of a profile's name. It is the metric label, too.
+    /// The path, with `{profile}` or `{check}` in the place of a name. It is the metric label, too.
     pub(super) path: &'static str,
     pub(super) methods: Methods,
     /// The name of its spans.
@@ -30,6 +30,8 @@ pub(super) enum Methods {
     Read,
     /// `POST`; the route issues tokens.
     Post,
+    /// All methods: a proxy sends that of its client, or one of its own. The route issues tokens.
+    Proxied,
     /// All methods: the route exists only to be refused.
     Any,
 }
@@ -37,7 +39,7 @@ pub(super) enum Methods {
 type Endpoint = fn(Call) -> LocalBoxFuture<'static, Result<Answer, Refusal>>;
 
 /// The API.
-pub(super) static ROUTES: [Route; 7] = [
+pub(super) static ROUTES: [Route; 9] = [
     Route {
         path: "/hydrate/{profile}",
         methods: Methods::Post,
@@ -51,6 +53,20 @@ pub(super) static ROUTES: [Route; 7] = [
         span: "issue",
         codes: &[BODY, CALLER, PROFILE, SESSION, CLAIMS, SERVICE],
         endpoint: |call| Box::pin(issue::issue(call)),
+    },
+    Route {
+        path: "/forward-auth/{check}",
+        methods: Methods::Proxied,
+        span: "forward-auth",
+        codes: CHECK,
+        endpoint: |call| Box::pin(forward_auth::forward_auth(call)),
+    },
+    Route {
+        path: "/auth-request/{check}",
+        methods: Methods::Proxied,
+        span: "auth-request",
+        codes: CHECK,
+        endpoint: |call| Box::pin(auth_request::auth_request(call)),
     },
     Route {
         path: "/.well-known/jwks.json",
@@ -145,6 +161,27 @@ const CLAIMS: &[ErrorCode] = &[
 const SERVICE: &[ErrorCode] =
     &[ErrorCode::KeyBusy, ErrorCode::KeySigningFailed, ErrorCode::KeyUnavailable, ErrorCode::ServiceOverloaded];
 
+/// The codes of the endpoints for proxies.
+const CHECK: &[&[ErrorCode]] = &[
+    CALLER,
+    PROFILE,
+    SESSION,
+    CLAIMS,
+    SERVICE,
+    &[
+        ErrorCode::CallerUntrusted,
+        ErrorCode::CheckUnknown,
+        ErrorCode::RequestLookalike,
+        ErrorCode::RequestMetadata,
+        ErrorCode::SessionAge,
+        ErrorCode::SessionAmbiguous,
+        ErrorCode::SessionLevel,
+        ErrorCode::SessionRequired,
+        ErrorCode::SourceRateLimited,
+        ErrorCode::SourceUnavailable,
+    ],
+];
+
 impl Route {
     /// Calls the endpoint.
     pub(super) fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Refusal>> {
@@ -156,9 +193,10 @@ impl Route {
         self.codes.iter().copied().chain([EVERY_ROUTE]).flatten().copied()
     }
 
-    /// Returns the part of `path` that is in the place of `{profile}`; `None` if `path` is not one of this route.
-    pub(super) fn profile_in<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let (before, after) = self.path.split_once("{profile}")?;
+    /// Returns the part of `path` that is in the place of the name; `None` if `path` is not one of this route.
+    pub(super) fn name_in<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let (before, rest) = self.path.split_once('{')?;
+        let (_, after) = rest.split_once('}')?;
         let name = path.strip_prefix(before)?.strip_suffix(after)?;
         (!name.is_empty() && !name.contains('/')).then_some(name)
     }
@@ -170,7 +208,7 @@ impl Methods {
         match self {
             Methods::Read => *method == Method::GET || *method == Method::HEAD,
             Methods::Post => *method == Method::POST,
-            Methods::Any => true,
+            Methods::Any | Methods::Proxied => true,
         }
     }
 
@@ -179,7 +217,7 @@ impl Methods {
         match self {
             Methods::Read => Some("GET, HEAD"),
             Methods::Post => Some("POST"),
-            Methods::Any => None,
+            Methods::Any | Methods::Proxied => None,
         }
     }
 }
@@ -199,7 +237,10 @@ pub(super) fn method_not_allowed(methods: Methods) -> Refusal {
 
 /// Returns the metrics of each route, and last those of unknown paths.
 pub(crate) fn metrics(metrics: &Metrics) -> Vec<RouteMetrics> {
-    let handle = |route: &Route| metrics.route(route.path, route.span, route.methods == Methods::Post);
+    let handle = |route: &Route| {
+        let issues = matches!(route.methods, Methods::Post | Methods::Proxied);
+        metrics.route(route.path, route.span, issues)
+    };
     ROUTES.iter().chain([&UNKNOWN]).map(handle).collect()
 }
 
@@ -216,11 +257,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 /// paths.
 fn configure_with(config: &mut web::ServiceConfig, handler: impl Fn(&'static Route, usize) -> actix_web::Route) {
     for (index, route) in ROUTES.iter().enumerate() {
-        match route.path.strip_suffix("/{profile}") {
+        match route.path.strip_suffix("/{profile}").or_else(|| route.path.strip_suffix("/{check}")) {
             // A scope, because actix-web matches a path parameter with a regular expression, which would be a part of
             // the cost of a cached token.
             Some(prefix) => {
-                let is_of_route = guard::fn_guard(|context| route.profile_in(context.head().uri.path()).is_some());
+                let is_of_route = guard::fn_guard(|context| route.name_in(context.head().uri.path()).is_some());
                 config.service(web::scope(prefix).guard(is_of_route).default_service(handler(route, index)))
             }
             None => config.service(web::resource(route.path).route(handler(route, index))),
@@ -238,17 +279,17 @@ mod tests {
     use crate::mint::ProfileName;
 
     #[test]
-    fn profile_is_found_in_the_paths_of_its_route_only() {
-        let profile = |route: usize, path| ROUTES[route].profile_in(path);
+    fn name_is_found_in_the_paths_of_its_route_only() {
+        let profile = |route: usize, path| ROUTES[route].name_in(path);
         assert_eq!(profile(0, "/hydrate/p"), Some("p"));
         for path in ["/hydrate/p/", "/hydrate/", "/hydrate", "/hydrated/p", "/issue/p", "/hydrate//p"] {
             assert_eq!(profile(0, path), None, "{path}");
         }
-        assert_eq!(profile(3, "/p/.well-known/jwks.json"), Some("p"));
+        assert_eq!(profile(5, "/p/.well-known/jwks.json"), Some("p"));
         for path in ["/p/q/.well-known/jwks.json", "//.well-known/jwks.json", "/.well-known/jwks.json"] {
-            assert_eq!(profile(3, path), None, "{path}");
+            assert_eq!(profile(5, path), None, "{path}");
         }
-        assert_eq!(profile(2, "/.well-known/jwks.json"), None, "a route without a profile");
+        assert_eq!(profile(4, "/.well-known/jwks.json"), None, "a route without a profile");
     }
 
     #[test]
@@ -281,18 +322,22 @@ mod tests {
         for (path, expected) in [
             ("/hydrate/p", "0"),
             ("/issue/p", "1"),
-            ("/hydrate/p/", "7"),
-            ("/hydrate/", "7"),
-            ("/hydrate", "7"),
-            ("/hydrated/p", "7"),
-            ("/.well-known/jwks.json", "2"),
-            ("/p/.well-known/jwks.json", "3"),
-            ("/p/q/.well-known/jwks.json", "7"),
-            ("//.well-known/jwks.json", "7"),
-            ("/.well-known/openid-configuration", "4"),
-            ("/p/.well-known/openid-configuration", "5"),
-            ("/openapi.json", "6"),
-            ("/", "7"),
+            ("/forward-auth/c", "2"),
+            ("/auth-request/c", "3"),
+            ("/forward-auth/c/d", "9"),
+            ("/auth-request/", "9"),
+            ("/hydrate/p/", "9"),
+            ("/hydrate/", "9"),
+            ("/hydrate", "9"),
+            ("/hydrated/p", "9"),
+            ("/.well-known/jwks.json", "4"),
+            ("/p/.well-known/jwks.json", "5"),
+            ("/p/q/.well-known/jwks.json", "9"),
+            ("//.well-known/jwks.json", "9"),
+            ("/.well-known/openid-configuration", "6"),
+            ("/p/.well-known/openid-configuration", "7"),
+            ("/openapi.json", "8"),
+            ("/", "9"),
         ] {
             let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
             let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();

@@ -17,6 +17,7 @@ use crate::json::{Json, ReadLimits};
 use crate::keys::{self, KeyId, SignatureAlg, TokenType};
 use crate::mint::{Caching, GenerationParts, Mint, Placement, ProfileName, ProfileSpec, TemplateFiles, Validate};
 use crate::secret::Secret;
+use crate::sources::Sources;
 use crate::session::{SessionParts, SessionPath};
 use crate::telemetry::Metrics;
 use crate::templates::{Missing, Syntax, TemplateName, TemplateText};
@@ -96,6 +97,8 @@ fn generation_of(profiles: Vec<ProfileSpec>, key_set: &str, callers: &[KnownCall
         mint: Arc::new(mint),
         sources: None,
         callers: Callers::new(callers, None, &Metrics::new()),
+        session_sources: Sources::default(),
+        checks: BTreeMap::new(),
         client_authority: None,
         limits: ServiceLimits {
             body: 1 << 20,
@@ -163,7 +166,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn anyone() -> Peer<'static> {
-    Peer { address: None, transport: Transport::Plain, credentials: Credentials::None }
+    Peer { address: None, transport: Transport::Plain, credentials: Credentials::None, secrets: Vec::new() }
 }
 
 const SESSION: &str = r#"{"subject":"zoe","extra":{"email":"zoe@example.org"}}"#;
@@ -312,7 +315,7 @@ fn equal_requests_at_the_same_time_share_one_signature() {
     assert!(outcomes.iter().all(|outcome| jti(outcome) == jti(&outcomes[0])));
 }
 
-static ANYONE: Peer<'static> = Peer { address: None, transport: Transport::Plain, credentials: Credentials::None };
+static ANYONE: Peer<'static> = Peer { address: None, transport: Transport::Plain, credentials: Credentials::None, secrets: Vec::new() };
 
 #[test]
 fn slots_are_limited_and_return() {
@@ -349,7 +352,7 @@ fn caller_is_authenticated_before_its_profiles_are_checked() {
     };
     let service = Service::new(generation(profile(), &key_set("k"), &[caller]));
     let issue = |credentials, profile| {
-        let peer = Peer { address: None, transport: Transport::Plain, credentials };
+        let peer = Peer { address: None, transport: Transport::Plain, credentials, secrets: Vec::new() };
         block_on(service.issue_to(&peer, profile, SESSION))
     };
     assert_eq!(code(issue(Credentials::None, "p")), ErrorCode::CallerUnauthenticated);
@@ -415,7 +418,7 @@ fn permit_and_callers_show_names_and_no_secret() {
     let service = Service::new(generation(profile(), &key_set("k"), &[caller]));
     let generation = service.issuer.current();
     let credentials = Credentials::Authorization(b"Bearer t0ken");
-    let peer = Peer { address: None, transport: Transport::Plain, credentials };
+    let peer = Peer { address: None, transport: Transport::Plain, credentials, secrets: Vec::new() };
     assert_eq!(format!("{credentials:?}"), "Authorization");
     assert_eq!(format!("{:?} {:?}", Credentials::None, Credentials::Several), "None Several");
     let permit = block_on(service.issuer.admit(&generation, &peer, "p")).unwrap();
@@ -441,7 +444,7 @@ fn listener_that_requires_certificates_admits_nobody_without_one() {
         let mut generation = generation(profile(), &key_set("k"), &[]);
         generation.client_authority = tls.authority().cloned();
         let service = Service::new(generation);
-        let peer = Peer { address: None, transport, credentials: Credentials::None };
+        let peer = Peer { address: None, transport, credentials: Credentials::None, secrets: Vec::new() };
         block_on(service.issue_to(&peer, "p", SESSION)).map(drop).map_err(|refusal| refusal.code)
     };
     assert_eq!(admit(true, Transport::Tls { client: None }), Err(ErrorCode::CallerUnauthenticated));

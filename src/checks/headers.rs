@@ -1,0 +1,162 @@
+//! Claims as plain headers, for services that read no token.
+
+use std::fmt;
+
+use percent_encoding::percent_encode_byte;
+
+use super::Check;
+use crate::json::Json;
+
+/// The longest name of a header.
+const LONGEST_NAME: usize = 128;
+
+/// Headers that a proxy or a client gives a meaning of its own.
+const RESERVED: [&str; 26] = [
+    "accept",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "location",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "via",
+    "www-authenticate",
+];
+
+/// The beginnings of header names that proxies give a meaning of their own.
+const RESERVED_PREFIXES: [&str; 5] = ["sec-", "x-accel-", "x-envoy-", "x-forwarded-", "x-original-"];
+
+/// The name of a plain header: letters, digits and dashes, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputHeader(String);
+
+impl OutputHeader {
+    /// Parses a name. An underscore is rejected, because some services cannot tell it from a dash.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let name = text.to_ascii_lowercase();
+        let is_reserved = RESERVED.contains(&name.as_str())
+            || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        (is_plain && !name.is_empty() && name.len() <= LONGEST_NAME && !is_reserved).then_some(Self(name))
+    }
+
+    /// Returns the name in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns `true` if `name` is this one for a reader that takes `_` for `-`.
+    pub(super) fn resembles(&self, name: &str) -> bool {
+        let folded = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        folded.eq(self.0.bytes())
+    }
+}
+
+impl fmt::Display for OutputHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns every plain header of `check` with its value in `claims`. A claim that is missing or null gives an empty value,
+/// so that the set of headers is always the same.
+pub(crate) fn plain_headers<'c>(check: &'c Check, claims: &Json<'_>) -> Vec<(&'c OutputHeader, String)> {
+    let value = |claim: Option<&Json<'_>>| match claim {
+        None | Some(Json::Null) => String::new(),
+        Some(Json::String(text)) => encoded(text),
+        Some(other) => encoded(&other.to_string()),
+    };
+    check.headers.iter().map(|(name, path)| (name, value(path.find(claims)))).collect()
+}
+
+/// Percent-encodes what a header cannot carry: bytes that are not visible ASCII, spaces at both ends, and `%` itself, so
+/// that the value can be decoded.
+fn encoded(text: &str) -> String {
+    let core = text.trim_matches(' ');
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let inner = start..start + core.len();
+    let mut out = String::with_capacity(text.len());
+    for (at, byte) in text.bytes().enumerate() {
+        if byte.is_ascii_graphic() && byte != b'%' || byte == b' ' && inner.contains(&at) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(percent_encode_byte(byte));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::Requirement;
+    use crate::json::{MemberPath, ReadLimits};
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    #[test]
+    fn headers_are_always_the_same_set() {
+        let headers = [("X-User-Id", "sub"), ("x-email", "email"), ("X-Groups", "groups"), ("X-Level", "n"), ("X-N", "null")];
+        let check = Check {
+            sources: Vec::new(),
+            profile: "p".to_owned(),
+            require: Requirement::default(),
+            login: None,
+            headers: headers
+                .iter()
+                .map(|(name, path)| (OutputHeader::parse(name).unwrap(), MemberPath::parse(path).unwrap()))
+                .collect(),
+        };
+        let of = |claims: &str| {
+            let claims = Json::parse(claims.as_bytes(), ReadLimits::default()).unwrap();
+            let headers = plain_headers(&check, &claims);
+            headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        let full = of(r#"{"sub":"u","email":"m\u00fc%\r\n@e ","groups":["a","b"],"n":7,"null":null}"#);
+        assert_eq!(
+            full,
+            ["x-user-id: u", "x-email: m%C3%BC%25%0D%0A@e%20", "x-groups: [\"a\",\"b\"]", "x-level: 7", "x-n: "]
+        );
+        assert_eq!(of("{}"), ["x-user-id: ", "x-email: ", "x-groups: ", "x-level: ", "x-n: "]);
+    }
+
+    #[test]
+    fn names_with_underscores_and_names_of_the_protocol_are_rejected() {
+        for right in ["X-User-Id", "x-email", "User"] {
+            assert!(OutputHeader::parse(right).is_some(), "{right}");
+        }
+        for wrong in [
+            "", "X_User", "a b", "a:", "\u{e9}", "Connection", "te", "Set-Cookie", "X-Forwarded-User", "Authorization",
+            "x-accel-redirect", "Sec-Fetch-Mode", "X-Original-User",
+        ] {
+            assert_eq!(OutputHeader::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_carried_and_can_be_decoded(text in any::<String>()) {
+            let value = encoded(&text);
+            prop_assert!(value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
+            prop_assert_eq!(value.trim(), value.as_str());
+            prop_assert_eq!(percent_decode_str(&value).decode_utf8().unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Checks: what a request behind a proxy needs, and what is answered if it does not have it.
+//!
+//! A check is a policy over plain data. It does no I/O, reads no clock, and knows neither the type of a source nor the
+//! protocol of the proxy: an adapter turns a [`Denial`] into its own protocol.
+
+mod denial;
+mod headers;
+mod login;
+mod original;
+
+pub(crate) use denial::{Denial, Reason};
+pub(crate) use headers::{OutputHeader, plain_headers};
+pub(crate) use login::{Login, Origin};
+pub(crate) use original::OriginalRequest;
+
+use std::time::Duration;
+
+use crate::json::MemberPath;
+use crate::session::{Assurance, AssuranceLevel};
+use crate::time::Timestamp;
+
+/// A session whose person was authenticated this recently is not sent to log in again, because that could not make it
+/// more recent: the browser would be redirected without end.
+const JUST_NOW: Duration = Duration::from_secs(5);
+
+/// The settings of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The sources, in order. The first one whose credential is present decides.
+    pub sources: Vec<String>,
+    /// The profile of the token.
+    pub profile: String,
+    /// How the person must be authenticated.
+    pub require: Requirement,
+    /// Where browsers log in; `None` if they are not redirected.
+    pub login: Option<Login>,
+    /// The plain headers, each with the path of its claim.
+    pub headers: Vec<(OutputHeader, MemberPath)>,
+}
+
+/// How the person of a session must be authenticated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requirement {
+    /// The lowest level.
+    pub level: Option<AssuranceLevel>,
+    /// The longest time since the last completed factor.
+    pub max_age: Option<Duration>,
+}
+
+/// What a session lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// Its level is too low.
+    Level,
+    /// The authentication is too long ago.
+    Age {
+        /// Whether it can become more recent by another login.
+        is_curable: bool,
+    },
+}
+
+impl Requirement {
+    /// Returns `true` if it requires something.
+    pub fn is_set(&self) -> bool {
+        self.level.is_some() || self.max_age.is_some()
+    }
+
+    /// Returns what `assurance` lacks at `now`; `None` if it satisfies the requirement. What a source does not know is
+    /// lacking.
+    pub fn shortfall(&self, assurance: &Assurance, now: Timestamp) -> Option<Shortfall> {
+        if self.level.is_some_and(|level| assurance.level.is_none_or(|found| found < level)) {
+            return Some(Shortfall::Level);
+        }
+        let max_age = i64::try_from(self.max_age?.as_secs()).unwrap_or(i64::MAX);
+        let age = assurance.authenticated_at.map(|at| now.seconds_since(at));
+        match age {
+            Some(age) if age <= max_age => None,
+            age => Some(Shortfall::Age { is_curable: age.is_none_or(|age| age > JUST_NOW.as_secs() as i64) }),
+        }
+    }
+}
+
+impl Check {
+    /// Returns `true` if a client could pass `name` off as a header that this check sends: some services read `_` in a
+    /// name as `-`. Proxies overwrite the exact name.
+    pub fn is_lookalike(&self, name: &str) -> bool {
+        name.contains('_') && self.headers.iter().any(|(header, _)| header.resembles(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    fn assurance(level: Option<AssuranceLevel>, age: Option<i64>) -> Assurance {
+        Assurance { level, authenticated_at: age.map(|age| Timestamp::from_seconds(NOW - age)) }
+    }
+
+    #[test]
+    fn requirement_compares_level_and_age_and_distrusts_what_is_unknown() {
+        use AssuranceLevel::{Aal1, Aal2};
+        let minutes = |count: u64| Some(Duration::from_secs(60 * count));
+        let (level, old) = (Some(Shortfall::Level), Some(Shortfall::Age { is_curable: true }));
+        let hopeless = Some(Shortfall::Age { is_curable: false });
+        for (required_level, max_age, found_level, age, expected) in [
+            (None, None, None, None, None),
+            (Some(Aal2), None, Some(Aal2), None, None),
+            (Some(Aal1), None, Some(Aal2), None, None),
+            (Some(Aal2), None, Some(Aal1), Some(0), level),
+            (Some(Aal2), None, None, Some(0), level),
+            (None, minutes(15), Some(Aal1), Some(900), None),
+            (None, minutes(15), Some(Aal1), Some(901), old),
+            (None, minutes(15), Some(Aal1), Some(-60), None),
+            (None, minutes(15), Some(Aal1), None, old),
+            (None, Some(Duration::from_secs(1)), Some(Aal1), Some(3), hopeless),
+            (None, Some(Duration::from_secs(1)), Some(Aal1), Some(6), old),
+            (Some(Aal2), minutes(15), Some(Aal1), Some(901), level),
+            (Some(Aal2), minutes(15), Some(Aal2), Some(901), old),
+        ] {
+            let requirement = Requirement { level: required_level, max_age };
+            let found = requirement.shortfall(&assurance(found_level, age), Timestamp::from_seconds(NOW));
+            assert_eq!(found, expected, "{requirement:?} {found_level:?} {age:?}");
+        }
+    }
+
+    #[test]
+    fn header_with_underscores_is_a_lookalike() {
+        let header = (OutputHeader::parse("X-User-Id").unwrap(), MemberPath::parse("sub").unwrap());
+        let check = Check {
+            sources: Vec::new(),
+            profile: "p".to_owned(),
+            require: Requirement::default(),
+            login: None,
+            headers: vec![header],
+        };
+        for (name, expected) in
+            [("x_user_id", true), ("X_User-Id", true), ("X-User-Id", false), ("x_user", false), ("x_user_ids", false)]
+        {
+            assert_eq!(check.is_lookalike(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The section `checks`: what requests behind a proxy need to get a token.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use url::Url;
+
+use super::fault::{Faults, nearest};
+use super::field::{HTTP_URL, Kind, NAME, Presence, Section, Words, field, section};
+use super::profile::Profile;
+use super::read::{Mapping, Misfit, choice, duration, text_as, text_map, texts};
+use super::source::{MEMBER_PATH, named};
+use super::values::HttpUrl;
+use crate::checks::{Check, Login, Origin, OutputHeader, Requirement};
+use crate::json::MemberPath;
+use crate::mint::{Placement, ProfileName};
+use crate::session::AssuranceLevel;
+use crate::sources::SourceKind;
+
+const OUTPUT_HEADER: Words = Words {
+    expected: "header names of letters, digits and dashes that no proxy uses itself, such as X-User-Id",
+    pattern: "^[A-Za-z0-9-]+$",
+};
+
+pub(super) static CHECK: Section = section(&[
+    field(
+        "sources",
+        "Sources",
+        "The session sources, in order. The first one whose credential a request has decides, and its failure is final.",
+        Kind::Texts,
+        Presence::Required,
+        &["[kratos]"],
+    ),
+    field(
+        "profile",
+        "Profile",
+        "The profile of the token. Its token must be placed in a header.",
+        Kind::Text(NAME),
+        Presence::Required,
+        &["id_token"],
+    ),
+    field(
+        "require",
+        "Requirements",
+        "How the person of a session must be authenticated.",
+        Kind::Section(&REQUIRE),
+        Presence::Optional,
+        &["{ aal: aal2, max_auth_age: 15m }"],
+    ),
+    field(
+        "login",
+        "Login",
+        "The URL to which browsers without a sufficient session are redirected. Without it, they get 401.",
+        Kind::Text(HTTP_URL),
+        Presence::Optional,
+        &["https://id.example.org/self-service/login/browser"],
+    ),
+    field(
+        "origins",
+        "Origins",
+        "The origins that a login can return to. `return_to` is the original URL if its host is one of them. \
+         Requests without a known host return to the first one.",
+        Kind::Texts,
+        Presence::Optional,
+        &["[\"https://app.example.org\"]"],
+    ),
+    field(
+        "headers",
+        "Headers",
+        "Claims of the token that are also sent as plain headers, by the name of the header. All of them are always \
+         sent; a missing claim gives an empty value.",
+        Kind::TextMap { keys: OUTPUT_HEADER, values: MEMBER_PATH },
+        Presence::Optional,
+        &["{ X-User-Id: sub, X-User-Email: session.identity.traits.email }"],
+    ),
+]);
+
+static REQUIRE: Section = section(&[
+    field(
+        "aal",
+        "Assurance level",
+        "The lowest authenticator assurance level.",
+        Kind::Choice(&["aal1", "aal2"]),
+        Presence::Optional,
+        &["aal2"],
+    ),
+    field(
+        "max_auth_age",
+        "Authentication age",
+        "The longest time since the last completed factor, in whole seconds.",
+        Kind::Duration { least_in_ms: 1000 },
+        Presence::Optional,
+        &["15m"],
+    ),
+]);
+
+/// What checks can refer to.
+pub(super) struct Known<'c> {
+    pub(super) sources: &'c BTreeMap<String, SourceKind>,
+    pub(super) profiles: &'c BTreeMap<ProfileName, Profile>,
+    /// Profiles that are absent for the time being.
+    pub(super) absent: &'c BTreeSet<ProfileName>,
+    /// Whether a caller can be trusted with what it writes about other requests.
+    pub(super) has_trusted_caller: bool,
+}
+
+/// Reads the section.
+pub(super) fn checks(root: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> BTreeMap<String, Check> {
+    let mut checks = BTreeMap::new();
+    for (name, mapping) in named(root, "checks", &CHECK, faults) {
+        if let (Some(name), Some(check)) = (name, check(&mapping, known, faults)) {
+            checks.insert(name, check);
+        }
+    }
+    if !checks.is_empty() && !known.has_trusted_caller {
+        let expected = "a caller with `networks`, `header` or `tls`, because only trusted proxies can use checks";
+        faults.add(root.path_of("checks"), expected, "no such caller", &root.place_of("checks"));
+    }
+    checks
+}
+
+fn check(check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> Option<Check> {
+    let sources = check.value("sources", faults, texts).filter(|names| {
+        let unknown = names.iter().find(|name| !known.sources.contains_key(*name));
+        if let Some(name) = unknown {
+            refuse_unknown("sources", name, known.sources.keys().map(String::as_str), check, faults);
+        }
+        unknown.is_none()
+    });
+    let profile = check.value("profile", faults, text_as(ProfileName::parse));
+    let profile = profile.filter(|name| is_served(name, check, known, faults));
+    let require = require(&check.mapping("require", faults), faults);
+    let origins = check.optional("origins", faults, |node, kind| {
+        let origins: Option<Vec<_>> = texts(node, kind)?.iter().map(|text| Origin::parse(text)).collect();
+        origins.ok_or_else(|| Misfit::Found("text that is not an origin, such as https://app.example.org".to_owned()))
+    });
+    let url = |text: &str| HttpUrl::parse(text).and_then(|_| Url::parse(text).ok());
+    let login = check.optional("login", faults, text_as(url));
+    if check.given("login").is_none() && check.given("origins").is_some() {
+        let place = check.place_of("origins");
+        faults.add(check.path_of("origins"), "login beside origins", "origins without login", &place);
+    }
+    let pair = |name: &str, path: &str| Some((OutputHeader::parse(name)?, MemberPath::parse(path)?));
+    let headers = check.optional("headers", faults, text_map(pair));
+    let (sources, profile, require) = (sources?, profile?, require?);
+    refuse_guests(check, &sources, &require, known, faults);
+    let headers = headers?.unwrap_or_default();
+    refuse_token_header(check, &profile, &headers, known, faults);
+    let origins = origins?.unwrap_or_default();
+    let login = login?.map(|url| Login { url, origins });
+    Some(Check { sources, profile: profile.to_string(), require, login, headers })
+}
+
+fn require(require: &Mapping<'_>, faults: &mut Faults) -> Option<Requirement> {
+    let level = require.optional("aal", faults, choice(AssuranceLevel::parse));
+    let max_age = require.optional("max_auth_age", faults, duration);
+    Some(Requirement { level: level?, max_age: max_age? })
+}
+
+/// Returns `true` if there is such a profile.
+fn is_served(name: &ProfileName, check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> bool {
+    let is_known = known.profiles.contains_key(name) || known.absent.contains(name);
+    if !is_known {
+        refuse_unknown("profile", name.as_str(), known.profiles.keys().map(ProfileName::as_str), check, faults);
+    }
+    is_known
+}
+
+fn refuse_unknown<'k>(
+    key: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'k str> + Clone,
+    check: &Mapping<'_>,
+    faults: &mut Faults,
+) {
+    let advice = nearest(name, known.clone()).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    let kind = if key == "sources" { "source" } else { key };
+    let names: Vec<&str> = known.collect();
+    let names = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
+    let expected = format!("a configured {kind} ({names}{advice})");
+    faults.add(check.path_of(key), expected, format!("`{name}`"), &check.place_of(key));
+}
+
+/// Rejects requirements on the login of people who do not log in.
+fn refuse_guests(
+    check: &Mapping<'_>,
+    sources: &[String],
+    require: &Requirement,
+    known: &Known<'_>,
+    faults: &mut Faults,
+) {
+    let is_guest = |name: &&String| known.sources.get(*name).is_some_and(|source| !source.has_assurance());
+    if let Some(name) = sources.iter().find(is_guest).filter(|_| require.is_set()) {
+        let expected = "no requirements in a check with an anonymous source, because nobody logged in there";
+        faults.add(check.path_of("require"), expected, format!("the source `{name}`"), &check.place_of("require"));
+    }
+    if let Some(name) = sources.iter().rev().skip(1).find(is_guest) {
+        let expected = "an anonymous source only as the last one, because it decides every request";
+        faults.add(check.path_of("sources"), expected, format!("`{name}` before others"), &check.place_of("sources"));
+    }
+}
+
+/// Rejects a profile whose token cannot be sent in a header, or whose header is also a plain header.
+fn refuse_token_header(
+    check: &Mapping<'_>,
+    profile: &ProfileName,
+    headers: &[(OutputHeader, MemberPath)],
+    known: &Known<'_>,
+    faults: &mut Faults,
+) {
+    let Some(profile) = known.profiles.get(profile) else { return };
+    let Placement::Header { name, .. } = &profile.spec.placement else {
+        let expected = "a profile whose placement is a header";
+        let found = format!("`{}`, whose placement is a member of extra", profile.spec.name);
+        return faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
+    };
+    if name.as_str().contains('_') {
+        let expected = "a profile whose header has no underscore, because some services read it as a dash";
+        let found = format!("`{name}`, the header of `{}`", profile.spec.name);
+        faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
+    }
+    if headers.iter().any(|(header, _)| header.as_str().eq_ignore_ascii_case(name.as_str())) {
+        let expected = "plain headers other than the header of the token";
+        faults.add(check.path_of("headers"), expected, format!("`{name}`"), &check.place_of("headers"));
+    }
+}

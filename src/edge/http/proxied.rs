@@ -1,0 +1,190 @@
+//! What the endpoints for proxies share: the metadata of the original request, its credentials, and the response.
+//!
+//! A [`Dialect`] reads only its own metadata headers, because a client can send those that its proxy does not overwrite.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, LOCATION, SET_COOKIE};
+use actix_web::web::Bytes;
+
+use super::connection::proxy;
+use super::exchange::{Answer, Call};
+use super::problem;
+use crate::checks::{Denial, OriginalRequest};
+use crate::code::ErrorCode;
+use crate::service::{Allowed, ProxiedRequest, Refusal, SECRET_HEADER};
+use crate::sources::RequestCredentials;
+
+const SESSION_TOKEN: &str = "x-session-token";
+
+/// The longest text of a metadata header. A longer one does not fit into the request heads of most servers either.
+const LONGEST: usize = 16 << 10;
+
+/// How a kind of proxy describes the original request, and what it does with the response.
+pub(super) struct Dialect {
+    /// The headers that describe the original request, in lower case.
+    pub(super) metadata: &'static [&'static str],
+    pub(super) original: for<'r> fn(&Metadata<'r>) -> Result<OriginalRequest<'r>, Refusal>,
+    pub(super) redirects: Redirects,
+}
+
+/// Whether the proxy passes redirects on to its client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Redirects {
+    Followed,
+    Never,
+}
+
+/// The headers of a proxy's request, read as metadata.
+pub(super) struct Metadata<'r>(&'r HeaderMap);
+
+/// Checks the original request of `call`.
+///
+/// # Errors
+/// None: a refusal has the status that its proxy understands.
+pub(super) async fn check(call: Call, dialect: &'static Dialect) -> Result<Answer, Refusal> {
+    let (issuer, generation) = (&call.edge.issuer, &*call.generation);
+    let headers = call.request.headers();
+    let name = call.check();
+    let underscored: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| name.contains('_')).collect();
+    let original = refuse_lookalikes(&underscored, dialect).and_then(|()| (dialect.original)(&Metadata(headers)));
+    let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), underscored };
+    let peer = proxy(&call.request, generation, issuer);
+    match issuer.check(generation, &peer, request, call.span.as_ref()).await {
+        Ok(allowed) => {
+            let response = passed(&allowed);
+            Ok(Answer { outcome: Some(allowed.outcome), ..response.into() })
+        }
+        Err(denial) => Ok(denied(denial, &call, dialect.redirects)),
+    }
+}
+
+/// Responds with exactly 200 and no body, because Envoy accepts no other status and no proxy reads the body.
+fn passed(allowed: &Allowed) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    for (name, value) in &allowed.headers {
+        response.insert_header((name.as_str(), value.as_str()));
+    }
+    for cookie in &allowed.session.set_cookies {
+        response.append_header((SET_COOKIE, cookie.as_str()));
+    }
+    response.body(Bytes::new())
+}
+
+fn denied(denial: Denial, call: &Call, redirects: Redirects) -> Answer {
+    let refusal = Refusal::new(denial.code, denial.detail.clone());
+    let response = if denial.is_redirect && redirects == Redirects::Followed {
+        let mut response = HttpResponse::build(StatusCode::FOUND);
+        if let Some(location) = &denial.location {
+            response.insert_header((LOCATION, location.as_str()));
+        }
+        response.insert_header((CACHE_CONTROL, "no-store")).body(Bytes::new())
+    } else {
+        problem::of_proxy(&denial, call.request_id)
+    };
+    Answer { refused: Some(refusal), ..response.into() }
+}
+
+/// Returns the credentials of the original request, which proxies pass on unchanged.
+fn credentials(headers: &HeaderMap) -> RequestCredentials<'_> {
+    let values = |name: &str| headers.get_all(name).map(|value| value.as_bytes()).collect();
+    RequestCredentials {
+        authorization: values(AUTHORIZATION.as_str()),
+        cookies: values(COOKIE.as_str()),
+        session_tokens: values(SESSION_TOKEN),
+    }
+}
+
+/// Refuses names that another reader could take for a header that is read here.
+fn refuse_lookalikes(underscored: &[&str], dialect: &Dialect) -> Result<(), Refusal> {
+    let read = dialect.metadata.iter().chain(&[SESSION_TOKEN, SECRET_HEADER]);
+    for name in read {
+        if underscored.iter().any(|other| other.replace('_', "-") == *name) {
+            let detail = format!("expected no header whose name is {name} with underscores, found one");
+            return Err(Refusal::new(ErrorCode::RequestLookalike, detail));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the refusal of missing or ambiguous metadata.
+pub(super) fn metadata_refused(expected: &str, found: &str) -> Refusal {
+    let detail = format!("expected the proxy to send {expected}, found {found}; configure it in the proxy");
+    Refusal::new(ErrorCode::RequestMetadata, detail)
+}
+
+impl<'r> Metadata<'r> {
+    /// Returns the only value of the header `name`, which has only visible ASCII.
+    pub(super) fn one(&self, name: &'static str) -> Result<Option<&'r str>, Refusal> {
+        let mut values = self.0.get_all(name);
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(metadata_refused(&format!("one {name}"), "several"));
+        }
+        let is_plain = !value.is_empty() && value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic);
+        match value.to_str().ok().filter(|_| is_plain) {
+            Some(text) => Ok(Some(text)),
+            None => Err(metadata_refused(&format!("{name} in visible ASCII"), "another value")),
+        }
+    }
+
+    fn required(&self, name: &'static str) -> Result<&'r str, Refusal> {
+        self.one(name)?.ok_or_else(|| metadata_refused(name, "none"))
+    }
+
+    fn valid(
+        &self,
+        name: &'static str,
+        expected: &str,
+        is_valid: impl FnOnce(&str) -> bool,
+    ) -> Result<&'r str, Refusal> {
+        let text = self.required(name)?;
+        if is_valid(text) { Ok(text) } else { Err(metadata_refused(&format!("{expected} in {name}"), "another value")) }
+    }
+
+    /// Reads a method.
+    pub(super) fn method(&self, name: &'static str) -> Result<&'r str, Refusal> {
+        self.valid(name, "a method", |text| text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'))
+    }
+
+    /// Reads a scheme. Traefik has its own for WebSocket requests.
+    pub(super) fn scheme(&self, name: &'static str) -> Result<&'r str, Refusal> {
+        self.valid(name, "http or https", |text| matches!(text, "http" | "https" | "ws" | "wss"))
+    }
+
+    /// Reads a host with an optional port.
+    pub(super) fn host(&self, name: &'static str) -> Result<&'r str, Refusal> {
+        self.valid(name, "a host", is_host)
+    }
+
+    /// Reads a path and a query as they are. They are never decoded, because the service behind the proxy could decode
+    /// them differently.
+    pub(super) fn uri(&self, name: &'static str) -> Result<&'r str, Refusal> {
+        self.valid(name, "a path that starts with a slash", |text| text.starts_with('/'))
+    }
+
+    /// Reads an http or https URL as its scheme, its host, and its path with the query.
+    pub(super) fn url(&self, name: &'static str) -> Result<(&'r str, &'r str, &'r str), Refusal> {
+        let text = self.required(name)?;
+        let parts = text.split_once("://").and_then(|(scheme, rest)| {
+            let (host, uri) = rest.split_at_checked(rest.find('/')?)?;
+            (matches!(scheme, "http" | "https") && is_host(host)).then_some((scheme, host, uri))
+        });
+        parts.ok_or_else(|| metadata_refused(&format!("an http or https URL in {name}"), "another value"))
+    }
+
+    /// Returns `true` if the client accepts HTML by name, as browsers do for pages.
+    pub(super) fn accepts_html(&self) -> bool {
+        let values = self.0.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+        let mut ranges = values.flat_map(|value| value.split(','));
+        ranges.any(|range| {
+            range.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/html"))
+        })
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]~!$&'()*+;=%".contains(&byte))
+}

@@ -1,0 +1,164 @@
+//! A request behind a proxy: from its credentials to a session, and from the session to a token. Shared by every proxy
+//! protocol.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::generation::ServedGeneration;
+use super::issuer::Issuer;
+use super::outcome::{Outcome, Refusal};
+use super::peer::Peer;
+use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::code::ErrorCode;
+use crate::json::Json;
+use crate::mint::Placement;
+use crate::session::SessionParts;
+use crate::sources::{Credential, RequestCredentials, Resolution, ResolvedSession, Source};
+use crate::telemetry::SpanParent;
+
+/// A request behind a proxy, as the adapter of the proxy's protocol read it.
+#[derive(Debug)]
+pub struct ProxiedRequest<'r> {
+    /// The name of the check.
+    pub check: &'r str,
+    /// The original request, or why it cannot be known. Peers that are not trusted do not learn the reason.
+    pub original: Result<OriginalRequest<'r>, Refusal>,
+    /// The credentials of the original request.
+    pub credentials: RequestCredentials<'r>,
+    /// The names of the headers that have an underscore.
+    pub underscored: Vec<&'r str>,
+}
+
+/// A request that passed its check. `Debug` shows no value of the session.
+pub struct Allowed {
+    /// The token.
+    pub outcome: Outcome,
+    /// The header of the token and every plain header, in lower case, each exactly once.
+    pub headers: Vec<(String, String)>,
+    /// The values of `Set-Cookie` with which the source renews the session cookie.
+    pub session: Arc<ResolvedSession>,
+}
+
+impl Issuer {
+    /// Checks `request`, which `peer` describes, and issues its token.
+    ///
+    /// # Errors
+    /// A [`Denial`]: of the peer, of the request, or of its session.
+    pub async fn check(
+        &self,
+        generation: &ServedGeneration,
+        peer: &Peer<'_>,
+        request: ProxiedRequest<'_>,
+        span: Option<&SpanParent>,
+    ) -> Result<Allowed, Denial> {
+        let check = generation.checks.get(request.check);
+        let profile = check.map_or("", |check| check.profile.as_str());
+        let permit = self.admit(generation, peer, profile).await?;
+        let check = check.ok_or_else(unknown_check)?;
+        let original = request.original?;
+        if request.underscored.iter().any(|name| check.is_lookalike(name)) {
+            return Err(lookalike());
+        }
+        let denied = |reason| check.deny(reason, &original);
+        let Some((source, credential)) = credential(generation, check, &request.credentials)? else {
+            return Err(denied(Reason::NoSession));
+        };
+        let source_span = self.recorder().start_source_span(span);
+        let resolved = source.resolve(&credential).await;
+        self.recorder().source_answered(source.name(), &resolved, source_span);
+        let session = match resolved.resolution {
+            Resolution::Session(session) => session,
+            Resolution::NoSession => return Err(denied(Reason::NoSession)),
+            Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
+            Resolution::RateLimited(limited) => {
+                let detail = format!("session source {}: it limits its callers; try again later", source.name());
+                let denial = Denial::new(ErrorCode::SourceRateLimited, detail);
+                return Err(Denial { headers: limited.headers.clone(), ..denial });
+            }
+            Resolution::Unavailable(unavailable) => {
+                let detail = format!("session source {}: {}", source.name(), unavailable.message);
+                return Err(Denial::new(ErrorCode::SourceUnavailable, detail));
+            }
+        };
+        if let Some(shortfall) = check.require.shortfall(&session.assurance, self.now()) {
+            return Err(denied(Reason::Shortfall(shortfall)));
+        }
+        let match_context = original.match_context();
+        let parts = SessionParts {
+            subject: session.subject.as_str().into(),
+            extra: Some(&session.extra),
+            header: None,
+            match_context: Some(&match_context),
+        };
+        let issued = async { self.issue(permit.read_parts(parts)?).await };
+        let outcome = issued.await.map_err(|refusal| match refusal.code {
+            // The session ended since the source returned it.
+            ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::NoSession),
+            _ => refusal.into(),
+        })?;
+        let headers = headers(generation, check, &outcome)?;
+        Ok(Allowed { outcome, headers, session })
+    }
+}
+
+/// Returns the first source of `check` whose credential is present, with the credential.
+fn credential<'g>(
+    generation: &'g ServedGeneration,
+    check: &Check,
+    credentials: &RequestCredentials<'_>,
+) -> Result<Option<(&'g Source, Credential)>, Denial> {
+    for source in check.sources.iter().filter_map(|name| generation.session_sources.source(name)) {
+        let found = source.credential(credentials);
+        if let Some(credential) =
+            found.map_err(|error| Denial::new(ErrorCode::SessionAmbiguous, error.to_string()))?
+        {
+            return Ok(Some((source, credential)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the header of the token and every plain header.
+fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> Result<Vec<(String, String)>, Refusal> {
+    let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
+    // The configuration rejects other placements.
+    let Placement::Header { name, scheme } = &profile.spec().placement else { return Err(Refusal::internal()) };
+    let token = outcome.token.jws.as_str();
+    let value = scheme.as_ref().map_or_else(|| token.to_owned(), |scheme| format!("{scheme} {token}"));
+    let mut headers = vec![(name.as_str().to_ascii_lowercase(), value)];
+    if !check.headers.is_empty() {
+        let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+        let payload = payload.ok_or_else(Refusal::internal)?;
+        // The template could have more levels than a session.
+        let limits = crate::json::ReadLimits { depth: generation.limits.depth.saturating_add(64) };
+        let claims = Json::parse(&payload, limits).map_err(|_| Refusal::internal())?;
+        headers.extend(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)));
+    }
+    Ok(headers)
+}
+
+fn unknown_check() -> Denial {
+    let detail = "expected the name of a configured check in the path, found a name that is not configured";
+    Denial::new(ErrorCode::CheckUnknown, detail)
+}
+
+fn lookalike() -> Denial {
+    let detail = "expected no header whose name is one of the check's headers with underscores, found one; some services \
+                  cannot tell the two apart";
+    Denial::new(ErrorCode::RequestLookalike, detail)
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code, refusal.detail)
+    }
+}
+
+impl fmt::Debug for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Allowed").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}

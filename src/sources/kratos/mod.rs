@@ -1,0 +1,239 @@
+//! Sessions of Ory Kratos: one credential of the request becomes one `GET /sessions/whoami`.
+//!
+//! Kratos takes the first of `X-Session-Token`, the session cookie and a bearer token. The same order applies here, and
+//! only the chosen credential is forwarded.
+
+mod spec;
+mod whoami;
+
+pub(crate) use spec::{CookieName, KratosSpec};
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{ACCEPT, HeaderValue};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::flight::{CredentialHash, Flights};
+use super::{
+    AmbiguousCredentials, Credential, CredentialKind, RequestCredentials, Resolution, Resolved, SourceCall,
+    SourceFailure, SourceLimits,
+};
+use whoami::Answer;
+use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+
+/// How long an unused connection to Kratos stays open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A Kratos and the calls to it.
+pub(super) struct Kratos(Arc<Shared>);
+
+struct Shared {
+    spec: KratosSpec,
+    limits: SourceLimits,
+    whoami: Url,
+    /// Built on first use, because a service that needs no HTTPS may run where there are no root certificates.
+    client: OnceLock<reqwest::Client>,
+    flights: Flights,
+    /// Makes hashes of credentials useless outside this process.
+    seed: [u8; 32],
+}
+
+impl Kratos {
+    pub(super) fn new(spec: KratosSpec, limits: SourceLimits, seed: [u8; 32]) -> Self {
+        let mut whoami = spec.public.clone();
+        // The configuration has only URLs that have a path.
+        if let Ok(mut segments) = whoami.path_segments_mut() {
+            segments.pop_if_empty().extend(["sessions", "whoami"]);
+        }
+        let (client, flights) = (OnceLock::new(), Flights::default());
+        Self(Arc::new(Shared { spec, limits, whoami, client, flights, seed }))
+    }
+
+    pub(super) fn credential(
+        &self,
+        request: &RequestCredentials<'_>,
+    ) -> Result<Option<Credential>, AmbiguousCredentials> {
+        // Each kind is read, so that a duplicate is refused even if another kind decides.
+        let token = request.session_token()?;
+        let bearer = request.bearer()?.filter(|token| !is_jwt(token));
+        let mut cookie = None;
+        for name in &self.0.spec.cookies {
+            let found = request.cookie(|other| name.matches(other))?;
+            cookie = cookie.or(found);
+        }
+        let header = |name, value| Credential(CredentialKind::Header { name, value });
+        Ok(match (token, cookie, bearer) {
+            (Some(token), _, _) => Some(header("x-session-token", token.to_owned())),
+            (None, Some((name, value)), _) => Some(header("cookie", format!("{name}={value}"))),
+            (None, None, Some(token)) => Some(header("authorization", format!("Bearer {token}"))),
+            (None, None, None) => None,
+        })
+    }
+
+    pub(super) async fn resolve(&self, credential: &Credential) -> Resolved {
+        let CredentialKind::Header { name, value } = &credential.0 else {
+            return Resolved { resolution: Resolution::NoSession, call: None };
+        };
+        let (shared, name, value) = (Arc::clone(&self.0), *name, value.clone());
+        let key = shared.hash(name, &value);
+        self.0.flights.join(key, move || async move { shared.call(name, &value).await }).await
+    }
+}
+
+impl Shared {
+    /// Returns the keyed hash of a credential.
+    fn hash(&self, name: &str, value: &str) -> CredentialHash {
+        let digest = Sha256::new().chain_update(self.seed).chain_update(name).chain_update([0]).chain_update(value);
+        digest.finalize().into()
+    }
+
+    async fn call(&self, name: &'static str, value: &str) -> (Resolution, SourceCall) {
+        let start = Instant::now();
+        let answer = tokio::time::timeout(self.spec.timeout, self.fetch(name, value)).await;
+        let resolution = match answer {
+            Ok(Ok(answer)) => whoami::read(answer, &self.spec, self.limits.depth),
+            Ok(Err(resolution)) => resolution,
+            Err(_) => self.timed_out(),
+        };
+        let call = SourceCall { result: resolution.result(), elapsed: start.elapsed() };
+        (resolution, call)
+    }
+
+    async fn fetch(&self, name: &'static str, value: &str) -> Result<Answer, Resolution> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| Resolution::NoSession)?;
+        value.set_sensitive(true);
+        let request = self.client()?.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value);
+        let mut response = request.send().await.map_err(|error| self.failure(&error))?;
+        let too_large = || {
+            let message = format!("expected at most {} bytes (limits.body), found more", self.limits.body);
+            Resolution::unavailable(SourceFailure::TooLarge, message)
+        };
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
+            if body.len() + chunk.len() > self.limits.body {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status(), headers: response.headers().clone(), body })
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, Resolution> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = http_client(self.whoami.scheme())
+            // A proxy from the environment would see the credentials of all users.
+            .no_proxy()
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .connect_timeout(self.spec.timeout)
+            .build()
+            .map_err(|_| Resolution::unavailable(SourceFailure::Unreachable, NO_ROOT_CERTIFICATES))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// Describes an error of the HTTP client, whose own text would show the URL.
+    fn failure(&self, error: &reqwest::Error) -> Resolution {
+        if error.is_timeout() {
+            return self.timed_out();
+        }
+        if error.is_connect() {
+            let message = "expected a connection, found none; check the URL and the server";
+            return Resolution::unavailable(SourceFailure::Unreachable, message);
+        }
+        let message = "expected a complete HTTP response, found one that is truncated or not HTTP";
+        Resolution::unavailable(SourceFailure::Malformed, message)
+    }
+
+    fn timed_out(&self) -> Resolution {
+        let message = format!("expected a complete response within {:?} (timeout), found none", self.spec.timeout);
+        Resolution::unavailable(SourceFailure::Timeout, message)
+    }
+}
+
+/// Returns `true` if `token` has the form of a compact JWS, which no Kratos session token has.
+fn is_jwt(token: &str) -> bool {
+    token.split('.').count() >= 3
+}
+
+impl fmt::Debug for Kratos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kratos").field(&self.0.spec).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::MemberPath;
+
+    fn kratos(public: &str, cookies: &[&str]) -> Kratos {
+        let spec = KratosSpec {
+            public: Url::parse(public).unwrap(),
+            cookies: cookies.iter().map(|name| CookieName::parse(name).unwrap()).collect(),
+            subject: MemberPath::parse("identity.id").unwrap(),
+            timeout: Duration::from_secs(1),
+        };
+        Kratos::new(spec, SourceLimits { body: 1024, depth: 8 }, [7; 32])
+    }
+
+    #[test]
+    fn whoami_is_below_the_path_of_the_public_url() {
+        for (public, expected) in [
+            ("http://kratos:4433", "http://kratos:4433/sessions/whoami"),
+            ("http://kratos:4433/", "http://kratos:4433/sessions/whoami"),
+            ("https://id.example/kratos/", "https://id.example/kratos/sessions/whoami"),
+            ("https://id.example/kratos", "https://id.example/kratos/sessions/whoami"),
+        ] {
+            assert_eq!(kratos(public, &["s"]).0.whoami.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn one_credential_is_forwarded_in_the_order_of_kratos() {
+        let kratos = kratos("http://kratos", &["ory_kratos_session", "ory_session_*"]);
+        let cases: &[(&[&str], &[&str], &[&str], Result<Option<&str>, ()>)] = &[
+            (&["t"], &["ory_kratos_session=c"], &["Bearer b"], Ok(Some("x-session-token: t"))),
+            (&[], &["a=b; ory_kratos_session=c"], &["Bearer b"], Ok(Some("cookie: ory_kratos_session=c"))),
+            (&[], &["a=b"], &["Bearer b"], Ok(Some("authorization: Bearer b"))),
+            (&[], &["ory_session_x=c"], &[], Ok(Some("cookie: ory_session_x=c"))),
+            (&[], &["ory_session_x=c; ory_kratos_session=d"], &[], Ok(Some("cookie: ory_kratos_session=d"))),
+            (&[], &["a=b"], &["Bearer a.b.c"], Ok(None)),
+            (&[], &[], &["Basic b"], Ok(None)),
+            (&[], &["ory_session_x=c; ory_session_y=d"], &[], Err(())),
+            (&["t", "t"], &[], &[], Err(())),
+            (&["t"], &["ory_kratos_session=c; ory_kratos_session=c"], &[], Err(())),
+            (&["t"], &[], &["Bearer a", "Bearer b"], Err(())),
+        ];
+        for (tokens, cookies, authorization, expected) in cases {
+            let bytes = |texts: &[&'static str]| texts.iter().map(|text| text.as_bytes()).collect();
+            let request = RequestCredentials {
+                authorization: bytes(authorization),
+                cookies: bytes(cookies),
+                session_tokens: bytes(tokens),
+            };
+            let found = kratos.credential(&request).map_err(drop).map(|credential| {
+                credential.map(|credential| match credential.0 {
+                    CredentialKind::Header { name, value } => format!("{name}: {value}"),
+                    CredentialKind::None => panic!("a Kratos needs a credential"),
+                })
+            });
+            assert_eq!(found.as_ref().map(Option::as_deref), expected.as_ref().copied(), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn hashes_depend_on_seed_kind_and_credential() {
+        let one = kratos("http://kratos", &["s"]);
+        let hash = |name, value| one.0.hash(name, value);
+        assert_eq!(hash("cookie", "s=a"), hash("cookie", "s=a"));
+        assert_ne!(hash("cookie", "s=a"), hash("cookie", "s=b"));
+        assert_ne!(hash("cookie", "a"), hash("authorization", "a"));
+        let spec = one.0.spec.clone();
+        let other = Kratos::new(spec, one.0.limits, [8; 32]);
+        assert_ne!(hash("cookie", "s=a"), other.0.hash("cookie", "s=a"));
+    }
+}

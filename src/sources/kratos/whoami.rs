@@ -1,0 +1,200 @@
+//! The response of `GET /sessions/whoami`, read as an answer about the session.
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
+use url::Url;
+
+use super::spec::KratosSpec;
+use crate::json::{Json, ReadLimits};
+use crate::session::{Assurance, AssuranceLevel};
+use crate::sources::{RateLimited, Resolution, ResolvedSession, SourceFailure, StepUp};
+use crate::time::Timestamp;
+
+/// The headers of a 429 that describe the limit, besides those that start with [`LIMIT_PREFIXES`].
+const RETRY_AFTER: &str = "retry-after";
+const LIMIT_PREFIXES: [&str; 2] = ["ratelimit", "x-ratelimit-"];
+
+/// A complete response.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Reads a response. Only what Kratos documents says something about the session: 200, 401, 403 with the URL of a
+/// step-up, and 429.
+pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolution {
+    match answer.status {
+        StatusCode::OK => session(answer, spec, depth).unwrap_or_else(|resolution| resolution),
+        StatusCode::UNAUTHORIZED => Resolution::NoSession,
+        StatusCode::FORBIDDEN => match step_up(&answer, depth) {
+            Some(step_up) => Resolution::StepUp(Arc::new(step_up)),
+            None => {
+                let message = "expected `redirect_browser_to` in a response with status 403, found none";
+                Resolution::unavailable(SourceFailure::Malformed, message)
+            }
+        },
+        StatusCode::TOO_MANY_REQUESTS => Resolution::RateLimited(Arc::new(rate_limited(&answer.headers))),
+        status if status.is_redirection() => {
+            let message = format!("expected 200, found {status}: redirects are not followed; set `public` to the final URL");
+            Resolution::unavailable(SourceFailure::Status, message)
+        }
+        status => Resolution::unavailable(SourceFailure::Status, format!("expected 200, found {status}")),
+    }
+}
+
+fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution, Resolution> {
+    let malformed =
+        |message: String| Resolution::unavailable(SourceFailure::Malformed, format!("expected a session, {message}"));
+    if !is_json(&answer.headers) {
+        return Err(malformed("found a response whose media type is not application/json".to_owned()));
+    }
+    let set_cookies = set_cookies(&answer.headers, spec);
+    let text = String::from_utf8(answer.body).map_err(|_| malformed("found bytes that are not UTF-8".to_owned()))?;
+    let value = Json::parse(text.as_bytes(), ReadLimits { depth })
+        .map_err(|error| malformed(format!("found a body that cannot be read: {error}")))?;
+    match value.member("active") {
+        Some(Json::Bool(true)) => {}
+        Some(Json::Bool(false)) => return Ok(Resolution::NoSession),
+        _ => return Err(malformed("found a body without the boolean `active`".to_owned())),
+    }
+    let subject = spec.subject.find(&value).and_then(Json::as_str).filter(|subject| !subject.is_empty());
+    let subject = subject.ok_or_else(|| malformed(format!("found no text at `{}` (subject)", spec.subject)))?;
+    let text_of = |name: &str| value.member(name).and_then(Json::as_str);
+    let assurance = Assurance {
+        level: text_of("authenticator_assurance_level").and_then(AssuranceLevel::parse),
+        authenticated_at: text_of("authenticated_at").and_then(Timestamp::parse_rfc3339),
+    };
+    let subject = subject.to_owned();
+    drop(value);
+    Ok(Resolution::Session(Arc::new(ResolvedSession { subject, extra: text, assurance, set_cookies })))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// Returns the cookies of the response that renew a session cookie.
+fn set_cookies(headers: &HeaderMap, spec: &KratosSpec) -> Vec<String> {
+    let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let is_session = |value: &&str| {
+        value.split_once('=').is_some_and(|(name, _)| spec.cookies.iter().any(|cookie| cookie.matches(name.trim())))
+    };
+    values.filter(is_session).map(str::to_owned).collect()
+}
+
+/// Returns the URL in a 403, at the top level or in the details of the error, if it is an http or https URL.
+fn step_up(answer: &Answer, depth: usize) -> Option<StepUp> {
+    let value = Json::parse(&answer.body, ReadLimits { depth }).ok().filter(|_| is_json(&answer.headers))?;
+    let in_details = || value.member("error")?.member("details")?.member("redirect_browser_to");
+    let url = value.member("redirect_browser_to").or_else(in_details)?.as_str()?;
+    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    Some(StepUp { redirect_browser_to: url.into() })
+}
+
+fn rate_limited(headers: &HeaderMap) -> RateLimited {
+    let is_limit =
+        |name: &str| name == RETRY_AFTER || LIMIT_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let passed_on = headers
+        .iter()
+        .filter(|(name, _)| is_limit(name.as_str()))
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    RateLimited { headers: passed_on.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::MemberPath;
+    use crate::sources::{CallResult, CookieName};
+    use reqwest::header::{HeaderName, HeaderValue};
+    use std::time::Duration;
+
+    const SESSION: &str = r#"{"active":true,"authenticated_at":"2026-03-01T09:20:41.118Z",
+        "authenticator_assurance_level":"aal2","devices":null,"identity":{"id":"i-1"}}"#;
+
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Resolution {
+        let spec = KratosSpec {
+            public: Url::parse("http://kratos").unwrap(),
+            cookies: vec![CookieName::parse("ory_kratos_session").unwrap()],
+            subject: MemberPath::parse("identity.id").unwrap(),
+            timeout: Duration::from_secs(1),
+        };
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let headers = headers.iter().map(header).collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        read(Answer { status, headers, body: body.as_bytes().to_vec() }, &spec, 8)
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+
+    #[test]
+    fn session_is_kept_whole_with_its_assurance() {
+        let cookies = [
+            JSON,
+            ("set-cookie", "ory_kratos_session=new; Path=/; HttpOnly"),
+            ("set-cookie", "other=x; Path=/"),
+        ];
+        let Resolution::Session(session) = answer(200, &cookies, SESSION) else { panic!("no session") };
+        assert_eq!((session.subject.as_str(), session.extra.as_str()), ("i-1", SESSION));
+        assert_eq!(session.assurance.level, Some(AssuranceLevel::Aal2));
+        assert_eq!(session.assurance.authenticated_at, Timestamp::parse_rfc3339("2026-03-01T09:20:41.118Z"));
+        assert_eq!(session.set_cookies, ["ory_kratos_session=new; Path=/; HttpOnly"]);
+        assert!(!format!("{session:?}").contains("i-1"));
+    }
+
+    #[test]
+    fn only_documented_responses_say_something_about_the_session() {
+        use CallResult::{Failed, NoSession, RateLimited, StepUp};
+        use SourceFailure::{Malformed, Status};
+        let aal = r#"{"error":{"details":{"redirect_browser_to":"https://id/login?aal=aal2"}}}"#;
+        for (status, headers, body, expected) in [
+            (200, &[JSON][..], r#"{"active":false,"identity":{"id":"i"}}"#, NoSession),
+            (200, &[JSON], r#"{"active":true,"identity":null}"#, Failed(Malformed)),
+            (200, &[JSON], r#"{"active":true,"identity":{"id":""}}"#, Failed(Malformed)),
+            (200, &[JSON], r#"{"active":true,"identity":{"id":7}}"#, Failed(Malformed)),
+            (200, &[JSON], r#"{"active":"true","identity":{"id":"i"}}"#, Failed(Malformed)),
+            (200, &[JSON], r#"{"identity":{"id":"i"}}"#, Failed(Malformed)),
+            (200, &[JSON], r#"{"active":true,"active":true}"#, Failed(Malformed)),
+            (200, &[JSON], r#"[[[[[[[[[[1]]]]]]]]]]"#, Failed(Malformed)),
+            (200, &[JSON], "", Failed(Malformed)),
+            (200, &[("content-type", "text/html")], SESSION, Failed(Malformed)),
+            (200, &[], SESSION, Failed(Malformed)),
+            (204, &[], "", Failed(Status)),
+            (301, &[JSON], "", Failed(Status)),
+            (400, &[JSON], "{}", Failed(Status)),
+            (401, &[], "anything", NoSession),
+            (403, &[JSON], aal, StepUp),
+            (403, &[JSON], r#"{"redirect_browser_to":"https://id/login"}"#, StepUp),
+            (403, &[JSON], r#"{"redirect_browser_to":"javascript:alert(1)"}"#, Failed(Malformed)),
+            (403, &[("content-type", "text/html")], aal, Failed(Malformed)),
+            (403, &[JSON], "{}", Failed(Malformed)),
+            (404, &[JSON], "{}", Failed(Status)),
+            (429, &[], "", RateLimited),
+            (500, &[JSON], "{}", Failed(Status)),
+            (503, &[], "", Failed(Status)),
+        ] {
+            assert_eq!(answer(status, headers, body).result(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn headers_of_a_rate_limit_are_passed_on_and_no_others() {
+        let headers = [
+            ("retry-after", "7"),
+            ("x-ratelimit-remaining", "0"),
+            ("ratelimit-reset", "7"),
+            ("set-cookie", "ory_kratos_session=x"),
+            ("content-type", "application/json"),
+        ];
+        let Resolution::RateLimited(limited) = answer(429, &headers, "") else { panic!("not limited") };
+        let mut names: Vec<_> = limited.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["ratelimit-reset", "retry-after", "x-ratelimit-remaining"]);
+    }
+}

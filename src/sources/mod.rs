@@ -1,0 +1,313 @@
+//! Session sources: from the credentials of a request to a session.
+//!
+//! A [`Source`] knows neither the protocol of the request nor what is issued for the session. It looks only at
+//! [`RequestCredentials`], and its answer is a [`Resolution`]. To add a type of source, add its file, a variant of
+//! [`SourceKind`] and one of `Resolver`.
+//!
+//! Credentials and sessions never reach an error or `Debug`.
+
+mod anonymous;
+mod credentials;
+mod flight;
+mod kratos;
+
+pub(crate) use anonymous::AnonymousSpec;
+pub(crate) use credentials::{AmbiguousCredentials, RequestCredentials};
+pub(crate) use kratos::{CookieName, KratosSpec};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::session::Assurance;
+
+use anonymous::Anonymous;
+use kratos::Kratos;
+
+/// The settings of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A session that nobody authenticated.
+    Anonymous(AnonymousSpec),
+    /// Sessions of Ory Kratos or Ory Network.
+    Kratos(KratosSpec),
+}
+
+/// The limits of what a source reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// Bytes of a response.
+    pub body: usize,
+    /// Nested arrays and objects in a response.
+    pub depth: usize,
+}
+
+/// The sources of a generation, by name.
+#[derive(Debug, Default)]
+pub struct Sources(BTreeMap<String, Arc<Source>>);
+
+/// A source and its state: connections, and the calls in flight.
+pub struct Source {
+    name: String,
+    kind: SourceKind,
+    limits: SourceLimits,
+    resolver: Resolver,
+}
+
+enum Resolver {
+    Anonymous(Anonymous),
+    Kratos(Kratos),
+}
+
+/// The credential of a request for one source. `Debug` does not show it.
+#[derive(Clone)]
+pub struct Credential(CredentialKind);
+
+#[derive(Clone)]
+enum CredentialKind {
+    /// No credential is needed.
+    None,
+    /// One header of the request to the source.
+    Header { name: &'static str, value: String },
+}
+
+/// The answer to one request for a session.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The answer.
+    pub resolution: Resolution,
+    /// The call that was made for it; `None` if there was none, or if it was shared and belongs to another request.
+    pub call: Option<SourceCall>,
+}
+
+/// What a source answers.
+#[derive(Clone, Debug)]
+pub enum Resolution {
+    /// The credential has no session, or one that ended.
+    NoSession,
+    /// The source limits its callers.
+    RateLimited(Arc<RateLimited>),
+    /// The session.
+    Session(Arc<ResolvedSession>),
+    /// The source wants a higher assurance level before it returns the session.
+    StepUp(Arc<StepUp>),
+    /// It is not known whether there is a session.
+    Unavailable(Arc<Unavailable>),
+}
+
+/// A session of a source. `Debug` shows none of its values.
+#[derive(PartialEq, Eq)]
+pub struct ResolvedSession {
+    /// The subject; not empty.
+    pub subject: String,
+    /// The whole session of the source, a JSON object.
+    pub extra: String,
+    /// How the person was authenticated.
+    pub assurance: Assurance,
+    /// The values of `Set-Cookie` with which the source renews the session cookie.
+    pub set_cookies: Vec<String>,
+}
+
+/// The source wants a higher assurance level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepUp {
+    /// Where a browser reaches that level.
+    pub redirect_browser_to: String,
+}
+
+/// The source limits its callers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimited {
+    /// The headers that describe the limit.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A call failed. The message quotes nothing that the source sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The kind of failure, a metric label.
+    pub failure: SourceFailure,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+/// The kinds of failures of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceFailure {
+    /// The response is not what the source promises.
+    Malformed,
+    /// The response has a status that says nothing about the session.
+    Status,
+    /// The response was not complete in time.
+    Timeout,
+    /// The response is larger than the limit.
+    TooLarge,
+    /// The source cannot be reached.
+    Unreachable,
+}
+
+/// One call of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceCall {
+    /// Its result.
+    pub result: CallResult,
+    /// The time it took.
+    pub elapsed: Duration,
+}
+
+/// The result of a call, a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallResult {
+    /// The call failed.
+    Failed(SourceFailure),
+    /// There is no session.
+    NoSession,
+    /// The source limits its callers.
+    RateLimited,
+    /// There is a session.
+    Session,
+    /// The source wants a higher assurance level.
+    StepUp,
+}
+
+impl CallResult {
+    /// Every result.
+    pub const ALL: [CallResult; 9] = [
+        CallResult::Failed(SourceFailure::Malformed),
+        CallResult::Failed(SourceFailure::Status),
+        CallResult::Failed(SourceFailure::Timeout),
+        CallResult::Failed(SourceFailure::TooLarge),
+        CallResult::Failed(SourceFailure::Unreachable),
+        CallResult::NoSession,
+        CallResult::RateLimited,
+        CallResult::Session,
+        CallResult::StepUp,
+    ];
+
+    /// Returns the label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CallResult::Failed(SourceFailure::Malformed) => "malformed",
+            CallResult::Failed(SourceFailure::Status) => "status",
+            CallResult::Failed(SourceFailure::Timeout) => "timeout",
+            CallResult::Failed(SourceFailure::TooLarge) => "too_large",
+            CallResult::Failed(SourceFailure::Unreachable) => "unreachable",
+            CallResult::NoSession => "no_session",
+            CallResult::RateLimited => "rate_limited",
+            CallResult::Session => "session",
+            CallResult::StepUp => "step_up",
+        }
+    }
+}
+
+impl Resolution {
+    /// Returns the result of the call that had this answer.
+    pub fn result(&self) -> CallResult {
+        match self {
+            Resolution::NoSession => CallResult::NoSession,
+            Resolution::RateLimited(_) => CallResult::RateLimited,
+            Resolution::Session(_) => CallResult::Session,
+            Resolution::StepUp(_) => CallResult::StepUp,
+            Resolution::Unavailable(unavailable) => CallResult::Failed(unavailable.failure),
+        }
+    }
+
+    fn unavailable(failure: SourceFailure, message: impl Into<String>) -> Self {
+        Self::Unavailable(Arc::new(Unavailable { failure, message: message.into() }))
+    }
+}
+
+impl SourceKind {
+    /// Returns the word for the type in the configuration.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            SourceKind::Anonymous(_) => "anonymous",
+            SourceKind::Kratos(_) => "kratos",
+        }
+    }
+
+    /// Returns `true` if a session of this source says how its person was authenticated.
+    pub fn has_assurance(&self) -> bool {
+        match self {
+            SourceKind::Anonymous(_) => false,
+            SourceKind::Kratos(_) => true,
+        }
+    }
+}
+
+impl Sources {
+    /// Returns the sources `kinds`. A source that is in `before` with the same settings keeps its state. `seed` is random
+    /// and makes the hashes of credentials.
+    pub fn new(
+        kinds: &BTreeMap<String, SourceKind>,
+        limits: SourceLimits,
+        before: Option<&Sources>,
+        seed: [u8; 32],
+    ) -> Self {
+        let source = |(name, kind): (&String, &SourceKind)| {
+            let is_same = |source: &&Arc<Source>| source.kind == *kind && source.limits == limits;
+            let known = before.and_then(|before| before.0.get(name)).filter(is_same).cloned();
+            let source = known.unwrap_or_else(|| Arc::new(Source::new(name.clone(), kind.clone(), limits, seed)));
+            (name.clone(), source)
+        };
+        Self(kinds.iter().map(source).collect())
+    }
+
+    /// Returns the source `name`.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.0.get(name).map(Arc::as_ref)
+    }
+}
+
+impl Source {
+    fn new(name: String, kind: SourceKind, limits: SourceLimits, seed: [u8; 32]) -> Self {
+        let resolver = match &kind {
+            SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
+            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(spec.clone(), limits, seed)),
+        };
+        Self { name, kind, limits, resolver }
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the credential for this source in a request; `None` if there is none.
+    ///
+    /// # Errors
+    /// Returns [`AmbiguousCredentials`] if there is more than one.
+    pub fn credential(&self, request: &RequestCredentials<'_>) -> Result<Option<Credential>, AmbiguousCredentials> {
+        match &self.resolver {
+            Resolver::Anonymous(_) => Ok(Some(Credential(CredentialKind::None))),
+            Resolver::Kratos(kratos) => kratos.credential(request),
+        }
+    }
+
+    /// Resolves `credential`, which this source found, to a session.
+    pub async fn resolve(&self, credential: &Credential) -> Resolved {
+        match &self.resolver {
+            Resolver::Anonymous(anonymous) => Resolved { resolution: anonymous.resolve(), call: None },
+            Resolver::Kratos(kratos) => kratos.resolve(credential).await,
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential([redacted])")
+    }
+}
+
+impl fmt::Debug for ResolvedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResolvedSession").field("extra_bytes", &self.extra.len()).finish_non_exhaustive()
+    }
+}
