@@ -1,6 +1,7 @@
 # `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` measures,
 # `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
-# `make peers` tests with Oathkeeper and Kratos, which it builds with Go. `make release` builds what deploy/ ships.
+# `make peers` tests with Oathkeeper and Kratos, which it builds with Go, `make proxies` with nginx, HAProxy, Traefik and Caddy.
+# `make release` builds what deploy/ ships.
 
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
@@ -14,7 +15,7 @@ PEERS := $(TOOLS)/peers
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test peers peers-go-templates release reproducible sbom newcomer policy
+	deploy-test peers peers-go-templates proxies release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -110,6 +111,11 @@ peers: $(PEERS)/oathkeeper $(PEERS)/kratos $(PEERS)/installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/peers
 
+# Tests with nginx, HAProxy, Traefik and Caddy, which need no Go. A part of them also uses Kratos if it is built.
+proxies: $(PEERS)/proxies-installed
+	$(LOCAL) cargo build
+	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/proxies
+
 $(PEERS)/oathkeeper: tests/peers/oathkeeper/go.mod tests/peers/oathkeeper/go.sum
 	cd tests/peers/oathkeeper && go build -p 2 -ldflags=-w -o $@ github.com/ory/oathkeeper
 
@@ -180,6 +186,12 @@ $(PEERS)/installed: tests/peers/requirements.txt
 	sh tests/interop/need.sh python3 python3-venv
 	python3 -m venv $(PEERS)/venv
 	$(PEERS)/venv/bin/python -m pip install --quiet --requirement tests/peers/requirements.txt
+	touch $@
+
+$(PEERS)/proxies-installed: tests/proxies/requirements.txt $(PEERS)/installed
+	sh tests/interop/need.sh nginx nginx
+	sh tests/interop/need.sh haproxy haproxy
+	$(PEERS)/venv/bin/python -m pip install --quiet --no-deps --require-hashes --requirement tests/proxies/requirements.txt
 	touch $@
 
 $(TOOLS)/venv/installed: tests/interop/requirements.txt

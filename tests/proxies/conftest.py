@@ -27,20 +27,11 @@ class Stand:
         return result, self.upstream.requests[before:]
 
 
-def prepared(kind, kratos, recorder, directory):
-    """Returns claimsmith and the proxy in front of it, neither of which runs yet."""
-    (directory / "claimsmith").mkdir()
-    (directory / "proxy").mkdir()
-    claimsmith = service.of_page(kind.page, kratos, directory / "claimsmith")
-    proxy = kind(directory / "proxy", recorder.address, claimsmith.address, service.SECRET)
-    return claimsmith, proxy
-
-
 @pytest.fixture(scope="module", params=proxies.ALL, ids=lambda kind: kind.__name__.lower())
 def running(request, tmp_path_factory):
     with whoami.serving() as kratos, upstream.recording() as recorder:
         directory = tmp_path_factory.mktemp(request.param.__name__)
-        claimsmith, proxy = prepared(request.param, kratos.address, recorder, directory)
+        claimsmith, proxy = service.prepared(request.param, kratos.address, recorder.address, directory)
         with claimsmith.serving() as process, proxy.serving():
             yield Stand(proxy, claimsmith, kratos, recorder, process)
 

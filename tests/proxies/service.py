@@ -31,6 +31,15 @@ def of_page(page, kratos, directory):
     assert len(replacements) == 1, f"{page} needs one of {list(documented)}"
     pages.files(page, ["claimsmith.yaml"], {"kratos:4433": kratos, **replacements}, directory)
     (directory / "templates").symlink_to(ROOT / "templates")
+    (directory / "keys").mkdir()
     run(CLAIMSMITH, "keys", "generate", "--alg", "ES256", "--out", "keys/id_token.jwks.json", directory=directory)
     environment = {"CLAIMSMITH_SERVE_API_HOST": "127.0.0.1", "CLAIMSMITH_SERVE_ADMIN_HOST": "127.0.0.1"}
     return PageClaimsmith(directory, ["--config", "claimsmith.yaml"], environment)
+
+
+def prepared(kind, kratos, upstream, directory):
+    """Returns claimsmith and a proxy of this kind in front of it, neither of which runs yet."""
+    (directory / "claimsmith").mkdir()
+    (directory / "proxy").mkdir()
+    claimsmith = of_page(kind.page, kratos, directory / "claimsmith")
+    return claimsmith, kind(directory / "proxy", upstream, claimsmith.address, SECRET)

@@ -3,16 +3,16 @@
 import client
 import proxies
 import pytest
+import service
 import upstream
 import whoami
-from conftest import prepared
 from programs import wait_until
 
 
 @pytest.mark.parametrize("kind", proxies.ALL, ids=lambda kind: kind.__name__.lower())
 def test_proxy_fails_closed_while_claimsmith_is_down(kind, tmp_path):
     with whoami.serving() as kratos, upstream.recording() as recorder:
-        claimsmith, proxy = prepared(kind, kratos.address, recorder, tmp_path)
+        claimsmith, proxy = service.prepared(kind, kratos.address, recorder.address, tmp_path)
         cookie, _ = kratos.log_in()
         fields = [client.session(cookie), ("Authorization", "Bearer forged"), ("X-User-Id", "forged")]
         with proxy.serving():
