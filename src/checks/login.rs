@@ -124,7 +124,7 @@ mod tests {
         ] {
             assert_eq!(login.return_to(&to(host, uri)).as_deref(), expected, "{host} {uri}");
         }
-        let nowhere = super::Login { origins: Vec::new(), ..login };
+        let nowhere = Login { origins: Vec::new(), ..login };
         assert_eq!(nowhere.first(&to("app.example", "/x")), "https://id.example/login/browser");
     }
 

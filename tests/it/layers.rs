@@ -60,7 +60,20 @@ const SEALED: &[(&str, &[&str])] = &[
 const RECURSIVE: &[(&str, &[&str])] = &[
     (
         "edge/http",
-        &["exchange", "hydrate", "issue", "jwks", "openapi", "openid_configuration", "posted", "problem", "routes"],
+        &[
+            "auth_request",
+            "exchange",
+            "forward_auth",
+            "hydrate",
+            "issue",
+            "jwks",
+            "openapi",
+            "openid_configuration",
+            "posted",
+            "problem",
+            "proxied",
+            "routes",
+        ],
     ),
     ("templates/go", &["ast", "context", "fields", "funcs", "numbers", "print", "printf"]),
     ("templates/go", &["urls", "value"]),

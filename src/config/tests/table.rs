@@ -26,7 +26,6 @@ fn around(path: &[&str], value: &str) -> String {
                 "profiles: { id_token: { issuer: a, jwks: b } }, \
                  serve: { api: { tls: { cert_file: c, key_file: k, client_ca_file: a } } }, "
             }
-            (["callers", "[]", "header", ..], 1) => "",
             (["sources", "*", "type"], 1) => "public: 'http://k', ",
             (["sources", "*", "public"], 1) => "type: kratos, ",
             (["sources", "*", _], 1) => "type: kratos, public: 'http://k', ",

@@ -1,0 +1,125 @@
+//! The sections `sources` and `checks`, and the callers that can use them.
+
+use std::time::Duration;
+
+use super::*;
+use crate::session::AssuranceLevel;
+use crate::sources::{CookieName, SourceKind};
+
+/// A configuration with a proxy that can use the check, whose further settings are `check`.
+fn with_check(check: &str) -> String {
+    with("kratos: { type: kratos, public: 'http://kratos:4433' }", &format!("sources: kratos, profile: id_token{check}"))
+}
+
+fn with(sources: &str, check: &str) -> String {
+    format!(
+        "{MINIMAL}callers: [{{ name: proxy, networks: [10.0.0.0/8] }}]\nsources: {{ {sources} }}\nchecks: {{ web: {{ {check} }} }}\n"
+    )
+}
+
+#[test]
+fn check_and_source_have_their_defaults_and_settings() {
+    let config = accepted(&with_check(""), &[]);
+    let SourceKind::Kratos(kratos) = &config.sources["kratos"] else { panic!("another type") };
+    assert_eq!((kratos.public.as_str(), kratos.timeout), ("http://kratos:4433/", Duration::from_secs(2)));
+    assert_eq!(kratos.cookies, [CookieName::parse("ory_kratos_session").unwrap()]);
+    assert_eq!(kratos.subject.to_string(), "identity.id");
+    let check = &config.checks["web"];
+    assert_eq!((check.sources.as_slice(), check.profile.as_str()), (&["kratos".to_owned()][..], "id_token"));
+    assert!(!check.require.is_set() && check.login.is_none() && check.headers.is_empty());
+
+    let text = with_check(
+        ", require: { aal: aal2, max_auth_age: 15m }, login: 'https://id.example/login', \
+         origins: ['https://a.example', 'https://b.example'], headers: { X-User-Id: sub, X-Email: a.b }",
+    );
+    let check = &accepted(&text, &[]).checks["web"];
+    assert_eq!(check.require.level, Some(AssuranceLevel::Aal2));
+    assert_eq!(check.require.max_age, Some(Duration::from_secs(900)));
+    assert_eq!(check.login.as_ref().unwrap().origins.len(), 2);
+    assert_eq!(check.headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-user-id", "x-email"]);
+}
+
+#[test]
+fn variables_override_sources_and_checks() {
+    let environment = [
+        ("CLAIMSMITH_SOURCES_KRATOS_TIMEOUT", "300ms"),
+        ("CLAIMSMITH_CHECKS_WEB_REQUIRE_AAL", "aal1"),
+        ("CLAIMSMITH_CHECKS_WEB_HEADERS", "{X-A: sub}"),
+    ];
+    let config = accepted(&with_check(""), &environment);
+    let SourceKind::Kratos(kratos) = &config.sources["kratos"] else { panic!("another type") };
+    assert_eq!(kratos.timeout, Duration::from_millis(300));
+    let check = &config.checks["web"];
+    assert_eq!((check.require.level, check.headers.len()), (Some(AssuranceLevel::Aal1), 1));
+    assert_fault(
+        &with_check(""),
+        &[("CLAIMSMITH_SOURCES_OTHER_PUBLIC", "http://a")],
+        "configuration: expected a key of one of the sources in the file (kratos), found an unknown variable (from \
+         CLAIMSMITH_SOURCES_OTHER_PUBLIC)",
+    );
+}
+
+#[test]
+fn each_contradiction_is_an_error_with_its_path() {
+    let kratos = "kratos: { type: kratos, public: 'http://k' }";
+    let guest = "kratos: { type: kratos, public: 'http://k' }, guest: { type: anonymous }";
+    for (sources, check, expected) in [
+        ("kratos: { type: kratos }", "sources: kratos, profile: id_token", "sources.kratos.public: expected an http"),
+        ("a: { type: other }", "sources: a, profile: id_token", "sources.a.type: expected one of anonymous, kratos"),
+        (
+            "a: { type: anonymous, public: 'http://k' }",
+            "sources: a, profile: id_token",
+            "sources.a.public: expected only keys of this type of source (type, subject), found a key of another type",
+        ),
+        ("kratos: { type: kratos, public: 'http://k', cookies: 'a b' }", "sources: kratos, profile: id_token", "sources.kratos.cookies: "),
+        ("kratos: { type: kratos, public: 'http://k', subject: 'a..b' }", "sources: kratos, profile: id_token", "sources.kratos.subject: "),
+        (kratos, "sources: krato, profile: id_token", "checks.web.sources: expected a configured source (kratos; did you mean `kratos`?), found `krato`"),
+        (kratos, "sources: kratos, profile: id_tokn", "checks.web.profile: expected a configured profile (id_token; did you mean `id_token`?)"),
+        (kratos, "sources: kratos", "checks.web.profile: "),
+        (kratos, "sources: kratos, profile: id_token, headers: { X_User: sub }", "checks.web.headers: expected a mapping of header names"),
+        (kratos, "sources: kratos, profile: id_token, headers: { Connection: sub }", "checks.web.headers: "),
+        (kratos, "sources: kratos, profile: id_token, headers: { X-A: sub, x-a: sub }", "found `x-a` a second time"),
+        (kratos, "sources: kratos, profile: id_token, headers: { Authorization: sub }", "checks.web.headers: "),
+        (kratos, "sources: kratos, profile: id_token, origins: 'https://a.example'", "checks.web.origins: expected login beside origins"),
+        (kratos, "sources: kratos, profile: id_token, login: 'https://l', origins: 'https://a.example/b'", "checks.web.origins: "),
+        (kratos, "sources: kratos, profile: id_token, require: { max_auth_age: 10ms }", "checks.web.require.max_auth_age: "),
+        (guest, "sources: [kratos, guest], profile: id_token, require: { aal: aal1 }", "checks.web.require: expected no requirements"),
+        (guest, "sources: [guest, kratos], profile: id_token", "checks.web.sources: expected an anonymous source only as the last one"),
+    ] {
+        let found = faults(&with(sources, check), &[]).join("\n");
+        assert!(found.contains(expected), "{expected}\nnot in\n{found}");
+    }
+}
+
+#[test]
+fn token_of_a_check_travels_in_a_header_without_underscores() {
+    for (placement, expected) in [
+        ("{ extra: token }", "checks.web.profile: expected a profile whose placement is a header"),
+        ("{ header: X_Token }", "checks.web.profile: expected a profile whose header has no underscore"),
+    ] {
+        let text = with_check("").replace("callers:", &format!("    placement: {placement}\ncallers:"));
+        let found = faults(&text, &[]).join("\n");
+        assert!(found.contains(expected), "{expected}\nnot in\n{found}");
+    }
+    let text = with_check(", headers: { X-Token: sub }");
+    let text = text.replace("callers:", "    placement: { header: X-Token }\ncallers:");
+    assert!(faults(&text, &[]).join("\n").contains("checks.web.headers: expected plain headers other than"));
+}
+
+#[test]
+fn checks_need_a_caller_that_a_proxy_can_be() {
+    for (caller, is_enough) in [
+        ("networks: [10.0.0.0/8, 'fd00::/8']", true),
+        ("header: { secret_file: s }", true),
+        ("bearer: { token_file: t }", false),
+        ("basic: { username: u, password_file: p }", false),
+    ] {
+        let text = with_check("").replace("networks: [10.0.0.0/8]", caller);
+        let found = parse(&text, &[]).map_or_else(|error| error.to_string(), |_| String::new());
+        assert_eq!(!found.contains("checks: expected a caller with `networks`"), is_enough, "{caller}: {found}");
+    }
+    for wrong in ["10.0.0.1/8", "10.0.0.0/33", "proxy.example"] {
+        let text = with_check("").replace("10.0.0.0/8", wrong);
+        assert!(faults(&text, &[]).join("\n").contains("callers[0].networks: "), "{wrong}");
+    }
+}

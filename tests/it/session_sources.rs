@@ -1,0 +1,227 @@
+//! Sessions of Kratos, from a server that behaves in every way.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
+use crate::support::{Answer, NOW, Setup, TestApp, send, spawn_app, wait_until};
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+/// Starts the service with a check `web` behind a trusted proxy.
+fn app(kratos: &FakeKratos, source: &str, check: &str, config: &str) -> TestApp {
+    let text = format!(
+        "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nsources: {{ {} }}\n\
+         checks: {{ web: {{ sources: kratos, profile: p, {check} }} }}\n{config}",
+        kratos.source(source)
+    );
+    let template = r#"{"email": {{Extra.identity.traits.email}}, "path": {{MatchContext.url.Path}}}"#;
+    spawn_app(&Setup { config: &text, template, ..Setup::default() })
+}
+
+/// Returns a request to the check `web` as Traefik sends it, with further header lines.
+fn request(headers: &str) -> Vec<u8> {
+    format!(
+        "GET /forward-auth/web HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-Method: GET\r\n\
+         X-Forwarded-Proto: https\r\nX-Forwarded-Host: app.example\r\nX-Forwarded-Uri: /a%20b?c=d\r\n{headers}\r\n"
+    )
+    .into_bytes()
+}
+
+const COOKIE: &str = "Cookie: a=b; ory_kratos_session=c00kie; c=d\r\n";
+
+fn ask(app: &TestApp, headers: &str) -> Answer {
+    send(app.api, &request(headers))
+}
+
+#[track_caller]
+fn code(answer: &Answer) -> String {
+    answer.assert_is_problem();
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    answer.json()["type"].as_str().unwrap().to_owned()
+}
+
+fn claims(app: &TestApp, answer: &Answer) -> Value {
+    assert_eq!((answer.status, answer.text().as_str()), (200, ""), "{answer:?}");
+    let token = answer.header("authorization").unwrap().strip_prefix("Bearer ").unwrap();
+    serde_json::from_str(app.verify(token).claims()).unwrap()
+}
+
+#[test]
+fn session_of_each_credential_becomes_a_token_and_nothing_else_is_forwarded() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    for (headers, forwarded) in [
+        (COOKIE, "cookie: ory_kratos_session=c00kie"),
+        ("X-Session-Token: ory_st_a\r\n", "x-session-token: ory_st_a"),
+        ("Authorization: Bearer ory_st_b\r\n", "authorization: Bearer ory_st_b"),
+        ("Cookie: ory_kratos_session=c\r\nX-Session-Token: ory_st_d\r\n", "x-session-token: ory_st_d"),
+    ] {
+        let answer = ask(&app, &format!("{headers}X-Other: o\r\nUser-Agent: u\r\n"));
+        let claims = claims(&app, &answer);
+        assert_eq!((&claims["sub"], &claims["email"]), (&json!("i-1"), &json!("mina@example.test")));
+        assert_eq!(claims["path"], "/a b");
+        assert_eq!(claims["exp"], NOW + 600, "the token ends with its session");
+        let head = kratos.last_head();
+        let mut lines: Vec<&str> = head.trim_end().split("\r\n").collect();
+        assert_eq!(lines.remove(0), "GET /sessions/whoami HTTP/1.1");
+        lines.retain(|line| !line.starts_with("host: ") && !line.starts_with("user-agent: claimsmith/"));
+        lines.sort_unstable();
+        let mut expected = ["accept: application/json", forwarded];
+        expected.sort_unstable();
+        assert_eq!(lines, expected);
+    }
+}
+
+#[test]
+fn request_without_a_session_token_is_not_a_call() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    for headers in ["", "Cookie: other=x\r\n", "Authorization: Bearer eyJh.eyJz.c2ln\r\n", "Authorization: Basic dTpw\r\n"] {
+        let answer = ask(&app, headers);
+        assert_eq!((answer.status, code(&answer).as_str()), (401, "session.required"), "{headers}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    }
+    assert_eq!(kratos.calls(), 0);
+}
+
+#[test]
+fn each_response_of_kratos_has_its_own_answer() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    let aal = r#"{"error":{"id":"session_aal2_required"},"redirect_browser_to":"https://id.example/l?aal=aal2"}"#;
+    let mut inactive = identity("i-1");
+    inactive["active"] = json!(false);
+    let mut ended = identity("i-1");
+    ended["expires_at"] = json!("2026-11-23T11:59:59Z");
+    let without_identity = json!({ "active": true, "identity": null, "devices": null });
+    let truncated = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{\"active\"".to_vec();
+    let with_type = |kind: &str| response("200 OK", kind, &identity("i-1").to_string());
+    for (name, bytes, status, expected) in [
+        ("401", response("401 Unauthorized", JSON, "{}"), 401, "session.required"),
+        ("inactive", session(&inactive), 401, "session.required"),
+        ("ended", session(&ended), 401, "session.required"),
+        ("AAL", response("403 Forbidden", JSON, aal), 401, "session.level"),
+        ("403", response("403 Forbidden", JSON, "{}"), 503, "source.unavailable"),
+        ("429", response("429 Too Many Requests", "Retry-After: 17\r\n", ""), 429, "source.rate_limited"),
+        ("500", response("500 Internal Server Error", JSON, "{}"), 503, "source.unavailable"),
+        ("404", response("404 Not Found", JSON, "{}"), 503, "source.unavailable"),
+        ("redirect", response("302 Found", "Location: http://127.0.0.1:1/\r\n", ""), 503, "source.unavailable"),
+        ("truncated", truncated, 503, "source.unavailable"),
+        ("not HTTP", b"SSH-2.0-x\r\n".to_vec(), 503, "source.unavailable"),
+        ("HTML", with_type("Content-Type: text/html\r\n"), 503, "source.unavailable"),
+        ("no type", with_type(""), 503, "source.unavailable"),
+        ("no identity", session(&without_identity), 503, "source.unavailable"),
+        ("no JSON", response("200 OK", JSON, "{\"active\":"), 503, "source.unavailable"),
+        ("reset", Vec::new(), 503, "source.unavailable"),
+    ] {
+        kratos.will_send(bytes);
+        let answer = ask(&app, COOKIE);
+        assert_eq!((answer.status, code(&answer).as_str()), (status, expected), "{name}: {}", answer.text());
+        assert!(answer.header("authorization").is_none());
+        match name {
+            "429" => assert_eq!(answer.header("retry-after"), Some("17")),
+            "AAL" => {
+                let body = answer.json();
+                assert_eq!(body["redirect_browser_to"], "https://id.example/l?aal=aal2");
+                assert_eq!(body["error"]["id"], "session_aal2_required");
+                let challenge = answer.header("www-authenticate").unwrap();
+                assert!(challenge.contains("insufficient_user_authentication"), "{challenge}");
+            }
+            _ => {}
+        }
+    }
+    let metrics = app.get_admin("/metrics").text();
+    for (result, count) in [("no_session", 2), ("session", 1), ("step_up", 1), ("rate_limited", 1), ("status", 3)] {
+        let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    assert!(metrics.contains("claimsmith_session_source_call_duration_seconds_count{source=\"kratos\"} 16\n"));
+}
+
+#[test]
+fn call_is_limited_in_time_and_size() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "timeout: 150ms", "", "limits: { body: 2KiB }");
+    let mut huge = identity("i-1");
+    huge["padding"] = json!("x".repeat(4096));
+    kratos.will_send(session(&huge));
+    let answer = ask(&app, COOKIE);
+    assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"));
+    assert!(answer.text().contains("limits.body"), "{}", answer.text());
+    let endless = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n";
+    kratos.will_send([endless.as_bytes(), &[b' '; 4096], b"\r\n"].concat());
+    assert!(ask(&app, COOKIE).text().contains("limits.body"));
+    kratos.will(Behavior::Silence);
+    let start = Instant::now();
+    let answer = ask(&app, COOKIE);
+    assert!(start.elapsed() >= Duration::from_millis(150));
+    assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"));
+    assert!(answer.text().contains("within 150ms"), "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    kratos.will_send(session(&identity("i-2")));
+    assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-2", "the next call succeeds");
+}
+
+#[test]
+fn unreachable_kratos_is_not_a_missing_session() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    drop(kratos);
+    let answer = ask(&app, COOKIE);
+    assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"));
+}
+
+#[test]
+fn a_thousand_concurrent_requests_of_a_session_share_one_call() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "timeout: 60s", "", "limits: { connections: 2000, in_flight: 2000, request: 60s }");
+    kratos.will(Behavior::Held(session(&identity("i-1"))));
+    let api = app.api;
+    let requests: Vec<_> = (0..1000).map(|_| std::thread::spawn(move || send(api, &request(COOKIE)).status)).collect();
+    wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_requests_in_flight 1000\n"));
+    kratos.release();
+    assert!(requests.into_iter().all(|request| request.join().unwrap() == 200));
+    assert_eq!(kratos.calls(), 1);
+    let metrics = app.get_admin("/metrics").text();
+    assert!(metrics.contains("claimsmith_session_source_calls_total{source=\"kratos\",result=\"session\"} 1\n"));
+}
+
+#[test]
+fn sessions_of_other_credentials_are_never_shared() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    for id in ["i-1", "i-2"] {
+        kratos.will_send(session(&identity(id)));
+        let answer = ask(&app, &format!("Cookie: ory_kratos_session={id}\r\n"));
+        assert_eq!(claims(&app, &answer)["sub"], id);
+    }
+}
+
+#[test]
+fn renewed_session_cookie_is_relayed_and_no_other() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    let cookies = "Content-Type: application/json\r\nSet-Cookie: ory_kratos_session=new; Path=/\r\nSet-Cookie: csrf=x\r\n";
+    kratos.will_send(response("200 OK", cookies, &identity("i-1").to_string()));
+    let answer = ask(&app, COOKIE);
+    let relayed: Vec<_> = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).collect();
+    assert_eq!(relayed.len(), 1, "{answer:?}");
+    assert_eq!(relayed[0].1, "ory_kratos_session=new; Path=/");
+}
+
+#[test]
+fn anonymous_source_decides_if_no_other_credential_is_present() {
+    let kratos = FakeKratos::start();
+    let text = format!(
+        "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nsources: {{ {}, guest: {{ type: anonymous, subject: guest }} }}\n\
+         checks: {{ web: {{ sources: [kratos, guest], profile: p }} }}",
+        kratos.source("")
+    );
+    let app = spawn_app(&Setup { config: &text, template: "{}", ..Setup::default() });
+    assert_eq!(claims(&app, &ask(&app, ""))["sub"], "guest");
+    assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-1");
+    kratos.will_send(response("401 Unauthorized", JSON, "{}"));
+    assert_eq!(ask(&app, COOKIE).status, 401, "the failure of the first source with a credential is final");
+}
