@@ -63,7 +63,7 @@ error_codes! {
     RequestBodyIncomplete = "request.body_incomplete", "The body ended before its announced length, or could not be read.";
     RequestBodyTooLarge = "request.body_too_large", "The body is larger than limits.body.";
     RequestHeadersTooLarge = "request.headers_too_large", "The request headers are larger than limits.header.";
-    RequestLookalike = "request.lookalike", "A header name has an underscore where a header that claimsmith sends or reads has a dash.";
+    RequestLookalike = "request.lookalike", "A header name has another character where a header that claimsmith sends or reads has a dash.";
     RequestMalformed = "request.malformed", "The body is not valid for this path.";
     RequestMediaType = "request.media_type", "The media type of the body is not accepted at this path.";
     RequestMetadata = "request.metadata", "The proxy did not describe the original request, or described it ambiguously.";

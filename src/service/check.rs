@@ -11,7 +11,7 @@ use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
 use super::peer::Peer;
-use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::checks::{Check, Denial, OriginalRequest, Reason, is_lookalike, plain_headers};
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
@@ -28,8 +28,8 @@ pub struct ProxiedRequest<'r> {
     pub original: Result<OriginalRequest<'r>, Refusal>,
     /// The credentials of the original request.
     pub credentials: RequestCredentials<'r>,
-    /// The names of the headers that have an underscore.
-    pub underscored: Vec<&'r str>,
+    /// The names of the headers that have a character other than letters, digits and dashes.
+    pub unusual: Vec<&'r str>,
 }
 
 /// A request that passed its check. `Debug` shows no value of the session.
@@ -59,7 +59,7 @@ impl Issuer {
         let permit = self.admit(generation, peer, profile).await?;
         let check = check.ok_or_else(unknown_check)?;
         let original = request.original?;
-        if request.underscored.iter().any(|name| check.is_lookalike(name)) {
+        if request.unusual.iter().any(|name| is_sent_lookalike(generation, check, name)) {
             return Err(lookalike());
         }
         let denied = |reason| check.deny(reason, &original);
@@ -140,14 +140,21 @@ fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> R
     Ok(headers)
 }
 
+/// Returns `true` if a client could pass `name` off as a header that `check` sends. Proxies overwrite only the exact name.
+fn is_sent_lookalike(generation: &ServedGeneration, check: &Check, name: &str) -> bool {
+    let placement = generation.mint.profile(&check.profile).map(|profile| &profile.spec().placement);
+    let of_token = matches!(placement, Some(Placement::Header { name: sent, .. }) if is_lookalike(name, sent.as_str()));
+    of_token || check.headers.iter().any(|(header, _)| is_lookalike(name, header.as_str()))
+}
+
 fn unknown_check() -> Denial {
     let detail = "expected the name of a configured check in the path, found a name that is not configured";
     Denial::new(ErrorCode::CheckUnknown, detail)
 }
 
 fn lookalike() -> Denial {
-    let detail = "expected no header whose name is one of the check's headers with underscores, found one; some services \
-                  cannot tell the two apart";
+    let detail = "expected no header whose name is one of the check's headers with other characters for its dashes, found \
+                  one; some services cannot tell the two apart";
     Denial::new(ErrorCode::RequestLookalike, detail)
 }
 

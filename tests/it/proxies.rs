@@ -271,14 +271,40 @@ fn duplicate_credentials_are_refused() {
 }
 
 #[test]
-fn names_with_underscores_are_neither_read_nor_let_through() {
+fn names_that_a_service_cannot_tell_apart_are_neither_read_nor_let_through() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, ON_LOOPBACK, "headers: { X-User-Id: sub }");
-    for name in ["X_User_Id", "x_user-id", "X_Forwarded_Host", "X-Forwarded_Uri", "X_Session_Token", "X_Claimsmith_Secret"] {
+    for name in [
+        "X_User_Id",
+        "x_user-id",
+        "X.User.Id",
+        "X!User~Id",
+        "X_Forwarded_Host",
+        "X-Forwarded_Uri",
+        "X.Forwarded.Uri",
+        "X_Session_Token",
+        "X_Claimsmith_Secret",
+    ] {
         let answer = ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, (name, "v")]]);
         assert_eq!(refusal(&answer), (403, "request.lookalike".to_owned()), "R7: {name}");
     }
     assert_eq!(ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, ("X_Other", "v"), ("X-User-Id", "v")]]).status, 200);
+}
+
+#[test]
+fn name_like_that_of_the_token_is_refused() {
+    let kratos = FakeKratos::start();
+    let config = format!(
+        "callers: [{{ name: proxy, {ON_LOOPBACK} }}]\nsources: {{ {} }}\nchecks: {{ web: {{ sources: kratos, profile: q }} }}",
+        kratos.source("")
+    );
+    let profile = "  q: { issuer: i, jwks: keys.json, template: p, placement: { header: X-Id-Token } }";
+    let app = spawn_app(&Setup { config: &config, profile, template: "{}", ..Setup::default() });
+    for name in ["X_Id_Token", "X.Id.Token"] {
+        let answer = ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, (name, "v")]]);
+        assert_eq!(refusal(&answer), (403, "request.lookalike".to_owned()), "R7: {name}");
+    }
+    assert_eq!(ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, ("X-Id-Token", "v")]]).status, 200);
 }
 
 #[test]
