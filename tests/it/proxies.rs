@@ -279,7 +279,9 @@ fn duplicate_credentials_are_refused() {
 fn names_with_underscores_are_neither_read_nor_let_through() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, ON_LOOPBACK, "headers: { X-User-Id: sub }");
-    for name in ["X_User_Id", "x_user-id", "X_Forwarded_Host", "X-Forwarded_Uri", "X_Session_Token", "X_Claimsmith_Secret"] {
+    for name in
+        ["X_User_Id", "x_user-id", "X_Forwarded_Host", "X-Forwarded_Uri", "X_Session_Token", "X_Claimsmith_Secret"]
+    {
         let answer = ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, (name, "v")]]);
         assert_eq!(refusal(&answer), (403, "request.lookalike".to_owned()), "R7: {name}");
     }
@@ -295,7 +297,9 @@ fn name_of_a_check_is_one_plain_path_segment() {
         let answer = ask(&app, path, &[metadata, &[COOKIE]]);
         assert_eq!(refusal(&answer), (403, "check.unknown".to_owned()), "R10: {path}");
     }
-    for path in ["/forward-auth/web/x", "/forward-auth/", "/forward-auth", "/forward-auth/web/../web", "/auth-request//web"] {
+    for path in
+        ["/forward-auth/web/x", "/forward-auth/", "/forward-auth", "/forward-auth/web/../web", "/auth-request//web"]
+    {
         assert_eq!(ask(&app, path, &[TRAEFIK, &[COOKIE]]).status, 404, "R10: {path}");
     }
 }
@@ -365,10 +369,13 @@ fn browsers_are_redirected_and_other_clients_are_challenged() {
             assert_eq!(challenge.contains("max_age=\"900\""), code != "session.required", "{challenge}");
         }
     }
-    let post: Vec<_> = TRAEFIK.iter().map(|(name, value)| (*name, if *value == "GET" { "POST" } else { value })).collect();
+    let post: Vec<_> =
+        TRAEFIK.iter().map(|(name, value)| (*name, if *value == "GET" { "POST" } else { value })).collect();
     assert_eq!(ask(&app, "/forward-auth/web", &[&post, &[COOKIE, HTML]]).status, 401, "a body would be lost");
-    let elsewhere: Vec<_> =
-        TRAEFIK.iter().map(|(name, value)| (*name, if *value == "app.example" { "evil.example" } else { value })).collect();
+    let elsewhere: Vec<_> = TRAEFIK
+        .iter()
+        .map(|(name, value)| (*name, if *value == "app.example" { "evil.example" } else { value }))
+        .collect();
     let answer = ask(&app, "/forward-auth/web", &[&elsewhere, &[HTML]]);
     assert_eq!(answer.header("location"), Some("https://id.example/login"), "no return to a host of the client");
 }
@@ -471,7 +478,8 @@ fn credentials_and_sessions_never_reach_a_log_a_metric_or_a_problem() {
     shown.push_str(&service.log.lock().unwrap());
     shown.push_str(&std::fs::read_to_string(service.folder.path().join("audit.jsonl")).unwrap_or_default());
     assert!(shown.contains("source.unavailable") && shown.contains("caller.untrusted"), "{shown}");
-    let found: Vec<&str> = shown.match_indices("canary").map(|(at, _)| &shown[at..(at + 40).min(shown.len())]).collect();
+    let found: Vec<&str> =
+        shown.match_indices("canary").map(|(at, _)| &shown[at..(at + 40).min(shown.len())]).collect();
     assert_eq!(found, [""; 0]);
     let value: Value = serde_json::from_slice(&sent(&[cookie]).body).unwrap();
     assert_eq!(value["type"], "source.unavailable");
