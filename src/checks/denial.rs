@@ -83,7 +83,9 @@ impl Check {
                 let location = url(&|login| login.refresh(request)).filter(|_| is_curable);
                 (
                     ErrorCode::SessionAge,
-                    format!("expected a login in the last {seconds}s (require.max_auth_age of the check), found an older one"),
+                    format!(
+                        "expected a login in the last {seconds}s (require.max_auth_age of the check), found an older one"
+                    ),
                     location,
                     Some("session_refresh_required"),
                 )
@@ -188,6 +190,9 @@ mod tests {
             let denial = check(has_login).deny(reason, &request);
             assert_eq!(denial.is_redirect, expected, "{has_login} {reason:?} {}", request.method);
         }
-        assert_eq!(check(false).deny(STEP_UP, &page("GET", false)).location.as_deref(), Some("https://id.example/l?aal=aal2"));
+        assert_eq!(
+            check(false).deny(STEP_UP, &page("GET", false)).location.as_deref(),
+            Some("https://id.example/l?aal=aal2")
+        );
     }
 }

@@ -52,8 +52,8 @@ impl OutputHeader {
     pub fn parse(text: &str) -> Option<Self> {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         let name = text.to_ascii_lowercase();
-        let is_reserved = RESERVED.contains(&name.as_str())
-            || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let is_reserved =
+            RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         (is_plain && !name.is_empty() && name.len() <= LONGEST_NAME && !is_reserved).then_some(Self(name))
     }
 
@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn headers_are_always_the_same_set() {
-        let headers = [("X-User-Id", "sub"), ("x-email", "email"), ("X-Groups", "groups"), ("X-Level", "n"), ("X-N", "null")];
+        let headers =
+            [("X-User-Id", "sub"), ("x-email", "email"), ("X-Groups", "groups"), ("X-Level", "n"), ("X-N", "null")];
         let check = Check {
             sources: Vec::new(),
             profile: "p".to_owned(),
@@ -144,8 +145,19 @@ mod tests {
             assert!(OutputHeader::parse(right).is_some(), "{right}");
         }
         for wrong in [
-            "", "X_User", "a b", "a:", "\u{e9}", "Connection", "te", "Set-Cookie", "X-Forwarded-User", "Authorization",
-            "x-accel-redirect", "Sec-Fetch-Mode", "X-Original-User",
+            "",
+            "X_User",
+            "a b",
+            "a:",
+            "\u{e9}",
+            "Connection",
+            "te",
+            "Set-Cookie",
+            "X-Forwarded-User",
+            "Authorization",
+            "x-accel-redirect",
+            "Sec-Fetch-Mode",
+            "X-Original-User",
         ] {
             assert_eq!(OutputHeader::parse(wrong), None, "{wrong}");
         }

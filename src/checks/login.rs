@@ -145,7 +145,9 @@ mod tests {
 
     #[test]
     fn origin_has_no_path_query_or_user() {
-        for wrong in ["", "app.example", "ftp://a", "https://a/b", "https://a?b", "https://a#b", "https://u@a", "https://"] {
+        for wrong in
+            ["", "app.example", "ftp://a", "https://a/b", "https://a?b", "https://a#b", "https://u@a", "https://"]
+        {
             assert_eq!(Origin::parse(wrong), None, "{wrong}");
         }
     }

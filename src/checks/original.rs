@@ -35,8 +35,13 @@ impl OriginalRequest<'_> {
         let decoded = percent_decode_str(path).decode_utf8_lossy();
         let mut out = String::from(r#"{"regexp_capture_groups":[],"url":{"#);
         let raw_path = if *decoded == *path { "" } else { path };
-        let members =
-            [("Scheme", self.scheme), ("Host", self.host), ("Path", &*decoded), ("RawPath", raw_path), ("RawQuery", query)];
+        let members = [
+            ("Scheme", self.scheme),
+            ("Host", self.host),
+            ("Path", &*decoded),
+            ("RawPath", raw_path),
+            ("RawQuery", query),
+        ];
         for (index, (name, value)) in members.into_iter().enumerate() {
             if index > 0 {
                 out.push(',');
@@ -78,9 +83,13 @@ mod tests {
 
     #[test]
     fn only_page_views_of_browsers_are_redirected() {
-        for (method, accepts_html, expected) in
-            [("GET", true, true), ("GET", false, false), ("POST", true, false), ("HEAD", true, false), ("", true, false)]
-        {
+        for (method, accepts_html, expected) in [
+            ("GET", true, true),
+            ("GET", false, false),
+            ("POST", true, false),
+            ("HEAD", true, false),
+            ("", true, false),
+        ] {
             let request = OriginalRequest { method, accepts_html, ..OriginalRequest::default() };
             assert_eq!(request.is_navigation(), expected, "{method} {accepts_html}");
         }

@@ -150,7 +150,9 @@ impl KnownCredential {
             ) => username == other_username && share(passwords, others),
             (KnownCredential::Bearer { tokens }, KnownCredential::Bearer { tokens: others }) => share(tokens, others),
             (KnownCredential::Certificate(name), KnownCredential::Certificate(other)) => name == other,
-            (KnownCredential::Header { secrets }, KnownCredential::Header { secrets: others }) => share(secrets, others),
+            (KnownCredential::Header { secrets }, KnownCredential::Header { secrets: others }) => {
+                share(secrets, others)
+            }
             (KnownCredential::Networks(networks), KnownCredential::Networks(others)) => {
                 networks.iter().any(|network| others.iter().any(|other| network.overlaps(other)))
             }

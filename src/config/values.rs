@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn networks_contain_the_addresses_of_their_prefix() {
-        let contains = |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
+        let contains =
+            |network: &str, address: &str| Network::parse(network).unwrap().contains(address.parse().unwrap());
         for (network, address, expected) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
@@ -204,7 +205,9 @@ mod tests {
         ] {
             assert_eq!(contains(network, address), expected, "{network} {address}");
         }
-        for wrong in ["", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "a/8", "::1/64", "fd00::/129"] {
+        for wrong in
+            ["", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "a/8", "::1/64", "fd00::/129"]
+        {
             assert_eq!(Network::parse(wrong), None, "{wrong}");
         }
     }

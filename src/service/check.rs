@@ -112,9 +112,7 @@ fn credential<'g>(
 ) -> Result<Option<(&'g Source, Credential)>, Denial> {
     for source in check.sources.iter().filter_map(|name| generation.session_sources.source(name)) {
         let found = source.credential(credentials);
-        if let Some(credential) =
-            found.map_err(|error| Denial::new(ErrorCode::SessionAmbiguous, error.to_string()))?
-        {
+        if let Some(credential) = found.map_err(|error| Denial::new(ErrorCode::SessionAmbiguous, error.to_string()))? {
             return Ok(Some((source, credential)));
         }
     }

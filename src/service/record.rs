@@ -87,7 +87,7 @@ impl Recorder {
     /// Records the answer of a session source, and the call that was made for it.
     pub(super) fn source_answered(&self, source: &str, resolved: &Resolved, span: Option<SourceSpan>) {
         if let Some(call) = &resolved.call {
-            self.metrics.source_called(source, call);
+            self.metrics.source_called(source, call.result.as_str(), call.elapsed);
         }
         if let Some(span) = span {
             let is_shared = resolved.call.is_none();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ResolvedSession, Resolution};
+use super::{Resolution, ResolvedSession};
 use crate::session::Assurance;
 
 /// The settings of an `anonymous` source.

@@ -52,11 +52,7 @@ impl Flights {
         Resolved { resolution: landed.resolution.clone(), call: is_first.then_some(landed.call) }
     }
 
-    fn find_or_start<F>(
-        &self,
-        key: CredentialHash,
-        call: impl FnOnce() -> F,
-    ) -> Shared<BoxFuture<'static, Arc<Landed>>>
+    fn find_or_start<F>(&self, key: CredentialHash, call: impl FnOnce() -> F) -> Shared<BoxFuture<'static, Arc<Landed>>>
     where
         F: Future<Output = (Resolution, SourceCall)> + Send + 'static,
     {

@@ -4,7 +4,6 @@
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::code::ErrorCode;
-use crate::sources::CallResult;
 
 /// Why a connection was closed although its client might have continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +97,7 @@ pub(super) struct SourceFailureLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SourceCallLabels {
     pub(super) source: String,
-    pub(super) result: CallResult,
+    pub(super) result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -172,7 +171,7 @@ impl EncodeLabelSet for SourceFailureLabels {
 
 impl EncodeLabelSet for SourceCallLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("source", self.source.as_str()), ("result", self.result.as_str())].encode(encoder)
+        [("source", self.source.as_str()), ("result", self.result)].encode(encoder)
     }
 }
 

@@ -15,11 +15,11 @@ use super::audit::AuditCounts;
 use super::gauges::{Gauges, ScrapedMetrics};
 use super::labels::{
     BuildLabels, CallerLabels, CloseLabel, CloseReason, CodeLabel, IssuedLabels, KeySetLabel, RequestLabels,
-    ResultLabel, RouteLabel, ShadowLabels, SourceCallLabels, SourceFailureLabels, SourceLabel,
+    ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
 };
+use super::source_calls::SourceCallMetrics;
 use super::traces::TraceCounts;
 use crate::code::ErrorCode;
-use crate::sources::SourceCall;
 use crate::time::Timestamp;
 
 /// The metrics of one running service.
@@ -45,8 +45,7 @@ pub struct Metrics {
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
     source_failures: Family<SourceFailureLabels, Counter>,
-    source_calls: Family<SourceCallLabels, Counter>,
-    source_call_durations: Family<SourceLabel, Histogram>,
+    source_calls: SourceCallMetrics,
     generation_time: Gauge,
     audit: AuditCounts,
     traces: TraceCounts,
@@ -176,16 +175,7 @@ impl Metrics {
             "Questions to a key source on the network that gave no good set, by error code",
             source_failures.clone(),
         );
-        let source_calls = Family::default();
-        registry.register("session_source_calls", "Calls of session sources, by result", source_calls.clone());
-        let source_call_durations =
-            Family::<SourceLabel, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        registry.register_with_unit(
-            "session_source_call_duration",
-            "Time of a call of a session source",
-            Unit::Seconds,
-            source_call_durations.clone(),
-        );
+        let source_calls = SourceCallMetrics::register(&mut registry, || Histogram::new(DURATION_BUCKETS));
         let generation_time = Gauge::default();
         registry.register_with_unit(
             "generation_taken_timestamp",
@@ -253,7 +243,6 @@ impl Metrics {
             source_failing,
             source_failures,
             source_calls,
-            source_call_durations,
             generation_time,
             audit,
             traces,
@@ -350,11 +339,8 @@ impl Metrics {
     }
 
     /// Counts one call of a session source.
-    pub(crate) fn source_called(&self, source: &str, call: &SourceCall) {
-        let labels = SourceCallLabels { source: source.to_owned(), result: call.result };
-        self.source_calls.get_or_create(&labels).inc();
-        let seconds = call.elapsed.as_secs_f64();
-        self.source_call_durations.get_or_create(&SourceLabel(source.to_owned())).observe(seconds);
+    pub fn source_called(&self, source: &str, result: &'static str, elapsed: Duration) {
+        self.source_calls.count(source, result, elapsed);
     }
 
     /// Counts one refused request.

@@ -13,6 +13,7 @@ mod otlp;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod queue;
+mod source_calls;
 mod traces;
 
 pub(crate) use audit::{Audit, Issued};

@@ -75,7 +75,12 @@ fn several_issuers_have_separate_discovery_documents() {
 
 #[test]
 fn openapi_operations_match_served_routes() {
-    let app = spawn_app(&Setup::default());
+    let app = spawn_app(&Setup {
+        config: "callers: [{ name: proxy, networks: 127.0.0.1 }]
+sources: { guest: { type: anonymous } }
+checks: { c: { sources: guest, profile: p } }",
+        ..Setup::default()
+    });
     let document = app.get("/openapi.json").json();
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     let mut paths: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -83,6 +88,8 @@ fn openapi_operations_match_served_routes() {
     let served = [
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
+        "/auth-request/{check}",
+        "/forward-auth/{check}",
         "/hydrate/{profile}",
         "/issue/{profile}",
         "/openapi.json",
@@ -92,11 +99,13 @@ fn openapi_operations_match_served_routes() {
     assert_eq!(paths, served);
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
-            let path = path.replace("{profile}", "p");
+            let path = path.replace("{profile}", "p").replace("{check}", "c");
             let bytes = match method.as_str() {
                 "post" => post(&path, &[], br#"{"subject":"u"}"#),
                 other => {
-                    format!("{} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", other.to_uppercase()).into()
+                    let forwarded = "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a\r\nX-Forwarded-Uri: /\r\n";
+                    let metadata = format!("{forwarded}X-Original-URI: /\r\nConnection: close\r\n");
+                    format!("{} {path} HTTP/1.1\r\nHost: x\r\n{metadata}\r\n", other.to_uppercase()).into()
                 }
             };
             let answer = send(app.api, &bytes);

@@ -78,7 +78,9 @@ fn session_of_each_credential_becomes_a_token_and_nothing_else_is_forwarded() {
 fn request_without_a_session_token_is_not_a_call() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, "", "", "");
-    for headers in ["", "Cookie: other=x\r\n", "Authorization: Bearer eyJh.eyJz.c2ln\r\n", "Authorization: Basic dTpw\r\n"] {
+    for headers in
+        ["", "Cookie: other=x\r\n", "Authorization: Bearer eyJh.eyJz.c2ln\r\n", "Authorization: Basic dTpw\r\n"]
+    {
         let answer = ask(&app, headers);
         assert_eq!((answer.status, code(&answer).as_str()), (401, "session.required"), "{headers}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -96,7 +98,8 @@ fn each_response_of_kratos_has_its_own_answer() {
     let mut ended = identity("i-1");
     ended["expires_at"] = json!("2026-11-23T11:59:59Z");
     let without_identity = json!({ "active": true, "identity": null, "devices": null });
-    let truncated = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{\"active\"".to_vec();
+    let truncated =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{\"active\"".to_vec();
     let with_type = |kind: &str| response("200 OK", kind, &identity("i-1").to_string());
     for (name, bytes, status, expected) in [
         ("401", response("401 Unauthorized", JSON, "{}"), 401, "session.required"),
@@ -203,7 +206,8 @@ fn sessions_of_other_credentials_are_never_shared() {
 fn renewed_session_cookie_is_relayed_and_no_other() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, "", "", "");
-    let cookies = "Content-Type: application/json\r\nSet-Cookie: ory_kratos_session=new; Path=/\r\nSet-Cookie: csrf=x\r\n";
+    let cookies =
+        "Content-Type: application/json\r\nSet-Cookie: ory_kratos_session=new; Path=/\r\nSet-Cookie: csrf=x\r\n";
     kratos.will_send(response("200 OK", cookies, &identity("i-1").to_string()));
     let answer = ask(&app, COOKIE);
     let relayed: Vec<_> = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).collect();

@@ -6,7 +6,10 @@ use super::*;
 #[test]
 fn caller_has_exactly_one_kind_of_credential() {
     let one = |caller: &str| faults(&format!("{MINIMAL}callers: [{caller}]\n"), &[]).join("\n");
-    assert!(one("{ name: a }").contains("callers[0]: expected exactly one of basic, bearer, tls, header, networks, found none of them"));
+    assert!(
+        one("{ name: a }")
+            .contains("callers[0]: expected exactly one of basic, bearer, tls, header, networks, found none of them")
+    );
     assert!(
         one("{ name: a, basic: { username: u, password_file: p }, bearer: { token_file: t } }")
             .contains("basic and bearer")

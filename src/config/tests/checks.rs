@@ -8,7 +8,10 @@ use crate::sources::{CookieName, SourceKind};
 
 /// A configuration with a proxy that can use the check, whose further settings are `check`.
 fn with_check(check: &str) -> String {
-    with("kratos: { type: kratos, public: 'http://kratos:4433' }", &format!("sources: kratos, profile: id_token{check}"))
+    with(
+        "kratos: { type: kratos, public: 'http://kratos:4433' }",
+        &format!("sources: kratos, profile: id_token{check}"),
+    )
 }
 
 fn with(sources: &str, check: &str) -> String {
@@ -71,20 +74,60 @@ fn each_contradiction_is_an_error_with_its_path() {
             "sources: a, profile: id_token",
             "sources.a.public: expected only keys of this type of source (type, subject), found a key of another type",
         ),
-        ("kratos: { type: kratos, public: 'http://k', cookies: 'a b' }", "sources: kratos, profile: id_token", "sources.kratos.cookies: "),
-        ("kratos: { type: kratos, public: 'http://k', subject: 'a..b' }", "sources: kratos, profile: id_token", "sources.kratos.subject: "),
-        (kratos, "sources: krato, profile: id_token", "checks.web.sources: expected a configured source (kratos; did you mean `kratos`?), found `krato`"),
-        (kratos, "sources: kratos, profile: id_tokn", "checks.web.profile: expected a configured profile (id_token; did you mean `id_token`?)"),
+        (
+            "kratos: { type: kratos, public: 'http://k', cookies: 'a b' }",
+            "sources: kratos, profile: id_token",
+            "sources.kratos.cookies: ",
+        ),
+        (
+            "kratos: { type: kratos, public: 'http://k', subject: 'a..b' }",
+            "sources: kratos, profile: id_token",
+            "sources.kratos.subject: ",
+        ),
+        (
+            kratos,
+            "sources: krato, profile: id_token",
+            "checks.web.sources: expected a configured source (kratos; did you mean `kratos`?), found `krato`",
+        ),
+        (
+            kratos,
+            "sources: kratos, profile: id_tokn",
+            "checks.web.profile: expected a configured profile (id_token; did you mean `id_token`?)",
+        ),
         (kratos, "sources: kratos", "checks.web.profile: "),
-        (kratos, "sources: kratos, profile: id_token, headers: { X_User: sub }", "checks.web.headers: expected a mapping of header names"),
+        (
+            kratos,
+            "sources: kratos, profile: id_token, headers: { X_User: sub }",
+            "checks.web.headers: expected a mapping of header names",
+        ),
         (kratos, "sources: kratos, profile: id_token, headers: { Connection: sub }", "checks.web.headers: "),
         (kratos, "sources: kratos, profile: id_token, headers: { X-A: sub, x-a: sub }", "found `x-a` a second time"),
         (kratos, "sources: kratos, profile: id_token, headers: { Authorization: sub }", "checks.web.headers: "),
-        (kratos, "sources: kratos, profile: id_token, origins: 'https://a.example'", "checks.web.origins: expected login beside origins"),
-        (kratos, "sources: kratos, profile: id_token, login: 'https://l', origins: 'https://a.example/b'", "checks.web.origins: "),
-        (kratos, "sources: kratos, profile: id_token, require: { max_auth_age: 10ms }", "checks.web.require.max_auth_age: "),
-        (guest, "sources: [kratos, guest], profile: id_token, require: { aal: aal1 }", "checks.web.require: expected no requirements"),
-        (guest, "sources: [guest, kratos], profile: id_token", "checks.web.sources: expected an anonymous source only as the last one"),
+        (
+            kratos,
+            "sources: kratos, profile: id_token, origins: 'https://a.example'",
+            "checks.web.origins: expected login beside origins",
+        ),
+        (
+            kratos,
+            "sources: kratos, profile: id_token, login: 'https://l', origins: 'https://a.example/b'",
+            "checks.web.origins: ",
+        ),
+        (
+            kratos,
+            "sources: kratos, profile: id_token, require: { max_auth_age: 10ms }",
+            "checks.web.require.max_auth_age: ",
+        ),
+        (
+            guest,
+            "sources: [kratos, guest], profile: id_token, require: { aal: aal1 }",
+            "checks.web.require: expected no requirements",
+        ),
+        (
+            guest,
+            "sources: [guest, kratos], profile: id_token",
+            "checks.web.sources: expected an anonymous source only as the last one",
+        ),
     ] {
         let found = faults(&with(sources, check), &[]).join("\n");
         assert!(found.contains(expected), "{expected}\nnot in\n{found}");

@@ -20,9 +20,7 @@ use tokio::time::Instant;
 
 use super::Edge;
 use crate::code::ErrorCode;
-use crate::service::{
-    Credentials, Issuer, Peer, PeerOrigin, Refusal, SECRET_HEADER, ServedGeneration, Transport,
-};
+use crate::service::{Credentials, Issuer, Peer, PeerOrigin, Refusal, SECRET_HEADER, ServedGeneration, Transport};
 use crate::telemetry::CloseReason;
 use crate::tls::{CertificateIdentity, ClientAuthority, ClientChain};
 

@@ -51,7 +51,11 @@ fn callers_are_counted_by_result() {
     let service = Service::new(generation);
     let issue = |body| {
         let credentials = Credentials::Authorization(b"Bearer t0ken");
-        block_on(service.issue_to(&Peer { address: None, transport: Transport::Plain, credentials, secrets: Vec::new() }, "p", body))
+        block_on(service.issue_to(
+            &Peer { address: None, transport: Transport::Plain, credentials, secrets: Vec::new() },
+            "p",
+            body,
+        ))
     };
     assert!(issue(SESSION).is_ok() && issue(SESSION).is_ok() && issue("[]").is_err());
     let text = metrics.text(&Gauges::default());

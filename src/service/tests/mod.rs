@@ -17,8 +17,8 @@ use crate::json::{Json, ReadLimits};
 use crate::keys::{self, KeyId, SignatureAlg, TokenType};
 use crate::mint::{Caching, GenerationParts, Mint, Placement, ProfileName, ProfileSpec, TemplateFiles, Validate};
 use crate::secret::Secret;
-use crate::sources::Sources;
 use crate::session::{SessionParts, SessionPath};
+use crate::sources::Sources;
 use crate::telemetry::Metrics;
 use crate::templates::{Missing, Syntax, TemplateName, TemplateText};
 use crate::time::{Clock, Timestamp, Ttl};
@@ -315,7 +315,8 @@ fn equal_requests_at_the_same_time_share_one_signature() {
     assert!(outcomes.iter().all(|outcome| jti(outcome) == jti(&outcomes[0])));
 }
 
-static ANYONE: Peer<'static> = Peer { address: None, transport: Transport::Plain, credentials: Credentials::None, secrets: Vec::new() };
+static ANYONE: Peer<'static> =
+    Peer { address: None, transport: Transport::Plain, credentials: Credentials::None, secrets: Vec::new() };
 
 #[test]
 fn slots_are_limited_and_return() {

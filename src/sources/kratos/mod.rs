@@ -21,8 +21,8 @@ use super::{
     AmbiguousCredentials, Credential, CredentialKind, RequestCredentials, Resolution, Resolved, SourceCall,
     SourceFailure, SourceLimits,
 };
-use whoami::Answer;
 use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+use whoami::Answer;
 
 /// How long an unused connection to Kratos stays open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

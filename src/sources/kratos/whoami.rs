@@ -38,7 +38,8 @@ pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolutio
         },
         StatusCode::TOO_MANY_REQUESTS => Resolution::RateLimited(Arc::new(rate_limited(&answer.headers))),
         status if status.is_redirection() => {
-            let message = format!("expected 200, found {status}: redirects are not followed; set `public` to the final URL");
+            let message =
+                format!("expected 200, found {status}: redirects are not followed; set `public` to the final URL");
             Resolution::unavailable(SourceFailure::Status, message)
         }
         status => Resolution::unavailable(SourceFailure::Status, format!("expected 200, found {status}")),
@@ -96,8 +97,7 @@ fn step_up(answer: &Answer, depth: usize) -> Option<StepUp> {
 }
 
 fn rate_limited(headers: &HeaderMap) -> RateLimited {
-    let is_limit =
-        |name: &str| name == RETRY_AFTER || LIMIT_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let is_limit = |name: &str| name == RETRY_AFTER || LIMIT_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let passed_on = headers
         .iter()
         .filter(|(name, _)| is_limit(name.as_str()))
@@ -135,11 +135,8 @@ mod tests {
 
     #[test]
     fn session_is_kept_whole_with_its_assurance() {
-        let cookies = [
-            JSON,
-            ("set-cookie", "ory_kratos_session=new; Path=/; HttpOnly"),
-            ("set-cookie", "other=x; Path=/"),
-        ];
+        let cookies =
+            [JSON, ("set-cookie", "ory_kratos_session=new; Path=/; HttpOnly"), ("set-cookie", "other=x; Path=/")];
         let Resolution::Session(session) = answer(200, &cookies, SESSION) else { panic!("no session") };
         assert_eq!((session.subject.as_str(), session.extra.as_str()), ("i-1", SESSION));
         assert_eq!(session.assurance.level, Some(AssuranceLevel::Aal2));
