@@ -30,6 +30,8 @@ class Proxy:
     failure = 500
     timeout_status = 500
     timeout_seconds = 15
+    # What a client gets that sends two `Authorization` headers.
+    two_authorizations = 403
     # Whether a `Set-Cookie` of Kratos reaches the browser beside a response of the upstream.
     relays_cookies = True
     # The endpoint of claimsmith that the proxy uses.
@@ -63,6 +65,8 @@ class Nginx(Proxy):
     page = "nginx.md"
     files = ("app.conf", "claimsmith-secret.conf")
     endpoint = "auth-request"
+    # nginx itself refuses them.
+    two_authorizations = 400
 
     def replacements(self):
         secret = self.directory / "claimsmith-secret.conf"
