@@ -74,6 +74,7 @@ HABITS = {
     "conditions": [("If-None-Match", "*"), ("If-Modified-Since", "Sun, 29 Nov 2026 00:00:00 GMT")],
     "range": [("Range", "bytes=0-0"), ("Accept-Encoding", "gzip, br, zstd"), ("TE", "trailers")],
     "other cookies": [("Cookie", f"theme=dark; consent={'x' * 6000}")],
+    "metadata": [("X-Original-URI", "/x"), ("X-Forwarded-Host", "x.example"), ("X-Forwarded-For", "192.0.2.7")],
     "other names": [("X_Request_Id", "7"), ("X.Other", "7")],
 }
 
@@ -98,6 +99,14 @@ def test_two_credentials_of_a_kind_are_refused(stand):
     ):
         response, requests = stand.recorded(lambda: client.request(stand.proxy, fields))
         assert (response.status, requests) == (status, []), response.body
+
+
+@pytest.mark.parametrize("target", ["/", "/claimsmith", "/auth-request/web", "/forward-auth/web"])
+def test_client_never_sees_a_token(stand, target):
+    cookie, _ = stand.whoami.log_in()
+    response, requests = stand.recorded(lambda: client.request(stand.proxy, [client.session(cookie)], target=target))
+    assert "eyJ" not in str(response.headers), response.headers
+    assert all(request.path == target for request in requests)
 
 
 def test_token_larger_than_default_buffers_passes(stand):

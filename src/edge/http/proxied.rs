@@ -104,7 +104,8 @@ fn refuse_lookalikes(unusual: &[&str], dialect: &Dialect) -> Result<(), Refusal>
     let read = dialect.metadata.iter().chain(&[SESSION_TOKEN, SECRET_HEADER]);
     for name in read {
         if unusual.iter().any(|other| is_lookalike(other, name)) {
-            let detail = format!("expected no header whose name is {name} with other characters for its dashes, found one");
+            let detail =
+                format!("expected no header whose name is {name} with other characters for its dashes, found one");
             return Err(Refusal::new(ErrorCode::RequestLookalike, detail));
         }
     }
