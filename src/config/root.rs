@@ -267,7 +267,7 @@ pub(super) fn config(
     let mut profiles = profiles(&root, base_dir, given, faults);
     name_key_sets(&mut profiles);
     let callers = callers(&root, base_dir, &profiles, &given.absent, faults);
-    let sources = sources(&root, faults);
+    let sources = sources(&root, base_dir, faults);
     let known = check::Known {
         sources: &sources,
         profiles: &profiles,

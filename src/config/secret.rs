@@ -1,5 +1,6 @@
-//! Loads the secrets of callers.
+//! Loads the secrets of callers and session sources.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use super::caller::{Caller, CallerLimits, Credential, SecretSource};
 use super::fault::{ConfigError, Faults, Place};
 use super::values::Network;
 use crate::secret::Secret;
+use crate::sources::SourceKind;
 use crate::tls::CertificateName;
 
 /// The shortest secret without a warning; shorter ones can be guessed.
@@ -161,7 +163,37 @@ impl KnownCredential {
     }
 }
 
+/// Loads the secrets that `sources` send; `read` reads a file.
+///
+/// # Errors
+/// Returns a fault for each file that cannot be read or is not one line of text.
+pub(crate) fn load_source_secrets(
+    sources: &mut BTreeMap<String, SourceKind>,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<(), ConfigError> {
+    let mut faults = Faults::default();
+    for (name, source) in sources {
+        for (key, secret) in source.secrets() {
+            match line_of_file(&secret.file, read) {
+                Ok(line) => secret.text = Some(line),
+                Err((expected, found)) => {
+                    faults.add(format!("sources.{name}.{key}"), expected, found, &Place::Nowhere);
+                }
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.into_error()) }
+}
+
 fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Secret, (&'static str, String)> {
+    line_of_file(file, read).map(|line| Secret::new(line.as_bytes().to_vec()))
+}
+
+/// Returns the only line of a file.
+fn line_of_file(
+    file: &Path,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Zeroizing<String>, (&'static str, String)> {
     let bytes = match read(file) {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) => return Err(("a file that can be read", format!("{}: {error}", file.display()))),
@@ -173,8 +205,10 @@ fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> R
         [] => fault("nothing"),
         _ if line.len() > LONGEST => fault("more than 64 KiB"),
         _ if line.iter().any(u8::is_ascii_control) => fault("control characters"),
-        _ if std::str::from_utf8(line).is_err() => fault("bytes that are not UTF-8"),
-        _ => Ok(Secret::new(line.to_vec())),
+        _ => match std::str::from_utf8(line) {
+            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+            Err(_) => fault("bytes that are not UTF-8"),
+        },
     }
 }
 

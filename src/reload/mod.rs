@@ -23,10 +23,11 @@ use set_aside::{Current, KeyBytes, set_aside};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
-use crate::config::{Config, KeySource, KnownCaller, Loaded, load_callers};
+use crate::config::{Config, KeySource, KnownCaller, Loaded, load_callers, load_source_secrets};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateSources};
 use crate::remote::{RemoteFiles, WantedFiles};
 use crate::time::Timestamp;
@@ -180,7 +181,7 @@ impl Reloader {
     }
 
     fn read(&self, files: &mut Files, now: Timestamp) -> Result<Parts, BuildError> {
-        let loaded = (self.read_config)(files, self.config.as_ref()).map_err(|faults| BuildError { faults })?;
+        let mut loaded = (self.read_config)(files, self.config.as_ref()).map_err(|faults| BuildError { faults })?;
         let read::Read { parts, tls, notes, mut faults, unread } =
             read::read_parts(&loaded.config, &self.remote, files, now);
         let secrets = RefCell::new(files);
@@ -195,6 +196,13 @@ impl Reloader {
                 (Vec::new(), Vec::new())
             }
         };
+        let read_secret = |path: &Path| secrets.borrow_mut().read(path);
+        if let Err(error) = load_source_secrets(&mut loaded.config.sources, &read_secret) {
+            let faults_of = error.faults().iter();
+            faults.extend(
+                faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())),
+            );
+        }
         let notes = loaded.warnings.into_iter().chain(warnings).chain(notes).collect();
         Ok(Parts { config: loaded.config, parts, callers, tls, notes, problems: loaded.problems, faults, unread })
     }

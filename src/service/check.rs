@@ -16,7 +16,9 @@ use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
 use crate::session::SessionParts;
-use crate::sources::{Credential, RequestCredentials, Resolution, ResolvedSession, Source};
+use crate::sources::{
+    CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
+};
 use crate::telemetry::SpanParent;
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
@@ -66,9 +68,15 @@ impl Issuer {
         let Some((source, credential)) = credential(generation, check, &request.credentials)? else {
             return Err(denied(Reason::NoSession));
         };
-        let source_span = self.recorder().start_source_span(span);
-        let resolved = source.resolve(&credential).await;
-        self.recorder().source_answered(source.name(), &resolved, source_span);
+        let mut resolved = self.resolve(source, &credential, false, span).await;
+        let lacks_login = |resolution: &Resolution| match resolution {
+            Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
+            _ => false,
+        };
+        if resolved.lookup == Some(CacheLookup::Hit) && lacks_login(&resolved.resolution) {
+            // The person can have logged in again since the session was cached.
+            resolved = self.resolve(source, &credential, true, span).await;
+        }
         let session = match resolved.resolution {
             Resolution::Session(session) => session,
             Resolution::NoSession => return Err(denied(Reason::NoSession)),
@@ -101,6 +109,26 @@ impl Issuer {
         })?;
         let headers = headers(generation, check, &outcome)?;
         Ok(Allowed { outcome, headers, session })
+    }
+}
+
+impl Issuer {
+    /// Resolves a credential, without the answers of earlier calls if `is_anew`, and records the answer.
+    async fn resolve(
+        &self,
+        source: &Source,
+        credential: &Credential,
+        is_anew: bool,
+        span: Option<&SpanParent>,
+    ) -> Resolved {
+        let source_span = self.recorder().start_source_span(span);
+        let now = self.now();
+        let resolved = match is_anew {
+            true => source.resolve_anew(credential, now).await,
+            false => source.resolve(credential, now).await,
+        };
+        self.recorder().source_answered(source.name(), &resolved, source_span);
+        resolved
     }
 }
 

@@ -17,6 +17,8 @@ use super::shadow::ShadowResult;
 use super::signing_queue::SigningQueue;
 use crate::claims::JwtId;
 use crate::mint::UnsignedClaims;
+use crate::sources::SourceLoad;
+use crate::telemetry::SourceGauges;
 use crate::time::{Clock, Timestamp};
 
 /// Issues every token of a running service.
@@ -99,7 +101,13 @@ impl Issuer {
         let metrics = self.recorder.metrics();
         metrics.token_cache(self.tokens.len(), self.tokens.bytes());
         metrics.load(self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed));
-        metrics.text(&gauges(&self.current().mint, self.now()))
+        let current = self.current();
+        let sources = current.session_sources.iter().filter_map(|source| Some((source.name(), source.load()?)));
+        metrics.session_sources(sources.map(|(name, load)| {
+            let SourceLoad { sessions, bytes, is_open } = load;
+            (name, SourceGauges { sessions, bytes, is_open })
+        }));
+        metrics.text(&gauges(&current.mint, self.now()))
     }
 
     /// Returns the shared capacity.

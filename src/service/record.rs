@@ -10,7 +10,7 @@ use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::RequestId;
 use super::shadow::ShadowResult;
 use crate::claims::RegisteredClaim;
-use crate::sources::Resolved;
+use crate::sources::{CacheLookup as SessionLookup, Resolved};
 use crate::telemetry::{
     Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, SourceAnswered, SourceSpan, SpanParent,
     TokenFacts, Traces,
@@ -88,10 +88,17 @@ impl Recorder {
     pub(super) fn source_answered(&self, source: &str, resolved: &Resolved, span: Option<SourceSpan>) {
         if let Some(call) = &resolved.call {
             self.metrics.source_called(source, call.result.as_str(), call.elapsed);
+            if let Some(extension) = call.extension {
+                self.metrics.session_extended(source, extension.as_str());
+            }
+        }
+        if let Some(lookup) = resolved.lookup {
+            self.metrics.session_looked_up(source, lookup.as_str());
         }
         if let Some(span) = span {
-            let is_shared = resolved.call.is_none();
-            span.end(&SourceAnswered { source, result: resolved.resolution.result(), is_shared });
+            let is_cached = matches!(resolved.lookup, Some(SessionLookup::Hit | SessionLookup::Stale));
+            let is_shared = resolved.call.is_none() && !is_cached;
+            span.end(&SourceAnswered { source, result: resolved.resolution.result(), is_cached, is_shared });
         }
     }
 

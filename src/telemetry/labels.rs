@@ -95,7 +95,7 @@ pub(super) struct SourceFailureLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SourceCallLabels {
+pub(super) struct SourceResultLabels {
     pub(super) source: String,
     pub(super) result: &'static str,
 }
@@ -169,7 +169,7 @@ impl EncodeLabelSet for SourceFailureLabels {
     }
 }
 
-impl EncodeLabelSet for SourceCallLabels {
+impl EncodeLabelSet for SourceResultLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("source", self.source.as_str()), ("result", self.result)].encode(encoder)
     }

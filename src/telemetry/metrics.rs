@@ -17,7 +17,7 @@ use super::labels::{
     BuildLabels, CallerLabels, CloseLabel, CloseReason, CodeLabel, IssuedLabels, KeySetLabel, RequestLabels,
     ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
 };
-use super::source_calls::SourceCallMetrics;
+use super::source_metrics::{SourceGauges, SourceMetrics};
 use super::traces::TraceCounts;
 use crate::code::ErrorCode;
 use crate::time::Timestamp;
@@ -45,7 +45,7 @@ pub struct Metrics {
     source_ages: Family<SourceLabel, Gauge>,
     source_failing: Family<SourceLabel, Gauge>,
     source_failures: Family<SourceFailureLabels, Counter>,
-    source_calls: SourceCallMetrics,
+    session_sources: SourceMetrics,
     generation_time: Gauge,
     audit: AuditCounts,
     traces: TraceCounts,
@@ -175,7 +175,7 @@ impl Metrics {
             "Questions to a key source on the network that gave no good set, by error code",
             source_failures.clone(),
         );
-        let source_calls = SourceCallMetrics::register(&mut registry, || Histogram::new(DURATION_BUCKETS));
+        let session_sources = SourceMetrics::register(&mut registry, || Histogram::new(DURATION_BUCKETS));
         let generation_time = Gauge::default();
         registry.register_with_unit(
             "generation_taken_timestamp",
@@ -242,7 +242,7 @@ impl Metrics {
             source_ages,
             source_failing,
             source_failures,
-            source_calls,
+            session_sources,
             generation_time,
             audit,
             traces,
@@ -340,7 +340,23 @@ impl Metrics {
 
     /// Counts one call of a session source.
     pub fn source_called(&self, source: &str, result: &'static str, elapsed: Duration) {
-        self.source_calls.count(source, result, elapsed);
+        self.session_sources.call(source, result, elapsed);
+    }
+
+    /// Counts one lookup in the cache of a session source.
+    pub fn session_looked_up(&self, source: &str, result: &'static str) {
+        self.session_sources.lookup(source, result);
+    }
+
+    /// Counts one extension of a session.
+    pub fn session_extended(&self, source: &str, result: &'static str) {
+        self.session_sources.extension(source, result);
+    }
+
+    /// Sets what each session source uses, and removes earlier sources.
+    pub fn session_sources<'s>(&self, sources: impl Iterator<Item = (&'s str, SourceGauges)>) {
+        let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.session_sources.set(sources);
     }
 
     /// Counts one refused request.

@@ -13,7 +13,7 @@ mod otlp;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod queue;
-mod source_calls;
+mod source_metrics;
 mod traces;
 
 pub(crate) use audit::{Audit, Issued};
@@ -22,6 +22,7 @@ pub(crate) use labels::CloseReason;
 pub use metrics::Metrics;
 pub(crate) use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, RouteMetrics};
 pub(crate) use otlp::{RequestSpan, SourceSpan, SpanParent, Traces};
+pub use source_metrics::SourceGauges;
 pub(crate) use traces::{Answered, SourceAnswered, TokenFacts};
 
 use std::io::IsTerminal as _;

@@ -157,6 +157,7 @@ impl SourceSpan {
         self.0.set_attributes([
             KeyValue::new("claimsmith.source", answered.source.to_owned()),
             KeyValue::new("claimsmith.source.result", answered.result.as_str()),
+            KeyValue::new("claimsmith.source.cached", answered.is_cached),
             KeyValue::new("claimsmith.source.shared", answered.is_shared),
         ]);
         if matches!(answered.result, CallResult::Failed(_)) {
