@@ -199,9 +199,8 @@ impl Reloader {
         let read_secret = |path: &Path| secrets.borrow_mut().read(path);
         if let Err(error) = load_source_secrets(&mut loaded.config.sources, &read_secret) {
             let faults_of = error.faults().iter();
-            faults.extend(
-                faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())),
-            );
+            faults
+                .extend(faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())));
         }
         let notes = loaded.warnings.into_iter().chain(warnings).chain(notes).collect();
         Ok(Parts { config: loaded.config, parts, callers, tls, notes, problems: loaded.problems, faults, unread })

@@ -16,9 +16,7 @@ use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
 use crate::session::SessionParts;
-use crate::sources::{
-    CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
-};
+use crate::sources::{CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
 use crate::telemetry::SpanParent;
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.

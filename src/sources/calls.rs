@@ -199,10 +199,10 @@ mod tests {
         assert_eq!((found.call, found.lookup), (None, Some(CacheLookup::Hit)));
         assert_eq!(found.resolution.result(), CallResult::NoSession);
         let found = resolve(&calls, 1, NOW.after(Duration::from_secs(1)), failed(SourceFailure::Timeout));
-        assert_eq!((found.resolution.result(), found.lookup), (
-            CallResult::Failed(SourceFailure::Timeout),
-            Some(CacheLookup::Miss)
-        ));
+        assert_eq!(
+            (found.resolution.result(), found.lookup),
+            (CallResult::Failed(SourceFailure::Timeout), Some(CacheLookup::Miss))
+        );
     }
 
     #[test]

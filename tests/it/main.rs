@@ -34,6 +34,8 @@ mod redaction;
 mod reload;
 mod remote;
 mod rotation;
+mod session_cache;
+mod session_extension;
 mod session_sources;
 mod shutdown;
 mod support;

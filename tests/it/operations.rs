@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use claimsmith::code::ErrorCode;
 use claimsmith::time::Timestamp;
-use claimsmith::{Gauges, KeySetGauges, Metrics, ProfileGauges};
+use claimsmith::{Gauges, KeySetGauges, Metrics, ProfileGauges, SourceGauges};
 use serde_json::Value;
 
 use crate::support::{Setup, spawn_app};
@@ -25,6 +25,9 @@ fn every_metric() -> String {
     metrics.key_source_failed("s".to_owned(), ErrorCode::KeySourceTimeout);
     metrics.key_sources([("s".to_owned(), Some(Duration::ZERO), true)].into_iter());
     metrics.source_called("s", "session", Duration::ZERO);
+    metrics.session_looked_up("s", "hit");
+    metrics.session_extended("s", "extended");
+    metrics.session_sources([("s", SourceGauges::default())].into_iter());
     let keys = KeySetGauges { set: "k".to_owned(), active: 1, pending: 1, retired: 1, published: 1 };
     let profile = ProfileGauges {
         profile: "p".to_owned(),

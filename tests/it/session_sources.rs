@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
 use crate::support::{Answer, NOW, Setup, TestApp, send, spawn_app, wait_until};
 
-const JSON: &str = "Content-Type: application/json\r\n";
+pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
 /// Starts the service with a check `web` behind a trusted proxy.
-fn app(kratos: &FakeKratos, source: &str, check: &str, config: &str) -> TestApp {
+pub(crate) fn app(kratos: &FakeKratos, source: &str, check: &str, config: &str) -> TestApp {
     let text = format!(
         "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nsources: {{ {} }}\n\
          checks: {{ web: {{ sources: kratos, profile: p, {check} }} }}\n{config}",
@@ -29,20 +29,20 @@ fn request(headers: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-const COOKIE: &str = "Cookie: a=b; ory_kratos_session=c00kie; c=d\r\n";
+pub(crate) const COOKIE: &str = "Cookie: a=b; ory_kratos_session=c00kie; c=d\r\n";
 
-fn ask(app: &TestApp, headers: &str) -> Answer {
+pub(crate) fn ask(app: &TestApp, headers: &str) -> Answer {
     send(app.api, &request(headers))
 }
 
 #[track_caller]
-fn code(answer: &Answer) -> String {
+pub(crate) fn code(answer: &Answer) -> String {
     answer.assert_is_problem();
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     answer.json()["type"].as_str().unwrap().to_owned()
 }
 
-fn claims(app: &TestApp, answer: &Answer) -> Value {
+pub(crate) fn claims(app: &TestApp, answer: &Answer) -> Value {
     assert_eq!((answer.status, answer.text().as_str()), (200, ""), "{answer:?}");
     let token = answer.header("authorization").unwrap().strip_prefix("Bearer ").unwrap();
     serde_json::from_str(app.verify(token).claims()).unwrap()
@@ -136,7 +136,9 @@ fn each_response_of_kratos_has_its_own_answer() {
         }
     }
     let metrics = app.get_admin("/metrics").text();
-    for (result, count) in [("no_session", 2), ("session", 1), ("step_up", 1), ("rate_limited", 1), ("status", 3)] {
+    for (result, count) in
+        [("no_session", 2), ("session", 1), ("step_up", 1), ("rate_limited", 1), ("status", 3), ("malformed", 6)]
+    {
         let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
         assert!(metrics.contains(&line), "{line}{metrics}");
     }

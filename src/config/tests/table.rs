@@ -28,6 +28,16 @@ fn around(path: &[&str], value: &str) -> String {
             }
             (["sources", "*", "type"], 1) => "public: 'http://k', ",
             (["sources", "*", "public"], 1) => "type: kratos, ",
+            (["sources", "*", "cache", "ttl"], 1) => "",
+            (["sources", "*", "cache", _], 1) => "ttl: 1s, ",
+            (["sources", "*", "admin"], 1) => "type: kratos, public: 'http://k', extend: { below: 1h }, ",
+            (["sources", "*", "admin_token_file"], 1) => {
+                "type: kratos, public: 'http://k', admin: 'http://k', extend: { below: 1h }, "
+            }
+            (["sources", "*", "extend"], 1) | (["sources", "*", "extend", _], 2) => {
+                "type: kratos, public: 'http://k', admin: 'http://k', "
+            }
+            (["sources", "*", "cache", _], 2) => "type: kratos, public: 'http://k', ",
             (["sources", "*", _], 1) => "type: kratos, public: 'http://k', ",
             (["checks", "*", "sources"], 1) => "profile: id_token, ",
             (["checks", "*", "profile"], 1) => "sources: kratos, ",

@@ -101,7 +101,8 @@ impl Api {
         let (Some(extend), Resolution::Session(session)) = (&self.spec.extend, &resolution) else {
             return (resolution, None);
         };
-        let id = whoami::session_id(&session.extra, self.limits.depth).filter(|_| extend.is_due(session.expires_at, now));
+        let id =
+            whoami::session_id(&session.extra, self.limits.depth).filter(|_| extend.is_due(session.expires_at, now));
         let Some(id) = id.filter(|id| self.extensions.begin(id, now)) else { return (resolution, None) };
         let extended = tokio::time::timeout(self.spec.timeout, self.extend(extend, &id, name, value)).await;
         match extended {

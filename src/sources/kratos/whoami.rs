@@ -47,8 +47,10 @@ pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolutio
             Resolution::unavailable(SourceFailure::Status, message)
         }
         status => {
-            let is_gateway =
-                matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
+            let is_gateway = matches!(
+                status,
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+            );
             let failure = if is_gateway { SourceFailure::Gateway } else { SourceFailure::Status };
             Resolution::unavailable(failure, format!("expected 200, found {status}"))
         }
@@ -81,7 +83,14 @@ fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution
     let expires_at = text_of("expires_at").and_then(Timestamp::parse_rfc3339);
     let subject = subject.to_owned();
     drop(value);
-    Ok(Resolution::Session(Arc::new(ResolvedSession { subject, extra: text, assurance, set_cookies, expires_at, cache_for })))
+    Ok(Resolution::Session(Arc::new(ResolvedSession {
+        subject,
+        extra: text,
+        assurance,
+        set_cookies,
+        expires_at,
+        cache_for,
+    })))
 }
 
 /// Returns the `id` of a session that was read before.
