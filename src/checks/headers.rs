@@ -61,12 +61,6 @@ impl OutputHeader {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Returns `true` if `name` is this one for a reader that takes `_` for `-`.
-    pub(super) fn resembles(&self, name: &str) -> bool {
-        let folded = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
-        folded.eq(self.0.bytes())
-    }
 }
 
 impl fmt::Display for OutputHeader {

@@ -81,11 +81,20 @@ impl Requirement {
 }
 
 impl Check {
-    /// Returns `true` if a client could pass `name` off as a header that this check sends: some services read `_` in a
-    /// name as `-`. Proxies overwrite the exact name.
-    pub fn is_lookalike(&self, name: &str) -> bool {
-        name.contains('_') && self.headers.iter().any(|(header, _)| header.resembles(name))
+    /// Returns `true` if a client could pass `name` off as a header that this check sends, or as `token`, the header of the
+    /// token: some services read `_` in a name as `-`. Proxies overwrite the exact name.
+    pub fn is_lookalike(&self, name: &str, token: &str) -> bool {
+        let mut sent = self.headers.iter().map(|(header, _)| header.as_str()).chain([token]);
+        name.contains('_') && sent.any(|header| resembles(header, name))
     }
+}
+
+/// Returns `true` if `name` is `header` for a reader that takes `_` for `-`.
+fn resembles(header: &str, name: &str) -> bool {
+    let folded = |text: &str| -> Vec<u8> {
+        text.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect()
+    };
+    folded(header) == folded(name)
 }
 
 #[cfg(test)]
@@ -135,10 +144,15 @@ mod tests {
             login: None,
             headers: vec![header],
         };
-        for (name, expected) in
-            [("x_user_id", true), ("X_User-Id", true), ("X-User-Id", false), ("x_user", false), ("x_user_ids", false)]
-        {
-            assert_eq!(check.is_lookalike(name), expected, "{name}");
+        for (name, expected) in [
+            ("x_user_id", true),
+            ("X_User-Id", true),
+            ("X-User-Id", false),
+            ("x_user", false),
+            ("x_user_ids", false),
+            ("X_Id_Token", true),
+        ] {
+            assert_eq!(check.is_lookalike(name, "X-Id-Token"), expected, "{name}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::args::Global;
 use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, load_callers};
+use crate::config::{Config, Loaded, load_callers, load_source_secrets};
 use crate::mint::{BuildFault, Mint, listed};
 use crate::oathkeeper;
 use crate::reload::{self, Files};
@@ -25,7 +25,7 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let mut summary = String::new();
     match source.read(&mut Files::new(), None) {
         Err(found) => faults.extend(found),
-        Ok(Loaded { config, warnings, problems }) => {
+        Ok(Loaded { mut config, warnings, problems }) => {
             faults.extend(problems);
             report_fruitless_templates(&config, &mut faults, &mut notes);
             key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
@@ -33,6 +33,9 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
             match load_callers(&config.callers, &|path| fs::read(path)) {
                 Ok(callers) => notes.extend(callers.warnings),
                 Err(error) => faults.extend(error.build_faults(&file)),
+            }
+            if let Err(error) = load_source_secrets(&mut config.sources, &|path| fs::read(path)) {
+                faults.extend(error.build_faults(&file));
             }
             let remote = source.remote_files(&config);
             let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();

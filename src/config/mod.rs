@@ -6,7 +6,7 @@
 //! Each section has one file with its types, its table of keys and its reader. The reader, the environment variables, the
 //! JSON Schema and the documentation share the table, so that they cannot disagree. The files in import order, each of
 //! which uses only those before it: `fault`, `yaml`, `field`, `values`, `key_source`, `read`, the sections (`serve`,
-//! `limits`, `profile`, `caller`, `source`, `check`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `schema`, `env`.
+//! `limits`, `profile`, `credential`, `caller`, `source`, `check`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `schema`, `env`.
 //!
 //! ```
 //! use claimsmith::config::Config;
@@ -23,6 +23,7 @@
 mod audit;
 mod caller;
 mod check;
+mod credential;
 mod env;
 pub(crate) mod fault;
 mod field;

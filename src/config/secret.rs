@@ -6,7 +6,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::caller::{Caller, CallerLimits, Credential, SecretSource};
+use super::caller::{Caller, CallerLimits};
+use super::credential::{Credential, SecretSource};
 use super::fault::{ConfigError, Faults, Place};
 use super::values::Network;
 use crate::secret::Secret;

@@ -372,6 +372,35 @@ mod tests {
     }
 
     #[test]
+    fn proxy_is_known_by_its_network_or_secret_and_not_by_the_credentials_of_its_clients() {
+        let basic = KnownCredential::Bearer { tokens: vec![secret("t0ken")] };
+        let header = KnownCredential::Header { secrets: vec![secret("s3cret"), secret("s3cret-next")] };
+        let networks = KnownCredential::Networks(vec![Network::parse("10.0.0.0/8").unwrap()]);
+        let callers = callers(&[caller("bearer", basic), caller("header", header), caller("near", networks)], None);
+        let near: Option<IpAddr> = Some("10.1.2.3".parse().unwrap());
+        let authorization = Credentials::Authorization(b"Bearer t0ken");
+        for (address, credentials, secrets, expected) in [
+            (near, Credentials::OfClient, &[][..], Ok("near")),
+            (None, Credentials::OfClient, &[], Err((ErrorCode::CallerUntrusted, false))),
+            (None, Credentials::OfClient, &["s3cret"], Ok("header")),
+            (None, Credentials::OfClient, &["s3cret-next"], Ok("header")),
+            (near, Credentials::OfClient, &["s3cret"], Ok("header")),
+            (near, Credentials::OfClient, &["guess"], Err((ErrorCode::CallerUntrusted, true))),
+            (near, Credentials::OfClient, &["s3cret", "s3cret"], Err((ErrorCode::CallerUntrusted, true))),
+            (None, authorization, &[], Ok("bearer")),
+            (near, authorization, &[], Ok("bearer")),
+            (near, Credentials::Authorization(b"Bearer of-an-end-user"), &[], Ok("near")),
+            (None, Credentials::Authorization(b"Bearer guess"), &[], Err((ErrorCode::CallerUnauthenticated, true))),
+        ] {
+            let secrets = secrets.iter().map(|secret| secret.as_bytes()).collect();
+            let peer = Peer { address, transport: Transport::Plain, credentials, secrets };
+            let found = callers.authenticate(&peer);
+            let found = found.map(|caller| caller.state.name.as_str());
+            assert_eq!(found.map_err(|error| (error.refusal.code, error.is_attempt)), expected, "{peer:?}");
+        }
+    }
+
+    #[test]
     fn limits_last_across_generations_and_slots_come_back() {
         let rate = Rate { period: Duration::from_secs(3600), burst: NonZeroU32::new(3).unwrap() };
         let mut known = caller("a", KnownCredential::Bearer { tokens: vec![secret("t0ken")] });

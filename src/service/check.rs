@@ -59,7 +59,8 @@ impl Issuer {
         let permit = self.admit(generation, peer, profile).await?;
         let check = check.ok_or_else(unknown_check)?;
         let original = request.original?;
-        if request.underscored.iter().any(|name| check.is_lookalike(name)) {
+        let token_header = token_header(generation, check)?.0;
+        if request.underscored.iter().any(|name| check.is_lookalike(name, token_header)) {
             return Err(lookalike());
         }
         let denied = |reason| check.deny(reason, &original);
@@ -145,14 +146,22 @@ fn credential<'g>(
     Ok(None)
 }
 
+/// Returns the name of the header of the token, and the scheme before the token.
+fn token_header<'g>(generation: &'g ServedGeneration, check: &Check) -> Result<(&'g str, Option<&'g str>), Refusal> {
+    let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
+    match &profile.spec().placement {
+        Placement::Header { name, scheme } => Ok((name.as_str(), scheme.as_deref())),
+        // The configuration rejects other placements.
+        Placement::Extra(_) => Err(Refusal::internal()),
+    }
+}
+
 /// Returns the header of the token and every plain header.
 fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> Result<Vec<(String, String)>, Refusal> {
-    let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
-    // The configuration rejects other placements.
-    let Placement::Header { name, scheme } = &profile.spec().placement else { return Err(Refusal::internal()) };
+    let (name, scheme) = token_header(generation, check)?;
     let token = outcome.token.jws.as_str();
     let value = scheme.as_ref().map_or_else(|| token.to_owned(), |scheme| format!("{scheme} {token}"));
-    let mut headers = vec![(name.as_str().to_ascii_lowercase(), value)];
+    let mut headers = vec![(name.to_ascii_lowercase(), value)];
     if !check.headers.is_empty() {
         let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let payload = payload.ok_or_else(Refusal::internal)?;

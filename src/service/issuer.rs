@@ -103,7 +103,7 @@ impl Issuer {
         metrics.load(self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed));
         let current = self.current();
         let sources = current.session_sources.iter().filter_map(|source| Some((source.name(), source.load()?)));
-        metrics.session_sources(sources.map(|(name, load)| {
+        metrics.set_session_sources(sources.map(|(name, load)| {
             let SourceLoad { sessions, bytes, is_open } = load;
             (name, SourceGauges { sessions, bytes, is_open })
         }));

@@ -87,13 +87,13 @@ impl Recorder {
     /// Records the answer of a session source, and the call that was made for it.
     pub(super) fn source_answered(&self, source: &str, resolved: &Resolved, span: Option<SourceSpan>) {
         if let Some(call) = &resolved.call {
-            self.metrics.source_called(source, call.result.as_str(), call.elapsed);
+            self.metrics.session_sources().call(source, call.result.as_str(), call.elapsed);
             if let Some(extension) = call.extension {
-                self.metrics.session_extended(source, extension.as_str());
+                self.metrics.session_sources().extension(source, extension.as_str());
             }
         }
         if let Some(lookup) = resolved.lookup {
-            self.metrics.session_looked_up(source, lookup.as_str());
+            self.metrics.session_sources().lookup(source, lookup.as_str());
         }
         if let Some(span) = span {
             let is_cached = matches!(resolved.lookup, Some(SessionLookup::Hit | SessionLookup::Stale));

@@ -338,23 +338,13 @@ impl Metrics {
         self.cached_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Counts one call of a session source.
-    pub fn source_called(&self, source: &str, result: &'static str, elapsed: Duration) {
-        self.session_sources.call(source, result, elapsed);
-    }
-
-    /// Counts one lookup in the cache of a session source.
-    pub fn session_looked_up(&self, source: &str, result: &'static str) {
-        self.session_sources.lookup(source, result);
-    }
-
-    /// Counts one extension of a session.
-    pub fn session_extended(&self, source: &str, result: &'static str) {
-        self.session_sources.extension(source, result);
+    /// Returns the metrics of session sources.
+    pub fn session_sources(&self) -> &SourceMetrics {
+        &self.session_sources
     }
 
     /// Sets what each session source uses, and removes earlier sources.
-    pub fn session_sources<'s>(&self, sources: impl Iterator<Item = (&'s str, SourceGauges)>) {
+    pub fn set_session_sources<'s>(&self, sources: impl Iterator<Item = (&'s str, SourceGauges)>) {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.session_sources.set(sources);
     }

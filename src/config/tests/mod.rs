@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::caller::{Credential, SecretSource};
+use super::credential::{Credential, SecretSource};
 use super::limits::Limits;
 use super::log::Log;
 use super::*;
