@@ -4,7 +4,8 @@
 //!
 //! 1. [`Issuer::admit`] authenticates a [`Peer`] and takes a slot: a [`Permit`] for one profile.
 //! 2. [`Permit::read_posted`] or [`Permit::read_parts`] reads the session for that profile: an [`AdmittedRequest`].
-//! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature.
+//! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature. [`Issuer::issue_posted`] does
+//!    steps 2 and 3 for a posted session, or compares if the profile is in shadow mode.
 //!
 //! [`Issuer::published_keys`] and [`Issuer::discovery`] have what verifiers read.
 //!
@@ -25,6 +26,7 @@ mod published;
 mod queue;
 mod record;
 mod shadow;
+mod shadow_log;
 mod signing_queue;
 mod slot;
 mod sync;
@@ -38,7 +40,7 @@ pub(crate) use health::{DegradedCondition, DegradedConditions, Readiness, Stage}
 pub use issuer::Issuer;
 pub(crate) use issuer::IssuerParts;
 pub use outcome::CacheUse;
-pub(crate) use outcome::{Outcome, Refusal};
+pub(crate) use outcome::{Completion, Delivery, Outcome, Posted, Refusal};
 pub(crate) use peer::{Credentials, Peer, RequestId, Transport};
 pub(crate) use published::{Discovery, PublishedProfiles};
 pub(crate) use record::{Exchange, Recorder};

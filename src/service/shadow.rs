@@ -21,7 +21,7 @@ const HIDDEN: &str = "(a name from a value of the session)";
 
 /// The result of one comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ShadowResult {
+pub(super) enum ShadowResult {
     /// Both tokens have these paths in different forms, or only one of them has them.
     Different(Vec<String>),
     /// The claims are equal.
@@ -33,6 +33,16 @@ pub enum ShadowResult {
 }
 
 impl ShadowResult {
+    /// Returns the label of the result in metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Different(_) => "different",
+            Self::Equal => "equal",
+            Self::Failed(_) => "failed",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Compares `issued`, the claims that the profile would issue, with the token in the session `body`.
     pub(super) fn of(issued: Result<String, Refusal>, body: &[u8]) -> Self {
         let issued = match issued {
