@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::outcome::Refusal;
+use crate::mint::one_line;
 
 /// Claims that differ between any two tokens.
 const IGNORED: [&str; 4] = ["exp", "iat", "jti", "nbf"];
@@ -154,7 +155,7 @@ impl Differences<'_> {
         if has_text(self.session, &hides) {
             return HIDDEN.to_owned();
         }
-        name.chars().take(LONGEST_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
+        one_line(name, LONGEST_NAME)
     }
 }
 
