@@ -194,3 +194,19 @@ pub(super) fn fetch_key_sets(remote: &RemoteFiles, config: &Config) -> Result<()
     });
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn endless_file_of_the_command_line_is_not_read_to_its_end() {
+        let (endless, empty) = (Path::new("/dev/zero"), Path::new("/dev/null"));
+        let source = oathkeeper_source(&[endless.to_owned(), empty.to_owned()]);
+        assert_eq!(read_rules(&source, endless).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(read_rules(&source, empty).unwrap().is_empty());
+        let unnamed = oathkeeper_source(&[]);
+        assert_eq!(read_rules(&unnamed, endless).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}
