@@ -8,9 +8,10 @@ use arc_swap::ArcSwap;
 
 use super::admission::{Admission, AdmittedRequest, Permit};
 use super::cache::TokenCache;
+use super::completion::{Comparison, Delivery, Posted};
 use super::gauges::gauges;
 use super::generation::ServedGeneration;
-use super::outcome::{CacheUse, Comparison, Delivery, Outcome, Posted, Refusal};
+use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::Peer;
 use super::record::Recorder;
 use super::shadow::ShadowResult;

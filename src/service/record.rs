@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
-use super::outcome::{CacheUse, Comparison, Completion, Outcome, Refusal};
+use super::completion::{Comparison, Completion};
+use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::RequestId;
 use super::shadow::ShadowResult;
 use super::shadow_log::ShadowLog;
