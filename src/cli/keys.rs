@@ -1,6 +1,5 @@
 //! `keys`: generates, changes and lists JWK Sets.
 
-use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use super::source::Source;
 use crate::keys::{
     self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
 };
-use crate::reload::{Files, KeyFileError, change_key_file, longest_ttl};
+use crate::reload::{FileAccess, FileUse, Files, KeyFileError, change_key_file, longest_ttl};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
 /// The lead time without a configuration.
@@ -246,10 +245,10 @@ fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), 
         })?;
     }
     for note in set.notes() {
-        output::note(&format!("note: {note}"));
+        output::remark(note);
     }
     for skipped in set.skipped() {
-        output::note(&format!("note: {skipped}"));
+        output::remark(skipped);
     }
     if surroundings.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
         output::note("note: found no configuration that names this file, so tokens are assumed to live at most 24h");
@@ -372,13 +371,17 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let read = if path.as_os_str() == "-" {
         io::stdin().take(1 << 20).read_to_end(&mut bytes)
     } else {
-        fs::File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
+        FileAccess::default().read(path, FileUse::Keys).map(|read| {
+            *bytes = read;
+            bytes.len()
+        })
     };
     read.with_context(|| format!("cannot read the private key {}", path.display()))?;
     Ok(bytes)
 }
 
 fn read(path: &Path) -> Result<KeySet, Failure> {
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
+    let bytes = FileAccess::default().read(path, FileUse::Keys);
+    let bytes = Zeroizing::new(bytes.with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
     KeySet::parse(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::json;
 
 /// Why a command failed.
@@ -29,7 +30,7 @@ impl Failure {
         match self {
             Failure::Reported => {}
             Failure::Refused(message) | Failure::Configuration(message) => {
-                let _ = writeln!(io::stderr(), "error: {message}");
+                note(&format!("error: {message}"));
             }
         }
     }
@@ -37,13 +38,13 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Failure::Refused(format!("{error:#}"))
+        Failure::Refused(escape::line(&format!("{error:#}")).into_owned())
     }
 }
 
-/// Writes a line to standard output. If the reader has closed its end, the command ends without a message.
+/// Writes text and a line end to standard output, without characters that a terminal obeys. If the reader has closed its end, the command ends without a message.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
-    bytes(format!("{text}\n").as_bytes())
+    bytes(format!("{}\n", escape::lines(text)).as_bytes())
 }
 
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
@@ -64,9 +65,14 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes a line to standard error.
+/// Writes text and a line end to standard error, without characters that a terminal obeys.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", escape::lines(text));
+}
+
+/// Writes a note of one line to standard error.
+pub(super) fn remark(note: &impl ToString) {
+    self::note(&format!("note: {}", escape::line(&note.to_string())));
 }
 
 /// `{"code":…,"message":…}`

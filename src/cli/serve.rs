@@ -7,7 +7,7 @@ use tracing::{Level, info, warn};
 
 use super::args::Global;
 use super::output::Failure;
-use super::runtime::block_on;
+use super::runtime::block_on_last;
 use super::source::{self, Source};
 use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal, with_causes};
 use crate::config::{Loaded, LogFormat, LogLevel};
@@ -45,7 +45,7 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     }
     let profiles = generation.mint.profiles().count();
     info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), profiles, "starting");
-    block_on(async move {
+    block_on_last(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
         application.run_with(BackgroundTasks::new(reloader, remote), stop_signal()).await
     })?;

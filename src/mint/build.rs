@@ -15,6 +15,7 @@ use super::spec::{ProfileSpec, Validate};
 use super::{Mint, ProvenSet};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::keys::KeySet;
 use crate::templates::{ClaimTemplate, CompileOptions, TemplateFault};
 use crate::time::{Timestamp, Ttl};
@@ -105,7 +106,12 @@ impl From<&TemplateFault> for FaultPointer {
 
 impl fmt::Display for BuildFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.part, self.message)
+        let message = match self.code {
+            // Errors of templates show lines of the template below each other; the template module escapes them.
+            code if code.as_str().starts_with("template.") => escape::lines(&self.message),
+            _ => escape::line(&self.message),
+        };
+        write!(f, "{}: {message}", escape::line(&self.part))
     }
 }
 

@@ -142,10 +142,8 @@ fn file_name(repository: &str) -> Option<&str> {
 
 /// Returns a text from the rules as a part of one line of a report, without characters that change how the line is shown.
 pub(crate) fn one_line(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut line: String = text.chars().take(LONGEST_LABEL).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    let shown = |c: char| if is_unsafe(c) { ' ' } else { c };
+    let mut line: String = text.chars().take(LONGEST_LABEL).map(shown).collect();
     if text.chars().nth(LONGEST_LABEL).is_some() {
         line.push('…');
     }
