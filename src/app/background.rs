@@ -292,7 +292,8 @@ impl MaintenanceLoop {
                 access.run(&path, ROTATION_TIMEOUT, move || Ok(rotate_file(&config, &file, alg, &*clock)))
             };
             let rotated = detached("rotation", rotate).await;
-            match rotated.map(|rotated| rotated.unwrap_or_else(|error| Err(format!("cannot change the file: {error}")))) {
+            match rotated.map(|rotated| rotated.unwrap_or_else(|error| Err(format!("cannot change the file: {error}"))))
+            {
                 Ok(Ok(rotation)) => {
                     count += u64::from(!rotation.added.is_empty());
                     for key in &rotation.added {

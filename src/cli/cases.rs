@@ -24,8 +24,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     let mut files = Files::new();
     let (template, partials) = match (&args.source.template, &args.source.text) {
         (Some(path), _) => {
-            let text =
-                files.read_text(path).with_context(|| format!("cannot read the template {}", path.display()))?;
+            let text = files.read_text(path).with_context(|| format!("cannot read the template {}", path.display()))?;
             (TemplateText { name: path.display().to_string(), text }, partials_beside(path)?)
         }
         (None, text) => {
@@ -34,7 +33,10 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     };
     let session = if args.session == Path::new("-") {
         let mut bytes = Vec::new();
-        io::stdin().take(FileUse::Session.most()).read_to_end(&mut bytes).context("cannot read the session from standard input")?;
+        io::stdin()
+            .take(FileUse::Session.most())
+            .read_to_end(&mut bytes)
+            .context("cannot read the session from standard input")?;
         bytes
     } else {
         let read = files.read(&args.session, FileUse::Session);

@@ -169,10 +169,7 @@ pub(super) fn oathkeeper_source(files: &[PathBuf]) -> oathkeeper::Source {
 /// Reads a file of the Oathkeeper configuration, or the access rules that it names.
 pub(super) fn read_rules(oathkeeper: &oathkeeper::Source, path: &Path, files: &mut Files) -> io::Result<Vec<u8>> {
     // The digest has the content of the source as a whole.
-    files.read_unrecorded(
-        path,
-        if oathkeeper.names(path) { FileUse::Configuration } else { FileUse::AccessRules },
-    )
+    files.read_unrecorded(path, if oathkeeper.names(path) { FileUse::Configuration } else { FileUse::AccessRules })
 }
 
 /// Returns the access rules at `url`.

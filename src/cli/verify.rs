@@ -19,7 +19,10 @@ const LARGEST_SET: usize = 1024 * 1024;
 pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
     let token = if args.token == "-" {
         let mut text = String::new();
-        io::stdin().take(LARGEST_SET as u64).read_to_string(&mut text).context("cannot read the token from standard input")?;
+        io::stdin()
+            .take(LARGEST_SET as u64)
+            .read_to_string(&mut text)
+            .context("cannot read the token from standard input")?;
         text
     } else {
         args.token.clone()
@@ -28,7 +31,9 @@ pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
         http::download(&args.jwks, LARGEST_SET)?
     } else {
         let path = args.jwks.strip_prefix("file://").unwrap_or(&args.jwks);
-        FileAccess::default().read(Path::new(path), FileUse::Keys).with_context(|| format!("cannot read the JWK Set {path}"))?
+        FileAccess::default()
+            .read(Path::new(path), FileUse::Keys)
+            .with_context(|| format!("cannot read the JWK Set {path}"))?
     };
 
     let verified = keys::verify(token.trim(), &jwks).map_err(|error| Failure::Refused(error.to_string()))?;

@@ -67,10 +67,7 @@ pub(crate) type ReadSecret<'r> = dyn Fn(&Path) -> Result<Secret, (&'static str, 
 ///
 /// # Errors
 /// Returns a fault for each file that cannot be read or is not one line of text, and for each duplicate credential.
-pub(crate) fn load_callers(
-    callers: &[Caller],
-    read: &ReadSecret<'_>,
-) -> Result<LoadedCallers, ConfigError> {
+pub(crate) fn load_callers(callers: &[Caller], read: &ReadSecret<'_>) -> Result<LoadedCallers, ConfigError> {
     let mut faults = Faults::default();
     let mut warnings = Vec::new();
     let files = RefCell::new(BTreeMap::new());

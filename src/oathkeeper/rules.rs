@@ -10,6 +10,7 @@ use super::names::{Wish, profile_of_url};
 use super::settings::{Findings, Settings, at, handler, list, member, scalar, text, variable};
 use crate::config::fault::{Fault, Faults, Place, nearest};
 use crate::config::yaml::{self, Node, Quoting, Value, joined, shortened};
+use crate::escape::is_unsafe;
 use crate::mint::ProfileName;
 use crate::remote::without_secrets;
 

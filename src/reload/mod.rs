@@ -15,8 +15,8 @@ mod set_aside;
 
 pub use access::FileAccess;
 pub(crate) use access::FileUse;
-use files::{Content, Obstruction};
 pub use files::Files;
+use files::{Content, Obstruction};
 use held::Held;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
@@ -232,8 +232,7 @@ impl Reloader {
         };
         let notes = loaded.warnings.iter().cloned().chain(warnings).chain(notes).collect();
         let (config, problems) = (loaded.config.clone(), loaded.problems.clone());
-        let held =
-            Held { loaded: Some(loaded), secrets, templates: mounted, tls: tls.clone(), ..Held::default() };
+        let held = Held { loaded: Some(loaded), secrets, templates: mounted, tls: tls.clone(), ..Held::default() };
         Ok(Parts { config, parts, callers, tls, notes, problems, faults, unread, held })
     }
 }

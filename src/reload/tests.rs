@@ -190,8 +190,7 @@ fn missing_key_sets_are_reported_once_and_used_after_the_fetch() {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]).unwrap();
         let set = key_set("remote");
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{set}", set.len())
-            .unwrap();
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{set}", set.len()).unwrap();
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(fixture.remote.track_and_fetch(&wanted, Instant::now())).unwrap();
@@ -258,7 +257,8 @@ impl Fixture {
     fn with_all_parts() -> Self {
         let mut fixture = Self::new("keys.json");
         let profiles = "profiles: { p: { issuer: i, jwks: keys.json }, q: { issuer: i, jwks: other.json } }\n";
-        let callers = "callers: [{ name: a, bearer: { token_file: token } }, { name: b, bearer: { token_file: revoked } }]";
+        let callers =
+            "callers: [{ name: a, bearer: { token_file: token } }, { name: b, bearer: { token_file: revoked } }]";
         fixture.write("claimsmith.yaml", &format!("{profiles}{callers}\n"));
         fixture.write("templates/q/claims.hbs", "{\"v\": 1}");
         fixture.write("templates/p/one.session.json", "{\"subject\": \"s\"}");

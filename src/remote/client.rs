@@ -10,8 +10,9 @@ pub(crate) const NO_ROOT_CERTIFICATES: &str =
 
 /// Returns a builder for clients of `url` and of others with its scheme and host.
 ///
-/// The clients use the proxy of the environment, but not for URLs of this host. They follow no redirects, because redirects can lead to a host that nobody configured. Only `https` reads the
-/// root certificates of the system, because plain HTTP must work on hosts that have none.
+/// The clients use the proxy of the environment, but not for URLs of this host. They follow no redirects, because redirects
+/// can lead to a host that nobody configured. Only `https` reads the root certificates of the system, because plain HTTP
+/// must work on hosts that have none.
 pub(crate) fn http_client(url: &str) -> ClientBuilder {
     let builder = Client::builder()
         .redirect(redirect::Policy::none())

@@ -63,7 +63,9 @@ mod tests {
         ] {
             assert!(is_local_url(url), "{url}");
         }
-        for url in ["http://id.example/", "http://localhost.example/", "http://192.0.2.1/", "http://[2001:db8::1]/", "x"] {
+        for url in
+            ["http://id.example/", "http://localhost.example/", "http://192.0.2.1/", "http://[2001:db8::1]/", "x"]
+        {
             assert!(!is_local_url(url), "{url}");
         }
     }

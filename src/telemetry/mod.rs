@@ -28,8 +28,8 @@ use std::io::IsTerminal as _;
 
 use tracing::field::Field;
 use tracing::{Level, error};
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt};
