@@ -7,6 +7,7 @@ use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
 use crate::config::{Config, Loaded, load_callers, secret_in_file};
+use crate::escape;
 use crate::mint::{BuildFault, Mint, listed};
 use crate::oathkeeper;
 use crate::reload::{self, FileAccess, FileUse, Files};
@@ -57,7 +58,7 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
             output::remark(note);
         }
         for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")).collect()) {
-            output::note(&fault);
+            output::block(&fault);
         }
         if faults.is_empty() {
             output::line(&summary)?;
@@ -105,7 +106,10 @@ fn fault_json(fault: &BuildFault, file: &str, key_files: &[String]) -> serde_jso
 
 fn summarize(mint: &Mint, config: &Config) -> String {
     let mut lines = vec![match config.go_templates.is_empty() {
-        true => format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display()),
+        true => {
+            let templates = config.templates.display().to_string();
+            format!("ok: {} profile(s), templates in {}", mint.profiles().count(), escape::line(&templates))
+        }
         false => format!("ok: {} profile(s)", mint.profiles().count()),
     }];
     for profile in mint.profiles() {

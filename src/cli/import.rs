@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::output::{self, Failure};
 use super::source::{environment, oathkeeper_source, read_rules};
+use crate::escape;
 use crate::oathkeeper::{Import, ImportedFile, OathkeeperConfig};
 use crate::reload::Files;
 
 pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result<(), Failure> {
     let file = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let rejected = |faults: Vec<String>| {
-        Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
+        let faults: Vec<_> = faults.iter().map(|fault| escape::line(fault)).collect();
+        let name = file.display().to_string();
+        Failure::Configuration(format!("{} cannot be imported:\n  {}", escape::line(&name), faults.join("\n  ")))
     };
     let source = oathkeeper_source(paths);
     let files = RefCell::new(Files::new());

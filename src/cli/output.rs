@@ -1,5 +1,6 @@
 //! Standard output, standard error, and the failure of a command.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -12,16 +13,18 @@ use crate::json;
 pub(super) enum Failure {
     /// The command failed and has already reported why.
     Reported,
-    /// The command failed.
+    /// The command failed, for a reason of one line.
     Refused(String),
-    /// The configuration, or a file that it names, cannot be used.
+    /// Templates cannot be used. Their errors have several lines, which are escaped.
+    Templates(String),
+    /// The configuration, or a file that it names, cannot be used. The message has several lines, which are escaped.
     Configuration(String),
 }
 
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Reported | Failure::Refused(_) => 1,
+            Failure::Reported | Failure::Refused(_) | Failure::Templates(_) => 1,
             Failure::Configuration(_) => 78,
         }
     }
@@ -29,16 +32,15 @@ impl Failure {
     pub(super) fn report(&self) {
         match self {
             Failure::Reported => {}
-            Failure::Refused(message) | Failure::Configuration(message) => {
-                note(&format!("error: {message}"));
-            }
+            Failure::Refused(message) => note(&format!("error: {message}")),
+            Failure::Templates(message) | Failure::Configuration(message) => block(&format!("error: {message}")),
         }
     }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Failure::Refused(escape::line(&format!("{error:#}")).into_owned())
+        Failure::Refused(format!("{error:#}"))
     }
 }
 
@@ -65,14 +67,19 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes text and a line end to standard error, without characters that a terminal obeys.
+/// Writes one line to standard error, without characters that a terminal obeys.
 pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", escape::line(text));
+}
+
+/// Writes lines, whose external parts are escaped, to standard error.
+pub(super) fn block(text: &str) {
     let _ = writeln!(io::stderr(), "{}", escape::lines(text));
 }
 
 /// Writes a note of one line to standard error.
-pub(super) fn remark(note: &impl ToString) {
-    self::note(&format!("note: {}", escape::line(&note.to_string())));
+pub(super) fn remark(remark: &impl Display) {
+    note(&format!("note: {remark}"));
 }
 
 /// `{"code":…,"message":…}`

@@ -13,6 +13,7 @@ use super::runtime::block_on;
 use crate::app::missing_source_error;
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Loaded};
+use crate::escape;
 use crate::mint::{BuildFault, listed};
 use crate::oathkeeper;
 use crate::reload::{FileUse, Files, remote_key_sets};
@@ -149,8 +150,9 @@ impl Source {
 
     /// Returns the failure of a command because of these faults.
     pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
-        let messages = listed(faults.iter().map(|fault| fault.message.clone()).collect());
-        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  ")))
+        let messages = listed(faults.iter().map(|fault| escape::line(&fault.message).into_owned()).collect());
+        let path = self.path().display().to_string();
+        Failure::Configuration(format!("{} cannot be used:\n  {}", escape::line(&path), messages.join("\n  ")))
     }
 }
 

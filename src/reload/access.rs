@@ -233,11 +233,18 @@ impl FileAccess {
     }
 }
 
-/// Returns `true` if a file that was readable can fail with `error` although its content did not change: it hangs, or
-/// something else than a file of a permitted size has its name.
+/// Returns `true` if a file that was readable can fail with `error` although nobody removed or replaced its content: its
+/// file system hangs or fails, or something that can be read without an end has its name.
+///
+/// Files that are missing, forbidden or directories are changes that an operator made, which are rejected as a whole. A lack
+/// of descriptors or memory is not the fault of a file.
 pub(super) fn is_obstruction(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, InvalidInput, TimedOut};
-    matches!(error.kind(), FileTooLarge | InvalidInput | TimedOut)
+    use io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound, OutOfMemory, PermissionDenied};
+    #[cfg(unix)]
+    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+        return false;
+    }
+    !matches!(error.kind(), InvalidData | IsADirectory | NotADirectory | NotFound | OutOfMemory | PermissionDenied)
 }
 
 fn hangs() -> io::Error {
@@ -277,10 +284,12 @@ pub(super) fn never_wait(options: &mut OpenOptions) -> &mut OpenOptions {
 /// # Errors
 /// Says what was found.
 pub(super) fn require_regular(metadata: &Metadata) -> io::Result<()> {
-    match metadata.is_file() {
-        true => Ok(()),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "something that is not a regular file")),
-    }
+    let kind = match (metadata.is_file(), metadata.is_dir()) {
+        (true, _) => return Ok(()),
+        (false, true) => io::ErrorKind::IsADirectory,
+        (false, false) => io::ErrorKind::InvalidInput,
+    };
+    Err(io::Error::new(kind, "something that is not a regular file"))
 }
 
 fn bytes_of(file: File, most: u64) -> io::Result<Vec<u8>> {
@@ -403,6 +412,20 @@ mod tests {
             assert_eq!(found(&access, &here.join("pipe")), "something that is not a regular file");
             fs::remove_dir_all(here).unwrap();
         }
+    }
+
+    #[test]
+    fn errors_of_a_file_system_are_obstructions() {
+        // EIO, EAGAIN, ENODEV, EINVAL, ELOOP, ETIMEDOUT, ESTALE, EHOSTDOWN
+        #[cfg(target_os = "linux")]
+        for number in [5, 11, 19, 22, 40, 110, 116, 112] {
+            assert!(is_obstruction(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        #[cfg(target_os = "linux")]
+        for number in [2, 12, 13, 23, 24] {
+            assert!(!is_obstruction(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        assert!(!is_obstruction(&FileAccess::default().read(Path::new("/"), FileUse::Secret).unwrap_err()));
     }
 
     #[test]

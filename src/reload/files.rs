@@ -136,10 +136,10 @@ impl Files {
         }
     }
 
-    /// Returns `true` if there is a file or a directory at `path`.
+    /// Returns `false` if there is nothing at `path`. What cannot be accessed exists, so that its read reports the error.
     pub(super) fn exists(&mut self, path: &Path) -> bool {
         let metadata = self.access.metadata(path);
-        self.noted(path, metadata).is_ok()
+        self.noted(path, metadata).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
     }
 
     /// Returns `true` if there is a directory at `path`.

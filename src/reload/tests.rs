@@ -1,5 +1,6 @@
 //! Tests of reloads.
 
+use std::env;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -25,7 +26,7 @@ impl Fixture {
     fn new(jwks: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("claimsmith-reload-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-        let directory = std::env::temp_dir().join(name);
+        let directory = env::temp_dir().join(name);
         let remote = Arc::new(RemoteFiles::new(&[], RefreshPolicy::default()));
         let reloader = Reloader::new(Box::new(read_config(directory.clone())), Arc::clone(&remote));
         let fixture = Self { directory, remote, reloader };
@@ -344,4 +345,19 @@ fn obstructed_file_that_was_never_read_is_an_error() {
     let ReloadOutcome::Rejected(error) = fixture.check() else { panic!("the directory was accepted") };
     assert!(error.to_string().contains("something that is not a regular file"), "{error}");
     assert!(fixture.reloader.obstructed().is_empty());
+}
+
+/// Without its schema, a template would issue claims that nobody validates.
+#[cfg(unix)]
+#[test]
+fn schema_that_cannot_be_accessed_is_not_ignored() {
+    let mut fixture = Fixture::started();
+    std::os::unix::fs::symlink("claims.schema.json", fixture.path("templates/p/claims.schema.json")).unwrap();
+    assert!(matches!(fixture.check(), ReloadOutcome::Unchanged));
+    assert!(fixture.reloader.obstructed()[0].contains("claims.schema.json"), "{:?}", fixture.reloader.obstructed());
+    let mut next = Fixture::new("keys.json");
+    next.write("keys.json", &key_set("first"));
+    std::os::unix::fs::symlink("claims.schema.json", next.path("templates/p/claims.schema.json")).unwrap();
+    let ReloadOutcome::Rejected(error) = next.check() else { panic!("the schema was ignored") };
+    assert!(error.to_string().contains("claims.schema.json"), "{error}");
 }
