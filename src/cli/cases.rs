@@ -59,7 +59,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
         }
         // The errors of a template have several lines each and include their codes.
         Err((_, message)) if message.contains('\n') => {
-            Err(Failure::Templates(format!("the template cannot be used\n{message}")))
+            Err(Failure::Lines(format!("the template cannot be used\n{message}")))
         }
         Err((code, message)) => Err(Failure::Refused(format!("{message} [{code}]"))),
     }
@@ -69,7 +69,7 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
 fn partials_beside(template: &Path) -> Result<Vec<Partial>, Failure> {
     match template.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.join("_partials"))) {
         Some(folder) if folder.is_dir() => {
-            reload::read_partials(&folder).map_err(|error| Failure::Templates(error.to_string()))
+            reload::read_partials(&folder).map_err(|error| Failure::Lines(error.to_string()))
         }
         _ => Ok(Vec::new()),
     }

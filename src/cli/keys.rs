@@ -1,5 +1,6 @@
 //! `keys`: generates, changes and lists JWK Sets.
 
+use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use zeroize::Zeroizing;
 use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
 use super::source::Source;
+use crate::escape;
 use crate::keys::{
     self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
 };
@@ -71,8 +73,7 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     let alg = args.alg.as_deref().map(algorithm).transpose()?;
     let kid = key_id(args.kid.clone())?;
     let text = read_bytes(&args.from)?;
-    let key = keys::import_pem(&text, alg, kid.as_ref())
-        .map_err(|error| Failure::Refused(format!("{}: {error}", args.from.display())))?;
+    let key = keys::import_pem(&text, alg, kid.as_ref()).map_err(|error| in_file(&args.from, &error))?;
     let surroundings = Surroundings::of(&args.file, global)?;
     let lead = span("--lead", args.lead.as_deref())?.unwrap_or(surroundings.lead());
     if !args.now {
@@ -178,9 +179,14 @@ fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>)
     .map_err(|error| refused(path, &error))
 }
 
+/// Returns the failure because of the keys in a file. Their errors name each member on a line of its own.
+fn in_file(path: &Path, error: &impl Display) -> Failure {
+    Failure::Lines(format!("{}: {error}", escape::line(&path.display().to_string())))
+}
+
 fn refused(path: &Path, error: &KeyFileError<EditError>) -> Failure {
     match error {
-        KeyFileError::Edit(error) => Failure::Refused(format!("{}: {error}", path.display())),
+        KeyFileError::Edit(error) => in_file(path, error),
         KeyFileError::Io { .. } => Failure::Refused(format!("{error}; the file was not changed")),
     }
 }
@@ -383,5 +389,5 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 fn read(path: &Path) -> Result<KeySet, Failure> {
     let bytes = FileAccess::default().read(path, FileUse::Keys);
     let bytes = Zeroizing::new(bytes.with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
-    KeySet::parse(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
+    KeySet::parse(&bytes).map_err(|error| in_file(path, &error))
 }

@@ -15,8 +15,8 @@ pub(super) enum Failure {
     Reported,
     /// The command failed, for a reason of one line.
     Refused(String),
-    /// Templates cannot be used. Their errors have several lines, which are escaped.
-    Templates(String),
+    /// The command failed, for a reason of several lines, whose external parts are escaped.
+    Lines(String),
     /// The configuration, or a file that it names, cannot be used. The message has several lines, which are escaped.
     Configuration(String),
 }
@@ -24,7 +24,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Reported | Failure::Refused(_) | Failure::Templates(_) => 1,
+            Failure::Reported | Failure::Refused(_) | Failure::Lines(_) => 1,
             Failure::Configuration(_) => 78,
         }
     }
@@ -33,7 +33,7 @@ impl Failure {
         match self {
             Failure::Reported => {}
             Failure::Refused(message) => note(&format!("error: {message}")),
-            Failure::Templates(message) | Failure::Configuration(message) => block(&format!("error: {message}")),
+            Failure::Lines(message) | Failure::Configuration(message) => block(&format!("error: {message}")),
         }
     }
 }

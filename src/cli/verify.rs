@@ -36,7 +36,7 @@ pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
             .with_context(|| format!("cannot read the JWK Set {path}"))?
     };
 
-    let verified = keys::verify(token.trim(), &jwks).map_err(|error| Failure::Refused(error.to_string()))?;
+    let verified = keys::verify(token.trim(), &jwks).map_err(|error| Failure::Lines(error.to_string()))?;
     let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default())
         .map_err(|error| Failure::Refused(format!("cannot read the signed payload: {error}")))?;
     keys::check_times(&claims, SystemClock.now(), 0).map_err(|error| Failure::Refused(error.to_string()))?;

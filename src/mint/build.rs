@@ -107,8 +107,11 @@ impl From<&TemplateFault> for FaultPointer {
 impl fmt::Display for BuildFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = match self.code {
-            // Errors of templates show lines of the template below each other; the template module escapes them.
-            code if code.as_str().starts_with("template.") => escape::lines(&self.message),
+            // Errors of templates show lines of the template, which are escaped. Errors of keys name members of a set, and
+            // quote nothing but a `kid`.
+            code if ["template.", "keys."].iter().any(|group| code.as_str().starts_with(group)) => {
+                escape::lines(&self.message)
+            }
             _ => escape::line(&self.message),
         };
         write!(f, "{}: {message}", escape::line(&self.part))
