@@ -15,7 +15,9 @@ use crate::config::{Config, Serve};
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, MOST_LISTED, Profile, listed};
-use crate::reload::{Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, remote_key_sets};
+use crate::reload::{
+    Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, is_same_file, remote_key_sets,
+};
 use crate::remote::{FetchError, RemoteFiles, SourceStatus, distinct_names};
 use crate::service::DegradedCondition;
 use crate::telemetry::Audit;
@@ -325,7 +327,7 @@ pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
 /// Rotates one key file, unless another process has rotated it since it was read.
 fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, clock: &dyn Clock) -> Result<Rotation, String> {
     let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
-    let policy = config.rotation.zip(longest_ttl(config, path));
+    let policy = config.rotation.zip(config.longest_ttl(is_same_file(path)));
     let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
     let policy = config.rotation_of(&rotation, longest_ttl).map_err(|error| error.to_string())?;
     change_key_file(path, |bytes| {

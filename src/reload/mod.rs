@@ -16,7 +16,7 @@ pub use files::Files;
 pub(crate) use files::read_regular;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
-pub(crate) use key_sets::{longest_ttl, remote_key_sets};
+pub(crate) use key_sets::{is_same_file, remote_key_sets};
 pub(crate) use read::{load, read_partials};
 use set_aside::{Current, KeyBytes, set_aside};
 
@@ -477,7 +477,7 @@ mod tests {
         let text =
             "profiles:\n  p: { issuer: i, jwks: keys.json, ttl: 1m }\n  q: { issuer: i, jwks: link.json, ttl: 1h }\n";
         let config = Config::parse(text, &fixture.directory, &[]).unwrap().config;
-        let longest = |name: &str| longest_ttl(&config, &fixture.path(name)).map(|ttl| ttl.seconds());
+        let longest = |name: &str| config.longest_ttl(is_same_file(&fixture.path(name))).map(|ttl| ttl.seconds());
         #[cfg(unix)]
         assert_eq!(longest("keys.json"), Some(3600));
         assert_eq!(longest("link.json"), Some(3600));

@@ -29,6 +29,7 @@ mod overload;
 mod playground;
 mod problems;
 mod redaction;
+mod refusals;
 mod reload;
 mod remote;
 mod rotation;

@@ -31,25 +31,29 @@ pub(super) async fn issue_posted(
     let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &profile).await?;
     let limits = &generation.limits;
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
-    // Usually the body is there already, and no timer is needed.
-    let first = std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await;
-    let body = match first {
-        Poll::Ready(body) => body?,
-        Poll::Pending => tokio::time::timeout(limits.request, body).await.map_err(|_| {
-            let detail = format!("expected the whole body within {:?}", limits.request);
-            Refusal::new(ErrorCode::RequestTimeout, detail)
-        })??,
+    let refuse = permit.refuser();
+    let answer = async {
+        // Usually the body is there already, and no timer is needed.
+        let first = std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await;
+        let body = match first {
+            Poll::Ready(body) => body?,
+            Poll::Pending => tokio::time::timeout(limits.request, body).await.map_err(|_| {
+                let detail = format!("expected the whole body within {:?}", limits.request);
+                Refusal::new(ErrorCode::RequestTimeout, detail)
+            })??,
+        };
+        if shadows && generation.mint.profile(&profile).is_some_and(|profile| profile.spec().shadow) {
+            let result = issuer.shadow(&body, permit.read_posted(&body).map(|(admitted, _)| admitted));
+            issuer.recorder().shadow(call.request_id, &profile, &result);
+            return Ok(json(body).into());
+        }
+        let (admitted, document) = permit.read_posted(&body)?;
+        let profile = admitted.request().profile();
+        let outcome = issuer.issue(admitted).await?;
+        let response = json(write(&profile.spec().placement, &document, &outcome));
+        Ok(Answer { response, outcome: Some(outcome) })
     };
-    if shadows && generation.mint.profile(&profile).is_some_and(|profile| profile.spec().shadow) {
-        let result = issuer.shadow(&body, permit.read_posted(&body).map(|(admitted, _)| admitted));
-        issuer.recorder().shadow(call.request_id, &profile, &result);
-        return Ok(json(body).into());
-    }
-    let (admitted, document) = permit.read_posted(&body)?;
-    let profile = admitted.request().profile();
-    let outcome = issuer.issue(admitted).await?;
-    let response = json(write(&profile.spec().placement, &document, &outcome));
-    Ok(Answer { response, outcome: Some(outcome) })
+    answer.await.map_err(refuse)
 }
 
 fn json(body: impl MessageBody + 'static) -> HttpResponse {

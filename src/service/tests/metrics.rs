@@ -17,6 +17,9 @@ fn metrics_count_requests_by_result_and_tokens_by_signature() {
                 method: "POST",
                 status,
                 elapsed: Duration::from_millis(1),
+                at: service.clock.now(),
+                peer: None,
+                asked: Some("p"),
                 profile: Some("p"),
                 result: result.as_ref().map(Some),
             },
@@ -33,7 +36,7 @@ fn metrics_count_requests_by_result_and_tokens_by_signature() {
         r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
         r#"claimsmith_token_cache_lookups_total{result="hit"} 1"#,
         r#"claimsmith_token_cache_lookups_total{result="miss"} 1"#,
-        r#"claimsmith_failures_total{code="session.invalid"} 1"#,
+        r#"claimsmith_failures_total{code="session.invalid",profile="p",caller="unknown"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
     }
