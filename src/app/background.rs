@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{Bound, count_skipped, served};
-use crate::config::{Config, Serve};
+use crate::config::Config;
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, MOST_LISTED, Profile, listed};
@@ -204,7 +204,7 @@ impl MaintenanceLoop {
             warn!("{note}");
         }
         report_problems(&self.edge, &generation.problems);
-        let needs_restart = needs_restart(&self.started, &generation.config);
+        let needs_restart = self.started.needs_restart(&generation.config);
         if !needs_restart.is_empty() {
             warn!(keys = needs_restart.join(" "), "changed configuration keys require a restart");
         }
@@ -342,26 +342,6 @@ fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, clock: &dyn Cloc
         Ok((rotation.set.take(), rotation))
     })
     .map_err(|error: KeyFileError<String>| error.to_string())
-}
-
-/// Returns the configuration keys that changed and are read only at startup.
-fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
-    let (old, new) = (&started.limits, &now.limits);
-    // A reload applies certificates and client CAs, but cannot turn TLS on or off.
-    let tls = if now.serve.tls.is_some() { started.serve.tls.clone().or(now.serve.tls.clone()) } else { None };
-    let now_serve = Serve { tls: now.serve.tls.as_ref().and(tls), ..now.serve.clone() };
-    [
-        (started.serve != now_serve, "serve"),
-        (started.log != now.log, "log"),
-        (started.audit != now.audit, "audit"),
-        (started.traces != now.traces, "traces"),
-        (old.connections != new.connections, "limits.connections"),
-        (old.connections_per_peer != new.connections_per_peer, "limits.connections_per_peer"),
-        (old.keep_alive != new.keep_alive, "limits.keep_alive"),
-    ]
-    .into_iter()
-    .filter_map(|(has_changed, key)| has_changed.then_some(key))
-    .collect()
 }
 
 /// SIGHUP, on systems that have it. Once this exists, SIGHUP no longer ends the process.

@@ -6,7 +6,7 @@
 //! Each section has one file with its types, its table of keys and its reader. The reader, the environment variables, the
 //! JSON Schema and the documentation share the table, so that they cannot disagree. The files in import order, each of
 //! which uses only those before it: `fault`, `yaml`, `field`, `values`, `key_source`, `read`, the sections (`serve`,
-//! `limits`, `profile`, `caller`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `schema`, `env`, `key_settings`.
+//! `limits`, `profile`, `caller`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `restart`, `schema`, `env`, `key_settings`.
 //!
 //! ```
 //! use claimsmith::config::Config;
@@ -31,6 +31,7 @@ mod limits;
 mod log;
 mod profile;
 mod read;
+mod restart;
 mod root;
 mod rotation;
 mod schema;
@@ -61,7 +62,7 @@ pub use values::{Host, HttpUrl};
 pub(crate) use key_settings::KeyFileSettings;
 pub(crate) use log::{LogFormat, LogLevel};
 pub(crate) use secret::load_callers;
-pub(crate) use serve::{Listener, Serve, UnixSocket};
+pub(crate) use serve::{Listener, UnixSocket};
 
 /// A valid configuration and its warnings.
 #[derive(Clone, Debug, PartialEq)]

@@ -36,10 +36,10 @@ pub(super) fn unknown_profile(generation: &ServedGeneration, requester: &Request
     }
     let mut detail = format!("expected the name of a configured profile in the path, found `{}`", AskedName(asked));
     let names = generation.mint.profiles().map(|profile| profile.spec().name.as_str());
-    for (index, name) in nearest_of(asked, names, NEAR).into_iter().enumerate() {
-        let before = if index == 0 { "; did you mean" } else { " or" };
+    let near: Vec<_> = nearest_of(asked, names, NEAR).iter().map(|name| format!("`{name}`")).collect();
+    if !near.is_empty() {
         // Writing into a String cannot fail.
-        let _ = write!(detail, "{before} `{name}`");
+        let _ = write!(detail, "; did you mean {}?", near.join(" or "));
     }
     Refusal::new(ErrorCode::ProfileUnknown, detail)
 }

@@ -8,6 +8,10 @@ use crate::code::ErrorCode;
 /// The label of a profile or a caller that is not configured, or not known.
 pub(crate) const UNKNOWN: &str = "unknown";
 
+/// The labels of what became of a request.
+pub(super) const ISSUED: &str = "issued";
+pub(super) const REFUSED: &str = "refused";
+
 /// Why a connection was closed although its client might have continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {

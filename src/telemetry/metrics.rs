@@ -14,8 +14,8 @@ use prometheus_client::registry::{Registry, Unit};
 use super::audit::AuditCounts;
 use super::gauges::{Gauges, ScrapedMetrics};
 use super::labels::{
-    BuildLabels, CallerLabels, CloseLabel, CloseReason, IssuedLabels, KeySetLabel, RequestLabels, ResultLabel,
-    RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
+    BuildLabels, CallerLabels, CloseLabel, CloseReason, ISSUED, IssuedLabels, KeySetLabel, REFUSED, RequestLabels,
+    ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
 };
 use super::results::Results;
 use super::traces::TraceCounts;
@@ -486,8 +486,6 @@ pub(crate) const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; ver
 const HIT: &str = "hit";
 const MISS: &str = "miss";
 const REPLACED: &str = "replaced";
-pub(super) const ISSUED: &str = "issued";
-pub(super) const REFUSED: &str = "refused";
 const ROTATED: &str = "rotated";
 
 /// From a cached response to one that is about to time out.

@@ -6,8 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::labels::{FailureLabels, ProfileLabels, UNKNOWN};
-use super::metrics::{ISSUED, REFUSED};
+use super::labels::{FailureLabels, ISSUED, ProfileLabels, REFUSED, UNKNOWN};
 use crate::code::ErrorCode;
 
 /// The most series of failures with the name of a profile or a caller. Later ones are counted without names: reloads can

@@ -5,6 +5,7 @@
 mod admin;
 mod cache;
 mod callers;
+mod chart;
 mod cli;
 #[cfg(unix)]
 mod connections;
