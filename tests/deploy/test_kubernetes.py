@@ -1,7 +1,4 @@
-"""The manifests and the chart: against the schemas of Kubernetes, against each other, and with the real binary.
-
-kubectl builds the kustomization, Helm's own engine renders the chart.
-"""
+"""The manifests and the chart: against the schemas of Kubernetes, against each other, and with the real binary."""
 
 import base64
 import json
@@ -10,111 +7,16 @@ import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import helm_python
 import kubernetes_validate
 import pytest
 import yaml
-from conftest import DEPLOY, ROOT, call, claimsmith, documents, make_key, run, serving
-
-CHART = DEPLOY / "helm" / "claimsmith"
-NAMESPACE = "auth"
-VALUES = {
-    "chart": {},
-    "chart-bare": {
-        "replicas": 1,
-        "rotate": {"enabled": False},
-        "podDisruptionBudget": {"enabled": False},
-        "networkPolicy": {"enabled": False},
-        "callers": {"files": []},
-        "config": {"serve": {"api": {"allow_unauthenticated": True}}, "callers": None},
-    },
-    "chart-more": {
-        "image": {"repository": "registry.example.org/cs", "digest": "sha256:" + "a" * 64, "pullPolicy": "Always"},
-        "imagePullSecrets": [{"name": "registry"}],
-        "keys": {"secret": "my-keys", "files": ["id_token.jwks.json", "orders.jwks.json"]},
-        "config": {
-            "public_url": "https://tokens.example.org",
-            "profiles": {
-                "orders": {
-                    "issuer": "https://id.example.org/",
-                    "jwks": "file://keys/orders.jwks.json",
-                    "audience": ["orders"],
-                }
-            },
-        },
-        "templates": {"orders/claims.hbs": '{"email": {{Extra.identity.traits.email}}}\n'},
-        "env": [{"name": "CLAIMSMITH_LOG_LEVEL", "value": "debug"}],
-        "nodeSelector": {"kubernetes.io/arch": "amd64"},
-        "tolerations": [{"key": "auth", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
-        "priorityClassName": "high",
-        "podAnnotations": {"example.org/team": "id"},
-        "podLabels": {"example.org/team": "id"},
-        "networkPolicy": {"egress": [{"ports": [{"protocol": "TCP", "port": 443}]}], "admin": []},
-    },
-    "chart-everything": {
-        "nameOverride": "tokens",
-        "commonLabels": {"example.org/owner": "identity"},
-        "extraEnv": [{"name": "CLAIMSMITH_LOG_LEVEL", "value": "debug"}],
-        "envFrom": [{"secretRef": {"name": "claimsmith-env", "optional": True}}],
-        "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
-        "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],
-        "serviceAccount": {"name": "identity-tokens", "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/k"}},
-        "service": {
-            "api": {"type": "LoadBalancer", "port": 80, "annotations": {"a": "b"}, "labels": {"c": "d"}},
-            "admin": {"port": 9000, "portName": "metrics"},
-        },
-        "ingress": {
-            "enabled": True,
-            "className": "nginx",
-            "annotations": {"cert-manager.io/cluster-issuer": "x"},
-            "hosts": [{"host": "keys.example.org"}, {"host": "k.example.org", "paths": [{"path": "/x", "pathType": "Exact"}]}],
-            "tls": [{"hosts": ["keys.example.org"], "secretName": "keys-tls"}],
-        },
-        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "15s"},
-        "autoscaling": {"enabled": True, "minReplicas": 3, "targetMemoryUtilizationPercentage": 70},
-        "topologySpreadConstraints": [
-            {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
-        ],
-        "networkPolicy": {
-            "gateways": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateway"}}}],
-            "verifiers": [],
-        },
-    },
-}
-EXAMPLES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((DEPLOY / "helm" / "examples").glob("*.yaml"))}
-VALUES |= {f"example-{name}": values for name, values in EXAMPLES.items()}
-# What an example or a set of values mounts beside what the chart makes.
-FOREIGN = {"ca", "oathkeeper-config", "oathkeeper-rules"}
-
-
-def kustomize(folder=DEPLOY / "kubernetes"):
-    return documents(run("kubectl", "kustomize", folder).stdout)
-
-
-def chart(values):
-    rendered = helm_python.Chart.load(CHART).render(values, name="prod", namespace=NAMESPACE)
-    return [found for path, text in rendered.items() if not path.endswith("NOTES.txt") for found in documents(text)]
+from conftest import DEPLOY, ROOT, call, claimsmith, make_key, run, serving
+from rendering import CHART, FOREIGN, NAMESPACE, VALUES, chart, containers, kustomize, materialise, of_kind, pods
 
 
 @pytest.fixture(scope="module", params=["kustomize", *VALUES])
 def objects(request):
     return kustomize() if request.param == "kustomize" else chart(VALUES[request.param])
-
-
-def of_kind(objects, kind):
-    return [found for found in objects if found["kind"] == kind]
-
-
-def pods(objects):
-    for found in of_kind(objects, "Deployment"):
-        yield found["spec"]["template"]
-    for found in of_kind(objects, "CronJob"):
-        yield found["spec"]["jobTemplate"]["spec"]["template"]
-
-
-def containers(pod):
-    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
 @pytest.mark.parametrize("version", ["1.27", "1.30", "1.33", kubernetes_validate.latest_version()])
@@ -131,33 +33,6 @@ def test_the_schema_check_can_fail():
     deployment["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(deployment, kubernetes_validate.latest_version(), strict=True)
-
-
-def test_helm_lint_finds_nothing():
-    for values in VALUES.values():
-        report = helm_python.lint(CHART, values, strict=True, kube_version="v1.33.0")
-        assert [found for found in report["messages"] if found["severity"] > 1] == [] and report["errors"] == []
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"replica": 3},
-        {"keys": {"files": ["../x"]}},
-        {"image": {"digest": "latest"}},
-        {"config": {"profiles": {}, "serve": None}},
-        {"config": {"profiles": {"id_token": {"isuer": "https://id.example.org/"}}}},
-        {"config": {"profiles": {"id_token": {"ttl": "forever"}}}},
-        {"config": {"audit": {"to": "syslog"}}},
-        {"config": {"serve": {"api": {"port": 80}}}},
-        {"service": {"api": {"typ": "NodePort"}}},
-        {"ingress": {"hosts": ["keys.example.org"]}},
-        {"networkPolicy": {"api": []}},
-    ],
-)
-def test_values_that_mean_nothing_are_refused(values):
-    with pytest.raises(helm_python.HelmError):
-        chart(values)
 
 
 def test_pods_are_restricted(objects):
@@ -271,31 +146,6 @@ def test_the_overlay_of_the_manual_takes_the_place_of_what_it_names(tmp_path):
     assert images == {"YOUR-REGISTRY/claimsmith:0.1.0", "YOUR-REGISTRY/kubectl:YOUR-TAG"}
 
 
-def materialise(objects, folder):
-    """Lays the projected volume of the service out, as a kubelet would, with secrets of its own."""
-    maps = {found["metadata"]["name"]: found["data"] for found in of_kind(objects, "ConfigMap")}
-    projected = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["volumes"][0]["projected"]
-    for source in projected["sources"]:
-        if "configMap" in source:
-            data = maps[source["configMap"]["name"]]
-            for item in source["configMap"].get("items") or [{"key": key, "path": key} for key in data]:
-                path = folder / item["path"]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(data[item["key"]])
-        else:
-            for item in source["secret"]["items"]:
-                path = folder / item["path"]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if item["path"].startswith("keys/"):
-                    make_key(path)
-                else:
-                    path.write_text("a-password-for-this-test-alone\n")
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(projected["defaultMode"])
-    return folder / "claimsmith.yaml"
-
-
 def test_the_mounted_configuration_serves(objects, tmp_path, session_text):
     if of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]["volumes"][1:]:
         pytest.skip("test_examples_with_further_volumes_are_accepted has these")
@@ -323,123 +173,6 @@ def test_the_mounted_configuration_serves(objects, tmp_path, session_text):
                 assert call(f"{api}/hydrate/{profile}", session_text)[0] == 401
             status, text = call(f"{api}/hydrate/{profile}", session_text, {"Authorization": f"Basic {credentials}"})
             assert status == 200 and json.loads(text)["header"]["Authorization"][0].startswith("Bearer "), text
-
-
-def certificate(folder):
-    """A certificate of its own authority, as cert-manager lays it out."""
-    folder.mkdir(parents=True)
-    run(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
-        *("-subj", "/CN=claimsmith", "-addext", "subjectAltName=DNS:claimsmith.auth"),
-        *("-keyout", folder / "tls.key", "-out", folder / "tls.crt"),
-    )
-    shutil.copy(folder / "tls.crt", folder / "ca.crt")
-    (folder / "tls.key").chmod(0o440)
-
-
-@pytest.mark.parametrize("name", ["drop-in", "other-namespace"])
-def test_examples_with_further_volumes_are_accepted(name, tmp_path):
-    """What the example mounts elsewhere is laid out below a folder, and `check` reads it with the arguments of the pod."""
-    objects = chart(EXAMPLES[name])
-    config = materialise(objects, tmp_path / "etc" / "claimsmith")
-    container = next(iter(pods(objects)))["spec"]["containers"][0]
-    mounts = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] != "etc"]
-    assert mounts and all(path.startswith("/etc/") for path in mounts)
-    fixtures = ROOT / "tests" / "fixtures" / "oathkeeper"
-    if name == "drop-in":
-        files = {"config/config.yaml": fixtures / "oathkeeper.yml", "rules/access-rules.json": fixtures / "access-rules.yml"}
-        make_key(tmp_path / "etc" / "secrets" / "mutator.id_token.jwks.json")
-        for target, source in files.items():
-            text = yaml.safe_load(source.read_text())
-            if target.startswith("config/"):
-                text["access_rules"]["repositories"] = ["file:///etc/rules/access-rules.json"]
-                text["mutators"]["id_token"]["config"]["jwks_url"] = "file:///etc/secrets/mutator.id_token.jwks.json"
-            path = tmp_path / "etc" / target
-            path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(text).replace("/etc/", f"{tmp_path}/etc/"))
-    else:
-        certificate(tmp_path / "etc" / "claimsmith-tls")
-    config.chmod(0o600)
-    config.write_text(config.read_text().replace("/etc/", f"{tmp_path}/etc/"))
-    serve, *arguments = container["args"]
-    assert serve == "serve"
-    checked = claimsmith("check", *(argument.replace("/etc/", f"{tmp_path}/etc/") for argument in arguments), check=False)
-    assert checked.returncode == 0 and "ok: " in checked.stdout, checked
-
-
-def changed(values, path, value):
-    """The values with another value at a dotted path below `config`."""
-    *folders, last = path.split(".")
-    result = json.loads(json.dumps(values))
-    inner = result.setdefault("config", {})
-    for name in folders:
-        inner = inner.setdefault(name, {})
-    inner[last] = value
-    return result
-
-
-def test_pods_restart_for_what_is_read_at_startup_and_for_nothing_else():
-    def annotation(values):
-        return of_kind(chart(values), "Deployment")[0]["spec"]["template"]["metadata"]["annotations"]["checksum/start"]
-
-    before = annotation({})
-    values = {
-        "audit": {"to": "stdout"},
-        "limits.connections": 100,
-        "limits.connections_per_peer": 10,
-        "limits.keep_alive": "7s",
-        "log": {"level": "debug"},
-        "serve.shutdown_delay": "3s",
-        "traces": {"endpoint": "http://collector:4318/v1/traces"},
-    }
-    schema = json.loads(claimsmith("schema").stdout)
-    marked = {name for name, found in schema["properties"].items() if found.get("x-restart")}
-    marked |= {
-        f"limits.{name}" for name, found in schema["properties"]["limits"]["properties"].items() if found.get("x-restart")
-    }
-    assert {path if path.startswith("limits") else path.split(".")[0] for path in values} == marked
-    sums = [annotation(changed({}, path, value)) for path, value in values.items()]
-    assert before not in sums and len(set(sums)) == len(sums)
-    for path, value in {"limits.body": "2MiB", "profiles.id_token.ttl": "5m", "jwks_max_age": "10m"}.items():
-        assert annotation(changed({}, path, value)) == before
-
-
-def test_every_value_reaches_its_object():
-    objects = chart(VALUES["chart-everything"])
-    for found in objects:
-        assert found["metadata"]["name"].startswith("prod-tokens") or found["kind"] == "ServiceAccount"
-        assert found["metadata"]["labels"]["example.org/owner"] == "identity", found
-    deployment = of_kind(objects, "Deployment")[0]["spec"]
-    assert "replicas" not in deployment
-    pod = deployment["template"]["spec"]
-    assert pod["serviceAccountName"] == "identity-tokens"
-    account = next(found for found in of_kind(objects, "ServiceAccount") if found["metadata"]["name"] == "identity-tokens")
-    assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].startswith("arn:")
-    rotate = next(found for found in containers(list(pods(objects))[1]) if found["name"].startswith("rotate"))
-    for container in (pod["containers"][0], rotate):
-        assert container["env"][0]["name"] == "CLAIMSMITH_LOG_LEVEL"
-        assert container["envFrom"][0]["secretRef"]["name"] == "claimsmith-env"
-    assert pod["volumes"][1]["name"] == "ca" and pod["containers"][0]["volumeMounts"][1]["mountPath"] == "/etc/ca"
-    constraint = pod["topologySpreadConstraints"][0]
-    assert constraint["topologyKey"] == "topology.kubernetes.io/zone" and constraint["labelSelector"]["matchLabels"]
-    services = {found["metadata"]["name"]: found for found in of_kind(objects, "Service")}
-    api, admin = services["prod-tokens"], services["prod-tokens-admin"]
-    assert api["spec"]["type"] == "LoadBalancer" and api["spec"]["ports"][0]["port"] == 80
-    assert api["metadata"]["annotations"] == {"a": "b"} and api["metadata"]["labels"]["c"] == "d"
-    config = next(found for found in of_kind(objects, "ConfigMap") if found["metadata"]["name"] == "prod-tokens-config")
-    assert yaml.safe_load(config["data"]["claimsmith.yaml"])["public_url"] == f"http://prod-tokens.{NAMESPACE}:80"
-    rules = of_kind(objects, "Ingress")[0]["spec"]["rules"]
-    assert [path["path"] for rule in rules for path in rule["http"]["paths"]] == ["/.well-known/", "/x"]
-    assert rules[0]["http"]["paths"][0]["backend"]["service"] == {"name": "prod-tokens", "port": {"name": "http-api"}}
-    monitor = of_kind(objects, "ServiceMonitor")[0]
-    assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    assert monitor["spec"]["endpoints"][0]["port"] == admin["spec"]["ports"][0]["name"] == "metrics"
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= admin["metadata"]["labels"].items()
-    scaler = of_kind(objects, "HorizontalPodAutoscaler")[0]["spec"]
-    assert scaler["scaleTargetRef"]["name"] == "prod-tokens" and scaler["minReplicas"] == 3
-    assert [metric["resource"]["name"] for metric in scaler["metrics"]] == ["cpu", "memory"]
-    policy = next(found for found in of_kind(objects, "NetworkPolicy") if found["metadata"]["name"] == "prod-tokens")
-    assert policy["spec"]["ingress"][0]["from"] == VALUES["chart-everything"]["networkPolicy"]["gateways"]
 
 
 def test_the_templates_are_those_of_the_repository():
@@ -614,7 +347,10 @@ def test_the_rotation_rotates_a_secret(objects, tmp_path):
     assert conflict.returncode != 0 and "the object has been modified" in conflict.stderr
     assert api.secret["data"] == data
     # The next try adds a key to each set, which the service can use, and leaves the rest alone.
-    done = Job(objects, api, tmp_path / "second").run()
+    second = Job(objects, api, tmp_path / "second")
+    with (second.folder / "etc" / "claimsmith.yaml").open("a") as config:
+        config.write("\nunrelated: an error that does not concern keys\n")
+    done = second.run()
     assert done.returncode == 0, done
     for name in names:
         assert len(keys(name)) == 2
