@@ -14,7 +14,7 @@ PEERS := $(TOOLS)/peers
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test peers peers-go-templates release reproducible sbom newcomer policy
+	deploy-test helm-test peers peers-go-templates release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -103,6 +103,15 @@ deploy-test: $(TOOLS)/deploy/installed
 	$(LOCAL) cargo build
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
+
+# Renders the chart with the real helm, which Go builds from the module proxy.
+helm-test: $(TOOLS)/deploy/installed $(PEERS)/helm
+	$(LOCAL) cargo build
+	HELM=$(PEERS)/helm $(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_helm.py
+
+$(PEERS)/helm: tests/peers/helm/go.mod tests/peers/helm/go.sum
+	sh tests/interop/need.sh go golang
+	cd tests/peers/helm && go build -p 2 -ldflags=-w -o $@ helm.sh/helm/v3/cmd/helm
 
 # Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. Neither optimization nor debug information
 # is needed for these tests. Without them, the compiler takes half of the time.

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::detached::{NotRun, detached};
 use super::{Bound, count_skipped, served};
-use crate::config::{Config, Serve};
+use crate::config::Config;
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, MOST_LISTED, Profile, listed};
 use crate::reload::{
-    FileAccess, Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, missing_source_error,
+    FileAccess, Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, is_same_file, missing_source_error,
     remote_key_sets,
 };
 use crate::remote::{RemoteFiles, SourceStatus, distinct_names};
@@ -231,7 +231,7 @@ impl MaintenanceLoop {
             warn!("{note}");
         }
         report_problems(&self.edge, &generation.problems);
-        let needs_restart = needs_restart(&self.started, &generation.config);
+        let needs_restart = self.started.needs_restart(&generation.config);
         if !needs_restart.is_empty() {
             warn!(keys = needs_restart.join(" "), "changed configuration keys require a restart");
         }
@@ -348,7 +348,7 @@ impl MaintenanceLoop {
 /// Rotates one key file, unless another process has rotated it since it was read.
 fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, clock: &dyn Clock) -> Result<Rotation, String> {
     let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
-    let policy = config.rotation.zip(longest_ttl(config, path));
+    let policy = config.rotation.zip(config.longest_ttl(is_same_file(path)));
     let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
     let policy = config.rotation_of(&rotation, longest_ttl).map_err(|error| error.to_string())?;
     change_key_file(path, |bytes| {
@@ -363,26 +363,6 @@ fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, clock: &dyn Cloc
         Ok((rotation.set.take(), rotation))
     })
     .map_err(|error: KeyFileError<String>| error.to_string())
-}
-
-/// Returns the configuration keys that changed and are read only at startup.
-fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
-    let (old, new) = (&started.limits, &now.limits);
-    // A reload applies certificates and client CAs, but cannot turn TLS on or off.
-    let tls = if now.serve.tls.is_some() { started.serve.tls.clone().or(now.serve.tls.clone()) } else { None };
-    let now_serve = Serve { tls: now.serve.tls.as_ref().and(tls), ..now.serve.clone() };
-    [
-        (started.serve != now_serve, "serve"),
-        (started.log != now.log, "log"),
-        (started.audit != now.audit, "audit"),
-        (started.traces != now.traces, "traces"),
-        (old.connections != new.connections, "limits.connections"),
-        (old.connections_per_peer != new.connections_per_peer, "limits.connections_per_peer"),
-        (old.keep_alive != new.keep_alive, "limits.keep_alive"),
-    ]
-    .into_iter()
-    .filter_map(|(has_changed, key)| has_changed.then_some(key))
-    .collect()
 }
 
 /// SIGHUP, on systems that have it. Once this exists, SIGHUP no longer ends the process.

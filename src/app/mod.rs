@@ -309,6 +309,7 @@ fn served(
     }
     let scheme = if bound.tls.is_some() { "https" } else { "http" };
     let address = bound.api_address.filter(|address| !address.ip().is_unspecified());
+    metrics.profiles(mint.profiles().map(|profile| profile.spec().name.as_str()));
     ServedGeneration {
         mint,
         sources,

@@ -10,7 +10,7 @@ use super::http;
 use super::output::Failure;
 use super::runtime::block_on;
 use crate::code::ErrorCode;
-use crate::config::{Config, ConfigError, Loaded};
+use crate::config::{Config, ConfigError, KeyFileSettings, Loaded};
 use crate::escape;
 use crate::mint::{BuildFault, MOST_LISTED, listed};
 use crate::oathkeeper::{self, DropIn};
@@ -88,24 +88,10 @@ impl Source {
     /// Returns every fault.
     pub(super) fn read(&self, files: &mut Files, current: Option<&Config>) -> Result<Loaded, Vec<BuildFault>> {
         let file = self.file.display().to_string();
-        let has_own_file = self.oathkeeper.is_none() || self.is_named;
-        let text = match if has_own_file { files.read_text(&self.file) } else { Ok(String::new()) } {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => String::new(),
-            Err(error) => {
-                let advice = if error.kind() == io::ErrorKind::NotFound {
-                    "; write one, or name it with --config or CLAIMSMITH_CONFIG"
-                } else {
-                    ""
-                };
-                let message = format!("expected a readable configuration, found: {error}{advice}");
-                return Err(vec![BuildFault::new(ErrorCode::ConfigInvalid, &file, message)]);
-            }
-        };
+        let text = self.text(files)?;
         let base_dir = self.file.parent().unwrap_or(Path::new(""));
         let faults_of = |error: ConfigError| error.build_faults(&file);
-        let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
-        let ours: Vec<_> = self.environment.iter().filter(is_ours).cloned().collect();
+        let ours = self.own_variables();
         let Some(oathkeeper) = &self.oathkeeper else {
             let loaded = Config::parse(&text, base_dir, &ours).map_err(faults_of)?;
             return Ok(self.with_proxy_warnings(loaded));
@@ -143,6 +129,41 @@ impl Source {
         let warnings: Vec<String> = warnings.collect();
         loaded.warnings.extend(warnings);
         loaded
+    }
+
+    /// Returns what the key file that `is_wanted` accepts depends on. Other errors of the configuration are ignored.
+    ///
+    /// # Errors
+    /// Returns every fault that these settings depend on.
+    pub(super) fn key_settings(&self, is_wanted: impl Fn(&Path) -> bool) -> Result<KeyFileSettings, Vec<BuildFault>> {
+        let text = self.text(&mut Files::new())?;
+        let base_dir = self.file.parent().unwrap_or(Path::new(""));
+        KeyFileSettings::parse(&text, base_dir, &self.own_variables(), is_wanted)
+            .map_err(|error| error.build_faults(&self.file.display().to_string()))
+    }
+
+    /// Returns the text of the configuration file; empty if there is none and none is needed.
+    fn text(&self, files: &mut Files) -> Result<String, Vec<BuildFault>> {
+        let has_own_file = self.oathkeeper.is_none() || self.is_named;
+        match if has_own_file { files.read_text(&self.file) } else { Ok(String::new()) } {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => Ok(String::new()),
+            Err(error) => {
+                let advice = if error.kind() == io::ErrorKind::NotFound {
+                    "; write one, or name it with --config or CLAIMSMITH_CONFIG"
+                } else {
+                    ""
+                };
+                let message = format!("expected a readable configuration, found: {error}{advice}");
+                Err(vec![BuildFault::new(ErrorCode::ConfigInvalid, self.file.display().to_string(), message)])
+            }
+        }
+    }
+
+    /// Returns the environment variables that are settings.
+    fn own_variables(&self) -> Vec<(String, String)> {
+        let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
+        self.environment.iter().filter(is_ours).cloned().collect()
     }
 
     /// Creates the remote key sets, with their credentials from the environment.

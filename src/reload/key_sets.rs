@@ -15,7 +15,6 @@ use crate::config::{Config, KeySource};
 use crate::keys::KeySet;
 use crate::mint::BuildFault;
 use crate::remote::{FailureCodes, FailureHints, FetchError, FileKind, RemoteFiles, WantedFiles};
-use crate::time::Ttl;
 
 /// A JWK Set with private keys, as a remote file.
 pub static SIGNING_KEY_SET: FileKind = FileKind {
@@ -102,13 +101,11 @@ fn read_key_file(path: &Path, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, B
     })
 }
 
-/// Returns the longest TTL of all profiles whose keys are in `file`, by whichever path or link they name it; `None` if no
-/// profile uses it.
+/// Returns a function that is `true` for each path and each link to `file`.
 ///
 /// A rotated key must be published for as long as any of its tokens lives, so two profiles that reach one file by different
 /// paths count together.
-pub(crate) fn longest_ttl(config: &Config, file: &Path) -> Option<Ttl> {
+pub(crate) fn is_same_file(file: &Path) -> impl Fn(&Path) -> bool + '_ {
     let wanted = fs::canonicalize(file).ok();
-    let is_same_file = |path: &Path| path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted;
-    config.longest_ttl(is_same_file)
+    move |path: &Path| path == file || wanted.is_some() && fs::canonicalize(path).ok() == wanted
 }

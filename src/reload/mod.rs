@@ -21,7 +21,7 @@ use held::Held;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
 use key_sets::with_causes;
-pub(crate) use key_sets::{longest_ttl, missing_source_error, remote_key_sets};
+pub(crate) use key_sets::{is_same_file, missing_source_error, remote_key_sets};
 pub(crate) use read::{load, read_partials};
 use set_aside::{Current, set_aside};
 

@@ -5,6 +5,13 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::code::ErrorCode;
 
+/// The label of a profile or a caller that is not configured, or not known.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// The labels of what became of a request.
+pub(super) const ISSUED: &str = "issued";
+pub(super) const REFUSED: &str = "refused";
+
 /// Why a connection was closed although its client might have continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
@@ -68,7 +75,17 @@ pub(super) struct ShadowLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct CodeLabel(pub(super) ErrorCode);
+pub(super) struct FailureLabels {
+    pub(super) code: ErrorCode,
+    pub(super) profile: String,
+    pub(super) caller: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ProfileLabels {
+    pub(super) profile: String,
+    pub(super) result: &'static str,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CloseLabel(pub(super) CloseReason);
@@ -163,8 +180,15 @@ impl EncodeLabelSet for SourceFailureLabels {
     }
 }
 
-impl EncodeLabelSet for CodeLabel {
+impl EncodeLabelSet for FailureLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("code", self.0.as_str())].encode(encoder)
+        let (profile, caller) = (self.profile.as_str(), self.caller.as_str());
+        [("code", self.code.as_str()), ("profile", profile), ("caller", caller)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for ProfileLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("profile", self.profile.as_str()), ("result", self.result)].encode(encoder)
     }
 }

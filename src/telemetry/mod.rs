@@ -13,11 +13,12 @@ mod otlp;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod queue;
+mod results;
 mod traces;
 
-pub(crate) use audit::{Audit, Issued};
+pub(crate) use audit::{Audit, Issued, Refused};
 pub use gauges::{Gauges, KeySetGauges, ProfileGauges};
-pub(crate) use labels::CloseReason;
+pub(crate) use labels::{CloseReason, UNKNOWN};
 pub use metrics::Metrics;
 pub(crate) use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, RouteMetrics};
 pub(crate) use otlp::{RequestSpan, Traces};

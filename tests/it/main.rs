@@ -5,6 +5,7 @@
 mod admin;
 mod cache;
 mod callers;
+mod chart;
 mod cli;
 #[cfg(unix)]
 mod connections;
@@ -32,6 +33,7 @@ mod playground;
 mod problems;
 mod proxies;
 mod redaction;
+mod refusals;
 mod reload;
 mod remote;
 mod rotation;

@@ -122,7 +122,7 @@ async fn serve(route: &'static Route, request: HttpRequest, edge: Data<Edge>, pa
     let mut response = result.unwrap_or_else(|refusal| {
         let request_id = RequestId::new(Uuid::new_v4());
         let response = problem::response(&refusal, request_id, route.methods);
-        let Refusal { code, detail } = &refusal;
+        let Refusal { code, detail, .. } = &refusal;
         let status = response.status().as_u16();
         warn!(%request_id, route = "/playground", status, %code, %detail, "request refused");
         response
