@@ -355,6 +355,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         (started.traces != now.traces, "traces"),
         (old.connections != new.connections, "limits.connections"),
         (old.connections_per_peer != new.connections_per_peer, "limits.connections_per_peer"),
+        (old.connection_age != new.connection_age, "limits.connection_age"),
         (old.keep_alive != new.keep_alive, "limits.keep_alive"),
     ]
     .into_iter()

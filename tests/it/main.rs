@@ -12,6 +12,7 @@ mod depth;
 mod discovery;
 mod doc_test_references;
 mod documents;
+mod eviction;
 mod extra_cache;
 #[cfg(unix)]
 mod faults;
@@ -26,8 +27,10 @@ mod oathkeeper;
 mod openapi;
 mod operations;
 mod overload;
+mod pipelining;
 mod playground;
 mod problems;
+mod protocols;
 mod redaction;
 mod reload;
 mod remote;

@@ -8,7 +8,7 @@ use actix_web::body::MessageBody;
 use actix_web::http::header;
 
 use super::body;
-use super::connection::peer;
+use super::connection::{Connection, peer};
 use super::exchange::{Answer, Call};
 use crate::code::ErrorCode;
 use crate::mint::Placement;
@@ -29,6 +29,7 @@ pub(super) async fn issue_posted(
     let (issuer, generation) = (&call.edge.issuer, &*call.generation);
     let profile = call.profile().into_owned();
     let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &profile).await?;
+    Connection::note_authenticated(&call.request);
     let limits = &generation.limits;
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
     // Usually the body is there already, and no timer is needed.
