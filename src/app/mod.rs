@@ -27,8 +27,8 @@ use uuid::Uuid;
 use crate::claims::JwtId;
 use crate::config::{AuditTarget, Config};
 use crate::edge::http::{
-    ConnectionGate, ConnectionLimits, Edge, Playground, admin_routes, api_routes, close_after_chunks, playground_routes,
-    route_metrics,
+    ConnectionGate, ConnectionLimits, Edge, Playground, admin_routes, api_routes, close_after_chunks,
+    playground_routes, route_metrics,
 };
 use crate::mint::Mint;
 use crate::reload::Generation;
@@ -185,8 +185,7 @@ impl Application {
         let admin_edge = edge.clone();
         let has_playground = config.serve.playground;
         let app = move || {
-            let app =
-                App::new().app_data(admin_edge.clone()).wrap(from_fn(close_after_chunks)).configure(admin_routes);
+            let app = App::new().app_data(admin_edge.clone()).wrap(from_fn(close_after_chunks)).configure(admin_routes);
             if has_playground { app.configure(playground_routes) } else { app }
         };
         let admin = listen_tcp(server, admin, listening, app)?.run();

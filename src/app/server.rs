@@ -1,10 +1,13 @@
 //! HTTP over each kind of socket. actix-web's own server has no hook between a socket and HTTP; here the hook is a
 //! [`PacedStream`] over a [`TimeoutStream`], and the reasons for closed connections are counted.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -173,12 +176,22 @@ where
     let app = app().into_factory().map_err(|error: actix_web::Error| error.error_response());
     let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), |request: Request, service| {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
-        if let Some(connection) = &connection {
-            connection.begin_request(request.head());
-        }
+        let has_body = connection.as_ref().is_some_and(|connection| connection.begin_request(request.head()));
         let answering = service.call(request);
         async move {
-            let mut answer = answering.await;
+            let mut answering = pin!(answering);
+            let first = poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await;
+            let mut answer = match first {
+                Poll::Ready(answer) => {
+                    // The HTTP layer passes on the body after the first poll, even if it has it already. It would close
+                    // the connection after a response that is ready before.
+                    if has_body {
+                        tokio::task::yield_now().await;
+                    }
+                    answer
+                }
+                Poll::Pending => answering.await,
+            };
             match (&mut answer, connection) {
                 (Ok(response), Some(connection)) => connection.end_request(response.response_mut().head_mut()),
                 (Err(_), Some(connection)) => connection.fail_request(),
@@ -196,9 +209,7 @@ where
         // `TimeoutStream` has this timeout, for the first request head and for later ones.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER_TIMEOUT)
-        .on_connect_ext(|stream: &PacedStream<IO>, extensions| {
-            drop(extensions.insert(Rc::clone(stream.connection())))
-        })
+        .on_connect_ext(|stream: &PacedStream<IO>, extensions| drop(extensions.insert(Rc::clone(stream.connection()))))
         .h1(app)
         .map_err(move |error| {
             if matches!(error, DispatchError::Parse(_)) {

@@ -48,7 +48,9 @@ fn busy_admin_connections_do_not_keep_probes_out() {
     let kept = String::from_utf8(version).unwrap().replace("Connection: close\r\n", "").into_bytes();
     for round in 0..3 {
         // The most recent ones stay, so they are used again.
-        held.retain_mut(|stream| stream.write_all(&kept).is_ok() && stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0));
+        held.retain_mut(|stream| {
+            stream.write_all(&kept).is_ok() && stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0)
+        });
         assert!(round > 0 || held.len() == 64, "{}", held.len());
         assert_served(app.admin, &get("/health/alive"));
         while held.len() < 64 {
@@ -80,7 +82,7 @@ fn unread_admin_responses_do_not_keep_probes_out() {
 
 #[test]
 fn idle_strangers_make_room_and_gateways_stay() {
-    let app = app("limits: { connections: 64, request: 1h, keep_alive: 1h }");
+    let app = app("limits: { connections: 64, request: 1h, keep_alive: 1h }\nserve: { workers: 1 }");
     let whole = post("/issue/p", &CALLER, SESSION);
     let mut gateway = connect(app.api);
     assert_eq!(ask(&mut gateway, &whole).status, 200);

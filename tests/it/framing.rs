@@ -8,11 +8,6 @@ use crate::support::{Setup, TestApp, connect, post, read_all_statuses, read_resp
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 
-fn metric(app: &TestApp, series: &str) -> u64 {
-    let text = app.get_admin("/metrics").text();
-    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0)
-}
-
 /// A body that contains a request. Its response would have a status that no other request here gets.
 fn smuggling_body() -> Vec<u8> {
     let mut body = vec![b' '; 3000];

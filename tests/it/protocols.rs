@@ -60,6 +60,21 @@ fn endless_head_is_rejected_at_128_kib() {
 }
 
 #[test]
+fn endless_body_behind_its_response_is_not_read_to_the_end() {
+    let app = app("limits: { request: 1h }");
+    for target in ["POST /nowhere", "GET /openapi.json", "POST /hydrate/q"] {
+        for length in ["Content-Length: 99999999999\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nfffffffff\r\n"] {
+            let mut stream = connect(app.api);
+            stream.write_all(format!("{target} HTTP/1.1\r\nHost: x\r\n{length}").as_bytes()).unwrap();
+            let block = vec![b'x'; 64 << 10];
+            let sent = (0..1000).take_while(|_| stream.write_all(&block).is_ok()).count();
+            // The buffers of both sides hold some more.
+            assert!(sent < 400, "{target} {length:?}: {sent} blocks of 64 KiB");
+        }
+    }
+}
+
+#[test]
 fn half_closed_client_gets_all_its_responses() {
     let app = app("");
     let whole = post("/hydrate/p", &[("Connection", "keep-alive")], SESSION);

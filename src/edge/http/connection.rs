@@ -14,8 +14,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{RequestHead, ResponseHead, ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use tokio::time::Instant;
@@ -206,8 +206,8 @@ impl Connection {
         &self.gate
     }
 
-    /// Begins a request, whose head is complete. Bytes that come meanwhile are not timed.
-    pub(crate) fn begin_request(&self, head: &RequestHead) {
+    /// Begins a request, whose head is complete. Bytes that come meanwhile are not timed. Returns `true` if it has a body.
+    pub(crate) fn begin_request(&self, head: &RequestHead) -> bool {
         if let Some(since) = self.arriving.take() {
             self.gate.roster.note_request(&self.member, since);
             // The time of arrival is known already, so the age of a connection needs no clock.
@@ -219,11 +219,13 @@ impl Connection {
         self.is_used.set(true);
         self.is_answering.set(true);
         self.idle_polls.set(0);
-        self.decoded.set(Some(body_length(head)));
+        let body = body_length(head);
+        self.decoded.set(Some(body));
         // A connection does not continue after an upgrade that is ignored.
         if !self.gate.is_kept_alive || head.connection_type() != ConnectionType::KeepAlive {
             self.is_last.set(true);
         }
+        body != BodyLength::Sized(0)
     }
 
     /// Ends a request with the response `head`, which announces the end of the connection if it is the last one.
@@ -233,6 +235,8 @@ impl Connection {
     pub(crate) fn end_request(&self, head: &mut ResponseHead) {
         self.is_answering.set(false);
         self.member.end();
+        // The HTTP layer reuses heads and sets the version later. With an older version, the default would be `Close`.
+        head.version = Version::HTTP_11;
         if head.connection_type() == ConnectionType::Close || self.member.is_evicted() {
             self.is_last.set(true);
         }

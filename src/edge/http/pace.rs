@@ -28,6 +28,9 @@ const MAX_HELD: usize = 8 << 10;
 /// The time for which bytes behind the last request are read.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The bytes that are read behind the last response, at most. Reading more would cost time for nothing.
+const MAX_LINGERED: usize = 1 << 20;
+
 /// The stream of a connection, which the HTTP layer reads.
 pub(crate) struct PacedStream<S> {
     io: TimeoutStream<S>,
@@ -40,6 +43,8 @@ pub(crate) struct PacedStream<S> {
     is_decoded: bool,
     /// Whether its response was written.
     is_answered: bool,
+    /// The bytes that were read behind the last response.
+    lingered: usize,
     closing: Closing,
 }
 
@@ -63,6 +68,7 @@ impl<S> PacedStream<S> {
             is_ended: false,
             is_decoded: false,
             is_answered: false,
+            lingered: 0,
             closing: Closing::Open,
         }
     }
@@ -75,6 +81,13 @@ impl<S> PacedStream<S> {
     /// Returns `true` if nothing that comes is a part of a request that is answered.
     fn is_over(&self) -> bool {
         self.is_answered && self.connection().is_last() && !self.framing.accepts()
+    }
+
+    /// Notes `count` bytes. Returns `false` if the client has sent too many behind the last response.
+    fn can_linger(&mut self, count: usize) -> bool {
+        let is_lingering = self.is_decoded && self.is_answered;
+        self.lingered += if is_lingering { count } else { 0 };
+        self.lingered <= MAX_LINGERED
     }
 
     /// Continues with the body or the next request, if the HTTP layer has come that far. Returns `true` if bytes that
@@ -122,7 +135,8 @@ impl<S: AsyncRead + Unpin> PacedStream<S> {
         count > 0
     }
 
-    /// Reads and discards what comes. Completes at the end of the stream.
+    /// Reads and discards what comes. Returns `false` if something came, and `true` at the end of the stream or if too
+    /// much came.
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut some = mem::take(&mut self.held);
         let mut is_any = !some.is_empty();
@@ -130,8 +144,13 @@ impl<S: AsyncRead + Unpin> PacedStream<S> {
         loop {
             let mut buffer = ReadBuf::new(&mut some);
             match Pin::new(&mut self.io).poll_read(context, &mut buffer)? {
-                Poll::Ready(()) if buffer.filled().is_empty() => return Poll::Ready(Ok(true)),
-                Poll::Ready(()) => is_any = true,
+                Poll::Ready(()) => {
+                    let count = buffer.filled().len();
+                    if count == 0 || !self.can_linger(count) {
+                        return Poll::Ready(Ok(true));
+                    }
+                    is_any = true;
+                }
                 Poll::Pending if is_any => return Poll::Ready(Ok(false)),
                 Poll::Pending => return Poll::Pending,
             }
@@ -163,6 +182,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
                 this.is_ended = true;
                 return if this.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
+            let count = bytes.len();
+            if !this.can_linger(count) {
+                // The HTTP layer takes this for the end of the stream.
+                buffer.set_filled(before);
+                return Poll::Ready(Ok(()));
+            }
+            let bytes = &buffer.filled()[before..];
             let count = this.framing.pass(bytes);
             this.held.extend_from_slice(&bytes[count..]);
             buffer.set_filled(before + count);
