@@ -114,7 +114,7 @@ fn client_that_pipelines_and_reads_later_gets_every_response() {
 }
 
 #[test]
-fn client_that_pipelines_behind_a_slow_request_waits_for_it() {
+fn requests_behind_a_slow_last_response_are_not_processed() {
     let app = spawn_app(&Setup {
         config: "callers: [{ name: c, bearer: { token_file: token } }]
 limits: { request: 1h, failed_attempts: 1, failed_delay: 1s }",
@@ -126,13 +126,15 @@ limits: { request: 1h, failed_attempts: 1, failed_delay: 1s }",
     assert_eq!(send(app.api, &wrong).status, 401);
     let mut eager = connect(app.api);
     let mut writer = eager.try_clone().unwrap();
-    let writing = std::thread::spawn(move || writer.write_all(&[wrong, excessive_pipeline()].concat()).unwrap());
+    // The service closes the connection before it has read everything.
+    let writing = std::thread::spawn(move || writer.write_all(&[wrong, excessive_pipeline()].concat()));
     assert_eq!(app.get("/.well-known/jwks.json").status, 200, "others are served");
-    assert_eq!(read_response(&mut eager, true).status, 401);
-    for _ in 0..40 {
-        assert_eq!(read_response(&mut eager, true).status, 404);
-    }
-    writing.join().unwrap();
+    let answer = read_response(&mut eager, true);
+    assert_eq!((answer.status, answer.header("connection")), (401, Some("close")));
+    let mut rest = Vec::new();
+    let _ = eager.read_to_end(&mut rest);
+    assert_eq!(rest, b"");
+    let _ = writing.join().unwrap();
     assert_eq!(closed_count(&app, "pipeline"), 0);
 }
 

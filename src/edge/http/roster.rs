@@ -82,7 +82,8 @@ impl Roster {
 
     /// Closes some connections that were idle for `least` at `now`, but not `newcomer`. Returns `false` if there is none.
     pub(super) fn evict(&self, newcomer: &Member, least: Duration, now: Instant) -> bool {
-        let latest = self.millis(now).saturating_sub(u64::try_from(least.as_millis()).unwrap_or(u64::MAX));
+        let least = u64::try_from(least.as_millis()).unwrap_or(u64::MAX);
+        let Some(latest) = self.millis(now).checked_sub(least) else { return false };
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         let most = (members.open.len() / BATCH_SHARE).max(1);
         for is_stalled in [false, true] {
@@ -198,7 +199,7 @@ mod tests {
         let (roster, members, now) = roster(3);
         members[0].begin();
         members[1].set_known();
-        assert!(roster.evict(&members[2], Duration::ZERO, now) == false, "the newcomer stays");
+        assert!(!roster.evict(&members[2], Duration::ZERO, now), "the newcomer stays");
         members[0].end();
         assert!(roster.evict(&members[2], Duration::ZERO, now));
         assert_evicted(&members, &[0]);
