@@ -22,8 +22,8 @@ fn metric(app: &TestApp, series: &str) -> u64 {
     value.unwrap_or_else(|| panic!("{series} is missing:\n{text}"))
 }
 
-/// Asserts that each of some requests on connections of their own is answered with 200, the fastest within 100 ms. Others
-/// can be slower on a busy host.
+/// Asserts that each of some requests on connections of their own is answered with 200. The bound is far below the time for
+/// which other connections would keep a place, and far above what a busy host needs.
 #[track_caller]
 fn assert_served(address: SocketAddr, request: &[u8]) {
     let ask = || {
@@ -32,7 +32,7 @@ fn assert_served(address: SocketAddr, request: &[u8]) {
         start.elapsed()
     };
     let fastest = (0..5).map(|_| ask()).min().unwrap();
-    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    assert!(fastest < Duration::from_secs(4), "{fastest:?}");
 }
 
 fn ask(stream: &mut TcpStream, request: &[u8]) -> Answer {
@@ -76,11 +76,6 @@ fn unread_admin_responses_do_not_keep_probes_out() {
         stream.set_nonblocking(true).unwrap();
         let _ = stream.write(&many);
     }
-    // Until then, the service is busy with the responses that fit the buffers.
-    wait_until(|| {
-        let start = Instant::now();
-        send(app.admin, &get("/health/alive")).status == 200 && start.elapsed() < Duration::from_millis(100)
-    });
     assert_served(app.admin, &get("/health/alive"));
 }
 
