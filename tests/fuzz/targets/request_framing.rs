@@ -52,7 +52,7 @@ impl Decoder {
     }
 
     fn begin(&mut self, request: &Request) {
-        let headers = request.headers();
+        let headers = request.head().headers();
         let length = headers.get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().trim().parse().unwrap());
         let body = match headers.contains_key(TRANSFER_ENCODING) {
             true => BodyLength::Chunked,
