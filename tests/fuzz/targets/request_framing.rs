@@ -7,6 +7,8 @@ use actix_http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use actix_http::{Method, Request};
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
 use tokio_util::codec::Decoder as _;
 
 #[path = "../../../src/edge/http/framing.rs"]
@@ -17,8 +19,16 @@ use framing::{BodyLength, Framing};
 fuzz_target!(|data: &[u8]| {
     let Some((&size, bytes)) = data.split_first() else { return };
     let size = if size == 0 { bytes.len().max(1) } else { usize::from(size) };
-    assert_eq!(decode_paced(bytes, size), decode_at_once(bytes));
+    // The HTTP layer starts a task for its clock.
+    RUNTIME.with(|(runtime, tasks)| {
+        tasks.block_on(runtime, async { assert_eq!(decode_paced(bytes, size), decode_at_once(bytes)) });
+    });
 });
+
+thread_local! {
+    static RUNTIME: (Runtime, LocalSet) =
+        (Builder::new_current_thread().enable_time().build().expect("a runtime starts"), LocalSet::new());
+}
 
 /// The line of a request, and its body.
 type Decoded = (String, Vec<u8>);
