@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub connections: usize,
     /// Concurrent connections of one address; equal to `connections` if not limited.
     pub connections_per_peer: usize,
+    /// The age after which a response is the last one of its connection; zero if there is no limit.
+    pub connection_age: Duration,
     /// Bytes of the token cache; 0 disables the cache.
     pub token_cache: usize,
     /// Token requests in progress at once.
@@ -113,6 +115,15 @@ pub(super) static LIMITS: Section = section(&[
         &["256"],
     ),
     field(
+        "connection_age",
+        "Connection age",
+        "After how long a response is the last one on its connection, which it announces with `Connection: close`. \
+         0s sets no limit.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::Default("1h"),
+        &["1h", "0s"],
+    ),
+    field(
         "in_flight",
         "In flight",
         "Token requests in progress at once, over all workers. Further requests get 503 immediately.",
@@ -187,6 +198,7 @@ pub(super) fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits
     let in_flight = limits.value("in_flight", faults, count);
     let failed_attempts = limits.value("failed_attempts", faults, count);
     let failed_delay = limits.value("failed_delay", faults, duration);
+    let connection_age = limits.value("connection_age", faults, duration);
     let keep_alive = limits.value("keep_alive", faults, duration);
     let per_peer = limits.optional("connections_per_peer", faults, count);
     let key_set = limits.value("key_set", faults, size);
@@ -204,6 +216,7 @@ pub(super) fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits
             Some(count) => usize::try_from(count).ok()?,
             None => connections,
         },
+        connection_age: connection_age?,
         token_cache: token_cache?,
         in_flight: usize::try_from(in_flight?).ok()?,
         failed_attempts: u32::try_from(failed_attempts?).ok()?,

@@ -6,8 +6,9 @@ use super::serve::Serve;
 /// The path of each key, and a function that returns `true` if its value differs.
 type HasChanged = fn(&Config, &Config) -> bool;
 
-pub(super) static AT_START: [(&str, HasChanged); 7] = [
+pub(super) static AT_START: [(&str, HasChanged); 8] = [
     ("audit", |started, now| started.audit != now.audit),
+    ("limits.connection_age", |started, now| started.limits.connection_age != now.limits.connection_age),
     ("limits.connections", |started, now| started.limits.connections != now.limits.connections),
     ("limits.connections_per_peer", |started, now| {
         started.limits.connections_per_peer != now.limits.connections_per_peer

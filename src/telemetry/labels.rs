@@ -17,6 +17,8 @@ pub(super) const REFUSED: &str = "refused";
 pub enum CloseReason {
     /// The client did not read a response within `limits.request`.
     Answer,
+    /// The connection was idle, never authenticated, and made room for another.
+    Evicted,
     /// The TLS handshake failed, or took longer than `limits.request`.
     Handshake,
     /// The bytes were not HTTP, or HTTP that can be read in two ways.
@@ -32,6 +34,7 @@ pub enum CloseReason {
 impl CloseReason {
     pub(super) const ALL: &[CloseReason] = &[
         CloseReason::Answer,
+        CloseReason::Evicted,
         CloseReason::Handshake,
         CloseReason::Malformed,
         CloseReason::Peer,
@@ -42,6 +45,7 @@ impl CloseReason {
     fn as_str(self) -> &'static str {
         match self {
             CloseReason::Answer => "answer",
+            CloseReason::Evicted => "evicted",
             CloseReason::Handshake => "handshake",
             CloseReason::Malformed => "malformed",
             CloseReason::Peer => "peer",

@@ -13,6 +13,7 @@ mod depth;
 mod discovery;
 mod doc_test_references;
 mod documents;
+mod eviction;
 mod extra_cache;
 #[cfg(unix)]
 mod faults;
@@ -29,8 +30,10 @@ mod oathkeeper;
 mod openapi;
 mod operations;
 mod overload;
+mod pipelining;
 mod playground;
 mod problems;
+mod protocols;
 mod proxies;
 mod redaction;
 mod refusals;

@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-use super::connection::InFlightGuard;
+use super::connection::Connection;
 use super::routes::{Methods, Route, method_not_allowed};
 use super::{Edge, problem};
 use crate::code::ErrorCode;
@@ -62,9 +62,8 @@ pub(super) async fn serve(
     let start = Instant::now();
     let request_id = request_id(request.headers());
     let span = edge.issuer.recorder().start_span(traceparent(request.headers()));
-    let in_flight = InFlightGuard::begin(&request);
     let generation = edge.issuer.current();
-    let result = match check(&in_flight, &request, &generation, route) {
+    let result = match check(&request, &generation, route) {
         Ok(()) => {
             let (request, edge) = (request.clone(), edge.clone());
             let call = Call { request, payload, edge, generation: Arc::clone(&generation), route };
@@ -82,13 +81,9 @@ pub(super) async fn serve(
     let headers = request.headers();
     if headers.contains_key(header::UPGRADE) || headers.contains_key(header::TRANSFER_ENCODING) && !is_body_read {
         response.head_mut().set_connection_type(ConnectionType::Close);
-        in_flight.set_last();
     }
     if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
-    }
-    if in_flight.is_late() {
-        response.head_mut().set_connection_type(ConnectionType::Close);
     }
     if let Some(metrics) = edge.routes.get(index) {
         let has_details = span.is_some() || result.is_err();
@@ -112,13 +107,8 @@ pub(super) async fn serve(
 }
 
 /// Checks everything that can be refused before the endpoint is called.
-fn check(
-    in_flight: &InFlightGuard,
-    request: &HttpRequest,
-    generation: &ServedGeneration,
-    route: &Route,
-) -> Result<(), Refusal> {
-    if let Some(refusal) = in_flight.refuse() {
+fn check(request: &HttpRequest, generation: &ServedGeneration, route: &Route) -> Result<(), Refusal> {
+    if let Some(refusal) = Connection::refuse(request) {
         return Err(refusal);
     }
     let header_bytes: usize =

@@ -8,7 +8,7 @@ use actix_web::body::MessageBody;
 use actix_web::http::header;
 
 use super::body;
-use super::connection::peer;
+use super::connection::{Connection, peer};
 use super::exchange::{Answer, Call};
 use crate::code::ErrorCode;
 use crate::mint::Placement;
@@ -28,6 +28,7 @@ pub(super) async fn issue_posted(
 ) -> Result<Answer, Refusal> {
     let (issuer, generation) = (&call.edge.issuer, &*call.generation);
     let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &call.profile()).await?;
+    Connection::note_authenticated(&call.request);
     let limits = &generation.limits;
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
     let refuse = permit.refuser();

@@ -71,7 +71,6 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::KeyBusy => (StatusCode::SERVICE_UNAVAILABLE, "Signing queue full"),
         ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No active signing key"),
         ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "Unknown profile"),
-        ErrorCode::RequestAfterClose => (StatusCode::BAD_REQUEST, "Connection closed"),
         ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "Body incomplete"),
         ErrorCode::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
         ErrorCode::RequestHeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request headers too large"),
