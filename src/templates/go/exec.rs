@@ -4,6 +4,7 @@ use super::ast::{Branch, Command, Node, Number, Operand, Pipeline, Term, Tree};
 use super::context::{Context, Problem};
 use super::fields;
 use super::funcs::{self, Function, Type};
+use super::output::Output;
 use super::print;
 use super::text::{Origin, Text};
 use super::value::{IntType, MapType, Value};
@@ -18,8 +19,8 @@ type Run<T> = Result<T, Failure>;
 /// How deep blocks may run inside each other when a template calls another one, whatever the limits say.
 const MAX_NESTED: usize = 200;
 
-/// Renders `tree`; the bytes that came out.
-pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Vec<u8>> {
+/// Renders `tree`.
+pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Output> {
     run_into(tree, input, limits, Writer::new(limits.output_bytes, limits.depth))
 }
 
@@ -28,10 +29,10 @@ pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -
 pub(super) fn run_raw(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Vec<u8>> {
     let mut writer = Writer::new(limits.output_bytes, limits.depth);
     writer.is_raw = true;
-    run_into(tree, input, limits, writer)
+    run_into(tree, input, limits, writer).map(|output| output.bytes)
 }
 
-fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Vec<u8>> {
+fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Output> {
     let mut exec = Exec {
         tree,
         context: Context::new(input, limits),
@@ -40,7 +41,7 @@ fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer:
         nested: 0,
     };
     exec.nodes(&Value::Session, &tree.root)?;
-    Ok(exec.writer.into_bytes())
+    Ok(exec.writer.into_output())
 }
 
 struct Exec<'e> {
@@ -105,7 +106,7 @@ impl<'e> Exec<'e> {
             Node::Action(pipeline) => {
                 let value = self.pipeline(dot, pipeline)?;
                 if pipeline.variables.is_empty() {
-                    self.write(&value).at(pipeline.at)?;
+                    self.write(&value, pipeline.is_constant()).at(pipeline.at)?;
                 }
             }
             Node::If(branch) => {
@@ -140,22 +141,24 @@ impl<'e> Exec<'e> {
         Ok(Flow::On)
     }
 
-    fn write(&mut self, value: &Value) -> Result<(), Problem> {
+    fn write(&mut self, value: &Value, is_constant: bool) -> Result<(), Problem> {
         let refused = |(code, message): super::writer::Refusal| Problem::new(code, message);
         match value {
             Value::String(text) => {
                 self.context.charge_bytes(text.len())?;
-                self.writer.expression(text).map_err(refused)
+                self.writer.expression(text, is_constant).map_err(refused)
             }
             // What is written is the structure that the pointer points to.
             Value::Session => {
                 let text = print::text_of(&mut self.context, value)?;
-                self.writer.expression(&text.slice(1..text.len())).map_err(refused)
+                self.writer.expression(&text.slice(1..text.len()), is_constant).map_err(refused)
             }
-            Value::Invalid => self.writer.expression(&Text::new("<no value>", Origin::Data)).map_err(refused),
+            Value::Invalid => {
+                self.writer.expression(&Text::new("<no value>", Origin::Data), is_constant).map_err(refused)
+            }
             value => {
                 let text = print::text_of(&mut self.context, value)?;
-                self.writer.expression(&text).map_err(refused)
+                self.writer.expression(&text, is_constant).map_err(refused)
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::encoding::base64;
 use super::{Called, Function, Type, function, text, value};
+use crate::code::ErrorCode;
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::decode;
 use crate::templates::go::floats;
@@ -30,7 +31,7 @@ enum Style {
 /// sprig turns errors of these functions into empty text; only limits stay errors.
 fn lenient(result: Called) -> Called {
     match result {
-        Err(problem) if problem.code != crate::code::ErrorCode::TemplateLimit => Ok(Value::text(Text::default())),
+        Err(problem) if problem.code != ErrorCode::TemplateLimit => Ok(Value::text(Text::default())),
         other => other,
     }
 }
@@ -55,7 +56,7 @@ fn read(context: &mut Context<'_>, text: &Text, is_lenient: bool) -> Called {
             }
             Ok(Value::from_json(&json, text.content_origin()))
         }
-        Err(fault) if fault.is_limit => Err(Problem::limit("expected JSON that is nested less deeply")),
+        Err(fault) if fault.code == ErrorCode::TemplateLimit => Err(Problem::limit("expected JSON that is nested less deeply")),
         Err(_) if is_lenient => Ok(Value::Invalid),
         Err(fault) => Err(Problem::wrong_type(format!("expected JSON, found {} at byte {}", fault.found, fault.at))),
     }

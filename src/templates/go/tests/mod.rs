@@ -1,6 +1,7 @@
 mod addresses;
 mod dates;
 mod differential;
+mod duplicates;
 mod encodings;
 mod imported;
 mod kinds;
