@@ -46,7 +46,8 @@ pub(super) struct Pipeline {
 impl Pipeline {
     /// Returns `true` if no session can change its value.
     pub(super) fn is_constant(&self) -> bool {
-        let words = |command: &Command| std::iter::once(&command.first).chain(&command.arguments).all(Operand::is_constant);
+        let words =
+            |command: &Command| std::iter::once(&command.first).chain(&command.arguments).all(Operand::is_constant);
         self.commands.iter().all(words)
     }
 }

@@ -192,7 +192,11 @@ impl Decoder<'_> {
 
     fn enter(&mut self, depth: usize) -> Result<(), NotJson> {
         if depth >= self.depth {
-            return Err(NotJson { found: "arrays and objects nested too deeply", at: self.at, code: ErrorCode::TemplateLimit });
+            return Err(NotJson {
+                found: "arrays and objects nested too deeply",
+                at: self.at,
+                code: ErrorCode::TemplateLimit,
+            });
         }
         self.at += 1;
         Ok(())

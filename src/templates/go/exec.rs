@@ -16,6 +16,13 @@ use crate::templates::{RenderInput, RenderLimits};
 type Failure = (Problem, usize);
 type Run<T> = Result<T, Failure>;
 
+/// How often the writer reads what an expression gave.
+const READS_OF_OUTPUT: usize = 4;
+/// How often the methods of a URL read and write each of its bytes.
+const BYTES_OF_URL: usize = 16;
+/// How many variables are looked through in one step.
+const VARIABLES_PER_STEP: u64 = 32;
+
 /// How deep blocks may run inside each other when a template calls another one, whatever the limits say.
 const MAX_NESTED: usize = 200;
 
@@ -35,7 +42,7 @@ pub(super) fn run_raw(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimit
 fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Output> {
     let mut exec = Exec {
         tree,
-        context: Context::new(input, limits),
+        context: Context::new(input, limits).at(0)?,
         writer,
         variables: vec![("$".to_owned(), Value::Session)],
         nested: 0,
@@ -145,7 +152,7 @@ impl<'e> Exec<'e> {
         let refused = |(code, message): super::writer::Refusal| Problem::new(code, message);
         match value {
             Value::String(text) => {
-                self.context.charge_bytes(text.len())?;
+                self.context.charge_reads(text.len(), READS_OF_OUTPUT)?;
                 self.writer.expression(text, is_constant).map_err(refused)
             }
             // What is written is the structure that the pointer points to.
@@ -196,9 +203,9 @@ impl<'e> Exec<'e> {
                 }
             }
             Value::Map(map) => {
+                self.context.steps(map.entries.borrow().len() as u64).at(at)?;
                 let entries: Vec<_> =
                     map.entries.borrow().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
-                self.context.steps(entries.len() as u64 / 8).at(at)?;
                 for (key, item) in entries {
                     ran = true;
                     if self.iteration(branch, Value::text(map.key(&key)), item)? == Flow::Break {
@@ -274,6 +281,7 @@ impl<'e> Exec<'e> {
     }
 
     fn assign(&mut self, name: &str, value: Value, at: usize) -> Run<()> {
+        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
         match self.variables.iter_mut().rev().find(|(known, _)| known == name) {
             Some(variable) => {
                 variable.1 = value;
@@ -283,7 +291,8 @@ impl<'e> Exec<'e> {
         }
     }
 
-    fn variable(&self, name: &str, at: usize) -> Run<Value> {
+    fn variable(&mut self, name: &str, at: usize) -> Run<Value> {
+        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
         match self.variables.iter().rev().find(|(known, _)| known == name) {
             Some((_, value)) => Ok(value.clone()),
             None => fail(at, Problem::new(ErrorCode::TemplateSyntax, format!("found the undefined variable {name}"))),
@@ -389,7 +398,8 @@ impl<'e> Exec<'e> {
         }
         if let Some(method) = fields::method(&receiver, name) {
             if let Value::Url(Some(url)) = &receiver {
-                self.context.charge_bytes(url.path.len() + url.raw_query.len()).at(at)?;
+                let length = url.path.len() + url.raw_query.len() + url.fragment.len();
+                self.context.charge_reads(length, BYTES_OF_URL).at(at)?;
             }
             let mut values = vec![receiver];
             values.extend(self.arguments(dot, method, arguments, last, at)?);
@@ -411,9 +421,8 @@ impl<'e> Exec<'e> {
         at: usize,
     ) -> Run<Value> {
         if let Some(stops_at) = funcs::short_circuit(function) {
-            if arguments.is_empty() && last.is_none() {
-                return fail(at, wrong_count(function, 0));
-            }
+            let count = arguments.len() + usize::from(last.is_some());
+            function.check_count(count).map_err(|message| (Problem::new(ErrorCode::TemplateHelper, message), at))?;
             let mut value = Value::Invalid;
             for argument in arguments {
                 value = self.argument(dot, Type::Reflect, argument)?;
@@ -436,10 +445,7 @@ impl<'e> Exec<'e> {
         at: usize,
     ) -> Run<Vec<Value>> {
         let count = arguments.len() + usize::from(last.is_some());
-        let fixed = function.parameters.len();
-        if count < fixed || function.variadic.is_none() && count > fixed {
-            return fail(at, wrong_count(function, count));
-        }
+        function.check_count(count).map_err(|message| (Problem::new(ErrorCode::TemplateHelper, message), at))?;
         let type_of = |index: usize| function.parameters.get(index).copied().or(function.variadic).unwrap_or(Type::Any);
         let mut values = Vec::with_capacity(count);
         for (index, argument) in arguments.iter().enumerate() {
@@ -448,9 +454,11 @@ impl<'e> Exec<'e> {
         if let Some(last) = last {
             values.push(assigned(last, type_of(arguments.len())).at(at)?);
         }
+        let cost = funcs::cost(function);
+        self.context.steps(cost.steps).at(at)?;
         for value in &values {
             if let Value::String(text) = value {
-                self.context.charge_bytes(text.len()).at(at)?;
+                self.context.charge_reads(text.len(), cost.per_byte).at(at)?;
             }
         }
         Ok(values)
@@ -487,13 +495,6 @@ impl<'e> Exec<'e> {
 
 fn constant_text(bytes: &[u8]) -> Value {
     Value::text(Text::new(bytes, Origin::Template))
-}
-
-fn wrong_count(function: &Function, count: usize) -> Problem {
-    let expected = function.parameters.len();
-    let bound = if function.variadic.is_some() { "at least " } else { "" };
-    let message = format!("expected {bound}{expected} arguments for {}, found {count}", function.name);
-    Problem::new(ErrorCode::TemplateHelper, message)
 }
 
 /// The value of a number constant where no type is asked for.

@@ -27,6 +27,7 @@ mod print;
 mod printf;
 mod quoting;
 mod reads;
+mod search;
 mod text;
 mod urls;
 mod value;

@@ -286,7 +286,8 @@ impl<'p, 'c> Printer<'p, 'c> {
     }
 
     fn string(&mut self, text: &Text, verb: char, value: &Value) -> Result<(), Problem> {
-        self.context.charge_bytes(text.len())?;
+        let cost = if matches!(verb, 'q' | 'x' | 'X') || self.flags.go_syntax { 16 } else { 2 };
+        self.context.charge_reads(text.len(), cost)?;
         let cut = || match self.flags.precision {
             Some(precision) => {
                 let end = characters(text.bytes()).nth(precision).map_or(text.len(), |(at, ..)| at);

@@ -50,13 +50,14 @@ fn read(context: &mut Context<'_>, text: &Text, is_lenient: bool) -> Called {
     context.charge_bytes(text.len())?;
     match decode::decode_any_number(text.bytes(), context.limits.depth) {
         Ok(json) => {
-            context.steps(text.len() as u64 / 16)?;
             if !is_lenient && decode::decode(text.bytes(), context.limits.depth).is_err() {
                 return Err(Problem::wrong_type("expected numbers that float64 can hold, found a larger one"));
             }
             Ok(Value::from_json(&json, text.content_origin()))
         }
-        Err(fault) if fault.code == ErrorCode::TemplateLimit => Err(Problem::limit("expected JSON that is nested less deeply")),
+        Err(fault) if fault.code == ErrorCode::TemplateLimit => {
+            Err(Problem::limit("expected JSON that is nested less deeply"))
+        }
         Err(_) if is_lenient => Ok(Value::Invalid),
         Err(fault) => Err(Problem::wrong_type(format!("expected JSON, found {} at byte {}", fault.found, fault.at))),
     }

@@ -12,6 +12,7 @@ mod reading;
 mod regexes;
 mod sprig;
 mod versions;
+mod work;
 
 use proptest::prelude::*;
 
