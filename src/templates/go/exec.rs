@@ -18,8 +18,8 @@ type Run<T> = Result<T, Failure>;
 
 /// How often the writer reads what an expression gave.
 const READS_OF_OUTPUT: usize = 4;
-/// How often the methods of a URL read and write each of its bytes.
-const BYTES_OF_URL: usize = 16;
+/// How often a field or method of a URL or version reads and writes its text.
+const READS_OF_RECEIVER: usize = 16;
 /// How many variables are looked through in one step.
 const VARIABLES_PER_STEP: u64 = 32;
 
@@ -396,11 +396,8 @@ impl<'e> Exec<'e> {
             }
             _ => {}
         }
+        self.context.charge_reads(fields::size(&receiver), READS_OF_RECEIVER).at(at)?;
         if let Some(method) = fields::method(&receiver, name) {
-            if let Value::Url(Some(url)) = &receiver {
-                let length = url.path.len() + url.raw_query.len() + url.fragment.len();
-                self.context.charge_reads(length, BYTES_OF_URL).at(at)?;
-            }
             let mut values = vec![receiver];
             values.extend(self.arguments(dot, method, arguments, last, at)?);
             return (method.call)(&mut self.context, &values).at(at);

@@ -154,6 +154,12 @@ impl<'r> Renderer<'r> {
     }
 
     fn op(&mut self, op: &'r Op) -> Result<(), RenderError> {
+        // What `omit` leaves out again has been written.
+        if let Op::Name(text) | Op::Scalar(text) | Op::Text(text) = op
+            && text.len() >= 64
+        {
+            self.meter.spend(text.len() / 64)?;
+        }
         match op {
             Op::Open(bracket) => self.write(|writer| writer.open(*bracket)),
             Op::Close => self.write(Writer::close),
@@ -425,7 +431,8 @@ impl<'r> Renderer<'r> {
                 Some(next) => value = next,
                 None => {
                     // The reason names the path.
-                    self.meter.spend(STEPS_TO_EXPLAIN + path.keys.len())?;
+                    let length: usize = path.keys.iter().map(|key| 1 + key.name.len() / 32).sum();
+                    self.meter.spend(STEPS_TO_EXPLAIN + length)?;
                     return Ok(Value::Missing(self.lost(path, index, &value).into()));
                 }
             }

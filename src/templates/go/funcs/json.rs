@@ -84,6 +84,9 @@ impl Writer<'_, '_> {
 
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Problem> {
         self.context.step()?;
+        if self.style == Style::Pretty {
+            self.context.charge_bytes(2 * depth)?;
+        }
         if depth > self.context.limits.depth {
             return Err(Problem::limit("expected a value that is nested less deeply"));
         }

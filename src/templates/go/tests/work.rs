@@ -143,6 +143,21 @@ fn calls_with_too_few_or_many_arguments_are_found_at_load() {
     }
 }
 
+#[test]
+fn widths_are_paid_for_each_item() {
+    let template = "{{ $y := printf `%1000000d` (until 100) }}{}";
+    assert_eq!(within(100_000, template, ""), Err(ErrorCode::TemplateLimit));
+}
+
+#[test]
+fn fields_and_methods_of_long_receivers_are_paid_for() {
+    let long = format!("1.2.3-{}", "a".repeat(5_000));
+    for call in ["(semver .Extra.x).Original", "(semver .Extra.x).String", "(semver .Extra.x).Prerelease"] {
+        let template = format!("{{{{ $y := {call} }}}}{{}}");
+        assert!(steps(&template, &long) - steps(&template, "1.2.3-a") > 3_500, "{call}");
+    }
+}
+
 proptest! {
     #[test]
     fn parts_are_counted_as_they_are_split(text in "[ab\u{e9}]{0,20}", by in "[ab]{0,2}", limit in proptest::option::of(0..5_usize)) {
