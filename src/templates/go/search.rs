@@ -112,24 +112,20 @@ impl Searcher {
         let (cache, dfa) = (cache.forward_mut(), self.regex.forward());
         let (text, mut found) = (input.haystack(), None);
         let mut state = dfa.start_state_forward(cache, input).map_err(|_| too_large())?;
-        let mut paid = input.start();
+        let mut unpaid = 0;
         for at in input.start()..input.end() {
-            if at == paid {
-                let next = input.end().min(paid + BYTES_PER_PAYMENT);
-                context.search(self.forward, next - paid)?;
-                paid = next;
-            }
+            unpaid = pay_in_parts(context, self.forward, unpaid + 1)?;
             state = dfa.next_state(cache, state, text[at]).map_err(|_| too_large())?;
             // A match is seen one byte after its end.
             if state.is_match() {
                 found = Some(at);
-                if input.get_earliest() {
-                    return Ok(found);
-                }
-            } else if state.is_dead() || state.is_quit() {
+            }
+            if state.is_dead() || state.is_quit() || found.is_some() && input.get_earliest() {
+                context.search(self.forward, unpaid)?;
                 return Ok(found);
             }
         }
+        context.search(self.forward, unpaid)?;
         let last = after(dfa, cache, state, text.get(input.end()))?;
         Ok(if last { Some(input.end()) } else { found })
     }
@@ -140,23 +136,31 @@ impl Searcher {
         let (cache, dfa) = (cache.reverse_mut(), self.regex.reverse());
         let (text, mut found) = (input.haystack(), None);
         let mut state = dfa.start_state_reverse(cache, input).map_err(|_| too_large())?;
-        let mut paid = input.end();
+        let mut unpaid = 0;
         for at in (input.start()..input.end()).rev() {
-            if at + 1 == paid {
-                let next = paid.saturating_sub(BYTES_PER_PAYMENT).max(input.start());
-                context.search(self.reverse, paid - next)?;
-                paid = next;
-            }
+            unpaid = pay_in_parts(context, self.reverse, unpaid + 1)?;
             state = dfa.next_state(cache, state, text[at]).map_err(|_| too_large())?;
             if state.is_match() {
                 found = Some(at + 1);
-            } else if state.is_dead() || state.is_quit() {
+            }
+            if state.is_dead() || state.is_quit() {
+                context.search(self.reverse, unpaid)?;
                 return Ok(found);
             }
         }
+        context.search(self.reverse, unpaid)?;
         let before = input.start().checked_sub(1).and_then(|before| text.get(before));
         Ok(if after(dfa, cache, state, before)? { Some(input.start()) } else { found })
     }
+}
+
+/// Pays once `unpaid` bytes are enough for a payment. Returns the bytes that are left to pay.
+fn pay_in_parts(context: &mut Context<'_>, states: u64, unpaid: usize) -> Result<usize, Problem> {
+    if unpaid < BYTES_PER_PAYMENT {
+        return Ok(unpaid);
+    }
+    context.search(states, unpaid)?;
+    Ok(0)
 }
 
 /// Returns `true` if the bytes up to the end of the range match. `next` is the byte beyond it.

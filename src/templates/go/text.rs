@@ -220,9 +220,9 @@ impl Text {
         data
     }
 
-    /// Returns `true` if a session decided any of it.
+    /// Returns `true` if a session may have decided any of it. An empty text can come from anywhere.
     pub(super) fn is_of_session(&self) -> bool {
-        self.content_origin() != Origin::Template
+        self.is_empty() || self.content_origin() != Origin::Template
     }
 
     /// The parts between occurrences of `separator`, at most `limit` of them.
