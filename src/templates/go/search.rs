@@ -113,9 +113,9 @@ impl Searcher {
         let (text, mut found) = (input.haystack(), None);
         let mut state = dfa.start_state_forward(cache, input).map_err(|_| too_large())?;
         let mut unpaid = 0;
-        for at in input.start()..input.end() {
+        for (at, byte) in text.iter().enumerate().take(input.end()).skip(input.start()) {
             unpaid = pay_in_parts(context, self.forward, unpaid + 1)?;
-            state = dfa.next_state(cache, state, text[at]).map_err(|_| too_large())?;
+            state = dfa.next_state(cache, state, *byte).map_err(|_| too_large())?;
             // A match is seen one byte after its end.
             if state.is_match() {
                 found = Some(at);
