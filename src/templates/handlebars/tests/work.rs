@@ -56,7 +56,7 @@ fn searches_pay_for_the_text_times_the_size_of_the_pattern() {
     for pattern in ["a[ab]{500}c", "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@"] {
         let call = format!("regexMatch Extra.x \"{pattern}\"");
         assert_eq!(within(100_000, &call, &text), Err(ErrorCode::TemplateLimit), "{pattern}");
-        assert!(within(5_000, &call, &text[..254]).is_ok(), "{pattern}");
+        assert!(within(20_000, &call, &text[..254]).is_ok(), "{pattern}");
     }
     let of_session = within(2_000, "regexMatch \"a\" Extra.x", "b");
     assert_eq!(of_session, Err(ErrorCode::TemplateLimit), "compiling is paid for");
