@@ -8,7 +8,7 @@ use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
 use crate::config::{Config, Loaded, load_callers};
-use crate::mint::{BuildFault, Mint, listed};
+use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::oathkeeper;
 use crate::reload::{self, Files};
 use crate::time::{Clock as _, SystemClock};
@@ -56,7 +56,7 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         for note in &notes {
             output::note(&format!("note: {note}"));
         }
-        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")).collect()) {
+        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")), MOST_LISTED) {
             output::note(&fault);
         }
         if faults.is_empty() {

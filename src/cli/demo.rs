@@ -51,7 +51,7 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     let (callers, notes) = (Vec::new(), Vec::new());
     let generation =
         Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes, problems: Vec::new() };
-    crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
+    crate::telemetry::init_logging(tracing::Level::WARN, crate::config::LogFormat::Text);
 
     block_on(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;

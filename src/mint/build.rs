@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::identity::ProfileIdentity;
+use super::listing::{MOST_NAMED, listed};
 use super::parts::{GenerationParts, TemplateFiles};
 use super::profile::Profile;
 use super::schema::ClaimsSchema;
@@ -55,19 +56,6 @@ pub struct FaultPointer {
 pub struct BuildError {
     /// The reasons.
     pub faults: Vec<BuildFault>,
-}
-
-/// The most faults that a list for people has.
-pub(crate) const MOST_LISTED: usize = 100;
-
-/// Returns the first of `messages`, and how many others there are.
-pub(crate) fn listed(mut messages: Vec<String>) -> Vec<String> {
-    let others = messages.len().saturating_sub(MOST_LISTED);
-    if others > 0 {
-        messages.truncate(MOST_LISTED);
-        messages.push(format!("and {others} more"));
-    }
-    messages
 }
 
 impl BuildFault {
@@ -167,12 +155,10 @@ impl Mint {
                 }
                 Some(files) => validate_template(files, parts, spec, now, &mut faults),
                 None => {
-                    let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
-                    let message = format!(
-                        "expected its template `{}` in the templates directory, found only: {}",
-                        spec.template,
-                        if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
-                    );
+                    let known = listed(parts.templates.keys().cloned(), MOST_NAMED).join(", ");
+                    let found = if known.is_empty() { "no template".to_owned() } else { format!("only: {known}") };
+                    let message =
+                        format!("expected its template `{}` in the templates directory, found {found}", spec.template);
                     faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, message));
                     None
                 }
