@@ -4,7 +4,7 @@
 
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
-FUZZ_TARGETS := config_parse extra_cache go_compile go_render handlebars_compile jwk_set oathkeeper_parse pem_import \
+FUZZ_TARGETS := config_parse escape extra_cache go_compile go_render handlebars_compile jwk_set oathkeeper_parse pem_import \
 	render_session token_verify
 TARGET := x86_64-unknown-linux-gnu
 TOOLS := $(CURDIR)/.tools
@@ -148,6 +148,7 @@ sbom:
 
 # Checks dependencies against .deny.toml. Only cargo-deny knows security advisories; its database is on the network.
 policy:
+	python3 .ci/policy.py --self-test
 	python3 .ci/policy.py
 	@set -e; if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --config .deny.toml --all-features check bans licenses sources; \

@@ -3,6 +3,7 @@
 //! Listeners are bound before anything is served, so that port 0 works and a port in use stops the startup.
 
 mod background;
+mod detached;
 mod fd_limit;
 mod listen;
 mod server;
@@ -37,6 +38,7 @@ use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
 use crate::tls::LiveTls;
 use background::Hangup;
+use detached::detached;
 use listen::listen;
 #[cfg(unix)]
 use listen::listen_unix;
@@ -254,7 +256,8 @@ impl Application {
         drop(self.socket_file);
         stop_server(&admin_handle, admin).await;
         let edge = self.edge;
-        tokio::task::spawn_blocking(move || close(&edge)).await?;
+        // A panic of the close is logged, and nothing is left to do.
+        let _ = detached("close", move || close(&edge)).await;
         info!("stopped");
         Ok(())
     }

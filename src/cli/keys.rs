@@ -1,6 +1,6 @@
 //! `keys`: generates, changes and lists JWK Sets.
 
-use std::fs;
+use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,11 @@ use zeroize::Zeroizing;
 use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
 use super::source::Source;
+use crate::escape;
 use crate::keys::{
     self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
 };
-use crate::reload::{Files, KeyFileError, change_key_file, longest_ttl};
+use crate::reload::{FileAccess, FileUse, Files, KeyFileError, change_key_file, longest_ttl};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
 /// The lead time without a configuration.
@@ -72,8 +73,7 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     let alg = args.alg.as_deref().map(algorithm).transpose()?;
     let kid = key_id(args.kid.clone())?;
     let text = read_bytes(&args.from)?;
-    let key = keys::import_pem(&text, alg, kid.as_ref())
-        .map_err(|error| Failure::Refused(format!("{}: {error}", args.from.display())))?;
+    let key = keys::import_pem(&text, alg, kid.as_ref()).map_err(|error| in_file(&args.from, &error))?;
     let surroundings = Surroundings::of(&args.file, global)?;
     let lead = span("--lead", args.lead.as_deref())?.unwrap_or(surroundings.lead());
     if !args.now {
@@ -179,9 +179,14 @@ fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>)
     .map_err(|error| refused(path, &error))
 }
 
+/// Returns the failure because of the keys in a file. Their errors name each member on a line of its own.
+fn in_file(path: &Path, error: &impl Display) -> Failure {
+    Failure::Lines(format!("{}: {error}", escape::line(&path.display().to_string())))
+}
+
 fn refused(path: &Path, error: &KeyFileError<EditError>) -> Failure {
     match error {
-        KeyFileError::Edit(error) => Failure::Refused(format!("{}: {error}", path.display())),
+        KeyFileError::Edit(error) => in_file(path, error),
         KeyFileError::Io { .. } => Failure::Refused(format!("{error}; the file was not changed")),
     }
 }
@@ -246,10 +251,10 @@ fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), 
         })?;
     }
     for note in set.notes() {
-        output::note(&format!("note: {note}"));
+        output::remark(note);
     }
     for skipped in set.skipped() {
-        output::note(&format!("note: {skipped}"));
+        output::remark(skipped);
     }
     if surroundings.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
         output::note("note: found no configuration that names this file, so tokens are assumed to live at most 24h");
@@ -372,13 +377,17 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let read = if path.as_os_str() == "-" {
         io::stdin().take(1 << 20).read_to_end(&mut bytes)
     } else {
-        fs::File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
+        FileAccess::default().read(path, FileUse::Keys).map(|read| {
+            *bytes = read;
+            bytes.len()
+        })
     };
     read.with_context(|| format!("cannot read the private key {}", path.display()))?;
     Ok(bytes)
 }
 
 fn read(path: &Path) -> Result<KeySet, Failure> {
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
-    KeySet::parse(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
+    let bytes = FileAccess::default().read(path, FileUse::Keys);
+    let bytes = Zeroizing::new(bytes.with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
+    KeySet::parse(&bytes).map_err(|error| in_file(path, &error))
 }

@@ -1,7 +1,7 @@
 //! Reads the configuration that a command works with.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::cell::RefCell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,17 +11,22 @@ use super::output::Failure;
 use super::runtime::block_on;
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Loaded};
+use crate::escape;
 use crate::mint::{BuildFault, MOST_LISTED, listed};
 use crate::oathkeeper::{self, DropIn};
-use crate::reload::{Files, missing_source_error, read_regular, remote_key_sets};
-use crate::remote::{FailureCodes, FailureHints, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
+use crate::reload::{FileUse, Files, missing_source_error, remote_key_sets};
+use crate::remote::{
+    FailureCodes, FailureHints, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles, plain_http_proxy,
+    without_secrets,
+};
 
 /// The configuration file if none is named.
 const DEFAULT_FILE: &str = "claimsmith.yaml";
+/// The variables with the URL of an object store that is not the provider's own.
+const OBJECT_STORE_ENDPOINTS: [&str; 5] =
+    ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT"];
 /// The largest file of access rules that is fetched from a URL.
 const LARGEST_RULES: usize = 8 << 20;
-/// The largest file of an Oathkeeper configuration, which can contain access rules.
-const LARGEST_CONFIGURATION: u64 = 16 << 20;
 
 /// Access rules as a remote file. Their content is checked when they are parsed.
 static ACCESS_RULES: FileKind = FileKind {
@@ -102,17 +107,42 @@ impl Source {
         let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
         let ours: Vec<_> = self.environment.iter().filter(is_ours).cloned().collect();
         let Some(oathkeeper) = &self.oathkeeper else {
-            return Config::parse(&text, base_dir, &ours).map_err(faults_of);
+            let loaded = Config::parse(&text, base_dir, &ours).map_err(faults_of)?;
+            return Ok(self.with_proxy_warnings(loaded));
         };
-        let content = oathkeeper.read(&self.environment, &|path| read_rules(oathkeeper, path));
+        let files = RefCell::new(files);
+        let content = oathkeeper.read(&self.environment, &|path| read_rules(oathkeeper, path, &mut files.borrow_mut()));
+        let files = files.into_inner();
         files.record(b"oathkeeper", &content.digest);
         let drop_in = DropIn::new(content.config?, oathkeeper.file().display().to_string(), current);
-        drop_in.load(|given| {
+        let loaded = drop_in.load(|given| {
             let mut loaded = Config::parse_with(&text, base_dir, &ours, given).map_err(faults_of)?;
             let ignored = given.ignored.take().unwrap_or_default().into_list();
             loaded.problems.extend(ignored.iter().map(|fault| fault.build_fault(&file)));
             Ok(loaded)
-        })
+        })?;
+        Ok(self.with_proxy_warnings(loaded))
+    }
+
+    /// Adds a warning for each request that crosses a proxy without encryption.
+    fn with_proxy_warnings(&self, mut loaded: Loaded) -> Loaded {
+        let keys = loaded.config.remote_sources().into_iter().map(|source| ("jwks", source.url(), source.to_string()));
+        let traces = loaded.config.traces.iter().map(|traces| {
+            let url = traces.endpoint.to_string();
+            ("traces.endpoint", url.clone(), without_secrets(&url))
+        });
+        let stores = self.environment.iter().filter(|(name, _)| OBJECT_STORE_ENDPOINTS.contains(&name.as_str()));
+        let stores = stores.map(|(name, url)| (name.as_str(), url.clone(), without_secrets(url)));
+        let warnings = keys.chain(traces).chain(stores).filter_map(|(key, url, shown)| {
+            let variable = plain_http_proxy(&url, &self.environment)?;
+            Some(format!(
+                "{key}: requests to {shown} pass the proxy of {variable} without TLS, so the proxy can read and change \
+                 them; use an https URL, or add the host to NO_PROXY"
+            ))
+        });
+        let warnings: Vec<String> = warnings.collect();
+        loaded.warnings.extend(warnings);
+        loaded
     }
 
     /// Creates the remote key sets, with their credentials from the environment.
@@ -123,8 +153,9 @@ impl Source {
 
     /// Returns the failure of a command because of these faults.
     pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
-        let messages = listed(faults.iter().map(|fault| fault.message.clone()), MOST_LISTED);
-        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  ")))
+        let messages = listed(faults.iter().map(|fault| escape::line(&fault.message).into_owned()), MOST_LISTED);
+        let path = self.path().display().to_string();
+        Failure::Configuration(format!("{} cannot be used:\n  {}", escape::line(&path), messages.join("\n  ")))
     }
 }
 
@@ -140,19 +171,10 @@ pub(super) fn oathkeeper_source(files: &[PathBuf]) -> oathkeeper::Source {
     oathkeeper::Source::new(files, download_rules)
 }
 
-/// Reads a file of the Oathkeeper configuration, or the access rules that it names. Only files that the command line names
-/// can be pipes: a path in a configuration must not block. No file can fill the memory.
-pub(super) fn read_rules(oathkeeper: &oathkeeper::Source, path: &Path) -> io::Result<Vec<u8>> {
-    if !oathkeeper.names(path) {
-        return read_regular(path, LARGEST_RULES as u64);
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LARGEST_CONFIGURATION + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST_CONFIGURATION {
-        let message = format!("a file of more than {} MiB", LARGEST_CONFIGURATION >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(bytes)
+/// Reads a file of the Oathkeeper configuration, or the access rules that it names.
+pub(super) fn read_rules(oathkeeper: &oathkeeper::Source, path: &Path, files: &mut Files) -> io::Result<Vec<u8>> {
+    // The digest has the content of the source as a whole.
+    files.read_unrecorded(path, if oathkeeper.names(path) { FileUse::Configuration } else { FileUse::AccessRules })
 }
 
 /// Returns the access rules at `url`.
@@ -193,20 +215,4 @@ pub(super) fn fetch_key_sets(remote: &RemoteFiles, config: &Config) -> Result<()
         Ok(())
     });
     if faults.is_empty() { Ok(()) } else { Err(faults) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(unix)]
-    fn endless_file_of_the_command_line_is_not_read_to_its_end() {
-        let (endless, empty) = (Path::new("/dev/zero"), Path::new("/dev/null"));
-        let source = oathkeeper_source(&[endless.to_owned(), empty.to_owned()]);
-        assert_eq!(read_rules(&source, endless).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-        assert!(read_rules(&source, empty).unwrap().is_empty());
-        let unnamed = oathkeeper_source(&[]);
-        assert_eq!(read_rules(&unnamed, endless).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-    }
 }

@@ -59,7 +59,7 @@ pub use values::{Host, HttpUrl};
 
 pub(crate) use log::{LogFormat, LogLevel};
 pub(crate) use rotation::Rotation;
-pub(crate) use secret::load_callers;
+pub(crate) use secret::{load_callers, secret_in_file};
 pub(crate) use serve::{Listener, Serve, UnixSocket};
 
 /// A valid configuration and its warnings.

@@ -25,6 +25,7 @@ use crate::templates::{
 use crate::time::Timestamp;
 
 /// The template texts of a generation.
+#[derive(Default)]
 pub struct TemplateSources {
     /// The templates, by name.
     pub templates: BTreeMap<String, TemplateFiles>,

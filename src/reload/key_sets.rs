@@ -6,8 +6,10 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::access::FileUse;
 use super::fault::fault_in_file;
 use super::files::Files;
+use super::set_aside::KeyBytes;
 use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
 use crate::keys::KeySet;
@@ -51,7 +53,7 @@ pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
     BuildFault::new(error.code(), error.remote().to_string(), error.cause())
 }
 
-/// Reads the key set of `source`.
+/// Reads the key set of `source`. If its file is obstructed, returns the bytes in `held`.
 ///
 /// # Errors
 /// Returns a fault if the file cannot be read, or if `remote` has no good bytes of the source.
@@ -59,16 +61,20 @@ pub(super) fn read_keys(
     source: &KeySource,
     remote: &RemoteFiles,
     files: &mut Files,
+    held: &KeyBytes,
 ) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
     match source {
-        KeySource::File(path) => files.read(path).map(Zeroizing::new).map_err(|error| {
-            let advice = match error.kind() {
-                io::ErrorKind::NotFound => format!("; make one: claimsmith keys generate --out {}", path.display()),
-                _ => String::new(),
-            };
-            let message = format!("expected a readable JWK Set, found: {error}{advice}");
-            fault_in_file(ErrorCode::KeySetInvalid, path, message)
-        }),
+        KeySource::File(path) => {
+            let name = format!("keys {}", path.display());
+            match (files.part(&name, |files| read_key_file(path, files)), held.get(source)) {
+                (Some(read), _) => read,
+                (None, Some(bytes)) => Ok(bytes.clone()),
+                (None, None) => {
+                    let message = "expected a readable JWK Set, found none".to_owned();
+                    Err(fault_in_file(ErrorCode::KeySetInvalid, path, message))
+                }
+            }
+        }
         KeySource::Inline(keys) => {
             files.record(source.to_string().as_bytes(), keys.as_bytes());
             Ok(Zeroizing::new(keys.as_bytes().to_vec()))
@@ -83,6 +89,17 @@ pub(super) fn read_keys(
             })
         }
     }
+}
+
+fn read_key_file(path: &Path, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
+    files.read(path, FileUse::Keys).map(Zeroizing::new).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::NotFound => format!("; make one: claimsmith keys generate --out {}", path.display()),
+            _ => String::new(),
+        };
+        let message = format!("expected a readable JWK Set, found: {error}{advice}");
+        fault_in_file(ErrorCode::KeySetInvalid, path, message)
+    })
 }
 
 /// Returns the longest TTL of all profiles whose keys are in `file`, by whichever path or link they name it; `None` if no

@@ -37,6 +37,7 @@ pub struct Metrics {
     generation: Gauge,
     reloads: Family<ResultLabel, Counter>,
     reload_refused: Gauge,
+    files_failing: Gauge,
     oathkeeper_faults: Gauge,
     rotations: Family<ResultLabel, Counter>,
     rotation_refused: Gauge,
@@ -138,6 +139,12 @@ impl Metrics {
             "1 while files hold a change that cannot be used, and the last good generation is served",
             reload_refused.clone(),
         );
+        let files_failing = Gauge::default();
+        registry.register(
+            "files_failing",
+            "Files that cannot be read, and whose last good content is used",
+            files_failing.clone(),
+        );
         let oathkeeper_faults = Gauge::default();
         registry.register(
             "oathkeeper_faults",
@@ -232,6 +239,7 @@ impl Metrics {
             generation,
             reloads,
             reload_refused,
+            files_failing,
             oathkeeper_faults,
             rotations,
             rotation_refused,
@@ -365,6 +373,11 @@ impl Metrics {
         self.generation.inc();
         self.reloads.get_or_create(&ResultLabel(REPLACED)).inc();
         self.reload_refused.set(0);
+    }
+
+    /// Sets the number of files that cannot be read.
+    pub fn files_failing(&self, count: usize) {
+        self.files_failing.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a rejected change.

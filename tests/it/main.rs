@@ -18,6 +18,8 @@ mod faults;
 mod framing;
 mod go_corpus;
 mod hostile_headers;
+#[cfg(unix)]
+mod hostile_output;
 mod hydrate;
 mod key_files;
 mod layers;
@@ -28,6 +30,7 @@ mod operations;
 mod overload;
 mod playground;
 mod problems;
+mod proxies;
 mod redaction;
 mod reload;
 mod remote;
