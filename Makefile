@@ -4,7 +4,7 @@
 
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
-FUZZ_TARGETS := config_parse escape extra_cache go_compile handlebars_compile jwk_set oathkeeper_parse pem_import \
+FUZZ_TARGETS := config_parse escape extra_cache go_compile go_render handlebars_compile jwk_set oathkeeper_parse pem_import \
 	render_session request_framing token_verify
 TARGET := x86_64-unknown-linux-gnu
 TOOLS := $(CURDIR)/.tools

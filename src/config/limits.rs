@@ -66,7 +66,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "claims",
         "Claims",
-        "Bytes of the claims that a template renders.",
+        "Bytes of the claims of a token, including the registered claims.",
         Kind::Size { least: 256, most: 16 * MIB },
         Presence::Default("64KiB"),
         &["64KiB"],
@@ -74,7 +74,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "template_work",
         "Template work",
-        "Steps of one rendering. Each expression, iteration and value that a helper reads is one step.",
+        "Steps of one rendering. Each expression, iteration and value that a helper reads is one step; texts and \
+         searches cost steps by the bytes that are read. The default is chosen so that no rendering takes 50 ms.",
         Kind::Count { least: 100, most: 1_000_000_000 },
         Presence::Default("100000"),
         &["100000"],
