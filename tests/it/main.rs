@@ -29,12 +29,13 @@ mod mutations;
 mod oathkeeper;
 mod openapi;
 mod operations;
+mod outgoing_proxies;
 mod overload;
 mod pipelining;
 mod playground;
 mod problems;
 mod protocols;
-mod proxies;
+
 mod redaction;
 mod refusals;
 mod reload;
