@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::admission::Permit;
 use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
@@ -42,22 +43,59 @@ pub struct Allowed {
     pub session: Arc<ResolvedSession>,
 }
 
+/// A request that did not pass, for the response and for the record.
+#[derive(Debug)]
+pub struct Denied {
+    /// What the client is answered.
+    pub denial: Denial,
+    /// What is recorded, with who was refused.
+    pub refusal: Refusal,
+}
+
+impl Denied {
+    /// Returns `true` if a trusted proxy sent the request.
+    pub fn is_of_proxy(&self) -> bool {
+        self.refusal.is_authenticated()
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self { denial: Denial::new(refusal.code, refusal.detail.as_str()), refusal }
+    }
+}
+
 impl Issuer {
     /// Checks `request`, which `peer` describes, and issues its token.
     ///
     /// # Errors
-    /// A [`Denial`]: of the peer, of the request, or of its session.
+    /// [`Denied`] for the peer, the request, or its session.
     pub async fn check(
         &self,
         generation: &ServedGeneration,
         peer: &Peer<'_>,
         request: ProxiedRequest<'_>,
         span: Option<&SpanParent>,
-    ) -> Result<Allowed, Denial> {
+    ) -> Result<Allowed, Denied> {
         let check = generation.checks.get(request.check);
         let profile = check.map_or("", |check| check.profile.as_str());
         let permit = self.admit(generation, peer, profile).await?;
-        let check = check.ok_or_else(unknown_check)?;
+        let refuse = permit.refuser();
+        let checked = async { self.check_admitted(permit, check.ok_or_else(unknown_check)?, request, span).await };
+        checked.await.map_err(|denial| {
+            let refusal = refuse(Refusal::new(denial.code, denial.detail.as_str()));
+            Denied { denial, refusal }
+        })
+    }
+
+    async fn check_admitted(
+        &self,
+        permit: Permit<'_>,
+        check: &Check,
+        request: ProxiedRequest<'_>,
+        span: Option<&SpanParent>,
+    ) -> Result<Allowed, Denial> {
+        let generation = permit.generation();
         let original = request.original?;
         let token_header = token_header(generation, check)?.0;
         if request.underscored.iter().any(|name| check.is_lookalike(name, token_header)) {

@@ -21,8 +21,11 @@ pub(crate) use session_cache::CacheSpec;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use crate::session::Assurance;
 use crate::time::Timestamp;
@@ -301,6 +304,17 @@ impl SourceKind {
             SourceKind::Kratos(spec) => {
                 let token = spec.extend.as_mut().and_then(|extend| extend.token.as_mut());
                 token.into_iter().map(|token| ("admin_token_file", token)).collect()
+            }
+        }
+    }
+
+    /// Returns the secret of `file`, if it is one that this source sends and it was read.
+    pub(crate) fn secret_of(&self, file: &Path) -> Option<Zeroizing<String>> {
+        match self {
+            SourceKind::Anonymous(_) => None,
+            SourceKind::Kratos(spec) => {
+                let token = spec.extend.as_ref().and_then(|extend| extend.token.as_ref());
+                token.filter(|token| token.file == file).and_then(|token| token.text.clone())
             }
         }
     }
