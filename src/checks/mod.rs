@@ -80,6 +80,15 @@ impl Requirement {
     }
 }
 
+impl Check {
+    /// Returns `true` if a client could pass `name` off as a header that this check sends, or as `token`, the header of the
+    /// token. Proxies overwrite only the exact name.
+    pub fn is_lookalike(&self, name: &str, token: &str) -> bool {
+        let mut sent = self.headers.iter().map(|(header, _)| header.as_str()).chain([token]);
+        sent.any(|header| is_lookalike(name, header))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +123,28 @@ mod tests {
             let requirement = Requirement { level: required_level, max_age };
             let found = requirement.shortfall(&assurance(found_level, age), Timestamp::from_seconds(NOW));
             assert_eq!(found, expected, "{requirement:?} {found_level:?} {age:?}");
+        }
+    }
+
+    #[test]
+    fn header_with_underscores_is_a_lookalike() {
+        let header = (OutputHeader::parse("X-User-Id").unwrap(), MemberPath::parse("sub").unwrap());
+        let check = Check {
+            sources: Vec::new(),
+            profile: "p".to_owned(),
+            require: Requirement::default(),
+            login: None,
+            headers: vec![header],
+        };
+        for (name, expected) in [
+            ("x_user_id", true),
+            ("X_User-Id", true),
+            ("X-User-Id", false),
+            ("x_user", false),
+            ("x_user_ids", false),
+            ("X_Id_Token", true),
+        ] {
+            assert_eq!(check.is_lookalike(name, "X-Id-Token"), expected, "{name}");
         }
     }
 }

@@ -1,16 +1,16 @@
 //! `check`: reports every error of a configuration and of the files that it names.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::Global;
 use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, load_callers};
-use crate::mint::{BuildFault, Mint, listed};
+use crate::config::{Config, Loaded, line_in_file, load_callers, load_source_secrets, secret_in_file};
+use crate::escape;
+use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::oathkeeper;
-use crate::reload::{self, Files};
+use crate::reload::{self, FileAccess, FileUse, Files};
 use crate::time::{Clock as _, SystemClock};
 
 /// The most templates that are tried with sessions; others are only compiled.
@@ -23,16 +23,21 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let mut key_files = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
+    let access = FileAccess::default();
     match source.read(&mut Files::new(), None) {
         Err(found) => faults.extend(found),
-        Ok(Loaded { config, warnings, problems }) => {
+        Ok(Loaded { mut config, warnings, problems }) => {
             faults.extend(problems);
             report_fruitless_templates(&config, &mut faults, &mut notes);
             key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
             notes.extend(warnings);
-            match load_callers(&config.callers, &|path| fs::read(path)) {
+            match load_callers(&config.callers, &|path| secret_in_file(path, access.read(path, FileUse::Secret))) {
                 Ok(callers) => notes.extend(callers.warnings),
                 Err(error) => faults.extend(error.build_faults(&file)),
+            }
+            let read = |path: &Path| line_in_file(path, access.read(path, FileUse::Secret));
+            if let Err(error) = load_source_secrets(&mut config.sources, &read) {
+                faults.extend(error.build_faults(&file));
             }
             let remote = source.remote_files(&config);
             let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
@@ -54,10 +59,10 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         output::line(&serde_json::json!({"ok": faults.is_empty(), "faults": faults, "notes": notes}).to_string())?;
     } else {
         for note in &notes {
-            output::note(&format!("note: {note}"));
+            output::remark(note);
         }
-        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")).collect()) {
-            output::note(&fault);
+        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")), MOST_LISTED) {
+            output::block(&fault);
         }
         if faults.is_empty() {
             output::line(&summary)?;
@@ -105,7 +110,10 @@ fn fault_json(fault: &BuildFault, file: &str, key_files: &[String]) -> serde_jso
 
 fn summarize(mint: &Mint, config: &Config) -> String {
     let mut lines = vec![match config.go_templates.is_empty() {
-        true => format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display()),
+        true => {
+            let templates = config.templates.display().to_string();
+            format!("ok: {} profile(s), templates in {}", mint.profiles().count(), escape::line(&templates))
+        }
         false => format!("ok: {} profile(s)", mint.profiles().count()),
     }];
     for profile in mint.profiles() {

@@ -10,7 +10,6 @@ mod args;
 mod cases;
 mod check;
 mod demo;
-mod drop_in;
 mod health;
 mod http;
 mod import;
@@ -26,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::escape;
 use args::{Cli, Command, ImportCommand};
 use output::Failure;
 
@@ -34,7 +34,16 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            let mut text = error.render().to_string();
+            let arguments: Vec<String> = std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect();
+            // The text quotes arguments, or the values of options, as they are.
+            for part in arguments.iter().flat_map(|argument| argument.splitn(2, '=')).filter(|part| !part.is_empty()) {
+                text = text.replace(part, &escape::line(part));
+            }
+            match error.use_stderr() {
+                true => output::block(text.trim_end()),
+                false => drop(output::line(text.trim_end())),
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

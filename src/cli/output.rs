@@ -1,26 +1,30 @@
 //! Standard output, standard error, and the failure of a command.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::json;
 
 /// Why a command failed.
 pub(super) enum Failure {
     /// The command failed and has already reported why.
     Reported,
-    /// The command failed.
+    /// The command failed, for a reason of one line.
     Refused(String),
-    /// The configuration, or a file that it names, cannot be used.
+    /// The command failed, for a reason of several lines, whose external parts are escaped.
+    Lines(String),
+    /// The configuration, or a file that it names, cannot be used. The message has several lines, which are escaped.
     Configuration(String),
 }
 
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Reported | Failure::Refused(_) => 1,
+            Failure::Reported | Failure::Refused(_) | Failure::Lines(_) => 1,
             Failure::Configuration(_) => 78,
         }
     }
@@ -28,9 +32,8 @@ impl Failure {
     pub(super) fn report(&self) {
         match self {
             Failure::Reported => {}
-            Failure::Refused(message) | Failure::Configuration(message) => {
-                let _ = writeln!(io::stderr(), "error: {message}");
-            }
+            Failure::Refused(message) => note(&format!("error: {message}")),
+            Failure::Lines(message) | Failure::Configuration(message) => block(&format!("error: {message}")),
         }
     }
 }
@@ -41,9 +44,9 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Writes a line to standard output. If the reader has closed its end, the command ends without a message.
+/// Writes text and a line end to standard output, without characters that a terminal obeys. If the reader has closed its end, the command ends without a message.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
-    bytes(format!("{text}\n").as_bytes())
+    bytes(format!("{}\n", escape::lines(text)).as_bytes())
 }
 
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
@@ -64,9 +67,19 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes a line to standard error.
+/// Writes one line to standard error, without characters that a terminal obeys.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", escape::line(text));
+}
+
+/// Writes lines, whose external parts are escaped, to standard error.
+pub(super) fn block(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", escape::lines(text));
+}
+
+/// Writes a note of one line to standard error.
+pub(super) fn remark(remark: &impl Display) {
+    note(&format!("note: {remark}"));
 }
 
 /// `{"code":…,"message":…}`

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::audit::{self, AUDIT, AuditLog};
-use super::caller::{CALLER, Caller, Credential, callers};
+use super::caller::{CALLER, Caller, callers};
 use super::check::{self, CHECK, checks};
+use super::credential::Credential;
 use super::fault::Faults;
 use super::field::{HTTP_URL, Kind, Presence, Section, field, section};
 use super::key_source::KeySource;
@@ -267,7 +268,7 @@ pub(super) fn config(
     let mut profiles = profiles(&root, base_dir, given, faults);
     name_key_sets(&mut profiles);
     let callers = callers(&root, base_dir, &profiles, &given.absent, faults);
-    let sources = sources(&root, faults);
+    let sources = sources(&root, base_dir, faults);
     let known = check::Known {
         sources: &sources,
         profiles: &profiles,

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::identity::ProfileIdentity;
+use super::listing::{MOST_NAMED, listed};
 use super::parts::{GenerationParts, TemplateFiles};
 use super::profile::Profile;
 use super::schema::ClaimsSchema;
@@ -15,6 +16,7 @@ use super::spec::{ProfileSpec, Validate};
 use super::{Mint, ProvenSet};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::keys::KeySet;
 use crate::templates::{ClaimTemplate, CompileOptions, TemplateFault};
 use crate::time::{Timestamp, Ttl};
@@ -57,19 +59,6 @@ pub struct BuildError {
     pub faults: Vec<BuildFault>,
 }
 
-/// The most faults that a list for people has.
-pub(crate) const MOST_LISTED: usize = 100;
-
-/// Returns the first of `messages`, and how many others there are.
-pub(crate) fn listed(mut messages: Vec<String>) -> Vec<String> {
-    let others = messages.len().saturating_sub(MOST_LISTED);
-    if others > 0 {
-        messages.truncate(MOST_LISTED);
-        messages.push(format!("and {others} more"));
-    }
-    messages
-}
-
 impl BuildFault {
     /// Returns a fault of `part` without a position.
     pub fn new(code: ErrorCode, part: impl Into<String>, message: impl Into<String>) -> Self {
@@ -105,7 +94,15 @@ impl From<&TemplateFault> for FaultPointer {
 
 impl fmt::Display for BuildFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.part, self.message)
+        let message = match self.code {
+            // Errors of templates show lines of the template, which are escaped. Errors of keys name members of a set, and
+            // quote nothing but a `kid`.
+            code if ["template.", "keys."].iter().any(|group| code.as_str().starts_with(group)) => {
+                escape::lines(&self.message)
+            }
+            _ => escape::line(&self.message),
+        };
+        write!(f, "{}: {message}", escape::line(&self.part))
     }
 }
 
@@ -167,12 +164,10 @@ impl Mint {
                 }
                 Some(files) => validate_template(files, parts, spec, now, &mut faults),
                 None => {
-                    let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
-                    let message = format!(
-                        "expected its template `{}` in the templates directory, found only: {}",
-                        spec.template,
-                        if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
-                    );
+                    let known = listed(parts.templates.keys().cloned(), MOST_NAMED).join(", ");
+                    let found = if known.is_empty() { "no template".to_owned() } else { format!("only: {known}") };
+                    let message =
+                        format!("expected its template `{}` in the templates directory, found {found}", spec.template);
                     faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, message));
                     None
                 }

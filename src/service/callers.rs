@@ -165,6 +165,11 @@ impl AuthError {
 }
 
 impl Caller {
+    /// Returns its name.
+    pub(super) fn name(&self) -> CallerName {
+        self.state.name.clone()
+    }
+
     /// Permits one request for `profile`.
     ///
     /// # Errors
@@ -207,11 +212,6 @@ impl CallerState {
 }
 
 impl CallerPermit {
-    /// Returns the name of the caller.
-    pub(super) fn caller(&self) -> CallerName {
-        self.state.name.clone()
-    }
-
     /// Counts the request as one that got a token.
     pub(super) fn set_issued(&mut self) {
         self.is_issued = true;
@@ -368,6 +368,35 @@ mod tests {
             assert_eq!(error.refusal.code, ErrorCode::CallerUnauthenticated);
             assert_eq!(error.is_attempt, !values.is_empty(), "a request without credentials is not a guess");
             assert!(!error.refusal.detail.contains("t0ke") && !error.refusal.detail.contains("pa:ss"));
+        }
+    }
+
+    #[test]
+    fn proxy_is_known_by_its_network_or_secret_and_not_by_the_credentials_of_its_clients() {
+        let basic = KnownCredential::Bearer { tokens: vec![secret("t0ken")] };
+        let header = KnownCredential::Header { secrets: vec![secret("s3cret"), secret("s3cret-next")] };
+        let networks = KnownCredential::Networks(vec![Network::parse("10.0.0.0/8").unwrap()]);
+        let callers = callers(&[caller("bearer", basic), caller("header", header), caller("near", networks)], None);
+        let near: Option<IpAddr> = Some("10.1.2.3".parse().unwrap());
+        let authorization = Credentials::Authorization(b"Bearer t0ken");
+        for (address, credentials, secrets, expected) in [
+            (near, Credentials::OfClient, &[][..], Ok("near")),
+            (None, Credentials::OfClient, &[], Err((ErrorCode::CallerUntrusted, false))),
+            (None, Credentials::OfClient, &["s3cret"], Ok("header")),
+            (None, Credentials::OfClient, &["s3cret-next"], Ok("header")),
+            (near, Credentials::OfClient, &["s3cret"], Ok("header")),
+            (near, Credentials::OfClient, &["guess"], Err((ErrorCode::CallerUntrusted, true))),
+            (near, Credentials::OfClient, &["s3cret", "s3cret"], Err((ErrorCode::CallerUntrusted, true))),
+            (None, authorization, &[], Ok("bearer")),
+            (near, authorization, &[], Ok("bearer")),
+            (near, Credentials::Authorization(b"Bearer of-an-end-user"), &[], Ok("near")),
+            (None, Credentials::Authorization(b"Bearer guess"), &[], Err((ErrorCode::CallerUnauthenticated, true))),
+        ] {
+            let secrets = secrets.iter().map(|secret| secret.as_bytes()).collect();
+            let peer = Peer { address, transport: Transport::Plain, credentials, secrets };
+            let found = callers.authenticate(&peer);
+            let found = found.map(|caller| caller.state.name.as_str());
+            assert_eq!(found.map_err(|error| (error.refusal.code, error.is_attempt)), expected, "{peer:?}");
         }
     }
 

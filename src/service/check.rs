@@ -7,16 +7,17 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::admission::Permit;
 use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
 use super::peer::Peer;
-use crate::checks::{Check, Denial, OriginalRequest, Reason, is_lookalike, plain_headers};
+use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
 use crate::session::SessionParts;
-use crate::sources::{Credential, RequestCredentials, Resolution, ResolvedSession, Source};
+use crate::sources::{CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
 use crate::telemetry::SpanParent;
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
@@ -42,33 +43,77 @@ pub struct Allowed {
     pub session: Arc<ResolvedSession>,
 }
 
+/// A request that did not pass, for the response and for the record.
+#[derive(Debug)]
+pub struct Denied {
+    /// What the client is answered.
+    pub denial: Denial,
+    /// What is recorded, with who was refused.
+    pub refusal: Refusal,
+}
+
+impl Denied {
+    /// Returns `true` if a trusted proxy sent the request.
+    pub fn is_of_proxy(&self) -> bool {
+        self.refusal.is_authenticated()
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self { denial: Denial::new(refusal.code, refusal.detail.as_str()), refusal }
+    }
+}
+
 impl Issuer {
     /// Checks `request`, which `peer` describes, and issues its token.
     ///
     /// # Errors
-    /// A [`Denial`]: of the peer, of the request, or of its session.
+    /// [`Denied`] for the peer, the request, or its session.
     pub async fn check(
         &self,
         generation: &ServedGeneration,
         peer: &Peer<'_>,
         request: ProxiedRequest<'_>,
         span: Option<&SpanParent>,
-    ) -> Result<Allowed, Denial> {
+    ) -> Result<Allowed, Denied> {
         let check = generation.checks.get(request.check);
         let profile = check.map_or("", |check| check.profile.as_str());
         let permit = self.admit(generation, peer, profile).await?;
-        let check = check.ok_or_else(unknown_check)?;
+        let refuse = permit.refuser();
+        let checked = async { self.check_admitted(permit, check.ok_or_else(unknown_check)?, request, span).await };
+        checked.await.map_err(|denial| {
+            let refusal = refuse(Refusal::new(denial.code, denial.detail.as_str()));
+            Denied { denial, refusal }
+        })
+    }
+
+    async fn check_admitted(
+        &self,
+        permit: Permit<'_>,
+        check: &Check,
+        request: ProxiedRequest<'_>,
+        span: Option<&SpanParent>,
+    ) -> Result<Allowed, Denial> {
+        let generation = permit.generation();
         let original = request.original?;
-        if request.unusual.iter().any(|name| is_sent_lookalike(generation, check, name)) {
+        let token_header = token_header(generation, check)?.0;
+        if request.unusual.iter().any(|name| check.is_lookalike(name, token_header)) {
             return Err(lookalike());
         }
         let denied = |reason| check.deny(reason, &original);
         let Some((source, credential)) = credential(generation, check, &request.credentials)? else {
             return Err(denied(Reason::NoSession));
         };
-        let source_span = self.recorder().start_source_span(span);
-        let resolved = source.resolve(&credential).await;
-        self.recorder().source_answered(source.name(), &resolved, source_span);
+        let mut resolved = self.resolve(source, &credential, false, span).await;
+        let lacks_login = |resolution: &Resolution| match resolution {
+            Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
+            _ => false,
+        };
+        if resolved.lookup == Some(CacheLookup::Hit) && lacks_login(&resolved.resolution) {
+            // The person can have logged in again since the session was cached.
+            resolved = self.resolve(source, &credential, true, span).await;
+        }
         let session = match resolved.resolution {
             Resolution::Session(session) => session,
             Resolution::NoSession => return Err(denied(Reason::NoSession)),
@@ -104,6 +149,26 @@ impl Issuer {
     }
 }
 
+impl Issuer {
+    /// Resolves a credential, without the answers of earlier calls if `is_anew`, and records the answer.
+    async fn resolve(
+        &self,
+        source: &Source,
+        credential: &Credential,
+        is_anew: bool,
+        span: Option<&SpanParent>,
+    ) -> Resolved {
+        let source_span = self.recorder().start_source_span(span);
+        let now = self.now();
+        let resolved = match is_anew {
+            true => source.resolve_anew(credential, now).await,
+            false => source.resolve(credential, now).await,
+        };
+        self.recorder().source_answered(source.name(), &resolved, source_span);
+        resolved
+    }
+}
+
 /// Returns the first source of `check` whose credential is present, with the credential.
 fn credential<'g>(
     generation: &'g ServedGeneration,
@@ -119,14 +184,22 @@ fn credential<'g>(
     Ok(None)
 }
 
+/// Returns the name of the header of the token, and the scheme before the token.
+fn token_header<'g>(generation: &'g ServedGeneration, check: &Check) -> Result<(&'g str, Option<&'g str>), Refusal> {
+    let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
+    match &profile.spec().placement {
+        Placement::Header { name, scheme } => Ok((name.as_str(), scheme.as_deref())),
+        // The configuration rejects other placements.
+        Placement::Extra(_) => Err(Refusal::internal()),
+    }
+}
+
 /// Returns the header of the token and every plain header.
 fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> Result<Vec<(String, String)>, Refusal> {
-    let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
-    // The configuration rejects other placements.
-    let Placement::Header { name, scheme } = &profile.spec().placement else { return Err(Refusal::internal()) };
+    let (name, scheme) = token_header(generation, check)?;
     let token = outcome.token.jws.as_str();
     let value = scheme.as_ref().map_or_else(|| token.to_owned(), |scheme| format!("{scheme} {token}"));
-    let mut headers = vec![(name.as_str().to_ascii_lowercase(), value)];
+    let mut headers = vec![(name.to_ascii_lowercase(), value)];
     if !check.headers.is_empty() {
         let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let payload = payload.ok_or_else(Refusal::internal)?;
@@ -136,13 +209,6 @@ fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> R
         headers.extend(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)));
     }
     Ok(headers)
-}
-
-/// Returns `true` if a client could pass `name` off as a header that `check` sends. Proxies overwrite only the exact name.
-fn is_sent_lookalike(generation: &ServedGeneration, check: &Check, name: &str) -> bool {
-    let placement = generation.mint.profile(&check.profile).map(|profile| &profile.spec().placement);
-    let of_token = matches!(placement, Some(Placement::Header { name: sent, .. }) if is_lookalike(name, sent.as_str()));
-    of_token || check.headers.iter().any(|(header, _)| is_lookalike(name, header.as_str()))
 }
 
 fn unknown_check() -> Denial {

@@ -22,6 +22,8 @@ impl Anonymous {
             extra: "{}".to_owned(),
             assurance: Assurance::default(),
             set_cookies: Vec::new(),
+            expires_at: None,
+            cache_for: None,
         }))
     }
 

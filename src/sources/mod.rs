@@ -7,20 +7,28 @@
 //! Credentials and sessions never reach an error or `Debug`.
 
 mod anonymous;
+mod calls;
+mod circuit;
 mod credentials;
 mod flight;
 mod kratos;
+mod session_cache;
 
 pub(crate) use anonymous::AnonymousSpec;
 pub(crate) use credentials::{AmbiguousCredentials, RequestCredentials};
-pub(crate) use kratos::{CookieName, KratosSpec};
+pub(crate) use kratos::{CookieName, ExtendSpec, FileSecret, KratosSpec};
+pub(crate) use session_cache::CacheSpec;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::session::Assurance;
+use crate::time::Timestamp;
 
 use anonymous::Anonymous;
 use kratos::Kratos;
@@ -79,6 +87,66 @@ pub struct Resolved {
     pub resolution: Resolution,
     /// The call that was made for it; `None` if there was none, or if it was shared and belongs to another request.
     pub call: Option<SourceCall>,
+    /// How the session cache was used; `None` without a cache.
+    pub lookup: Option<CacheLookup>,
+}
+
+/// How a session cache was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheLookup {
+    /// The answer of an earlier call was used.
+    Hit,
+    /// The source was called.
+    Miss,
+    /// The call failed, and the session of an earlier call was used.
+    Stale,
+}
+
+impl CacheLookup {
+    /// Returns the metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CacheLookup::Hit => "hit",
+            CacheLookup::Miss => "miss",
+            CacheLookup::Stale => "stale",
+        }
+    }
+}
+
+/// What a source uses now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceLoad {
+    /// Entries of the session cache.
+    pub sessions: usize,
+    /// Bytes of the session cache.
+    pub bytes: u64,
+    /// Whether the source is not called because it failed.
+    pub is_open: bool,
+}
+
+/// What became of the extension of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Extension {
+    /// The session lives longer.
+    Extended,
+    /// It could not be extended. The request is not affected.
+    Failed,
+    /// It was not found, and it is still valid or has ended.
+    NotFound,
+    /// It was too early.
+    Unchanged,
+}
+
+impl Extension {
+    /// Returns the metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Extension::Extended => "extended",
+            Extension::Failed => "failed",
+            Extension::NotFound => "not_found",
+            Extension::Unchanged => "unchanged",
+        }
+    }
 }
 
 /// What a source answers.
@@ -97,7 +165,7 @@ pub enum Resolution {
 }
 
 /// A session of a source. `Debug` shows none of its values.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ResolvedSession {
     /// The subject; not empty.
     pub subject: String,
@@ -107,6 +175,10 @@ pub struct ResolvedSession {
     pub assurance: Assurance,
     /// The values of `Set-Cookie` with which the source renews the session cookie.
     pub set_cookies: Vec<String>,
+    /// The end of the session.
+    pub expires_at: Option<Timestamp>,
+    /// How long the source permits its answer to be cached, if it says so.
+    pub cache_for: Option<Duration>,
 }
 
 /// The source wants a higher assurance level.
@@ -135,8 +207,14 @@ pub struct Unavailable {
 /// The kinds of failures of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SourceFailure {
+    /// As many calls as possible wait for the source.
+    Busy,
+    /// A gateway before the source cannot reach it.
+    Gateway,
     /// The response is not what the source promises.
     Malformed,
+    /// The source failed several times in a row and is not called for some time.
+    Open,
     /// The response has a status that says nothing about the session.
     Status,
     /// The response was not complete in time.
@@ -154,6 +232,8 @@ pub struct SourceCall {
     pub result: CallResult,
     /// The time it took.
     pub elapsed: Duration,
+    /// The extension that followed it.
+    pub extension: Option<Extension>,
 }
 
 /// The result of a call, a metric label.
@@ -172,23 +252,13 @@ pub enum CallResult {
 }
 
 impl CallResult {
-    /// Every result.
-    pub const ALL: [CallResult; 9] = [
-        CallResult::Failed(SourceFailure::Malformed),
-        CallResult::Failed(SourceFailure::Status),
-        CallResult::Failed(SourceFailure::Timeout),
-        CallResult::Failed(SourceFailure::TooLarge),
-        CallResult::Failed(SourceFailure::Unreachable),
-        CallResult::NoSession,
-        CallResult::RateLimited,
-        CallResult::Session,
-        CallResult::StepUp,
-    ];
-
     /// Returns the label.
     pub fn as_str(self) -> &'static str {
         match self {
+            CallResult::Failed(SourceFailure::Busy) => "busy",
+            CallResult::Failed(SourceFailure::Gateway) => "gateway",
             CallResult::Failed(SourceFailure::Malformed) => "malformed",
+            CallResult::Failed(SourceFailure::Open) => "open",
             CallResult::Failed(SourceFailure::Status) => "status",
             CallResult::Failed(SourceFailure::Timeout) => "timeout",
             CallResult::Failed(SourceFailure::TooLarge) => "too_large",
@@ -227,6 +297,28 @@ impl SourceKind {
         }
     }
 
+    /// Returns the secrets that it sends, each with its key in the configuration.
+    pub(crate) fn secrets(&mut self) -> Vec<(&'static str, &mut FileSecret)> {
+        match self {
+            SourceKind::Anonymous(_) => Vec::new(),
+            SourceKind::Kratos(spec) => {
+                let token = spec.extend.as_mut().and_then(|extend| extend.token.as_mut());
+                token.into_iter().map(|token| ("admin_token_file", token)).collect()
+            }
+        }
+    }
+
+    /// Returns the secret of `file`, if it is one that this source sends and it was read.
+    pub(crate) fn secret_of(&self, file: &Path) -> Option<Zeroizing<String>> {
+        match self {
+            SourceKind::Anonymous(_) => None,
+            SourceKind::Kratos(spec) => {
+                let token = spec.extend.as_ref().and_then(|extend| extend.token.as_ref());
+                token.filter(|token| token.file == file).and_then(|token| token.text.clone())
+            }
+        }
+    }
+
     /// Returns `true` if a session of this source says how its person was authenticated.
     pub fn has_assurance(&self) -> bool {
         match self {
@@ -252,6 +344,11 @@ impl Sources {
             (name.clone(), source)
         };
         Self(kinds.iter().map(source).collect())
+    }
+
+    /// Returns all sources, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.values().map(Arc::as_ref)
     }
 
     /// Returns the source `name`.
@@ -285,11 +382,28 @@ impl Source {
         }
     }
 
-    /// Resolves `credential`, which this source found, to a session.
-    pub async fn resolve(&self, credential: &Credential) -> Resolved {
+    /// Resolves `credential`, which this source found, to a session at `now`.
+    pub async fn resolve(&self, credential: &Credential, now: Timestamp) -> Resolved {
+        self.resolve_with(credential, now, false).await
+    }
+
+    /// As [`Source::resolve`], without the answers of earlier calls.
+    pub async fn resolve_anew(&self, credential: &Credential, now: Timestamp) -> Resolved {
+        self.resolve_with(credential, now, true).await
+    }
+
+    async fn resolve_with(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         match &self.resolver {
-            Resolver::Anonymous(anonymous) => Resolved { resolution: anonymous.resolve(), call: None },
-            Resolver::Kratos(kratos) => kratos.resolve(credential).await,
+            Resolver::Anonymous(anonymous) => Resolved { resolution: anonymous.resolve(), call: None, lookup: None },
+            Resolver::Kratos(kratos) => kratos.resolve(credential, now, is_anew).await,
+        }
+    }
+
+    /// Returns what the source uses now; `None` if it makes no calls.
+    pub fn load(&self) -> Option<SourceLoad> {
+        match &self.resolver {
+            Resolver::Anonymous(_) => None,
+            Resolver::Kratos(kratos) => Some(kratos.load()),
         }
     }
 }

@@ -51,8 +51,8 @@ impl Traces {
             .with_service_name("claimsmith")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        let scheme = config.endpoint.as_str().split(':').next().unwrap_or_default();
-        let client = http_client(scheme).timeout(TIMEOUT).build().map_err(|_| NO_ROOT_CERTIFICATES)?;
+        let client =
+            http_client(config.endpoint.as_str()).timeout(TIMEOUT).build().map_err(|_| NO_ROOT_CERTIFICATES)?;
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -157,6 +157,7 @@ impl SourceSpan {
         self.0.set_attributes([
             KeyValue::new("claimsmith.source", answered.source.to_owned()),
             KeyValue::new("claimsmith.source.result", answered.result.as_str()),
+            KeyValue::new("claimsmith.source.cached", answered.is_cached),
             KeyValue::new("claimsmith.source.shared", answered.is_shared),
         ]);
         if matches!(answered.result, CallResult::Failed(_)) {

@@ -53,6 +53,8 @@ pub struct SourceAnswered<'t> {
     pub source: &'t str,
     /// The result.
     pub result: CallResult,
+    /// `true` if the answer is that of an earlier call.
+    pub is_cached: bool,
     /// `true` if the request shared the call of another one.
     pub is_shared: bool,
 }

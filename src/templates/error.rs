@@ -6,6 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::code::ErrorCode;
+use crate::escape;
 
 /// A place in a template's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.template, self.line, self.column)
+        write!(f, "{}:{}:{}", escape::line(&self.template), self.line, self.column)
     }
 }
 
@@ -70,12 +71,16 @@ impl TemplateFault {
 
 impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} [{}]", self.place, self.message, self.code)?;
+        writeln!(f, "{}: {} [{}]", self.place, escape::line(&self.message), self.code)?;
         let number = self.place.line.to_string();
-        writeln!(f, "  {number} | {}", self.source_line)?;
-        write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(self.place.column - 1))?;
+        writeln!(f, "  {number} | {}", escape::line(&self.source_line))?;
+        // Escapes are wider than what they stand for.
+        let before: String = self.source_line.chars().take(self.place.column - 1).collect();
+        let beyond = (self.place.column - 1).saturating_sub(before.chars().count());
+        let width = escape::line(&before).chars().count() + beyond;
+        write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(width))?;
         if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
+            write!(f, "\n  help: {}", escape::line(help))?;
         }
         Ok(())
     }
@@ -124,7 +129,7 @@ impl CompileError {
 
 /// Why a template gave no claims for a session.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}{message}", place.as_ref().map_or_else(String::new, |place| format!("{place}: ")))]
+#[error("{}{}", place.as_ref().map_or_else(String::new, |place| format!("{place}: ")), escape::line(message))]
 pub struct RenderError {
     code: ErrorCode,
     place: Option<Place>,

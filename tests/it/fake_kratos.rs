@@ -28,6 +28,8 @@ pub(crate) struct FakeKratos {
 
 struct State {
     behavior: Mutex<Behavior>,
+    /// The behavior for a PATCH, and the one for other requests after it.
+    extension: Mutex<Option<(Behavior, Behavior)>>,
     heads: Mutex<Vec<String>>,
     calls: AtomicUsize,
     is_released: Mutex<bool>,
@@ -41,6 +43,7 @@ impl FakeKratos {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             behavior: Mutex::new(Behavior::Bytes(session(&identity("i-1")))),
+            extension: Mutex::default(),
             heads: Mutex::default(),
             calls: AtomicUsize::default(),
             is_released: Mutex::default(),
@@ -70,6 +73,11 @@ impl FakeKratos {
         self.will(Behavior::Bytes(response));
     }
 
+    /// Sets the response to an extension, and the response to all other requests after it.
+    pub(crate) fn will_extend(&self, response: Vec<u8>, after: Vec<u8>) {
+        *self.state.extension.lock().unwrap() = Some((Behavior::Bytes(response), Behavior::Bytes(after)));
+    }
+
     /// Sends the responses that are held.
     pub(crate) fn release(&self) {
         *self.state.is_released.lock().unwrap() = true;
@@ -79,6 +87,11 @@ impl FakeKratos {
     /// Returns the number of requests so far.
     pub(crate) fn calls(&self) -> usize {
         self.state.calls.load(Ordering::SeqCst)
+    }
+
+    /// Returns the heads of the requests whose request line starts with `start`.
+    pub(crate) fn heads(&self, start: &str) -> Vec<String> {
+        self.state.heads.lock().unwrap().iter().filter(|head| head.starts_with(start)).cloned().collect()
     }
 
     /// Returns the head of the last request.
@@ -101,9 +114,16 @@ impl State {
                 _ => return,
             }
         }
+        let is_extension = head.starts_with(b"PATCH ");
         self.heads.lock().unwrap().push(String::from_utf8(head).unwrap());
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let behavior = self.behavior.lock().unwrap().clone();
+        let behavior = if is_extension {
+            let (response, after) = self.extension.lock().unwrap().clone().unwrap();
+            *self.behavior.lock().unwrap() = after;
+            response
+        } else {
+            self.behavior.lock().unwrap().clone()
+        };
         match behavior {
             Behavior::Bytes(bytes) => drop(stream.write_all(&bytes)),
             Behavior::Held(bytes) => {

@@ -5,6 +5,7 @@
 mod admin;
 mod cache;
 mod callers;
+mod chart;
 mod cli;
 #[cfg(unix)]
 mod connections;
@@ -12,6 +13,7 @@ mod depth;
 mod discovery;
 mod doc_test_references;
 mod documents;
+mod eviction;
 mod extra_cache;
 mod fake_kratos;
 #[cfg(unix)]
@@ -19,6 +21,8 @@ mod faults;
 mod framing;
 mod go_corpus;
 mod hostile_headers;
+#[cfg(unix)]
+mod hostile_output;
 mod hydrate;
 mod key_files;
 mod layers;
@@ -26,14 +30,21 @@ mod mutations;
 mod oathkeeper;
 mod openapi;
 mod operations;
+mod outgoing_proxies;
 mod overload;
+mod pipelining;
 mod playground;
 mod problems;
+mod protocols;
 mod proxies;
+
 mod redaction;
+mod refusals;
 mod reload;
 mod remote;
 mod rotation;
+mod session_cache;
+mod session_extension;
 mod session_sources;
 mod shutdown;
 mod support;

@@ -6,6 +6,7 @@ mod anonymous;
 mod kratos;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::fault::Faults;
 use super::field::{HTTP_URL, Kind, NAME, NOT_EMPTY, Presence, Section, Words, field, section};
@@ -55,7 +56,78 @@ pub(super) static SOURCE: Section = section(&[
         Presence::DefaultInWords("`2s`"),
         &["500ms", "2s"],
     ),
+    field(
+        "cache",
+        "Session cache",
+        "Uses a session again without another call. Without it, each request is a call. Only for `kratos`. See \
+         docs/sessions.md.",
+        Kind::Section(&CACHE),
+        Presence::Optional,
+        &["{ ttl: 30s, stale_if_error: 5m }"],
+    ),
+    field(
+        "admin",
+        "Admin URL",
+        "The URL of Kratos's admin API, or of the Ory Network project. Required by `extend`. Only for `kratos`.",
+        Kind::Text(HTTP_URL),
+        Presence::Optional,
+        &["http://kratos:4434"],
+    ),
+    field(
+        "admin_token_file",
+        "Admin token file",
+        "The file that contains the API key for the admin API, for Ory Network. A trailing newline is ignored. Only \
+         for `kratos`.",
+        Kind::Path,
+        Presence::Optional,
+        &["/run/secrets/ory-api-key"],
+    ),
+    field(
+        "extend",
+        "Session extension",
+        "Extends sessions that are in use. Only for `kratos`.",
+        Kind::Section(&EXTEND),
+        Presence::Optional,
+        &["{ below: 6h }"],
+    ),
 ]);
+
+static CACHE: Section = section(&[
+    field(
+        "ttl",
+        "Time to live",
+        "The longest time, in whole seconds, for which a session is used without another call. A session that ended \
+         earlier is used until then.",
+        Kind::Duration { least_in_ms: 1000 },
+        Presence::Required,
+        &["30s"],
+    ),
+    field(
+        "stale_if_error",
+        "Stale if error",
+        "How much longer a session is used while calls fail.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::Default("0s"),
+        &["5m"],
+    ),
+    field(
+        "size",
+        "Size",
+        "The memory of the cache.",
+        Kind::Size { least: 1 << 16, most: 1 << 40 },
+        Presence::Default("16MiB"),
+        &["64MiB"],
+    ),
+]);
+
+static EXTEND: Section = section(&[field(
+    "below",
+    "Below",
+    "A session with less time left is extended, one attempt each minute. Kratos extends it by its own lifespan.",
+    Kind::Duration { least_in_ms: 1000 },
+    Presence::Required,
+    &["6h"],
+)]);
 
 /// The type of a source.
 #[derive(Clone, Copy)]
@@ -75,17 +147,17 @@ impl Type {
 }
 
 /// Reads the section.
-pub(super) fn sources(root: &Mapping<'_>, faults: &mut Faults) -> BTreeMap<String, SourceKind> {
+pub(super) fn sources(root: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> BTreeMap<String, SourceKind> {
     let mut sources = BTreeMap::new();
     for (name, mapping) in named(root, "sources", &SOURCE, faults) {
-        if let (Some(name), Some(kind)) = (name, source(&mapping, faults)) {
+        if let (Some(name), Some(kind)) = (name, source(&mapping, base_dir, faults)) {
             sources.insert(name, kind);
         }
     }
     sources
 }
 
-fn source(mapping: &Mapping<'_>, faults: &mut Faults) -> Option<SourceKind> {
+fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<SourceKind> {
     let types = [("anonymous", Type::Anonymous), ("kratos", Type::Kratos)];
     let kind = mapping.value("type", faults, choice_of(&types))?;
     for key in SOURCE.names().filter(|key| *key != "type" && !kind.keys().contains(key)) {
@@ -96,7 +168,7 @@ fn source(mapping: &Mapping<'_>, faults: &mut Faults) -> Option<SourceKind> {
     }
     match kind {
         Type::Anonymous => anonymous::source(mapping, faults).map(SourceKind::Anonymous),
-        Type::Kratos => kratos::source(mapping, faults).map(SourceKind::Kratos),
+        Type::Kratos => kratos::source(mapping, base_dir, faults).map(SourceKind::Kratos),
     }
 }
 

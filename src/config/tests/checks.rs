@@ -166,3 +166,29 @@ fn checks_need_a_caller_that_a_proxy_can_be() {
         assert!(faults(&text, &[]).join("\n").contains("callers[0].networks: "), "{wrong}");
     }
 }
+
+#[test]
+fn cache_and_extension_of_a_source_are_validated() {
+    let source = |keys: &str| {
+        with(&format!("kratos: {{ type: kratos, public: 'http://k', {keys} }}"), "sources: kratos, profile: id_token")
+    };
+    let text = source("cache: { ttl: 30s }, admin: 'http://a', admin_token_file: key, extend: { below: 6h }");
+    let config = accepted(&text, &[]);
+    let SourceKind::Kratos(kratos) = &config.sources["kratos"] else { panic!("another type") };
+    let cache = kratos.cache.unwrap();
+    assert_eq!((cache.ttl.as_secs(), cache.stale_if_error.as_secs(), cache.size), (30, 0, 16 << 20));
+    let extend = kratos.extend.as_ref().unwrap();
+    assert_eq!((extend.below.as_secs(), extend.admin.as_str()), (6 * 3600, "http://a/"));
+    assert_eq!(extend.token.as_ref().unwrap().file, Path::new("/etc/claimsmith/key"));
+    for (keys, expected) in [
+        ("cache: {}", "sources.kratos.cache.ttl: expected a duration"),
+        ("cache: { ttl: 10ms }", "sources.kratos.cache.ttl: "),
+        ("cache: { ttl: 30s, size: 1KiB }", "sources.kratos.cache.size: "),
+        ("extend: { below: 6h }", "sources.kratos.admin: expected an http or https URL"),
+        ("admin: 'http://a'", "sources.kratos.admin: expected extend beside admin, found no extend"),
+        ("admin_token_file: key", "sources.kratos.admin_token_file: expected extend beside admin_token_file"),
+    ] {
+        let found = faults(&source(keys), &[]).join("\n");
+        assert!(found.contains(expected), "{expected}\nnot in\n{found}");
+    }
+}

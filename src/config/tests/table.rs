@@ -28,6 +28,16 @@ fn around(path: &[&str], value: &str) -> String {
             }
             (["sources", "*", "type"], 1) => "public: 'http://k', ",
             (["sources", "*", "public"], 1) => "type: kratos, ",
+            (["sources", "*", "cache", "ttl"], 1) => "",
+            (["sources", "*", "cache", _], 1) => "ttl: 1s, ",
+            (["sources", "*", "admin"], 1) => "type: kratos, public: 'http://k', extend: { below: 1h }, ",
+            (["sources", "*", "admin_token_file"], 1) => {
+                "type: kratos, public: 'http://k', admin: 'http://k', extend: { below: 1h }, "
+            }
+            (["sources", "*", "extend"], 1) | (["sources", "*", "extend", _], 2) => {
+                "type: kratos, public: 'http://k', admin: 'http://k', "
+            }
+            (["sources", "*", "cache", _], 2) => "type: kratos, public: 'http://k', ",
             (["sources", "*", _], 1) => "type: kratos, public: 'http://k', ",
             (["checks", "*", "sources"], 1) => "profile: id_token, ",
             (["checks", "*", "profile"], 1) => "sources: kratos, ",
@@ -43,7 +53,7 @@ fn around(path: &[&str], value: &str) -> String {
             (["profiles", "*", "issuer"], 1) => "jwks: b, ",
             (["profiles", "*", "jwks"], 1) => "issuer: a, ",
             (["profiles", "*", ..], _) if rest.len() == path.len() - 2 => "issuer: a, jwks: b, ",
-            (["audit", "subject"], 1) => "to: stdout, ",
+            (["audit", "subject" | "refused"], 1) => "to: stdout, ",
             (["traces", "sample_ratio"], 1) => "endpoint: 'http://c/', ",
             (["callers", "[]", "name"], 1) => "bearer: { token_file: t }, ",
             (["callers", "[]", ..], _) if rest.len() == path.len() - 2 => "name: n, ",

@@ -9,12 +9,12 @@ use actix_web::http::header::{
 };
 use actix_web::web::Bytes;
 
-use super::connection::proxy;
+use super::connection::{Connection, proxy};
 use super::exchange::{Answer, Call};
 use super::problem;
-use crate::checks::{Denial, OriginalRequest, is_lookalike};
+use crate::checks::{OriginalRequest, is_lookalike};
 use crate::code::ErrorCode;
-use crate::service::{Allowed, ProxiedRequest, Refusal, SECRET_HEADER};
+use crate::service::{Allowed, Completion, Denied, ProxiedRequest, Refusal, SECRET_HEADER};
 use crate::sources::RequestCredentials;
 
 const SESSION_TOKEN: &str = "x-session-token";
@@ -53,12 +53,16 @@ pub(super) async fn check(call: Call, dialect: &'static Dialect) -> Result<Answe
     let original = refuse_lookalikes(&unusual, dialect).and_then(|()| (dialect.original)(&Metadata(headers)));
     let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), unusual };
     let peer = proxy(&call.request, generation, issuer);
-    match issuer.check(generation, &peer, request, call.span.as_ref()).await {
+    let result = issuer.check(generation, &peer, request, call.span.as_ref()).await;
+    if result.as_ref().err().is_none_or(Denied::is_of_proxy) {
+        Connection::note_authenticated(&call.request);
+    }
+    match result {
         Ok(allowed) => {
             let response = passed(&allowed);
-            Ok(Answer { outcome: Some(allowed.outcome), ..response.into() })
+            Ok(Answer { completion: Some(Completion::Issued(allowed.outcome)), ..response.into() })
         }
-        Err(denial) => Ok(denied(denial, &call, dialect.redirects)),
+        Err(denied) => Ok(refused(denied, &call, dialect.redirects)),
     }
 }
 
@@ -75,8 +79,8 @@ fn passed(allowed: &Allowed) -> HttpResponse {
     response.body(Bytes::new())
 }
 
-fn denied(denial: Denial, call: &Call, redirects: Redirects) -> Answer {
-    let refusal = Refusal::new(denial.code, denial.detail.clone());
+fn refused(denied: Denied, call: &Call, redirects: Redirects) -> Answer {
+    let Denied { denial, refusal } = denied;
     let response = if denial.is_redirect && redirects == Redirects::Followed {
         let mut response = HttpResponse::build(StatusCode::FOUND);
         if let Some(location) = &denial.location {

@@ -3,42 +3,48 @@
 //! Kratos takes the first of `X-Session-Token`, the session cookie and a bearer token. The same order applies here, and
 //! only the chosen credential is forwarded.
 
+mod extend;
 mod spec;
 mod whoami;
 
+pub(crate) use extend::{ExtendSpec, FileSecret};
 pub(crate) use spec::{CookieName, KratosSpec};
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderValue};
-use sha2::{Digest as _, Sha256};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
 use url::Url;
 
-use super::flight::{CredentialHash, Flights};
+use super::calls::Calls;
 use super::{
-    AmbiguousCredentials, Credential, CredentialKind, RequestCredentials, Resolution, Resolved, SourceCall,
-    SourceFailure, SourceLimits,
+    AmbiguousCredentials, Credential, CredentialKind, Extension, RequestCredentials, Resolution, Resolved,
+    SourceFailure, SourceLimits, SourceLoad,
 };
 use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+use crate::time::Timestamp;
+use extend::Attempts;
 use whoami::Answer;
 
 /// How long an unused connection to Kratos stays open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Kratos and the calls to it.
-pub(super) struct Kratos(Arc<Shared>);
+pub(super) struct Kratos {
+    calls: Calls,
+    api: Arc<Api>,
+}
 
-struct Shared {
+/// The HTTP API of a Kratos.
+struct Api {
     spec: KratosSpec,
     limits: SourceLimits,
     whoami: Url,
     /// Built on first use, because a service that needs no HTTPS may run where there are no root certificates.
     client: OnceLock<reqwest::Client>,
-    flights: Flights,
-    /// Makes hashes of credentials useless outside this process.
-    seed: [u8; 32],
+    extensions: Attempts,
 }
 
 impl Kratos {
@@ -48,8 +54,9 @@ impl Kratos {
         if let Ok(mut segments) = whoami.path_segments_mut() {
             segments.pop_if_empty().extend(["sessions", "whoami"]);
         }
-        let (client, flights) = (OnceLock::new(), Flights::default());
-        Self(Arc::new(Shared { spec, limits, whoami, client, flights, seed }))
+        let calls = Calls::new(spec.cache, seed);
+        let (client, extensions) = (OnceLock::new(), Attempts::default());
+        Self { calls, api: Arc::new(Api { spec, limits, whoami, client, extensions }) }
     }
 
     pub(super) fn credential(
@@ -60,7 +67,7 @@ impl Kratos {
         let token = request.session_token()?;
         let bearer = request.bearer()?.filter(|token| !is_jwt(token));
         let mut cookie = None;
-        for name in &self.0.spec.cookies {
+        for name in &self.api.spec.cookies {
             let found = request.cookie(|other| name.matches(other))?;
             cookie = cookie.or(found);
         }
@@ -73,33 +80,71 @@ impl Kratos {
         })
     }
 
-    pub(super) async fn resolve(&self, credential: &Credential) -> Resolved {
+    pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         let CredentialKind::Header { name, value } = &credential.0 else {
-            return Resolved { resolution: Resolution::NoSession, call: None };
+            return Resolved { resolution: Resolution::NoSession, call: None, lookup: None };
         };
-        let (shared, name, value) = (Arc::clone(&self.0), *name, value.clone());
-        let key = shared.hash(name, &value);
-        self.0.flights.join(key, move || async move { shared.call(name, &value).await }).await
+        let (api, name, value) = (Arc::clone(&self.api), *name, value.clone());
+        let key = self.calls.hash(name, &value);
+        self.calls.resolve(key, now, is_anew, move || async move { api.session(name, &value, now).await }).await
+    }
+
+    pub(super) fn load(&self) -> SourceLoad {
+        self.calls.load()
     }
 }
 
-impl Shared {
-    /// Returns the keyed hash of a credential.
-    fn hash(&self, name: &str, value: &str) -> CredentialHash {
-        let digest = Sha256::new().chain_update(self.seed).chain_update(name).chain_update([0]).chain_update(value);
-        digest.finalize().into()
+impl Api {
+    /// Returns the session of a credential at `now`, extended if that is due.
+    async fn session(&self, name: &'static str, value: &str, now: Timestamp) -> (Resolution, Option<Extension>) {
+        let resolution = self.whoami(name, value).await;
+        let (Some(extend), Resolution::Session(session)) = (&self.spec.extend, &resolution) else {
+            return (resolution, None);
+        };
+        let id =
+            whoami::session_id(&session.extra, self.limits.depth).filter(|_| extend.is_due(session.expires_at, now));
+        let Some(id) = id.filter(|id| self.extensions.begin(id, now)) else { return (resolution, None) };
+        let extended = tokio::time::timeout(self.spec.timeout, self.extend(extend, &id, name, value)).await;
+        match extended {
+            Ok(Some((status, Resolution::Session(later)))) => {
+                let extension = match status {
+                    StatusCode::NOT_FOUND => Extension::NotFound,
+                    _ if later.expires_at > session.expires_at => Extension::Extended,
+                    _ => Extension::Unchanged,
+                };
+                (Resolution::Session(later), Some(extension))
+            }
+            Ok(Some((_, Resolution::NoSession))) => (Resolution::NoSession, Some(Extension::NotFound)),
+            // The session is still valid.
+            Ok(_) | Err(_) => (resolution, Some(Extension::Failed)),
+        }
     }
 
-    async fn call(&self, name: &'static str, value: &str) -> (Resolution, SourceCall) {
-        let start = Instant::now();
-        let answer = tokio::time::timeout(self.spec.timeout, self.fetch(name, value)).await;
-        let resolution = match answer {
+    /// Extends the session `id` and reads it back, because the response can be empty. A 404 can mean that another client
+    /// extends it at this moment.
+    async fn extend(
+        &self,
+        extend: &ExtendSpec,
+        id: &str,
+        name: &'static str,
+        value: &str,
+    ) -> Option<(StatusCode, Resolution)> {
+        let mut request = self.client().ok()?.patch(extend.url(id)).header(CONTENT_LENGTH, 0);
+        if let Some(token) = extend.token.as_ref().and_then(|token| token.text.as_ref()) {
+            request = request.bearer_auth(token.as_str());
+        }
+        let status = request.send().await.ok()?.status();
+        let is_answer = matches!(status, StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND);
+        if is_answer { Some((status, self.whoami(name, value).await)) } else { None }
+    }
+
+    /// Asks for the session of a credential.
+    async fn whoami(&self, name: &'static str, value: &str) -> Resolution {
+        match tokio::time::timeout(self.spec.timeout, self.fetch(name, value)).await {
             Ok(Ok(answer)) => whoami::read(answer, &self.spec, self.limits.depth),
             Ok(Err(resolution)) => resolution,
             Err(_) => self.timed_out(),
-        };
-        let call = SourceCall { result: resolution.result(), elapsed: start.elapsed() };
-        (resolution, call)
+        }
     }
 
     async fn fetch(&self, name: &'static str, value: &str) -> Result<Answer, Resolution> {
@@ -161,7 +206,7 @@ fn is_jwt(token: &str) -> bool {
 
 impl fmt::Debug for Kratos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Kratos").field(&self.0.spec).finish()
+        f.debug_tuple("Kratos").field(&self.api.spec).finish()
     }
 }
 
@@ -176,6 +221,8 @@ mod tests {
             cookies: cookies.iter().map(|name| CookieName::parse(name).unwrap()).collect(),
             subject: MemberPath::parse("identity.id").unwrap(),
             timeout: Duration::from_secs(1),
+            cache: None,
+            extend: None,
         };
         Kratos::new(spec, SourceLimits { body: 1024, depth: 8 }, [7; 32])
     }
@@ -188,7 +235,7 @@ mod tests {
             ("https://id.example/kratos/", "https://id.example/kratos/sessions/whoami"),
             ("https://id.example/kratos", "https://id.example/kratos/sessions/whoami"),
         ] {
-            assert_eq!(kratos(public, &["s"]).0.whoami.as_str(), expected);
+            assert_eq!(kratos(public, &["s"]).api.whoami.as_str(), expected);
         }
     }
 
@@ -223,17 +270,5 @@ mod tests {
             });
             assert_eq!(found.as_ref().map(Option::as_deref), expected.as_ref().copied(), "{request:?}");
         }
-    }
-
-    #[test]
-    fn hashes_depend_on_seed_kind_and_credential() {
-        let one = kratos("http://kratos", &["s"]);
-        let hash = |name, value| one.0.hash(name, value);
-        assert_eq!(hash("cookie", "s=a"), hash("cookie", "s=a"));
-        assert_ne!(hash("cookie", "s=a"), hash("cookie", "s=b"));
-        assert_ne!(hash("cookie", "a"), hash("authorization", "a"));
-        let spec = one.0.spec.clone();
-        let other = Kratos::new(spec, one.0.limits, [8; 32]);
-        assert_ne!(hash("cookie", "s=a"), other.0.hash("cookie", "s=a"));
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::extend::ExtendSpec;
 use crate::json::MemberPath;
+use crate::sources::CacheSpec;
 
 /// The settings of a `kratos` source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,10 @@ pub struct KratosSpec {
     pub subject: MemberPath,
     /// The time for one call.
     pub timeout: Duration,
+    /// Whether and how long sessions are cached.
+    pub cache: Option<CacheSpec>,
+    /// Whether and when sessions are extended.
+    pub extend: Option<ExtendSpec>,
 }
 
 /// The name of a session cookie, or the beginning of such names.

@@ -1,6 +1,7 @@
 //! The response of `GET /sessions/whoami`, read as an answer about the session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
@@ -15,6 +16,9 @@ use crate::time::Timestamp;
 /// The headers of a 429 that describe the limit, besides those that start with [`LIMIT_PREFIXES`].
 const RETRY_AFTER: &str = "retry-after";
 const LIMIT_PREFIXES: [&str; 2] = ["ratelimit", "x-ratelimit-"];
+
+/// How long a response can be cached, in seconds. Ory Network and Kratos with `cacheable_sessions` send it.
+const CACHE_FOR: &str = "ory-session-cache-for";
 
 /// A complete response.
 pub(super) struct Answer {
@@ -42,7 +46,14 @@ pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolutio
                 format!("expected 200, found {status}: redirects are not followed; set `public` to the final URL");
             Resolution::unavailable(SourceFailure::Status, message)
         }
-        status => Resolution::unavailable(SourceFailure::Status, format!("expected 200, found {status}")),
+        status => {
+            let is_gateway = matches!(
+                status,
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+            );
+            let failure = if is_gateway { SourceFailure::Gateway } else { SourceFailure::Status };
+            Resolution::unavailable(failure, format!("expected 200, found {status}"))
+        }
     }
 }
 
@@ -53,6 +64,7 @@ fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution
         return Err(malformed("found a response whose media type is not application/json".to_owned()));
     }
     let set_cookies = set_cookies(&answer.headers, spec);
+    let cache_for = cache_for(&answer.headers);
     let text = String::from_utf8(answer.body).map_err(|_| malformed("found bytes that are not UTF-8".to_owned()))?;
     let value = Json::parse(text.as_bytes(), ReadLimits { depth })
         .map_err(|error| malformed(format!("found a body that cannot be read: {error}")))?;
@@ -68,9 +80,27 @@ fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution
         level: text_of("authenticator_assurance_level").and_then(AssuranceLevel::parse),
         authenticated_at: text_of("authenticated_at").and_then(Timestamp::parse_rfc3339),
     };
+    let expires_at = text_of("expires_at").and_then(Timestamp::parse_rfc3339);
     let subject = subject.to_owned();
     drop(value);
-    Ok(Resolution::Session(Arc::new(ResolvedSession { subject, extra: text, assurance, set_cookies })))
+    Ok(Resolution::Session(Arc::new(ResolvedSession {
+        subject,
+        extra: text,
+        assurance,
+        set_cookies,
+        expires_at,
+        cache_for,
+    })))
+}
+
+/// Returns the `id` of a session that was read before.
+pub(super) fn session_id(extra: &str, depth: usize) -> Option<String> {
+    let value = Json::parse(extra.as_bytes(), ReadLimits { depth }).ok()?;
+    value.member("id")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
+fn cache_for(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(CACHE_FOR)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -111,7 +141,6 @@ mod tests {
     use crate::json::MemberPath;
     use crate::sources::{CallResult, CookieName};
     use reqwest::header::{HeaderName, HeaderValue};
-    use std::time::Duration;
 
     const SESSION: &str = r#"{"active":true,"authenticated_at":"2026-03-01T09:20:41.118Z",
         "authenticator_assurance_level":"aal2","devices":null,"identity":{"id":"i-1"}}"#;
@@ -122,6 +151,8 @@ mod tests {
             cookies: vec![CookieName::parse("ory_kratos_session").unwrap()],
             subject: MemberPath::parse("identity.id").unwrap(),
             timeout: Duration::from_secs(1),
+            cache: None,
+            extend: None,
         };
         let header = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
@@ -148,7 +179,7 @@ mod tests {
     #[test]
     fn only_documented_responses_say_something_about_the_session() {
         use CallResult::{Failed, NoSession, RateLimited, StepUp};
-        use SourceFailure::{Malformed, Status};
+        use SourceFailure::{Gateway, Malformed, Status};
         let aal = r#"{"error":{"details":{"redirect_browser_to":"https://id/login?aal=aal2"}}}"#;
         for (status, headers, body, expected) in [
             (200, &[JSON][..], r#"{"active":false,"identity":{"id":"i"}}"#, NoSession),
@@ -174,7 +205,9 @@ mod tests {
             (404, &[JSON], "{}", Failed(Status)),
             (429, &[], "", RateLimited),
             (500, &[JSON], "{}", Failed(Status)),
-            (503, &[], "", Failed(Status)),
+            (502, &[], "", Failed(Gateway)),
+            (503, &[], "", Failed(Gateway)),
+            (504, &[JSON], "{}", Failed(Gateway)),
         ] {
             assert_eq!(answer(status, headers, body).result(), expected, "{status} {body}");
         }
