@@ -74,6 +74,12 @@ class Kratos:
         with contextlib.closing(sqlite3.connect(self.database, timeout=30, isolation_level=None)) as connection:
             yield connection
 
+    def session(self, headers):
+        """Returns the session that these credentials have."""
+        response = call(f"{self.public}/sessions/whoami", headers=headers)
+        assert response.status == 200, response.body
+        return json.loads(response.body)
+
     def create_user(self, traits, metadata=None):
         """Returns a user with these traits, and an email address of its own."""
         email = f"{uuid.uuid4()}@example.org"
@@ -206,8 +212,8 @@ def totp(key, seconds):
     return f"{(int.from_bytes(digest[offset : offset + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
 
 
-def prepared(directory, return_urls=()):
-    """Returns a Kratos with a new database. It sends browsers back to URLs below `return_urls`."""
+def prepared(directory, return_urls=(), **settings):
+    """Returns a Kratos with a new database and these `settings`. It sends browsers back to URLs below `return_urls`."""
     kratos = Kratos(directory, list(return_urls))
     schema = write(directory / "person.schema.json", json.dumps(SCHEMA))
     config = {
@@ -238,6 +244,7 @@ def prepared(directory, return_urls=()):
         "secrets": {"cookie": ["a-secret-for-this-test-alone"], "cipher": ["32-characters-for-this-test-only"]},
         "courier": {"smtp": {"connection_uri": "smtp://127.0.0.1:9/"}},
         "log": {"level": "warning", "format": "json"},
+        **settings,
     }
     write(directory / "kratos.json", json.dumps(config))
     run(BINARY, "migrate", "sql", "--yes", config["dsn"], directory=directory)

@@ -45,8 +45,8 @@ class Sessions(Claimsmith):
         return response.status, json.loads(response.body)
 
 
-def of(kratos, directory):
-    """Returns a claimsmith that asks `kratos` and has a check of each kind."""
+def of(kratos, directory, **source):
+    """Returns a claimsmith that asks `kratos` and has a check of each kind. `source` has further settings of the source."""
     login = {"login": f"{kratos.public}/self-service/login/browser", "origins": [ORIGIN]}
     check = {"sources": ["kratos"], "profile": "identity", **login, "headers": {"X-User-Id": "sub"}}
     config = {
@@ -58,7 +58,7 @@ def of(kratos, directory):
                 "template": "identity",
             }
         },
-        "sources": {"kratos": {"type": "kratos", "public": kratos.public}},
+        "sources": {"kratos": {"type": "kratos", "public": kratos.public, **source}},
         "checks": {
             "web": check,
             "strong": {**check, "require": {"aal": "aal2"}},
