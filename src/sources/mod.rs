@@ -308,6 +308,15 @@ impl SourceKind {
         }
     }
 
+    /// Returns the files of its secrets.
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let extend = match self {
+            SourceKind::Anonymous(_) => None,
+            SourceKind::Kratos(spec) => spec.extend.as_ref(),
+        };
+        extend.and_then(|extend| extend.token.as_ref()).map(|token| token.file.as_path()).into_iter()
+    }
+
     /// Returns the secret of `file`, if it is one that this source sends and it was read.
     pub(crate) fn secret_of(&self, file: &Path) -> Option<Zeroizing<String>> {
         match self {

@@ -95,7 +95,7 @@ fn set_of_headers_is_always_the_same() {
     let app = app(&kratos, ON_LOOPBACK, "headers: { X-User-Id: sub, X-Email: email, X-None: no.such.claim }");
     let names = |answer: &Answer| {
         assert_eq!(answer.status, 200, "{answer:?}");
-        let known = ["date", "content-length", "cache-control", "connection"];
+        let known = ["date", "content-length", "cache-control", "connection", "x-request-id"];
         let names = answer.headers.iter().map(|(name, _)| name.to_lowercase());
         names.filter(|name| !known.contains(&name.as_str())).collect::<Vec<_>>()
     };
@@ -418,7 +418,7 @@ fn requests_are_counted_by_route_and_profile() {
         r#"claimsmith_http_requests_total{route="/forward-auth/{check}",status="200"} 1"#,
         r#"claimsmith_http_requests_total{route="/forward-auth/{check}",status="401"} 1"#,
         r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
-        r#"claimsmith_failures_total{code="session.required"} 1"#,
+        r#"claimsmith_failures_total{code="session.required",profile="p",caller="proxy"} 1"#,
         r#"claimsmith_caller_requests_total{caller="proxy",result="issued"} 1"#,
         r#"claimsmith_caller_requests_total{caller="proxy",result="refused"} 1"#,
     ] {
@@ -481,6 +481,10 @@ fn credentials_and_sessions_never_reach_a_log_a_metric_or_a_problem() {
     let found: Vec<&str> =
         shown.match_indices("canary").map(|(at, _)| &shown[at..(at + 40).min(shown.len())]).collect();
     assert_eq!(found, [""; 0]);
+    let logged = service.log.lock().unwrap().clone();
+    let lines = logged.lines().filter(|line| line.contains("session.required"));
+    let levels: Vec<Value> = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["level"].clone()).collect();
+    assert!(!levels.is_empty() && levels.iter().all(|level| level == "DEBUG"), "{levels:?}");
     let value: Value = serde_json::from_slice(&sent(&[cookie]).body).unwrap();
     assert_eq!(value["type"], "source.unavailable");
 }
