@@ -39,7 +39,7 @@ pub enum SourceKind {
     /// A session that nobody authenticated.
     Anonymous(AnonymousSpec),
     /// Sessions of Ory Kratos or Ory Network.
-    Kratos(KratosSpec),
+    Kratos(Box<KratosSpec>),
 }
 
 /// The limits of what a source reads.
@@ -370,7 +370,7 @@ impl Source {
     fn new(name: String, kind: SourceKind, limits: SourceLimits, seed: [u8; 32]) -> Self {
         let resolver = match &kind {
             SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
-            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(spec.clone(), limits, seed)),
+            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(KratosSpec::clone(spec), limits, seed)),
         };
         Self { name, kind, limits, resolver }
     }

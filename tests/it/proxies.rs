@@ -142,8 +142,7 @@ fn missing_or_ambiguous_metadata_is_refused() {
         let answer = ask(&app, path, &[metadata, &[COOKIE]]);
         assert_eq!(refusal(&answer), (403, "request.metadata".to_owned()), "R9: {path} {metadata:?}");
     };
-    for index in 0..TRAEFIK.len() {
-        let (name, value) = TRAEFIK[index];
+    for &(name, value) in TRAEFIK {
         let rest: Vec<_> = TRAEFIK.iter().copied().filter(|(other, _)| *other != name).collect();
         refused("/forward-auth/web", &rest);
         refused("/forward-auth/web", &[&rest[..], &[(name, value), (name, value)]].concat());
