@@ -219,12 +219,14 @@ fn only_trusted_peers_can_ask() {
 }
 
 #[test]
-fn networks_of_a_caller_authenticate_posted_sessions_too() {
+fn address_of_a_proxy_is_not_enough_to_post_a_session() {
     let kratos = FakeKratos::start();
-    let app = app(&kratos, ON_LOOPBACK, "");
-    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+    let near = app(&kratos, ON_LOOPBACK, "");
+    assert_eq!(near.hydrate(r#"{"subject":"u"}"#).status, 401);
+    let secret = app(&kratos, "header: { secret_file: secret }", "");
     let body = br#"{"subject":"u"}"#;
-    assert_eq!(send(app.api, &post("/issue/p", &[("Authorization", "Bearer of-an-end-user")], body)).status, 200);
+    let headers = &[("X-Claimsmith-Secret", "a-secret-of-some-length"), ("Authorization", "Bearer of-an-end-user")];
+    assert_eq!(send(secret.api, &post("/issue/p", headers, body)).status, 200);
 }
 
 #[test]
