@@ -96,7 +96,7 @@ impl Recorder {
 
     /// Starts the span of a request to a session source; `None` if the request is not recorded.
     pub(super) fn start_source_span(&self, parent: Option<&SpanParent>) -> Option<SourceSpan> {
-        Some(self.traces.as_ref()?.source(parent?))
+        self.traces.as_ref().zip(parent).map(|(traces, parent)| traces.source(parent))
     }
 
     /// Records the answer of a session source, and the call that was made for it.
