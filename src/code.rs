@@ -99,6 +99,11 @@ error_codes! {
 }
 
 impl ErrorCode {
+    /// Returns `true` if the person behind the request only has to log in.
+    pub fn is_about_login(self) -> bool {
+        matches!(self, ErrorCode::SessionAge | ErrorCode::SessionLevel | ErrorCode::SessionRequired)
+    }
+
     /// Returns `true` if the same request can succeed a moment later.
     pub fn is_retryable(self) -> bool {
         matches!(

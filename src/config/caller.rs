@@ -96,8 +96,8 @@ pub(super) static CALLER: Section = Section {
         field(
             "networks",
             "Networks",
-            "This caller connects from an address in one of these networks. It needs no other credentials, so anything \
-         that runs there is this caller.",
+            "This caller is a proxy that connects from an address in one of these networks. It needs no other credentials \
+         at the endpoints for proxies, so anything that runs there is this caller. It cannot post sessions.",
             Kind::Texts,
             Presence::Optional,
             &["[10.0.0.0/8, \"fd00::/8\"]", "127.0.0.1"],

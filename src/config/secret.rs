@@ -71,7 +71,7 @@ pub(crate) struct LoadedCallers {
 }
 
 /// Returns the secret in a file, or what was expected and what was found instead.
-pub(crate) type ReadSecret<'r> = dyn Fn(&Path) -> Result<Secret, (&'static str, String)> + 'r;
+pub(crate) type ReadSecret<'r, S = Secret> = dyn Fn(&Path) -> Result<S, (&'static str, String)> + 'r;
 
 /// Loads the secrets of `callers`; `read` reads a file.
 ///
@@ -180,7 +180,7 @@ impl KnownCredential {
 /// Returns a fault for each file that cannot be read or is not one line of text.
 pub(crate) fn load_source_secrets(
     sources: &mut BTreeMap<String, SourceKind>,
-    read: &dyn Fn(&Path) -> Result<Zeroizing<String>, (&'static str, String)>,
+    read: &ReadSecret<'_, Zeroizing<String>>,
 ) -> Result<(), ConfigError> {
     let mut faults = Faults::default();
     for (name, source) in sources {

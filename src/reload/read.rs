@@ -15,6 +15,7 @@ use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateFiles, TemplateSources};
 use crate::remote::RemoteFiles;
+use crate::sources::SourceKind;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 use crate::time::Timestamp;
 use crate::tls::{Tls, TlsPart, TlsText};
@@ -250,6 +251,8 @@ pub(super) fn build(
             notes.extend(config.key_files().into_iter().filter_map(|path| exposed(access, path, PRIVATE_KEYS)));
             let secrets = config.callers.iter().flat_map(|caller| caller.credential.files());
             notes.extend(secrets.filter_map(|path| exposed(access, path, "this caller secret")));
+            let secrets = config.sources.values().flat_map(SourceKind::secret_files);
+            notes.extend(secrets.filter_map(|path| exposed(access, path, "this secret of a session source")));
             Ok((mint, notes))
         }
         Ok(_) => Err(BuildError { faults }),

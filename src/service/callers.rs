@@ -130,8 +130,10 @@ impl Callers {
                 None => Err(("an Authorization header that is neither Basic nor Bearer", true)),
             },
         };
-        let is_near = |caller: &&Caller| peer.address.is_some_and(|address| caller.credential.has_address(address));
-        // Credentials say more about a caller than its address.
+        // An address says too little about who posts a session; a proxy sends the credentials of the session itself.
+        let is_proxy = matches!(peer.credentials, Credentials::OfClient);
+        let address = peer.address.filter(|_| is_proxy);
+        let is_near = |caller: &&Caller| address.is_some_and(|address| caller.credential.has_address(address));
         found.or_else(|(found, is_attempt)| {
             self.known.iter().find(is_near).ok_or_else(|| AuthError::of(peer, found, is_attempt))
         })
@@ -389,7 +391,8 @@ mod tests {
             (near, Credentials::OfClient, &["s3cret", "s3cret"], Err((ErrorCode::CallerUntrusted, true))),
             (None, authorization, &[], Ok("bearer")),
             (near, authorization, &[], Ok("bearer")),
-            (near, Credentials::Authorization(b"Bearer of-an-end-user"), &[], Ok("near")),
+            (near, Credentials::None, &[], Err((ErrorCode::CallerUnauthenticated, false))),
+            (near, Credentials::Authorization(b"Bearer guess"), &[], Err((ErrorCode::CallerUnauthenticated, true))),
             (None, Credentials::Authorization(b"Bearer guess"), &[], Err((ErrorCode::CallerUnauthenticated, true))),
         ] {
             let secrets = secrets.iter().map(|secret| secret.as_bytes()).collect();

@@ -96,7 +96,7 @@ impl Recorder {
 
     /// Starts the span of a request to a session source; `None` if the request is not recorded.
     pub(super) fn start_source_span(&self, parent: Option<&SpanParent>) -> Option<SourceSpan> {
-        Some(self.traces.as_ref()?.source(parent?))
+        self.traces.as_ref().zip(parent).map(|(traces, parent)| traces.source(parent))
     }
 
     /// Records the answer of a session source, and the call that was made for it.
@@ -194,10 +194,18 @@ impl Recorder {
         // With other codes the name was not looked up, or the client may not be a gateway.
         let is_about_profile = matches!(code, ErrorCode::CallerForbidden | ErrorCode::ProfileUnknown);
         let asked = asked.filter(|_| is_about_profile && profile.is_none()).map(|name| display(AskedName(name)));
-        warn!(
-            target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
-            caller = caller_label, peer = peer.map(display), asked, %code, %detail, "request refused"
-        );
+        // Requests without a session are part of the usual traffic behind a proxy.
+        if code.is_about_login() {
+            debug!(
+                target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
+                caller = caller_label, peer = peer.map(display), %code, %detail, "request refused"
+            );
+        } else {
+            warn!(
+                target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
+                caller = caller_label, peer = peer.map(display), asked, %code, %detail, "request refused"
+            );
+        }
         if let Some(audit) = &self.audit
             && route.issues_tokens()
         {

@@ -39,7 +39,7 @@ pub enum SourceKind {
     /// A session that nobody authenticated.
     Anonymous(AnonymousSpec),
     /// Sessions of Ory Kratos or Ory Network.
-    Kratos(KratosSpec),
+    Kratos(Box<KratosSpec>),
 }
 
 /// The limits of what a source reads.
@@ -308,6 +308,15 @@ impl SourceKind {
         }
     }
 
+    /// Returns the files of its secrets.
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let extend = match self {
+            SourceKind::Anonymous(_) => None,
+            SourceKind::Kratos(spec) => spec.extend.as_ref(),
+        };
+        extend.and_then(|extend| extend.token.as_ref()).map(|token| token.file.as_path()).into_iter()
+    }
+
     /// Returns the secret of `file`, if it is one that this source sends and it was read.
     pub(crate) fn secret_of(&self, file: &Path) -> Option<Zeroizing<String>> {
         match self {
@@ -361,7 +370,7 @@ impl Source {
     fn new(name: String, kind: SourceKind, limits: SourceLimits, seed: [u8; 32]) -> Self {
         let resolver = match &kind {
             SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
-            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(spec.clone(), limits, seed)),
+            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(KratosSpec::clone(spec), limits, seed)),
         };
         Self { name, kind, limits, resolver }
     }

@@ -168,7 +168,7 @@ fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option
     }
     match kind {
         Type::Anonymous => anonymous::source(mapping, faults).map(SourceKind::Anonymous),
-        Type::Kratos => kratos::source(mapping, base_dir, faults).map(SourceKind::Kratos),
+        Type::Kratos => kratos::source(mapping, base_dir, faults).map(|spec| SourceKind::Kratos(Box::new(spec))),
     }
 }
 
