@@ -103,7 +103,7 @@ class HAProxy(Proxy):
         }
 
     def environment(self):
-        return {"CLAIMSMITH_SECRET": self.secret}
+        return {"CALLER_SECRET": self.secret}
 
     def command(self, paths):
         return [shutil.which("haproxy", path=SEARCH_PATH), "-db", "-f", paths["haproxy.cfg"]]
