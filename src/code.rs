@@ -77,6 +77,7 @@ error_codes! {
     SessionInactive = "session.inactive", "The session is not active.";
     SessionInvalid = "session.invalid", "The body is JSON, but not an authentication session.";
     SessionMalformed = "session.malformed", "The body is not JSON.";
+    SessionRefused = "session.refused", "The template refused the session with `fail`.";
     TemplateDuplicateMember = "template.duplicate_member", "The template writes a duplicate member name into an object.";
     TemplateHelper = "template.helper", "The template calls an unknown helper or function, or passes invalid arguments.";
     TemplateLimit = "template.limit", "The template exceeds its limits for work, depth or output.";

@@ -17,7 +17,7 @@
 //!
 //! | Layer | Modules | Contents |
 //! | --- | --- | --- |
-//! | 0 | [`code`], [`json`], [`secret`], [`time`] | error codes and data |
+//! | 0 | [`code`], [`json`], [`nearest`], [`secret`], [`time`] | error codes and data |
 //! | 1 | [`remote`], [`session`], [`tls`] | files from the network; sessions, and what of them is read; certificates |
 //! | 2 | [`claims`] | the claims of a token, and its lifetime |
 //! | 3 | [`keys`], [`templates`] | josekit, openssl, aws-lc-rs; handlebars and Go templates |
@@ -40,6 +40,7 @@ pub(crate) mod edge;
 pub mod json;
 pub mod keys;
 pub mod mint;
+pub(crate) mod nearest;
 pub(crate) mod oathkeeper;
 pub mod reload;
 pub mod remote;

@@ -10,7 +10,7 @@ use super::fault::fault_in_file;
 use super::files::Files;
 use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
-use crate::keys::KeySet;
+use crate::keys::{KeySet, SignatureAlg};
 use crate::mint::BuildFault;
 use crate::remote::{FailureCodes, FileKind, RemoteFiles, WantedFiles};
 use crate::time::Ttl;
@@ -35,19 +35,23 @@ pub(crate) fn remote_key_sets(config: &Config) -> WantedFiles {
     config.remote_sources().into_iter().map(|source| (source, &SIGNING_KEY_SET)).collect()
 }
 
-/// Reads the key set of `source`.
+/// Reads the key set of `source`, which needs a key for `alg`, if that is given.
 ///
 /// # Errors
 /// Returns a fault if the file cannot be read, or if `remote` has no good bytes of the source.
 pub(super) fn read_keys(
     source: &KeySource,
+    alg: Option<SignatureAlg>,
     remote: &RemoteFiles,
     files: &mut Files,
 ) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
     match source {
         KeySource::File(path) => files.read(path).map(Zeroizing::new).map_err(|error| {
             let advice = match error.kind() {
-                io::ErrorKind::NotFound => format!("; make one: claimsmith keys generate --out {}", path.display()),
+                io::ErrorKind::NotFound => {
+                    let alg = alg.map_or_else(String::new, |alg| format!("--alg {alg} "));
+                    format!("; make one: claimsmith keys generate {alg}--out {}", path.display())
+                }
                 _ => String::new(),
             };
             let message = format!("expected a readable JWK Set, found: {error}{advice}");

@@ -91,7 +91,8 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut File
         ..GenerationParts::default()
     };
     for (source, name) in config.key_names() {
-        match read_keys(source, remote, files) {
+        let alg = config.profiles.values().find(|profile| profile.jwks == *source).and_then(|profile| profile.spec.alg);
+        match read_keys(source, alg, remote, files) {
             Ok(bytes) => {
                 parts.key_sets.insert(name, bytes);
             }

@@ -10,6 +10,7 @@ use crate::support::files_below;
 const LAYERS: &[(&str, u8)] = &[
     ("code", 0),
     ("json", 0),
+    ("nearest", 0),
     ("secret", 0),
     ("time", 0),
     ("remote", 1),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-use super::{Entry, Limits, Merging, Node, Quoting, Value, joined};
+use super::{Entry, Limits, Merging, Node, Quoting, Value, joined, shortened};
 use crate::config::fault::{Faults, Place};
 
 /// The deepest nesting of lists and mappings.
@@ -81,6 +81,24 @@ enum Key {
     Name(String, Place),
 }
 
+/// Returns the line `number` of `text` for an error. Hides values of keys whose names are those of secrets, and lines that look
+/// like encoded secrets.
+fn shown_line(text: &str, number: usize) -> Option<String> {
+    const SECRET: [&str; 5] = ["password", "secret", "token", "key", "jwks"];
+    const LONGEST_WORD: usize = 32;
+    let line = text.lines().nth(number.checked_sub(1)?)?.trim();
+    let is_encoded = |word: &str| word.len() > LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte));
+    if line.is_empty() || line.split_whitespace().any(is_encoded) {
+        return None;
+    }
+    let lower = line.to_lowercase();
+    match line.split_once(':') {
+        Some((key, _)) if SECRET.iter().any(|secret| lower.contains(secret)) => Some(format!("{}: …", shortened(key))),
+        None if SECRET.iter().any(|secret| lower.contains(secret)) => None,
+        _ => Some(shortened(line)),
+    }
+}
+
 impl<'s> Tree<'s> {
     /// Reads all documents. Returns `None` after a syntax error or beyond a limit, which is added to `faults`.
     pub(super) fn read(text: &str, source: Source<'s>, faults: &mut Faults) -> Option<Self> {
@@ -104,7 +122,10 @@ impl<'s> Tree<'s> {
                 }
                 Err(error) => {
                     let found = match source.quoting {
-                        Quoting::Shown => format!("a syntax error: {}", error.info()),
+                        Quoting::Shown => match shown_line(text, error.marker().line()) {
+                            Some(line) => format!("a syntax error: {}, at `{line}`", error.info()),
+                            None => format!("a syntax error: {}", error.info()),
+                        },
                         Quoting::Hidden => "a syntax error".to_owned(),
                     };
                     faults.add("", "YAML", found, &source.place(&Span::empty(*error.marker())));

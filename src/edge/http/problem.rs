@@ -97,6 +97,7 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         | ErrorCode::SessionExpired
         | ErrorCode::SessionExpiry
         | ErrorCode::SessionInactive => (StatusCode::UNPROCESSABLE_ENTITY, "No token for this session"),
+        ErrorCode::SessionRefused => (StatusCode::FORBIDDEN, "Session refused"),
         ErrorCode::TemplateDuplicateMember
         | ErrorCode::TemplateHelper
         | ErrorCode::TemplateLimit

@@ -37,7 +37,7 @@ mod tests;
 
 pub use convert::{Conversion, Remark, RemarkKind};
 
-use super::{CompileError, Place, RenderError, RenderInput, RenderLimits, TemplateFault};
+use super::{CompileError, RenderError, RenderInput, RenderLimits, TemplateFault};
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::session::Selection;
@@ -100,7 +100,7 @@ impl GoTemplate {
     /// ([`ErrorCode::TemplateLimit`]).
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
         let bytes = exec::run(&self.tree, input, limits).map_err(|(problem, at)| {
-            RenderError::new(problem.code, problem.message).at(Place::of(&self.name, &self.text, at))
+            RenderError::new(problem.code, problem.message).at(&self.name, &self.text, at)
         })?;
         let claims = decode::decode(&bytes, limits.depth).map_err(|fault| {
             let message =

@@ -7,6 +7,7 @@ use handlebars::template::{HelperTemplate, Parameter, Subexpression};
 use std::collections::HashMap;
 
 use super::compile::{Compiler, Halt};
+use super::hints;
 use super::helpers::{Body, Lazy, compile_pattern, find, is_near, suggest};
 use super::program::{Base, Call, Expr, Key, LoopFact, Path, Site};
 use super::scan::after_quote;
@@ -15,6 +16,9 @@ use crate::json::{Json, ReadLimits};
 
 /// The names at the top of the session.
 pub(super) const ROOTS: [&str; 5] = ["Subject", "Extra", "Header", "MatchContext", "Profile"];
+
+/// The most characters of the message of `fail`.
+const REFUSAL_CHARS: usize = 200;
 
 /// A place between the braces of one tag.
 pub(super) struct Cursor<'t> {
@@ -152,6 +156,9 @@ impl Compiler<'_> {
         let (arguments, named) = self.arguments(params, hash, cursor, Whole::Refused)?;
         let Some(helper) = helper else {
             let help = match suggest(name) {
+                _ if matches!(name, "print" | "println" | "printf") && arguments.len() == 1 => {
+                    format!("an expression writes its value: {{{{{}}}}}", shown_argument(&arguments))
+                }
                 Some(near) => match find(near) {
                     Some(helper) => format!("did you mean `{}`? ({})", near, helper.signature()),
                     None => format!("did you mean `{near}`?"),
@@ -193,13 +200,14 @@ impl Compiler<'_> {
         {
             match compile_pattern(text) {
                 Ok(compiled) => pattern = Some(Box::new(compiled)),
-                Err(_) => self.fault(
-                    ErrorCode::TemplateHelper,
-                    *site,
-                    "expected a regular expression of moderate size, found another text",
-                    "the syntax is that of Rust's regex: no look-around, no back references; write \\\\ for a backslash",
-                ),
+                Err(_) => {
+                    let (message, help) = hints::pattern(text);
+                    self.fault(ErrorCode::TemplateHelper, *site, message, help);
+                }
             }
+        }
+        if helper.name == "fail" {
+            self.check_refusal(arguments.first());
         }
         if matches!(helper.body, Body::Lazy(Lazy::Required))
             && let Some(message) = arguments.get(1)
@@ -213,6 +221,24 @@ impl Compiler<'_> {
             );
         }
         Ok(Expr::Call(Call { helper, arguments, pattern, site }))
+    }
+
+    /// Checks the message of `fail`, which clients and the log get.
+    fn check_refusal(&mut self, message: Option<&Expr>) {
+        let Some(message) = message else { return };
+        let problem = match message {
+            Expr::Literal(Json::String(text), _) if text.trim().is_empty() => "an empty one",
+            Expr::Literal(Json::String(text), _) if text.chars().count() > REFUSAL_CHARS => "a longer one",
+            Expr::Literal(Json::String(text), _) if text.chars().any(char::is_control) => "one with control characters",
+            Expr::Literal(Json::String(_), _) => return,
+            _ => "something else",
+        };
+        self.fault(
+            ErrorCode::TemplateHelper,
+            message.site(),
+            format!("expected a message of 1 to {REFUSAL_CHARS} characters in the template, found {problem}"),
+            "write it in quotes, such as {{fail \"requires aal2\"}}: clients and the log get it, so it never quotes the session",
+        );
     }
 
     /// The arguments that follow a name, in the order of the text.
@@ -390,6 +416,10 @@ impl Compiler<'_> {
                     self.unknown_root(name, site);
                     return None;
                 }
+                Some(_) if let Some((message, help)) = hints::impossible(&steps.items) => {
+                    self.fault(ErrorCode::TemplateHelper, site, message, help);
+                    return None;
+                }
                 _ => {}
             }
         }
@@ -400,6 +430,7 @@ impl Compiler<'_> {
         let near = ROOTS.iter().find(|root| root.eq_ignore_ascii_case(name) || is_near(root, name));
         let help = match near {
             Some(root) => format!("did you mean `{root}`?"),
+            None if let Some(help) = hints::unknown_name(name) => help.to_owned(),
             None if name == "end" => "close a block with its name, such as {{/if}} or {{/each}}".to_owned(),
             None if matches!(name, "match_context" | "matchContext" | "Match") => {
                 "did you mean `MatchContext`?".to_owned()
@@ -417,6 +448,14 @@ impl Compiler<'_> {
             format!("expected Subject, Extra, Header, MatchContext or Profile, found `{name}`"),
             help,
         );
+    }
+}
+
+/// The only argument of a call as the help can write it.
+fn shown_argument(arguments: &[Expr]) -> &str {
+    match arguments {
+        [Expr::Path(path)] if path.base == Base::Root => &path.shown,
+        _ => "Extra.name",
     }
 }
 
