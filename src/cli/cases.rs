@@ -50,15 +50,11 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     match attempt.claims() {
         Ok(claims) if as_json => output::line(&claims.to_string()),
         Ok(claims) => output::line(&claims.to_pretty()),
-        Err((code, message)) if as_json => {
-            output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
-            Err(Failure::Reported)
-        }
         // The errors of a template have several lines each and include their codes.
-        Err((_, message)) if message.contains('\n') => {
-            Err(Failure::Refused(format!("the template cannot be used\n{message}")))
+        Err((code, message)) if message.contains('\n') && !as_json => {
+            Err(Failure::Rejected(code, format!("the template cannot be used\n{message}")))
         }
-        Err((code, message)) => Err(Failure::Refused(format!("{message} [{code}]"))),
+        Err((code, message)) => Err(Failure::Rejected(code, message)),
     }
 }
 
@@ -91,7 +87,11 @@ impl Attempt<'_> {
         let values = session.values();
         let input = RenderInput::new(&session, &values, self.profile, SystemClock.now());
         let text =
-            template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
+            template.render(&input, &RenderLimits::default()).map_err(|error| {
+                // The session is a local file, so its names can be shown.
+                let error = error.with_names_of(&values);
+                (error.code(), error.fault().map_or_else(|| error.to_string(), |fault| fault.to_string()))
+            })?;
         // A Go template can set registered claims, because Oathkeeper overrides them.
         if self.syntax == Syntax::Go {
             return Json::parse(text.as_bytes(), CLAIMS_LIMITS)
@@ -130,7 +130,14 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     if !as_json {
         output::line(&format!("{passed} passed, {failed} failed"))?;
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
+    match (failed, as_json) {
+        (0, _) => Ok(()),
+        (_, false) => Err(Failure::Reported),
+        (_, true) => Err(Failure::Rejected(
+            ErrorCode::TemplateRecordedCase,
+            format!("{failed} of {} cases failed", passed + failed),
+        )),
+    }
 }
 
 /// The result of one recorded case. It passed if there are no `differences`.

@@ -11,13 +11,17 @@ use crate::oathkeeper::{Import, ImportedFile, OathkeeperConfig};
 pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result<(), Failure> {
     let file = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let rejected = |faults: Vec<String>| {
-        Failure::Configuration(format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  ")))
+        let message = format!("{} cannot be imported:\n  {}", file.display(), faults.join("\n  "));
+        Failure::Configuration(message, Vec::new())
     };
     let source = oathkeeper_source(paths);
     let config = source
         .read(&environment(), &|path| read_rules(&source, path))
         .config
-        .map_err(|faults| rejected(faults.into_iter().map(|fault| fault.message).collect()))?;
+        .map_err(|faults| match rejected(faults.iter().map(|fault| fault.message.clone()).collect()) {
+            Failure::Configuration(message, _) => Failure::Configuration(message, faults),
+            other => other,
+        })?;
     let import = Import::of(OathkeeperConfig::clone(&config), file).map_err(rejected)?;
     write(&import.files(), out)?;
     if as_json {

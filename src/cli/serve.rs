@@ -11,7 +11,7 @@ use super::runtime::block_on;
 use super::source::{self, Source};
 use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal, with_causes};
 use crate::config::{Loaded, LogFormat, LogLevel};
-use crate::mint::BuildError;
+use crate::mint::{BuildError, BuildFault};
 use crate::reload::{Files, ReloadOutcome, Reloader};
 use crate::telemetry;
 use crate::time::{Clock as _, SystemClock};
@@ -21,7 +21,11 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let path = source.path();
     let Loaded { config, .. } = source.read(&mut Files::new(), None).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), format(config.log.format));
-    let cannot = |error: BuildError| Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()));
+    let cannot = |faults: Vec<BuildFault>| {
+        let error = BuildError { faults };
+        Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()), error.faults)
+    };
+    let locator = Source::of(global, oathkeeper);
     let remote = Arc::new(source.remote_files(&config));
     let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
     let mut reloader = Reloader::new(Box::new(move |files, current| source.read(files, current)), Arc::clone(&remote));
@@ -31,7 +35,7 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let generation = match reloader.check(SystemClock.now()) {
         ReloadOutcome::Replaced(generation) => *generation,
         ReloadOutcome::Rejected(BuildError { faults }) => {
-            return Err(cannot(BuildError { faults: with_causes(faults, missing) }));
+            return Err(cannot(locator.located(with_causes(faults, missing))));
         }
         ReloadOutcome::Debouncing
         | ReloadOutcome::MissingKeySets(_)

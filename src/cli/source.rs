@@ -12,7 +12,7 @@ use super::output::Failure;
 use super::runtime::block_on;
 use crate::app::missing_source_error;
 use crate::code::ErrorCode;
-use crate::config::{Config, ConfigError, Loaded};
+use crate::config::{Config, ConfigError, Loaded, position_of};
 use crate::mint::{BuildFault, listed};
 use crate::oathkeeper;
 use crate::reload::{Files, read_regular, remote_key_sets};
@@ -111,6 +111,37 @@ impl Source {
         })
     }
 
+    /// Reads the parts of the configuration that have no faults, for further checks. `None` for profiles of Oathkeeper, whose
+    /// faults do not hide each other.
+    pub(super) fn read_rest(&self) -> Option<Loaded> {
+        if self.oathkeeper.is_some() {
+            return None;
+        }
+        let text = fs::read_to_string(&self.file).ok()?;
+        let base_dir = self.file.parent().unwrap_or(Path::new(""));
+        let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
+        let ours: Vec<_> = self.environment.iter().filter(is_ours).cloned().collect();
+        let error = Config::parse(&text, base_dir, &ours).err()?;
+        Config::parse_rest(&text, base_dir, &ours, &error)
+    }
+
+    /// Returns `faults` with the line and the column of the keys that they name.
+    pub(super) fn located(&self, mut faults: Vec<BuildFault>) -> Vec<BuildFault> {
+        let Ok(text) = fs::read_to_string(&self.file) else { return faults };
+        for fault in &mut faults {
+            let Some(pointer) = &mut fault.pointer else { continue };
+            let Some(key) = pointer.key.as_deref().filter(|_| pointer.line.is_none() && pointer.variable.is_none()) else {
+                continue;
+            };
+            if let Some((line, column)) = position_of(&text, key) {
+                fault.message = format!("{} ({}, line {line}, column {column})", fault.message, self.file.display());
+                pointer.path = Some(self.file.display().to_string());
+                (pointer.line, pointer.column) = (Some(line), Some(column));
+            }
+        }
+        faults
+    }
+
     /// Creates the remote key sets, with their credentials from the environment.
     pub(super) fn remote_files(&self, config: &Config) -> RemoteFiles {
         let (timeout, bytes) = (config.limits.key_fetch, config.limits.key_set);
@@ -120,7 +151,8 @@ impl Source {
     /// Returns the failure of a command because of these faults.
     pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
         let messages = listed(faults.iter().map(|fault| fault.message.clone()).collect());
-        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  ")))
+        let message = format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  "));
+        Failure::Configuration(message, faults.to_vec())
     }
 }
 
