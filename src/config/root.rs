@@ -343,16 +343,6 @@ fn unsubstituted(node: &Node, path: &str, warnings: &mut Vec<String>) {
 
 /// Adds a warning for each setting that is valid but risky.
 fn warn(config: &Config, warnings: &mut Vec<String>) {
-    for (name, profile) in &config.profiles {
-        let issuer = profile.spec.issuer.as_str();
-        if !issuer.starts_with("https://") && !issuer.starts_with("http://") {
-            warnings.push(format!(
-                "profiles.{name}.issuer: `{}` is not an https URL, so verifiers that use OpenID Connect discovery cannot find \
-                 the keys",
-                shortened(issuer)
-            ));
-        }
-    }
     let api = &config.serve.api;
     let is_open = config.serve.has_api_address && !api.host.is_loopback();
     if is_open && config.serve.tls.is_none() && !config.callers.is_empty() {
@@ -399,5 +389,15 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             "public_url: not set, and serve.api.host is {}, so discovery documents cannot contain the URL of the keys",
             api.host
         ));
+    }
+    for (name, profile) in &config.profiles {
+        let issuer = profile.spec.issuer.as_str();
+        if !issuer.starts_with("https://") && !issuer.starts_with("http://") {
+            warnings.push(format!(
+                "profiles.{name}.issuer: `{}` is not an https URL, so verifiers that use OpenID Connect discovery cannot find \
+                 the keys",
+                shortened(issuer)
+            ));
+        }
     }
 }

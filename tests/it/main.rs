@@ -6,6 +6,7 @@ mod admin;
 mod cache;
 mod callers;
 mod cli;
+mod commands;
 #[cfg(unix)]
 mod connections;
 mod depth;
@@ -17,6 +18,7 @@ mod extra_cache;
 mod faults;
 mod framing;
 mod go_corpus;
+mod hints;
 mod hostile_headers;
 mod hydrate;
 mod key_files;

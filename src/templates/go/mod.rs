@@ -54,6 +54,20 @@ pub struct GoTemplate {
     reads: reads::Reads,
 }
 
+/// Returns help if the action at the byte `at` is Handlebars.
+fn handlebars_hint(text: &str, at: usize) -> Option<&'static str> {
+    const ROOTS: [&str; 5] = ["Subject", "Extra", "Header", "MatchContext", "Profile"];
+    let end = text.len().min(at + 2);
+    let start = text.get(..end)?.rfind("{{")?;
+    let inner = text.get(start + 2..)?.trim_start_matches(['-', '~']).trim_start();
+    let word = inner.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let is_handlebars = inner.starts_with(['#', '>', '!', '{']) || inner.starts_with('/') && !inner.starts_with("/*");
+    (is_handlebars || ROOTS.contains(&word)).then_some(
+        "this is Handlebars, and the file is a Go template: write {{ .Extra.name }}, or call the file claims.hbs (or use \
+         `--syntax handlebars`)",
+    )
+}
+
 impl GoTemplate {
     /// Reads the template `text`; `name` is what errors call it.
     ///
@@ -70,7 +84,7 @@ impl GoTemplate {
             Err(faults) => {
                 let mut faults = faults.into_iter().take(FAULTS).map(|fault| {
                     let described = TemplateFault::new(fault.code, name, text, fault.at, fault.message);
-                    match fault.help {
+                    match handlebars_hint(text, fault.at).map(str::to_owned).or(fault.help) {
                         Some(help) => described.help(help),
                         None => described,
                     }
