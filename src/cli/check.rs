@@ -48,8 +48,12 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
                 summary = summarize(&mint, &config);
             }
             Err(error) => {
+                let key = |fault: &BuildFault| fault.pointer.as_ref().and_then(|pointer| pointer.key.clone());
+                let invalid: Vec<String> = faults.iter().filter_map(key).collect();
                 let is_reported = |fault: &BuildFault| {
-                    missing.iter().any(|missing| missing.part == fault.part) || fault.part.ends_with(STAND_IN_KEYS)
+                    missing.iter().any(|missing| missing.part == fault.part)
+                        || fault.part.ends_with(STAND_IN_KEYS)
+                        || key(fault).is_some_and(|key| invalid.contains(&key))
                 };
                 faults.extend(source.located(error.faults).into_iter().filter(|fault| !is_reported(fault)));
             }

@@ -7,8 +7,9 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::output::{self, Failure};
+use super::source::algorithm;
 use crate::claims::Issuer;
-use crate::keys::{self, KeyId, SignatureAlg};
+use crate::keys::{self, KeyId};
 
 const FILES: [(&str, &str); 3] = [
     ("templates/identity/claims.hbs", include_str!("../../templates/identity/claims.hbs")),
@@ -20,9 +21,7 @@ const KEY_FILE: &str = "keys/id_token.jwks.json";
 
 pub(super) fn init(directory: &Path, alg: &str, issuer: &str, as_json: bool) -> Result<(), Failure> {
     let shown = directory.display();
-    let alg = SignatureAlg::parse(alg).ok_or_else(|| {
-        Failure::Refused(format!("expected --alg to be one of {}, found {alg}", SignatureAlg::NAMES.join(", ")))
-    })?;
+    let alg = algorithm(alg)?;
     if Issuer::parse(issuer).is_none() || issuer.chars().any(char::is_control) {
         let message = "expected --issuer to be a URL, such as https://id.example.org/, found empty text or control characters";
         return Err(Failure::Refused(message.to_owned()));

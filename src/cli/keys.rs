@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
-use super::source::Source;
+use super::source::{Source, algorithm};
 use crate::keys::{
     self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
 };
@@ -365,12 +365,6 @@ impl<'k> KeyLine<'k> {
 fn public_json(key: &PublicJwk) -> String {
     json!({"kid": key.kid().as_str(), "alg": key.alg().as_str(), "state": "public", "signs": false, "published": true})
         .to_string()
-}
-
-fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
-    SignatureAlg::parse(name).ok_or_else(|| {
-        Failure::Refused(format!("expected --alg to be one of {}, found {name}", SignatureAlg::NAMES.join(", ")))
-    })
 }
 
 fn key_id(kid: Option<String>) -> Result<Option<KeyId>, Failure> {

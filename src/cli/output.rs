@@ -42,6 +42,7 @@ impl Failure {
             Failure::Configuration(message, faults) => (ErrorCode::ConfigInvalid.as_str(), message, faults.as_slice()),
             Failure::Usage(message) => ("usage", message, &[][..]),
         };
+        let message = message.strip_prefix("error: ").unwrap_or(message);
         if as_json {
             let faults: Vec<_> = faults.iter().map(|fault| fault_json(fault, |_| None)).collect();
             let _ = line(&failure_json(code, message, &faults, serde_json::json!({})).to_string());

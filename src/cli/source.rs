@@ -13,7 +13,9 @@ use super::runtime::block_on;
 use crate::app::missing_source_error;
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Loaded, position_of};
+use crate::keys::SignatureAlg;
 use crate::mint::{BuildFault, listed};
+use crate::nearest::nearest;
 use crate::oathkeeper;
 use crate::reload::{Files, read_regular, remote_key_sets};
 use crate::remote::{FailureCodes, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
@@ -85,7 +87,7 @@ impl Source {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => String::new(),
             Err(error) => {
                 let advice = if error.kind() == io::ErrorKind::NotFound {
-                    "; write one, or name it with --config or CLAIMSMITH_CONFIG"
+                    "; create one with `claimsmith init DIR`, or name it with --config or CLAIMSMITH_CONFIG"
                 } else {
                     ""
                 };
@@ -212,4 +214,13 @@ pub(super) fn fetch_key_sets(remote: &RemoteFiles, config: &Config) -> Result<()
         Ok(())
     });
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Returns the signature algorithm that `--alg` names.
+pub(super) fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
+    SignatureAlg::parse(name).ok_or_else(|| {
+        let near = nearest(name, SignatureAlg::NAMES.into_iter());
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        Failure::Refused(format!("expected --alg to be one of {}, found {name}{hint}", SignatureAlg::NAMES.join(", ")))
+    })
 }

@@ -177,7 +177,7 @@ impl ClaimTemplate {
     /// Faults that did not prevent its use.
     pub fn warnings(&self) -> &[TemplateFault] {
         match &self.engine {
-            Engine::Go(_) => &[],
+            Engine::Go(template) => template.warnings(),
             Engine::Handlebars(template) => template.warnings(),
         }
     }

@@ -194,6 +194,22 @@ fn check_rejects_paths_that_no_session_has() {
 }
 
 #[test]
+fn check_warns_of_paths_in_go_templates_that_no_session_has() {
+    let folder = folder();
+    fs::remove_file(folder.path().join("templates/p/claims.hbs")).unwrap();
+    let paths = [
+        (".Subject.id", "without fields"),
+        (".MatchContext.Methd", "did you mean `.MatchContext.Method`?"),
+        ("$.extra.x", "did you mean `.Extra`?"),
+    ];
+    for (path, hint) in paths {
+        folder.write("templates/p/claims.gotmpl", &format!("{{{{ if false }}}}{{{{ {path} }}}}{{{{ end }}}}{{\"a\": 1}}"));
+        let output = claimsmith(folder.path(), &["check"]);
+        assert!(stderr(&output).contains(hint) && stderr(&output).contains("claims.gotmpl:1:"), "{path}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn check_warns_of_conditions_that_drop_false_and_zero() {
     let folder = folder();
     let notes = |text: &str| {

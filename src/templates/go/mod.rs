@@ -52,6 +52,7 @@ pub struct GoTemplate {
     text: String,
     tree: ast::Tree,
     reads: reads::Reads,
+    warnings: Vec<TemplateFault>,
 }
 
 /// Returns help if the action at the byte `at` is Handlebars.
@@ -79,7 +80,12 @@ impl GoTemplate {
         match parse::parse(text) {
             Ok(tree) => {
                 let reads = reads::of(&tree);
-                Ok(Self { name: name.to_owned(), text: text.to_owned(), tree, reads })
+                let warnings = reads.impossible.iter().take(FAULTS).map(|path| {
+                    let code = ErrorCode::TemplateHelper;
+                    TemplateFault::new(code, name, text, path.at, path.message.as_str()).help(path.help.as_str())
+                });
+                let warnings = warnings.collect();
+                Ok(Self { name: name.to_owned(), text: text.to_owned(), tree, reads, warnings })
             }
             Err(faults) => {
                 let mut faults = faults.into_iter().take(FAULTS).map(|fault| {
@@ -94,6 +100,11 @@ impl GoTemplate {
                 Err(CompileError::new(first, faults.collect()))
             }
         }
+    }
+
+    /// Paths in it that no session has.
+    pub fn warnings(&self) -> &[TemplateFault] {
+        &self.warnings
     }
 
     /// What it reads of a session.

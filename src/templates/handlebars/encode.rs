@@ -74,7 +74,8 @@ impl<'r> Renderer<'r> {
                         self.shown(expr),
                         value.kind()
                     ),
-                ));
+                )
+                .help("remove the quotes around the expression, or name a member or an element of it"));
             }
             Shape::Null => format!("{} is null, and a string needs text", self.shown(expr)).into(),
             Shape::Missing => match &value {

@@ -105,6 +105,13 @@ pub(super) fn in_tag(text: &str, start: usize, at: usize) -> Option<(&'static st
         };
         return Some(("expected a path, found `$` as in a Go template", help));
     }
+    if rest.starts_with('?') {
+        let help = match rest.starts_with("??") {
+            true => "write the helper `default`: {{default Extra.x \"none\"}}",
+            false => "write {{#if Extra.x}}…{{else}}…{{/if}}; `default` and `has` help with members that can be missing",
+        };
+        return Some(("expected a Handlebars expression, found an operator", help.to_owned()));
+    }
     let follows_name = before.is_some_and(|c| c.is_alphanumeric() || "_-]".contains(c));
     if follows_name && rest.starts_with('[') {
         let owner = text.get(start..at)?.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();

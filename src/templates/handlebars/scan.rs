@@ -164,7 +164,7 @@ impl Scan {
         let mut at = start;
         let mut block_parameters = false;
         while at < end {
-            if matches!(bytes[at], b'$' | b'[' | 0xE2)
+            if matches!(bytes[at], b'$' | b'[' | b'?' | 0xE2)
                 && let Some((message, help)) = hints::in_tag(text, start, at)
             {
                 self.refuse(ErrorCode::TemplateSyntax, at, message, help);

@@ -98,8 +98,8 @@ helpers! {
         r#"{"tenant": "t-1"}"# =>
         r#"{"tenant":"t-1"}"#
     "has" "value" (1, 1) Body::Eager(logic::has);
-        "Whether the value is there: neither missing nor null. False, 0 and empty text are there, unlike in `{{#if}}` \
-            without it.";
+        "Whether the value is there: neither missing nor null. False, 0 and empty text are there, although they do not \
+            hold in `{{#if}}`.";
         r#"{ {{#if (has Extra.age)}}"age": {{Extra.age}}{{/if}} }"# r#"{"age": 0}"# => r#"{"age":0}"#
     "fail" "message" (1, 1) Body::Eager(logic::fail);
         "Makes no token: the request is refused with status 403, the code `session.refused` and the message, which is \
