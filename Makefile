@@ -104,18 +104,19 @@ deploy-test: $(TOOLS)/deploy/installed
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
-# Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. SQLite, the database of Kratos, is
-# compiled without optimization because that takes a fraction of the time.
+# Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. Neither optimization nor debug information
+# is needed for these tests. Without them, the compiler takes half of the time.
+PEER_FLAGS := -p 2 -ldflags=-w '-gcflags=all=-N -l -dwarf=false'
 peers: $(PEERS)/oathkeeper $(PEERS)/kratos $(PEERS)/installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/peers
 
 $(PEERS)/oathkeeper: tests/peers/oathkeeper/go.mod tests/peers/oathkeeper/go.sum
-	cd tests/peers/oathkeeper && go build -p 2 -ldflags=-w -o $@ github.com/ory/oathkeeper
+	cd tests/peers/oathkeeper && go build $(PEER_FLAGS) -o $@ github.com/ory/oathkeeper
 
 $(PEERS)/kratos: tests/peers/kratos/go.mod tests/peers/kratos/go.sum
 	cd tests/peers/kratos && CGO_ENABLED=1 CGO_CFLAGS=-O0 \
-		go build -p 2 -ldflags=-w -tags sqlite -o $@ github.com/ory/kratos
+		go build $(PEER_FLAGS) -tags sqlite -o $@ github.com/ory/kratos
 
 # Lays out the binary, templates, manual pages and completions below DIST as they belong below /.
 DIST := target/dist

@@ -15,8 +15,11 @@ use crate::config::{Config, Serve};
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, MOST_LISTED, Profile, listed};
-use crate::reload::{Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, remote_key_sets};
-use crate::remote::{FetchError, RemoteFiles, SourceStatus, distinct_names};
+use crate::reload::{
+    Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, missing_source_error,
+    remote_key_sets,
+};
+use crate::remote::{RemoteFiles, SourceStatus, distinct_names};
 use crate::service::DegradedCondition;
 use crate::telemetry::Audit;
 use crate::time::{Clock, Timestamp};
@@ -131,7 +134,7 @@ pub(super) fn report_problems(edge: &Edge, problems: &[BuildFault]) {
             "further parts of the Oathkeeper configuration not served as written"
         );
     }
-    let faults = listed(problems.iter().map(|problem| problem.message.clone()).collect());
+    let faults = listed(problems.iter().map(|problem| problem.message.clone()), MOST_LISTED);
     edge.conditions.raise(DegradedCondition::Oathkeeper, faults, edge.issuer.now());
 }
 
@@ -144,7 +147,6 @@ fn chance() -> f64 {
 impl MaintenanceLoop {
     /// Applies changes, once two checks in a row found the same content.
     async fn reload(&mut self) {
-        let mut missing: Vec<BuildFault> = Vec::new();
         loop {
             let (reloader, now) = (Arc::clone(&self.reloader), self.edge.issuer.now());
             let check = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).check(now);
@@ -166,11 +168,10 @@ impl MaintenanceLoop {
                 ReloadOutcome::MissingKeySets(mut wanted) => {
                     wanted.extend(remote_key_sets(&self.config));
                     match self.remote.track_and_fetch(&wanted, Instant::now()).await {
-                        Ok(()) => missing.clear(),
+                        Ok(()) => {}
                         Err(errors) => {
-                            missing = errors.iter().map(missing_source_error).collect();
                             let mut reloader = self.reloader.lock().unwrap_or_else(PoisonError::into_inner);
-                            reloader.accept_missing_key_sets();
+                            reloader.accept_missing_key_sets(errors.iter().map(missing_source_error).collect());
                         }
                     }
                     continue;
@@ -180,7 +181,7 @@ impl MaintenanceLoop {
                     // No key set is missing; this call stops tracking those that are no longer wanted.
                     let _ = self.remote.track_and_fetch(&remote_key_sets(&self.config), Instant::now()).await;
                 }
-                ReloadOutcome::Rejected(error) => self.reject(with_causes(error.faults, missing)),
+                ReloadOutcome::Rejected(error) => self.reject(error.faults),
             }
             return;
         }
@@ -308,18 +309,6 @@ impl MaintenanceLoop {
         }
         due
     }
-}
-
-/// Returns `faults`; those of a remote source are replaced by the reasons in `missing` why it cannot be fetched.
-pub(crate) fn with_causes(faults: Vec<BuildFault>, missing: Vec<BuildFault>) -> Vec<BuildFault> {
-    let is_other = |fault: &BuildFault| !missing.iter().any(|missing| missing.part == fault.part);
-    let others: Vec<_> = faults.into_iter().filter(is_other).collect();
-    missing.into_iter().chain(others).collect()
-}
-
-/// Returns the fault of a remote key set that was never fetched; `error` is the reason.
-pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
-    BuildFault::new(error.code(), error.remote().to_string(), error.failure().to_string())
 }
 
 /// Rotates one key file, unless another process has rotated it since it was read.

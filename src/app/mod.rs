@@ -8,7 +8,6 @@ mod listen;
 mod server;
 
 pub use background::BackgroundTasks;
-pub(crate) use background::{missing_source_error, with_causes};
 pub use fd_limit::raise_nofile_limit;
 
 use std::net::SocketAddr;

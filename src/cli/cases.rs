@@ -67,7 +67,8 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
 /// Returns a hint if `path` is the directory or the name of a template.
 fn template_hint(path: &Path) -> String {
     let candidates = [path.to_path_buf(), Path::new("templates").join(path)];
-    let files = candidates.iter().flat_map(|directory| ["claims.hbs", "claims.gotmpl"].map(|file| directory.join(file)));
+    let files =
+        candidates.iter().flat_map(|directory| ["claims.hbs", "claims.gotmpl"].map(|file| directory.join(file)));
     files
         .filter(|file| file.is_file())
         .map(|file| format!(" (did you mean {}?)", file.display()))
@@ -106,12 +107,11 @@ impl Attempt<'_> {
             Session::parse(self.session, ReadLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
         let values = session.values();
         let input = RenderInput::new(&session, &values, self.profile, SystemClock.now());
-        let text =
-            template.render(&input, &RenderLimits::default()).map_err(|error| {
-                // The session is a local file, so its names can be shown.
-                let error = error.with_names_of(&values);
-                (error.code(), error.fault().map_or_else(|| error.to_string(), |fault| fault.to_string()))
-            })?;
+        let text = template.render(&input, &RenderLimits::default()).map_err(|error| {
+            // The session is a local file, so its names can be shown.
+            let error = error.with_names_of(&values);
+            (error.code(), error.fault().map_or_else(|| error.to_string(), |fault| fault.to_string()))
+        })?;
         // A Go template can set registered claims, because Oathkeeper overrides them.
         if self.syntax == Syntax::Go {
             return Json::parse(text.as_bytes(), CLAIMS_LIMITS)
@@ -199,7 +199,14 @@ fn run_case(line: &[u8], place: &str) -> Outcome {
     let nameless = || Json::String(place.to_owned().into());
     let case = match Json::parse(line, CLAIMS_LIMITS) {
         Ok(case) => case,
-        Err(error) => return unreadable(nameless(), format!("cannot read the case: {error}; a case is one line: {{\"id\", \"template\", \"session\", \"claims\"}}")),
+        Err(error) => {
+            return unreadable(
+                nameless(),
+                format!(
+                    "cannot read the case: {error}; a case is one line: {{\"id\", \"template\", \"session\", \"claims\"}}"
+                ),
+            );
+        }
     };
     let id = case.member("id").map_or_else(nameless, |id| id.clone().into_owned());
     let Some(template) = case.member("template").and_then(Json::as_str) else {

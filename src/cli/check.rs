@@ -8,7 +8,7 @@ use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
 use crate::config::{Config, Loaded, STAND_IN_KEYS, load_callers};
-use crate::mint::{BuildFault, Mint, listed};
+use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::oathkeeper;
 use crate::reload::{self, Files};
 use crate::time::{Clock as _, SystemClock};
@@ -61,7 +61,10 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         faults.extend(missing);
     }
     if global.json {
-        let listed: Vec<_> = faults.iter().map(|fault| output::fault_json(fault, |fault| whole_file(fault, &file, &key_files))).collect();
+        let listed: Vec<_> = faults
+            .iter()
+            .map(|fault| output::fault_json(fault, |fault| whole_file(fault, &file, &key_files)))
+            .collect();
         let report = match faults.first() {
             None => serde_json::json!({"ok": true, "faults": [], "notes": notes}),
             Some(first) => {
@@ -74,7 +77,7 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         for note in &notes {
             output::note(&format!("note: {note}"));
         }
-        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")).collect()) {
+        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")), MOST_LISTED) {
             output::note(&fault);
         }
         if faults.is_empty() {

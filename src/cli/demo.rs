@@ -51,7 +51,7 @@ pub(super) fn demo(once: bool, as_json: bool) -> Result<(), Failure> {
     let (callers, notes) = (Vec::new(), Vec::new());
     let generation =
         Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes, problems: Vec::new() };
-    crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
+    crate::telemetry::init_logging(tracing::Level::WARN, crate::config::LogFormat::Text);
 
     let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     block_on(async move {

@@ -15,12 +15,12 @@ pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result
         Failure::Configuration(message, Vec::new())
     };
     let source = oathkeeper_source(paths);
-    let config = source
-        .read(&environment(), &|path| read_rules(&source, path))
-        .config
-        .map_err(|faults| match rejected(faults.iter().map(|fault| fault.message.clone()).collect()) {
-            Failure::Configuration(message, _) => Failure::Configuration(message, faults),
-            other => other,
+    let config =
+        source.read(&environment(), &|path| read_rules(&source, path)).config.map_err(|faults| {
+            match rejected(faults.iter().map(|fault| fault.message.clone()).collect()) {
+                Failure::Configuration(message, _) => Failure::Configuration(message, faults),
+                other => other,
+            }
         })?;
     let import = Import::of(OathkeeperConfig::clone(&config), file).map_err(rejected)?;
     write(&import.files(), out)?;

@@ -23,7 +23,8 @@ pub(super) fn init(directory: &Path, alg: &str, issuer: &str, as_json: bool) -> 
     let shown = directory.display();
     let alg = algorithm(alg)?;
     if Issuer::parse(issuer).is_none() || issuer.chars().any(char::is_control) {
-        let message = "expected --issuer to be a URL, such as https://id.example.org/, found empty text or control characters";
+        let message =
+            "expected --issuer to be a URL, such as https://id.example.org/, found empty text or control characters";
         return Err(Failure::Refused(message.to_owned()));
     }
     if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {

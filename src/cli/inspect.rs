@@ -70,8 +70,12 @@ fn decoded(part: &str, text: &str) -> Result<Vec<u8>, Failure> {
 fn parsed<'t>(part: &str, bytes: &'t [u8]) -> Result<Json<'t>, Failure> {
     match Json::parse(bytes, ReadLimits::default()) {
         Ok(json @ Json::Object(_)) => Ok(json),
-        Ok(json) => Err(Failure::Refused(format!("expected the {part} of the token to be an object, found {}", json.kind()))),
-        Err(error) => Err(Failure::Refused(format!("expected the {part} of the token to be JSON, found another text: {error}"))),
+        Ok(json) => {
+            Err(Failure::Refused(format!("expected the {part} of the token to be an object, found {}", json.kind())))
+        }
+        Err(error) => {
+            Err(Failure::Refused(format!("expected the {part} of the token to be JSON, found another text: {error}")))
+        }
     }
 }
 

@@ -13,9 +13,7 @@ use zeroize::Zeroizing;
 use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
 use super::source::{Source, algorithm};
-use crate::keys::{
-    self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
-};
+use crate::keys::{self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SigningKey};
 use crate::reload::{Files, KeyFileError, change_key_file, longest_ttl};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
@@ -30,12 +28,16 @@ pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> 
     match command {
         KeysCommand::Generate { out: Some(path), unless_exists: true, .. } if path.exists() => {
             if global.json {
-                return output::line(&json!({"path": path.display().to_string(), "alg": null, "kid": null}).to_string());
+                return output::line(
+                    &json!({"path": path.display().to_string(), "alg": null, "kid": null}).to_string(),
+                );
             }
             output::note(&format!("{} exists already and was not changed", path.display()));
             Ok(())
         }
-        KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => generate(&alg, kid, bits, out.as_deref(), global.json),
+        KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => {
+            generate(&alg, kid, bits, out.as_deref(), global.json)
+        }
         KeysCommand::Add(args) => add(&args, global),
         KeysCommand::Rotate(args) => rotate(&args, global),
         KeysCommand::List { file } => list(&read(&file)?, &Surroundings::of(&file, global)?, global.json),

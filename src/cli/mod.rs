@@ -10,7 +10,6 @@ mod args;
 mod cases;
 mod check;
 mod demo;
-mod drop_in;
 mod examples;
 mod health;
 mod http;

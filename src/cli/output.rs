@@ -58,7 +58,8 @@ impl Failure {
 
 /// Returns the JSON of a failure, with the members of `more`.
 pub(super) fn failure_json(code: &str, message: &str, faults: &[Value], more: Value) -> Value {
-    let mut document = serde_json::json!({"ok": false, "error": {"code": code, "message": message.trim_end()}, "faults": faults});
+    let mut document =
+        serde_json::json!({"ok": false, "error": {"code": code, "message": message.trim_end()}, "faults": faults});
     if let (Some(members), Value::Object(more)) = (document.as_object_mut(), more) {
         members.extend(more);
     }

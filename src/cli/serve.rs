@@ -9,8 +9,8 @@ use super::args::Global;
 use super::output::Failure;
 use super::runtime::block_on;
 use super::source::{self, Source};
-use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal, with_causes};
-use crate::config::{Loaded, LogFormat, LogLevel};
+use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal};
+use crate::config::{Loaded, LogLevel};
 use crate::mint::{BuildError, BuildFault};
 use crate::reload::{Files, ReloadOutcome, Reloader};
 use crate::telemetry;
@@ -20,7 +20,7 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let source = Source::of(global, oathkeeper);
     let path = source.path();
     let Loaded { config, .. } = source.read(&mut Files::new(), None).map_err(|faults| source.failure(&faults))?;
-    telemetry::init_logging(level(config.log.level), format(config.log.format));
+    telemetry::init_logging(level(config.log.level), config.log.format);
     let cannot = |faults: Vec<BuildFault>| {
         let error = BuildError { faults };
         Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()), error.faults)
@@ -30,13 +30,11 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
     let mut reloader = Reloader::new(Box::new(move |files, current| source.read(files, current)), Arc::clone(&remote));
     if !missing.is_empty() {
-        reloader.accept_missing_key_sets();
+        reloader.accept_missing_key_sets(missing);
     }
     let generation = match reloader.check(SystemClock.now()) {
         ReloadOutcome::Replaced(generation) => *generation,
-        ReloadOutcome::Rejected(BuildError { faults }) => {
-            return Err(cannot(locator.located(with_causes(faults, missing))));
-        }
+        ReloadOutcome::Rejected(error) => return Err(cannot(locator.located(error.faults))),
         ReloadOutcome::Debouncing
         | ReloadOutcome::MissingKeySets(_)
         | ReloadOutcome::Restored
@@ -63,12 +61,5 @@ fn level(level: LogLevel) -> Level {
         LogLevel::Info => Level::INFO,
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
-    }
-}
-
-fn format(format: LogFormat) -> telemetry::LogFormat {
-    match format {
-        LogFormat::Json => telemetry::LogFormat::Json,
-        LogFormat::Text => telemetry::LogFormat::Text,
     }
 }

@@ -1,29 +1,29 @@
 //! Reads the configuration that a command works with.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::Global;
-use super::drop_in::DropIn;
 use super::http;
 use super::output::Failure;
 use super::runtime::block_on;
-use crate::app::missing_source_error;
 use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, Loaded, position_of};
 use crate::keys::SignatureAlg;
-use crate::mint::{BuildFault, listed};
+use crate::mint::{BuildFault, MOST_LISTED, listed};
 use crate::nearest::nearest;
-use crate::oathkeeper;
-use crate::reload::{Files, read_regular, remote_key_sets};
-use crate::remote::{FailureCodes, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
+use crate::oathkeeper::{self, DropIn};
+use crate::reload::{Files, missing_source_error, read_regular, remote_key_sets};
+use crate::remote::{FailureCodes, FailureHints, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
 
 /// The configuration file if none is named.
 const DEFAULT_FILE: &str = "claimsmith.yaml";
 /// The largest file of access rules that is fetched from a URL.
 const LARGEST_RULES: usize = 8 << 20;
+/// The largest file of an Oathkeeper configuration, which can contain access rules.
+const LARGEST_CONFIGURATION: u64 = 16 << 20;
 
 /// Access rules as a remote file. Their content is checked when they are parsed.
 static ACCESS_RULES: FileKind = FileKind {
@@ -34,6 +34,10 @@ static ACCESS_RULES: FileKind = FileKind {
         timeout: ErrorCode::ConfigInvalid,
         too_large: ErrorCode::ConfigInvalid,
         unavailable: ErrorCode::ConfigInvalid,
+    },
+    hints: FailureHints {
+        timeout: "check the source, or mount the rules as a file",
+        too_large: "check the URL, or split the rules into several repositories",
     },
 };
 
@@ -132,7 +136,8 @@ impl Source {
         let Ok(text) = fs::read_to_string(&self.file) else { return faults };
         for fault in &mut faults {
             let Some(pointer) = &mut fault.pointer else { continue };
-            let Some(key) = pointer.key.as_deref().filter(|_| pointer.line.is_none() && pointer.variable.is_none()) else {
+            let Some(key) = pointer.key.as_deref().filter(|_| pointer.line.is_none() && pointer.variable.is_none())
+            else {
                 continue;
             };
             if let Some((line, column)) = position_of(&text, key) {
@@ -152,7 +157,7 @@ impl Source {
 
     /// Returns the failure of a command because of these faults.
     pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
-        let messages = listed(faults.iter().map(|fault| fault.message.clone()).collect());
+        let messages = listed(faults.iter().map(|fault| fault.message.clone()), MOST_LISTED);
         let message = format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  "));
         Failure::Configuration(message, faults.to_vec())
     }
@@ -171,9 +176,18 @@ pub(super) fn oathkeeper_source(files: &[PathBuf]) -> oathkeeper::Source {
 }
 
 /// Reads a file of the Oathkeeper configuration, or the access rules that it names. Only files that the command line names
-/// can be pipes: a path in a configuration must not block or fill the memory.
+/// can be pipes: a path in a configuration must not block. No file can fill the memory.
 pub(super) fn read_rules(oathkeeper: &oathkeeper::Source, path: &Path) -> io::Result<Vec<u8>> {
-    if oathkeeper.names(path) { fs::read(path) } else { read_regular(path, LARGEST_RULES as u64) }
+    if !oathkeeper.names(path) {
+        return read_regular(path, LARGEST_RULES as u64);
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LARGEST_CONFIGURATION + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_CONFIGURATION {
+        let message = format!("a file of more than {} MiB", LARGEST_CONFIGURATION >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
 }
 
 /// Returns the access rules at `url`.
@@ -194,7 +208,7 @@ fn download_rules(url: &str) -> Result<Vec<u8>, String> {
     });
     match remote.current(&source) {
         Some(bytes) => Ok(bytes.to_vec()),
-        None => Err(errors.first().map_or_else(|| "no response".to_owned(), |error| error.failure().to_string())),
+        None => Err(errors.first().map_or_else(|| "no response".to_owned(), |error| error.cause())),
     }
 }
 
@@ -223,4 +237,20 @@ pub(super) fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
         Failure::Refused(format!("expected --alg to be one of {}, found {name}{hint}", SignatureAlg::NAMES.join(", ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn endless_file_of_the_command_line_is_not_read_to_its_end() {
+        let (endless, empty) = (Path::new("/dev/zero"), Path::new("/dev/null"));
+        let source = oathkeeper_source(&[endless.to_owned(), empty.to_owned()]);
+        assert_eq!(read_rules(&source, endless).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(read_rules(&source, empty).unwrap().is_empty());
+        let unnamed = oathkeeper_source(&[]);
+        assert_eq!(read_rules(&unnamed, endless).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
 }

@@ -11,7 +11,7 @@ use super::fault::{Faults, Place, nearest};
 use super::field::{Kind, Presence, Section};
 use super::root::ROOT;
 use super::yaml::{self, Entry, Node, Quoting, Value};
-use crate::mint::ProfileName;
+use crate::mint::{MOST_NAMED, ProfileName};
 
 /// The prefix of each variable.
 pub(super) const PREFIX: &str = "CLAIMSMITH_";
@@ -21,8 +21,6 @@ const ELSEWHERE: [&str; 1] = ["CLAIMSMITH_CONFIG"];
 const TESTS: &str = "CLAIMSMITH_TEST_";
 /// The variables of a whole list or mapping.
 const WHOLES: [&str; 2] = ["CLAIMSMITH_CALLERS", "CLAIMSMITH_PROFILES"];
-/// The most profiles of another source that an error lists.
-const MOST_LISTED: usize = 20;
 /// The most callers that variables can define.
 const MOST_CALLERS: usize = 1000;
 
@@ -155,7 +153,7 @@ fn refuse_unknown(
         return faults.add("", format!("a known variable (did you mean {known}?)"), "an unknown one", place);
     }
     if name.starts_with("CLAIMSMITH_PROFILES_") {
-        let given = given.iter().map(|name| name.as_str()).take(MOST_LISTED);
+        let given = given.iter().map(|name| name.as_str()).take(MOST_NAMED);
         let names: BTreeSet<&str> = profile_names(root).into_iter().chain(given).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let known = if names.is_empty() { "there is none".into() } else { format!("known: {}", names.join(", ")) };

@@ -58,8 +58,8 @@ pub use secret::{KnownCaller, KnownCredential};
 pub use traces::{SampleRatio, Traces};
 pub use values::{Host, HttpUrl};
 
-pub(crate) use rest::{STAND_IN_KEYS, position_of};
 pub(crate) use log::{LogFormat, LogLevel};
+pub(crate) use rest::{STAND_IN_KEYS, position_of};
 pub(crate) use rotation::Rotation;
 pub(crate) use secret::load_callers;
 pub(crate) use serve::{Listener, Serve, UnixSocket};

@@ -520,7 +520,8 @@ fn template_misfit(text: &str) -> Misfit {
     if !text.contains(['/', '\\']) && !is_template_file(text) {
         return Misfit::Kind;
     }
-    let directory = text.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).find(|part| !is_template_file(part) && !part.is_empty());
+    let directory =
+        text.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).find(|part| !is_template_file(part) && !part.is_empty());
     let name = directory.filter(|name| TemplateName::parse(name).is_some()).unwrap_or("session");
     Misfit::Found(format!(
         "a path; write the name of the template, which is its directory below `templates`, such as `{}`",

@@ -65,10 +65,13 @@ fn remove(root: &mut Node, environment: &mut Vec<(String, String)>, fault: &Faul
         entries.remove(index);
         return true;
     }
-    let stand_in = STAND_INS.iter().find_map(|(suffix, value)| Some((fault.path().strip_suffix(suffix)?, *suffix, value)));
+    let stand_in =
+        STAND_INS.iter().find_map(|(suffix, value)| Some((fault.path().strip_suffix(suffix)?, *suffix, value)));
     let Some((owner, suffix, value)) = stand_in else { return false };
     let Some((entries, index)) = owner_of(root, owner) else { return false };
-    let Some(Entry { value: Node { value: Value::Map(members), place }, .. }) = entries.get_mut(index) else { return false };
+    let Some(Entry { value: Node { value: Value::Map(members), place }, .. }) = entries.get_mut(index) else {
+        return false;
+    };
     let key = suffix.trim_start_matches('.').to_owned();
     let place = place.clone();
     members.push(Entry { key, place: place.clone(), value: Node::text(*value, place) });
@@ -83,7 +86,8 @@ fn owner_of<'n>(node: &'n mut Node, path: &str) -> Option<(&'n mut Vec<Entry>, u
         path.strip_prefix(entry.key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     // Keys can contain dots, so the longest one counts; of duplicates, the last one is the fault.
-    let (index, _) = entries.iter().enumerate().filter(|(_, entry)| is_on_path(entry)).max_by_key(|(_, entry)| entry.key.len())?;
+    let (index, _) =
+        entries.iter().enumerate().filter(|(_, entry)| is_on_path(entry)).max_by_key(|(_, entry)| entry.key.len())?;
     let rest = path.get(entries.get(index)?.key.len()..)?;
     match rest.strip_prefix('.') {
         Some(rest) => owner_of(&mut entries.get_mut(index)?.value, rest),

@@ -323,7 +323,8 @@ fn unsubstituted(node: &Node, path: &str, warnings: &mut Vec<String>) {
     match &node.value {
         Value::Scalar { text, .. } => {
             let name = text.split_once("${").and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
-            let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let is_name =
+                |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if let Some(name) = name.filter(is_name) {
                 let variable = path.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
                 warnings.push(format!(
@@ -337,7 +338,9 @@ fn unsubstituted(node: &Node, path: &str, warnings: &mut Vec<String>) {
                 unsubstituted(item, &format!("{path}[{index}]"), warnings);
             }
         }
-        Value::Map(entries) => entries.iter().for_each(|entry| unsubstituted(&entry.value, &joined(path, &entry.key), warnings)),
+        Value::Map(entries) => {
+            entries.iter().for_each(|entry| unsubstituted(&entry.value, &joined(path, &entry.key), warnings))
+        }
     }
 }
 

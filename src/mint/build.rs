@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::identity::ProfileIdentity;
+use super::listing::{MOST_NAMED, listed};
 use super::parts::{GenerationParts, TemplateFiles};
 use super::profile::Profile;
 use super::schema::ClaimsSchema;
@@ -56,19 +57,6 @@ pub struct FaultPointer {
 pub struct BuildError {
     /// The reasons.
     pub faults: Vec<BuildFault>,
-}
-
-/// The most faults that a list for people has.
-pub(crate) const MOST_LISTED: usize = 100;
-
-/// Returns the first of `messages`, and how many others there are.
-pub(crate) fn listed(mut messages: Vec<String>) -> Vec<String> {
-    let others = messages.len().saturating_sub(MOST_LISTED);
-    if others > 0 {
-        messages.truncate(MOST_LISTED);
-        messages.push(format!("and {others} more"));
-    }
-    messages
 }
 
 impl BuildFault {
@@ -182,15 +170,16 @@ impl Mint {
                     validated
                 }
                 None => {
-                    let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
-                    let near = nearest(spec.template.as_str(), known.iter().copied());
+                    let known = listed(parts.templates.keys().cloned(), MOST_NAMED).join(", ");
+                    let found = if known.is_empty() { "no template".to_owned() } else { format!("only: {known}") };
+                    let near = nearest(spec.template.as_str(), parts.templates.keys().map(String::as_str));
                     let message = format!(
-                        "expected its template `{}` in the templates directory, found only: {}{}",
+                        "expected its template `{}` in the templates directory, found {found}{}",
                         spec.template,
-                        if known.is_empty() { "nothing".to_owned() } else { known.join(", ") },
                         near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
                     );
-                    faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, &message).of_key(spec, "template", message));
+                    let fault = BuildFault::new(ErrorCode::ConfigInvalid, &part, &message);
+                    faults.push(fault.of_key(spec, "template", message));
                     None
                 }
             };

@@ -6,6 +6,7 @@
 
 mod build;
 mod identity;
+mod listing;
 mod names;
 mod parts;
 mod profile;
@@ -16,8 +17,8 @@ mod token;
 mod trial;
 
 pub use build::{BuildError, BuildFault, FaultPointer};
-pub(crate) use build::{MOST_LISTED, listed};
 pub(crate) use identity::ProfileIdentity;
+pub(crate) use listing::{MOST_LISTED, MOST_NAMED, listed, one_line};
 pub(crate) use names::is_token;
 pub use names::{HeaderName, ProfileName};
 pub use parts::{GenerationParts, TemplateFiles};

@@ -12,7 +12,7 @@ use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
 use crate::keys::{KeySet, SignatureAlg};
 use crate::mint::BuildFault;
-use crate::remote::{FailureCodes, FileKind, RemoteFiles, WantedFiles};
+use crate::remote::{FailureCodes, FailureHints, FetchError, FileKind, RemoteFiles, WantedFiles};
 use crate::time::Ttl;
 
 /// A JWK Set with private keys, as a remote file.
@@ -28,11 +28,27 @@ pub static SIGNING_KEY_SET: FileKind = FileKind {
         too_large: ErrorCode::KeySourceTooLarge,
         unavailable: ErrorCode::KeySourceUnavailable,
     },
+    hints: FailureHints {
+        timeout: "check the source or increase limits.key_fetch",
+        too_large: "check the URL or increase limits.key_set",
+    },
 };
 
 /// Returns the remote key sets of `config`, to be tracked by [`RemoteFiles`].
 pub(crate) fn remote_key_sets(config: &Config) -> WantedFiles {
     config.remote_sources().into_iter().map(|source| (source, &SIGNING_KEY_SET)).collect()
+}
+
+/// Returns `faults`; those of a remote source are replaced by the reasons in `missing` why it cannot be fetched.
+pub(super) fn with_causes(faults: Vec<BuildFault>, missing: Vec<BuildFault>) -> Vec<BuildFault> {
+    let is_other = |fault: &BuildFault| !missing.iter().any(|missing| missing.part == fault.part);
+    let others: Vec<_> = faults.into_iter().filter(is_other).collect();
+    missing.into_iter().chain(others).collect()
+}
+
+/// Returns the fault of a remote key set that was never fetched; `error` is the reason.
+pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
+    BuildFault::new(error.code(), error.remote().to_string(), error.cause())
 }
 
 /// Reads the key set of `source`, which needs a key for `alg`, if that is given.

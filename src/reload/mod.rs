@@ -16,7 +16,8 @@ pub use files::Files;
 pub(crate) use files::read_regular;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
-pub(crate) use key_sets::{longest_ttl, remote_key_sets};
+use key_sets::with_causes;
+pub(crate) use key_sets::{longest_ttl, missing_source_error, remote_key_sets};
 pub(crate) use read::{load, read_partials};
 use set_aside::{Current, KeyBytes, set_aside};
 
@@ -68,8 +69,8 @@ pub struct Reloader {
     config: Option<Config>,
     /// The keys of the current generation.
     keys: KeyBytes,
-    /// Whether the next generation is built although remote key sets are missing.
-    accepts_missing: bool,
+    /// The reasons why remote key sets are missing, if the next generation is built without them.
+    missing: Option<Vec<BuildFault>>,
     /// The content that was rejected since then.
     rejected: Option<Content>,
     /// New content that the last check saw for the first time.
@@ -116,16 +117,16 @@ impl Reloader {
             mint: None,
             config: None,
             keys: KeyBytes::new(),
-            accepts_missing: false,
+            missing: None,
             rejected: None,
             candidate: None,
         }
     }
 
     /// Builds the next generation without the remote key sets that could not be fetched, if only profiles of an Oathkeeper
-    /// configuration use them.
-    pub fn accept_missing_key_sets(&mut self) {
-        (self.accepts_missing, self.rejected) = (true, None);
+    /// configuration use them. `reasons` has one fault for each of them, which a rejection reports.
+    pub fn accept_missing_key_sets(&mut self, reasons: Vec<BuildFault>) {
+        (self.missing, self.rejected) = (Some(reasons), None);
     }
 
     /// Reads everything. Builds and validates a generation if the content is new and was the same in the last check.
@@ -135,7 +136,7 @@ impl Reloader {
         let content = Some(files.content());
         let candidate = self.candidate.take();
         if content == self.current {
-            self.accepts_missing = false;
+            self.missing = None;
             return match self.rejected.take() {
                 Some(_) => ReloadOutcome::Restored,
                 None => ReloadOutcome::Unchanged,
@@ -149,7 +150,7 @@ impl Reloader {
             return ReloadOutcome::Debouncing;
         }
         let built = read.map_err(BuildFailure::from).and_then(|parts| self.build(parts, now));
-        self.accepts_missing = false;
+        let reasons = self.missing.take().unwrap_or_default();
         match built {
             Ok((generation, keys)) => {
                 (self.current, self.rejected) = (content, None);
@@ -160,7 +161,7 @@ impl Reloader {
             }
             Err(BuildFailure::Invalid(error)) => {
                 self.rejected = content;
-                ReloadOutcome::Rejected(error)
+                ReloadOutcome::Rejected(BuildError { faults: with_causes(error.faults, reasons) })
             }
             Err(BuildFailure::MissingKeySets(wanted)) => {
                 // Fetched key sets become part of the content, so the check after the fetch does not find this content.
@@ -172,7 +173,7 @@ impl Reloader {
 
     fn build(&self, parts: Parts, now: Timestamp) -> Result<(Generation, KeyBytes), BuildFailure> {
         let wanted = remote_key_sets(&parts.config);
-        if !self.accepts_missing && wanted.keys().any(|source| self.remote.current(source).is_none()) {
+        if self.missing.is_none() && wanted.keys().any(|source| self.remote.current(source).is_none()) {
             return Err(BuildFailure::MissingKeySets(wanted));
         }
         let current = Current { config: self.config.as_ref(), keys: &self.keys };

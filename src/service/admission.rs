@@ -16,7 +16,7 @@ use super::peer::{CallerName, Peer, Transport};
 use super::slot::Slot;
 use crate::claims::Grant;
 use crate::code::ErrorCode;
-use crate::mint::{IssueRequest, Profile};
+use crate::mint::{IssueRequest, Profile, ProfileName};
 use crate::session::{SessionDocument, SessionParts};
 use crate::time::{Clock, Timestamp};
 
@@ -168,6 +168,11 @@ impl<'s> Permit<'s> {
         let (profile, limits) = (self.profile()?, self.generation.limits.read_limits());
         let request = IssueRequest::from_parts(profile, parts, limits)?;
         Ok(AdmittedRequest { permit: self, request })
+    }
+
+    /// Returns the name of the profile if it is in shadow mode.
+    pub(super) fn shadow_profile(&self) -> Option<&'s ProfileName> {
+        self.profile.map(Profile::spec).filter(|spec| spec.shadow).map(|spec| &spec.name)
     }
 
     /// Returns the generation that the request is answered from.

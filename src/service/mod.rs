@@ -4,7 +4,8 @@
 //!
 //! 1. [`Issuer::admit`] authenticates a [`Peer`] and takes a slot: a [`Permit`] for one profile.
 //! 2. [`Permit::read_posted`] or [`Permit::read_parts`] reads the session for that profile: an [`AdmittedRequest`].
-//! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature.
+//! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature. [`Issuer::issue_posted`] does
+//!    steps 2 and 3 for a posted session, or compares if the profile is in shadow mode.
 //!
 //! [`Issuer::published_keys`] and [`Issuer::discovery`] have what verifiers read.
 //!
@@ -15,6 +16,7 @@ mod admission;
 mod attempts;
 mod cache;
 mod callers;
+mod completion;
 mod gauges;
 mod generation;
 mod health;
@@ -25,6 +27,7 @@ mod published;
 mod queue;
 mod record;
 mod shadow;
+mod shadow_log;
 mod signing_queue;
 mod slot;
 mod sync;
@@ -33,6 +36,7 @@ pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;
 pub(crate) use callers::Callers;
+pub(crate) use completion::{Completion, Delivery, Posted};
 pub(crate) use generation::{ServedGeneration, ServiceLimits};
 pub(crate) use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
 pub use issuer::Issuer;

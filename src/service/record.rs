@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use super::completion::{Comparison, Completion};
 use super::outcome::{CacheUse, Outcome, Refusal};
 use super::peer::RequestId;
 use super::shadow::ShadowResult;
+use super::shadow_log::ShadowLog;
 use crate::claims::RegisteredClaim;
 use crate::telemetry::{Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, TokenFacts, Traces};
 
@@ -23,6 +25,7 @@ pub struct Recorder {
     traces: Option<Traces>,
     /// The profiles whose templates were seen to set registered claims.
     overridden: Mutex<BTreeSet<String>>,
+    shadow_log: ShadowLog,
 }
 
 /// One request and its result, as the adapter of a protocol saw it.
@@ -40,14 +43,14 @@ pub struct Exchange<'e> {
     pub elapsed: Duration,
     /// The configured profile that it names, for its span.
     pub profile: Option<&'e str>,
-    /// The token it got, if it asked for one, or why it was refused.
-    pub result: Result<Option<&'e Outcome>, &'e Refusal>,
+    /// Its token or comparison, if it has one, or why it was refused.
+    pub result: Result<Option<&'e Completion>, &'e Refusal>,
 }
 
 impl Recorder {
     /// Returns a recorder; the audit log and traces are optional.
     pub fn new(metrics: Arc<Metrics>, audit: Option<Audit>, traces: Option<Traces>) -> Self {
-        Self { metrics, audit, traces, overridden: Mutex::default() }
+        Self { metrics, audit, traces, overridden: Mutex::default(), shadow_log: ShadowLog::default() }
     }
 
     /// Returns the metrics.
@@ -80,9 +83,11 @@ impl Recorder {
         let Exchange { request_id, route, method, status, elapsed, profile, result } = *exchange;
         self.metrics.request(route, status, elapsed.as_secs_f64());
         match result {
-            Ok(outcome) => {
-                if let Some(outcome) = outcome {
-                    self.issued(request_id, outcome);
+            Ok(completion) => {
+                match completion {
+                    Some(Completion::Compared(comparison)) => self.compared(request_id, comparison),
+                    Some(Completion::Issued(outcome)) => self.issued(request_id, outcome),
+                    None => {}
                 }
                 debug!(target: LOG_TARGET, %request_id, route = route.label(), status, "request answered");
             }
@@ -92,7 +97,11 @@ impl Recorder {
             }
         }
         let Some(span) = span else { return };
-        let token = result.ok().flatten().map(|outcome| TokenFacts {
+        let outcome = result.ok().flatten().and_then(|completion| match completion {
+            Completion::Compared(_) => None,
+            Completion::Issued(outcome) => Some(outcome),
+        });
+        let token = outcome.map(|outcome| TokenFacts {
             kid: outcome.token.kid.as_str(),
             alg: outcome.token.alg.as_str(),
             cached: outcome.cache == CacheUse::Hit,
@@ -109,29 +118,31 @@ impl Recorder {
         });
     }
 
-    /// Records the comparison of a request in shadow mode.
-    pub fn shadow(&self, request_id: RequestId, profile: &str, result: &ShadowResult) {
-        let word = match result {
+    /// Counts a comparison, and logs it if no equal one was logged in the last minute.
+    fn compared(&self, request_id: RequestId, comparison: &Comparison) {
+        let Comparison { profile, at, result } = comparison;
+        self.metrics.shadow_compared(profile.as_str(), result.name());
+        let admit = |kind: &str| self.shadow_log.admit(profile, &format!("{} {kind}", result.name()), *at);
+        match result {
             ShadowResult::Different(paths) => {
                 // A name can contain spaces and dots, so the paths are a JSON array.
                 let paths = serde_json::json!(paths).to_string();
-                warn!(target: LOG_TARGET, %request_id, profile, paths, "shadow: claims differ from the session's token");
-                "different"
+                if let Some(suppressed) = admit(&paths) {
+                    warn!(target: LOG_TARGET, %request_id, %profile, paths, suppressed, "shadow: claims differ from the session's token");
+                }
             }
-            ShadowResult::Equal => {
-                debug!(target: LOG_TARGET, %request_id, profile, "shadow: claims equal");
-                "equal"
-            }
+            ShadowResult::Equal => debug!(target: LOG_TARGET, %request_id, %profile, "shadow: claims equal"),
             ShadowResult::Failed(detail) => {
-                warn!(target: LOG_TARGET, %request_id, profile, detail, "shadow: nothing to compare with");
-                "failed"
+                if let Some(suppressed) = admit(detail) {
+                    warn!(target: LOG_TARGET, %request_id, %profile, detail, suppressed, "shadow: nothing to compare with");
+                }
             }
             ShadowResult::Refused(Refusal { code, detail }) => {
-                warn!(target: LOG_TARGET, %request_id, profile, %code, %detail, "shadow: session would get no token");
-                "refused"
+                if let Some(suppressed) = admit(&format!("{code} {detail}")) {
+                    warn!(target: LOG_TARGET, %request_id, %profile, %code, %detail, suppressed, "shadow: session would get no token");
+                }
             }
-        };
-        self.metrics.shadow_compared(profile, word);
+        }
     }
 
     fn issued(&self, request_id: RequestId, outcome: &Outcome) {

@@ -30,14 +30,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// A JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
+use crate::config::LogFormat;
 
 /// Returns a subscriber that writes log lines of `level` and above to `writer`. Use [`init_logging`] for standard error.
 pub(crate) fn subscriber<W>(level: Level, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync

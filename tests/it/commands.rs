@@ -51,9 +51,14 @@ fn each_failure_is_one_json_document() {
         let output = claimsmith(folder.path(), &[arguments, &["--json"][..]].concat());
         let text = stdout(&output);
         let last = text.lines().last().unwrap_or_else(|| panic!("{arguments:?}: {}", stderr(&output)));
-        let document: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {last}"));
+        let document: Value =
+            serde_json::from_str(last).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {last}"));
         assert_eq!(output.status.code(), Some(*exit_code), "{arguments:?}: {last}");
-        assert_eq!((&document["ok"], document["error"]["code"].as_str()), (&json!(false), Some(*code)), "{arguments:?}: {last}");
+        assert_eq!(
+            (&document["ok"], document["error"]["code"].as_str()),
+            (&json!(false), Some(*code)),
+            "{arguments:?}: {last}"
+        );
         assert!(document["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{last}");
         assert!(document["faults"].is_array(), "{last}");
     }
@@ -62,18 +67,25 @@ fn each_failure_is_one_json_document() {
 #[test]
 fn faults_of_a_configuration_have_positions_in_json() {
     let folder = folder();
-    folder.write("claimsmith.yaml", "profiles:\n  p:\n    issuer: https://a.example/\n    jwks: keys.json\n    ttl: soon\n");
+    folder.write(
+        "claimsmith.yaml",
+        "profiles:\n  p:\n    issuer: https://a.example/\n    jwks: keys.json\n    ttl: soon\n",
+    );
     for command in ["serve", "check"] {
         let document: Value = serde_json::from_str(&stdout(&claimsmith(folder.path(), &[command, "--json"]))).unwrap();
         let fault = &document["faults"][0];
-        assert_eq!((&fault["path"], &fault["line"], &fault["key"]), (&json!("claimsmith.yaml"), &json!(5), &json!("profiles.p.ttl")));
+        assert_eq!(
+            (&fault["path"], &fault["line"], &fault["key"]),
+            (&json!("claimsmith.yaml"), &json!(5), &json!("profiles.p.ttl"))
+        );
     }
 }
 
 #[test]
 fn init_creates_what_check_accepts_and_serve_serves() {
     let folder = Folder::new();
-    let output = claimsmith(folder.path(), &["init", "new/service", "--alg", "RS256", "--issuer", "https://id.example/"]);
+    let output =
+        claimsmith(folder.path(), &["init", "new/service", "--alg", "RS256", "--issuer", "https://id.example/"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("claimsmith check"), "{}", stdout(&output));
     let directory = folder.path().join("new/service");
@@ -116,10 +128,16 @@ fn inspect_shows_a_token_and_says_that_it_is_not_verified() {
 fn dry_run_of_a_rotation_changes_nothing() {
     let folder = folder();
     let before = fs::read(folder.path().join("keys.json")).unwrap();
-    for arguments in [&["keys", "rotate", "keys.json", "--dry-run"][..], &["keys", "rotate", "keys.json", "--now", "--dry-run"]] {
+    for arguments in
+        [&["keys", "rotate", "keys.json", "--dry-run"][..], &["keys", "rotate", "keys.json", "--now", "--dry-run"]]
+    {
         let output = claimsmith(folder.path(), arguments);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        assert!(stdout(&output).contains("added    ES256") && stderr(&output).contains("dry run"), "{}", stderr(&output));
+        assert!(
+            stdout(&output).contains("added    ES256") && stderr(&output).contains("dry run"),
+            "{}",
+            stderr(&output)
+        );
     }
     assert_eq!(fs::read(folder.path().join("keys.json")).unwrap(), before);
 }

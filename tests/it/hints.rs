@@ -59,7 +59,11 @@ const HINTS: &[(&str, Mistake, &[&str])] = &[
     ("Jinja", Handlebars(r#"{% if x %}{"a": 1}{% endif %}"#), &["as in Jinja", "{{#if Extra.x}}"]),
     ("shell variable", Handlebars(r#"{"a": ${Extra.x}}"#), &["`${` as in a shell", "write {{Extra.name}}"]),
     ("Handlebars in a Go template", Go(r#"{"a": {{Extra.x}}}"#), &["this is Handlebars", "claims.hbs"]),
-    ("Handlebars block in a Go template", Go(r#"{{#if Extra.x}}{"a": 1}{{/if}}"#), &["this is Handlebars", "claims.hbs"]),
+    (
+        "Handlebars block in a Go template",
+        Go(r#"{{#if Extra.x}}{"a": 1}{{/if}}"#),
+        &["this is Handlebars", "claims.hbs"],
+    ),
     (
         "path as the name of a template",
         Config(
@@ -153,7 +157,13 @@ fn common_mistakes_get_hints() {
 const RUN_TIME: &[(&str, &[&str])] = &[
     (
         r#"{"a": {{Extra.Name}}}"#,
-        &["1 | {\"a\": {{Extra.Name}}}", "^", "help: did you mean `Extra.name`?", "{{default Extra.Name null}}", "(has Extra.Name)"],
+        &[
+            "1 | {\"a\": {{Extra.Name}}}",
+            "^",
+            "help: did you mean `Extra.name`?",
+            "{{default Extra.Name null}}",
+            "(has Extra.Name)",
+        ],
     ),
     (r#"{"a": {{Extra.unrelated}}}"#, &["Extra has x, name, roles, age", "missing: omit"]),
     (r#"{"a": "{{Extra.roles}}"}"#, &["1 | ", "^", "Extra.roles is an array"]),
@@ -203,9 +213,16 @@ fn check_warns_of_paths_in_go_templates_that_no_session_has() {
         ("$.extra.x", "did you mean `.Extra`?"),
     ];
     for (path, hint) in paths {
-        folder.write("templates/p/claims.gotmpl", &format!("{{{{ if false }}}}{{{{ {path} }}}}{{{{ end }}}}{{\"a\": 1}}"));
+        folder.write(
+            "templates/p/claims.gotmpl",
+            &format!("{{{{ if false }}}}{{{{ {path} }}}}{{{{ end }}}}{{\"a\": 1}}"),
+        );
         let output = claimsmith(folder.path(), &["check"]);
-        assert!(stderr(&output).contains(hint) && stderr(&output).contains("claims.gotmpl:1:"), "{path}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(hint) && stderr(&output).contains("claims.gotmpl:1:"),
+            "{path}: {}",
+            stderr(&output)
+        );
     }
 }
 
@@ -261,11 +278,13 @@ fn errors_of_requests_name_no_member_that_only_the_session_has() {
     let of_session = detail(r#"{"a": {{Extra.Name}}}"#, r#"{"subject":"u","extra":{"name":"x"}}"#);
     assert!(of_session.contains("Extra.Name is missing") && of_session.contains("{{default Extra.Name null}}"));
     assert!(!of_session.contains("Extra.name"), "{of_session}");
-    let of_template = detail(r#"{"b": {{default Extra.name 1}}, "a": {{Extra.Name}}}"#, r#"{"subject":"u","extra":{}}"#);
+    let of_template =
+        detail(r#"{"b": {{default Extra.name 1}}, "a": {{Extra.Name}}}"#, r#"{"subject":"u","extra":{}}"#);
     assert!(of_template.contains("did you mean `Extra.name`?"), "{of_template}");
     let of_kratos = detail(r#"{"a": {{Extra.identity.trait.email}}}"#, r#"{"subject":"u","extra":{"identity":{}}}"#);
     assert!(of_kratos.contains("did you mean `Extra.identity.traits.email`?"), "{of_kratos}");
-    let of_keys = detail(r#"{"a": [{{#each Extra}}{{this.b}}{{/each}}]}"#, r#"{"subject":"u","extra":{"canary":{"canary":1}}}"#);
+    let of_keys =
+        detail(r#"{"a": [{{#each Extra}}{{this.b}}{{/each}}]}"#, r#"{"subject":"u","extra":{"canary":{"canary":1}}}"#);
     assert!(!of_keys.contains("canary"), "{of_keys}");
 }
 
@@ -309,9 +328,15 @@ const POSITIONS: &[(&str, Option<&str>)] = &[
     (r#"{"a": {{default Extra.x (fail "no")}}}"#, Some(r#"{"a":1}"#)),
     (r#"{"a": {{#if Extra.x}}2{{else}}{{fail "no"}}{{/if}}, "b": 3}"#, Some(r#"{"a":2,"b":3}"#)),
     (r#"{"a": {{#if Extra.none}}2{{else if Extra.x}}{{fail "no"}}{{else}}3{{/if}}}"#, None),
-    (r#"{ {{#if Extra.none}}{{fail "no"}}{{/if}} "a": 1, {{#unless Extra.x}}{{fail "no"}}{{/unless}} "b": 2 }"#, Some(r#"{"a":1,"b":2}"#)),
+    (
+        r#"{ {{#if Extra.none}}{{fail "no"}}{{/if}} "a": 1, {{#unless Extra.x}}{{fail "no"}}{{/unless}} "b": 2 }"#,
+        Some(r#"{"a":1,"b":2}"#),
+    ),
     (r#"{{#if Extra.x}}{"a": 1}{{else}}{{fail "no"}}{{/if}}"#, Some(r#"{"a":1}"#)),
-    (r#"{"a": [{{#each Extra.roles}}{{#if (eq this "b")}}{{fail "no"}}{{/if}}{{this}}{{/each}}]}"#, Some(r#"{"a":["a"]}"#)),
+    (
+        r#"{"a": [{{#each Extra.roles}}{{#if (eq this "b")}}{{fail "no"}}{{/if}}{{this}}{{/each}}]}"#,
+        Some(r#"{"a":["a"]}"#),
+    ),
     (r#"{"a": [{{#each Extra.none}}{{fail "no"}}{{else}}1{{/each}}]}"#, Some(r#"{"a":[1]}"#)),
     (r#"{{#with Extra.none}}{{fail "no"}}{{else}}{"a": 1}{{/with}}"#, Some(r#"{"a":1}"#)),
 ];
@@ -321,7 +346,10 @@ fn fail_can_stand_at_each_position() {
     let folder = folder();
     let case = |(template, claims): &(&str, Option<&str>)| {
         let template = serde_json::Value::from(*template);
-        format!("{{\"id\":{template},\"template\":{template},\"session\":{SESSION},\"claims\":{}}}", claims.unwrap_or("null"))
+        format!(
+            "{{\"id\":{template},\"template\":{template},\"session\":{SESSION},\"claims\":{}}}",
+            claims.unwrap_or("null")
+        )
     };
     folder.write("cases.jsonl", &POSITIONS.iter().map(case).collect::<Vec<_>>().join("\n"));
     let output = claimsmith(folder.path(), &["test", "cases.jsonl", "--json"]);
@@ -332,7 +360,9 @@ fn fail_can_stand_at_each_position() {
         assert!(code.is_null() || code == "session.refused", "{line}");
     }
     // What follows a `fail` in the same branch does not have to be reachable, but a branch without it has to be JSON.
-    for broken in [r#"{"a": {{#if Extra.x}}{{else}}{{fail "no"}}{{/if}}}"#, r#"{"a": {{#if Extra.x}}{{fail "no"}}{{/if}}}"#] {
+    for broken in
+        [r#"{"a": {{#if Extra.x}}{{else}}{{fail "no"}}{{/if}}}"#, r#"{"a": {{#if Extra.x}}{{fail "no"}}{{/if}}}"#]
+    {
         let output = claimsmith(folder.path(), &["render", "--text", broken, "--session", "session.json"]);
         assert!(stderr(&output).contains("[template.position]"), "{broken}: {}", stderr(&output));
     }

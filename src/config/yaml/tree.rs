@@ -85,7 +85,8 @@ enum Key {
 fn line_of(text: &str, number: usize, info: &str) -> usize {
     let is_key = |line: &str| line.contains(": ") || line.trim_end().ends_with(':');
     let before = number.checked_sub(2).and_then(|index| text.lines().nth(index));
-    let is_before = info.starts_with("mapping values") && before.is_some_and(|line| !is_key(line) && !line.trim().is_empty());
+    let is_before =
+        info.starts_with("mapping values") && before.is_some_and(|line| !is_key(line) && !line.trim().is_empty());
     if is_before { number - 1 } else { number }
 }
 
@@ -95,7 +96,9 @@ fn shown_line(text: &str, number: usize) -> Option<String> {
     const SECRET: [&str; 3] = ["password", "secret", "token"];
     const LONGEST_WORD: usize = 32;
     let line = text.lines().nth(number.checked_sub(1)?)?.trim();
-    let is_encoded = |word: &str| word.len() > LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_:-".contains(&byte));
+    let is_encoded = |word: &str| {
+        word.len() > LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_:-".contains(&byte))
+    };
     if line.is_empty() || line.split_whitespace().any(is_encoded) {
         return None;
     }

@@ -18,23 +18,22 @@ use super::routes::{Methods, Route, method_not_allowed};
 use super::{Edge, problem};
 use crate::code::ErrorCode;
 use crate::mint::ProfileName;
-use crate::service::{Exchange, Outcome, Refusal, RequestId, ServedGeneration};
+use crate::service::{Completion, Exchange, Refusal, RequestId, ServedGeneration};
 
 /// A request as its endpoint gets it.
 pub(super) struct Call {
     pub(super) request: HttpRequest,
     pub(super) payload: Payload,
     pub(super) edge: Data<Edge>,
-    pub(super) request_id: RequestId,
     /// The generation that the request is answered from.
     pub(super) generation: Arc<ServedGeneration>,
     route: &'static Route,
 }
 
-/// The response of an endpoint, and the token in it.
+/// The response of an endpoint, and what is recorded beside it.
 pub(super) struct Answer {
     pub(super) response: HttpResponse,
-    pub(super) outcome: Option<Outcome>,
+    pub(super) completion: Option<Completion>,
 }
 
 impl Call {
@@ -46,7 +45,7 @@ impl Call {
 
 impl From<HttpResponse> for Answer {
     fn from(response: HttpResponse) -> Self {
-        Self { response, outcome: None }
+        Self { response, completion: None }
     }
 }
 
@@ -66,14 +65,14 @@ pub(super) async fn serve(
     let result = match check(&in_flight, &request, &generation, route) {
         Ok(()) => {
             let (request, edge) = (request.clone(), edge.clone());
-            let call = Call { request, payload, edge, request_id, generation: Arc::clone(&generation), route };
+            let call = Call { request, payload, edge, generation: Arc::clone(&generation), route };
             // A panic in one request must not end the worker and the other requests on it.
             AssertUnwindSafe(route.call(call)).catch_unwind().await.unwrap_or_else(|_| Err(Refusal::internal()))
         }
         Err(refusal) => Err(refusal),
     };
     let (mut response, result) = match result {
-        Ok(Answer { response, outcome }) => (response, Ok(outcome)),
+        Ok(Answer { response, completion }) => (response, Ok(completion)),
         Err(refusal) => (problem::response(&refusal, request_id, route.methods), Err(refusal)),
     };
     // The connection cannot continue if bytes of the request can be left (see body.rs).

@@ -12,23 +12,22 @@ use super::connection::peer;
 use super::exchange::{Answer, Call};
 use crate::code::ErrorCode;
 use crate::mint::Placement;
-use crate::service::{Outcome, Refusal};
+use crate::service::{Completion, Delivery, Outcome, Posted, Refusal};
 use crate::session::SessionDocument;
 
-/// Issues a token for the posted session; `write` makes the body of the response. If `shadows`, profiles in shadow mode
-/// return the session unchanged.
+/// Issues a token for the posted session; `write` makes the body of the response with it. A session that the service only
+/// compares is the response itself.
 ///
 /// # Errors
-/// Those of [`Issuer::admit`](crate::service::Issuer::admit), of reading the body and the session, and of
-/// [`Issuer::issue`](crate::service::Issuer::issue).
+/// Those of [`Issuer::admit`](crate::service::Issuer::admit), of reading the body, and of
+/// [`Issuer::issue_posted`](crate::service::Issuer::issue_posted).
 pub(super) async fn issue_posted(
     call: Call,
-    shadows: bool,
+    delivery: Delivery,
     write: impl FnOnce(&Placement, &SessionDocument<'_>, &Outcome) -> String,
 ) -> Result<Answer, Refusal> {
     let (issuer, generation) = (&call.edge.issuer, &*call.generation);
-    let profile = call.profile().into_owned();
-    let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &profile).await?;
+    let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &call.profile()).await?;
     let limits = &generation.limits;
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
     // Usually the body is there already, and no timer is needed.
@@ -40,16 +39,15 @@ pub(super) async fn issue_posted(
             Refusal::new(ErrorCode::RequestTimeout, detail)
         })??,
     };
-    if shadows && generation.mint.profile(&profile).is_some_and(|profile| profile.spec().shadow) {
-        let result = issuer.shadow(&body, permit.read_posted(&body).map(|(admitted, _)| admitted));
-        issuer.recorder().shadow(call.request_id, &profile, &result);
-        return Ok(json(body).into());
+    match issuer.issue_posted(permit, &body, delivery).await? {
+        Posted::Compared(comparison) => {
+            Ok(Answer { response: json(body), completion: Some(Completion::Compared(comparison)) })
+        }
+        Posted::Issued { document, placement, outcome } => {
+            let response = json(write(placement, &document, &outcome));
+            Ok(Answer { response, completion: Some(Completion::Issued(outcome)) })
+        }
     }
-    let (admitted, document) = permit.read_posted(&body)?;
-    let profile = admitted.request().profile();
-    let outcome = issuer.issue(admitted).await?;
-    let response = json(write(&profile.spec().placement, &document, &outcome));
-    Ok(Answer { response, outcome: Some(outcome) })
 }
 
 fn json(body: impl MessageBody + 'static) -> HttpResponse {

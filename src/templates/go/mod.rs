@@ -124,9 +124,8 @@ impl GoTemplate {
     /// ([`ErrorCode::ClaimsInvalid`], [`ErrorCode::ClaimsNotAnObject`]), and whatever passes `limits`
     /// ([`ErrorCode::TemplateLimit`]).
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
-        let bytes = exec::run(&self.tree, input, limits).map_err(|(problem, at)| {
-            RenderError::new(problem.code, problem.message).at(&self.name, &self.text, at)
-        })?;
+        let bytes = exec::run(&self.tree, input, limits)
+            .map_err(|(problem, at)| RenderError::new(problem.code, problem.message).at(&self.name, &self.text, at))?;
         let claims = decode::decode(&bytes, limits.depth).map_err(|fault| {
             let message =
                 format!("expected the rendered claims to be JSON, found {} at byte {}", fault.found, fault.at);

@@ -54,7 +54,10 @@ const MATCH_CONTEXT: [&str; 4] = ["RegexpCaptureGroups", "URL", "Method", "Heade
 /// Returns what is wrong with a path from the session that no session has.
 fn impossible(at: usize, names: &[String]) -> Option<Impossible> {
     let (first, second) = (names.first()?.as_str(), names.get(1).map(String::as_str));
-    let suggestion = |name: &str, known: &[&'static str], before: &str, otherwise: &str| match nearest(name, known.iter().copied()) {
+    let suggestion = |name: &str, known: &[&'static str], before: &str, otherwise: &str| match nearest(
+        name,
+        known.iter().copied(),
+    ) {
         Some(near) => format!("did you mean `{before}.{near}`?"),
         None => otherwise.to_owned(),
     };

@@ -7,8 +7,8 @@ use handlebars::template::{HelperTemplate, Parameter, Subexpression};
 use std::collections::HashMap;
 
 use super::compile::{Compiler, Halt};
-use super::hints;
 use super::helpers::{Body, Lazy, compile_pattern, find, is_near, suggest};
+use super::hints;
 use super::program::{Base, Call, Expr, Key, LoopFact, Path, Site};
 use super::scan::after_quote;
 use crate::code::ErrorCode;

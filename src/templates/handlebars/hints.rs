@@ -58,7 +58,8 @@ pub(super) fn pattern(text: &str) -> (String, String) {
         ),
         None => (
             "expected a regular expression of moderate size, found another text".to_owned(),
-            "the syntax is that of Rust's regex: no look-around, no back references; write \\\\ for a backslash".to_owned(),
+            "the syntax is that of Rust's regex: no look-around, no back references; write \\\\ for a backslash"
+                .to_owned(),
         ),
     }
 }
@@ -69,18 +70,28 @@ pub(super) fn bare_text(text: &str, at: usize) -> Option<(&'static str, &'static
     let (before, after) = text.split_at_checked(at)?;
     let is_braced = before.trim_end().ends_with('{');
     if after.starts_with("${") {
-        return Some(("expected JSON, found `${` as in a shell", "write {{Extra.name}}, and nothing before the braces"));
+        return Some((
+            "expected JSON, found `${` as in a shell",
+            "write {{Extra.name}}, and nothing before the braces",
+        ));
     }
     if is_braced && after.starts_with('%') {
-        return Some(("expected JSON, found `{%` as in Jinja or Liquid", "write {{#if Extra.x}}…{{/if}} or {{Extra.x}}"));
+        return Some((
+            "expected JSON, found `{%` as in Jinja or Liquid",
+            "write {{#if Extra.x}}…{{/if}} or {{Extra.x}}",
+        ));
     }
     if after.starts_with(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']) {
         return Some((CURLY_QUOTE, "write straight quotes: \"name\""));
     }
     let word: &str = after.split(|c: char| !c.is_alphanumeric() && !"._".contains(c)).next().unwrap_or_default();
-    let is_path = word.trim_start_matches('.').split('.').next().is_some_and(|root| super::expressions::ROOTS.contains(&root));
+    let is_path =
+        word.trim_start_matches('.').split('.').next().is_some_and(|root| super::expressions::ROOTS.contains(&root));
     if is_path {
-        return Some(("expected JSON, found a path without double braces", "write {{Extra.name}} with two braces on each side"));
+        return Some((
+            "expected JSON, found a path without double braces",
+            "write {{Extra.name}} with two braces on each side",
+        ));
     }
     None
 }
@@ -108,7 +119,9 @@ pub(super) fn in_tag(text: &str, start: usize, at: usize) -> Option<(&'static st
     if rest.starts_with('?') {
         let help = match rest.starts_with("??") {
             true => "write the helper `default`: {{default Extra.x \"none\"}}",
-            false => "write {{#if Extra.x}}…{{else}}…{{/if}}; `default` and `has` help with members that can be missing",
+            false => {
+                "write {{#if Extra.x}}…{{else}}…{{/if}}; `default` and `has` help with members that can be missing"
+            }
         };
         return Some(("expected a Handlebars expression, found an operator", help.to_owned()));
     }
@@ -118,7 +131,10 @@ pub(super) fn in_tag(text: &str, start: usize, at: usize) -> Option<(&'static st
         let inner = rest.get(1..)?.split(']').next()?.trim_matches(['"', '\'', ' ']);
         let is_plain = !inner.is_empty() && inner.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
         let step = if is_plain { inner.to_owned() } else { format!("[{inner}]") };
-        return Some(("expected a dot between the names of a path, found `[`", format!("write {{{{{owner}.{step}}}}}")));
+        return Some((
+            "expected a dot between the names of a path, found `[`",
+            format!("write {{{{{owner}.{step}}}}}"),
+        ));
     }
     None
 }

@@ -31,7 +31,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let is_literal = matches!(reason.origin(), Origin::Template) && !shown.chars().any(char::is_control);
         let message = match is_literal && !shown.trim().is_empty() {
             true => shown.chars().take(REFUSAL_CHARS).collect(),
-            false => "the template refused the session; its message is not shown, because it is not a literal".to_owned(),
+            false => {
+                "the template refused the session; its message is not shown, because it is not a literal".to_owned()
+            }
         };
         Err(Problem::new(ErrorCode::SessionRefused, message))
     }),
