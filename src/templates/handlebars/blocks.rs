@@ -4,7 +4,8 @@
 use handlebars::template::{BlockParam, DecoratorTemplate, HelperTemplate, Parameter, TemplateElement};
 
 use super::compile::{Compiler, Context, DEPTH, Halt, Walk};
-use super::expressions::{ROOTS, Whole};
+use super::expressions::Whole;
+use super::hints::ROOTS;
 use super::position::Position;
 use super::program::{Base, Branch, Expr, Op, Path, Site};
 use super::scan::{Tag, TagKind};

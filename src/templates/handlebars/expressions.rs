@@ -7,18 +7,12 @@ use handlebars::template::{HelperTemplate, Parameter, Subexpression};
 use std::collections::HashMap;
 
 use super::compile::{Compiler, Halt};
-use super::helpers::{Body, Lazy, compile_pattern, find, is_near, suggest};
+use super::helpers::{Body, Lazy, compile_pattern, find, suggest};
 use super::hints;
 use super::program::{Base, Call, Expr, Key, LoopFact, Path, Site};
 use super::scan::after_quote;
 use crate::code::ErrorCode;
 use crate::json::{Json, ReadLimits};
-
-/// The names at the top of the session.
-pub(super) const ROOTS: [&str; 5] = ["Subject", "Extra", "Header", "MatchContext", "Profile"];
-
-/// The most characters of the message of `fail`.
-const REFUSAL_CHARS: usize = 200;
 
 /// A place between the braces of one tag.
 pub(super) struct Cursor<'t> {
@@ -227,16 +221,16 @@ impl Compiler<'_> {
     fn check_refusal(&mut self, message: Option<&Expr>) {
         let Some(message) = message else { return };
         let problem = match message {
-            Expr::Literal(Json::String(text), _) if text.trim().is_empty() => "an empty one",
-            Expr::Literal(Json::String(text), _) if text.chars().count() > REFUSAL_CHARS => "a longer one",
-            Expr::Literal(Json::String(text), _) if text.chars().any(char::is_control) => "one with control characters",
-            Expr::Literal(Json::String(_), _) => return,
+            Expr::Literal(Json::String(text), _) => match hints::refusal(text) {
+                Some(problem) => problem,
+                None => return,
+            },
             _ => "something else",
         };
         self.fault(
             ErrorCode::TemplateHelper,
             message.site(),
-            format!("expected a message of 1 to {REFUSAL_CHARS} characters in the template, found {problem}"),
+            format!("expected a message of 1 to {} characters in the template, found {problem}", hints::REFUSAL_CHARS),
             "write it in quotes, such as {{fail \"requires aal2\"}}: clients and the log get it, so it never quotes the session",
         );
     }
@@ -412,7 +406,7 @@ impl Compiler<'_> {
                     );
                     return None;
                 }
-                Some(name) if !ROOTS.contains(&name.as_str()) => {
+                Some(name) if !hints::ROOTS.contains(&name.as_str()) => {
                     self.unknown_root(name, site);
                     return None;
                 }
@@ -427,21 +421,7 @@ impl Compiler<'_> {
     }
 
     fn unknown_root(&mut self, name: &str, site: Site) {
-        let near = ROOTS.iter().find(|root| root.eq_ignore_ascii_case(name) || is_near(root, name));
-        let help = match near {
-            Some(root) => format!("did you mean `{root}`?"),
-            None if let Some(help) = hints::unknown_name(name) => help.to_owned(),
-            None if name == "end" => "close a block with its name, such as {{/if}} or {{/each}}".to_owned(),
-            None if matches!(name, "match_context" | "matchContext" | "Match") => {
-                "did you mean `MatchContext`?".to_owned()
-            }
-            None if matches!(name, "session" | "Session" | "user") => "did you mean `Extra`?".to_owned(),
-            None if find(name).is_some() => format!(
-                "`{name}` is a helper: {{{{{}}}}}",
-                find(name).map_or_else(String::new, |helper| helper.signature())
-            ),
-            None => format!("session data is below Extra: `Extra.{name}`"),
-        };
+        let help = hints::unknown_root(name);
         self.fault(
             ErrorCode::TemplateHelper,
             site,

@@ -1,6 +1,12 @@
 //! Hints for common mistakes: habits from other template languages, names that cannot exist, unsupported patterns.
 
+use super::helpers::{find, is_near};
 use crate::nearest::nearest;
+
+/// The names at the top of the session.
+pub(super) const ROOTS: [&str; 5] = ["Subject", "Extra", "Header", "MatchContext", "Profile"];
+/// The most characters of the message of `fail`.
+pub(super) const REFUSAL_CHARS: usize = 200;
 
 /// The members of `MatchContext`, as Oathkeeper and as the session name them.
 const MATCH_CONTEXT: [&str; 8] =
@@ -29,6 +35,36 @@ pub(super) fn impossible(path: &[String]) -> Option<(String, String)> {
             Some((message, help))
         }
         _ => None,
+    }
+}
+
+/// Returns help for a path that starts with `name`, which is not at the top of the session.
+pub(super) fn unknown_root(name: &str) -> String {
+    let near = ROOTS.iter().find(|root| root.eq_ignore_ascii_case(name) || is_near(root, name));
+    match near {
+        Some(root) => format!("did you mean `{root}`?"),
+        None if let Some(help) = unknown_name(name) => help.to_owned(),
+        None if name == "end" => "close a block with its name, such as {{/if}} or {{/each}}".to_owned(),
+        None if matches!(name, "match_context" | "matchContext" | "Match") => "did you mean `MatchContext`?".to_owned(),
+        None if matches!(name, "session" | "Session" | "user") => "did you mean `Extra`?".to_owned(),
+        None if find(name).is_some() => format!(
+            "`{name}` is a helper: {{{{{}}}}}",
+            find(name).map_or_else(String::new, |helper| helper.signature())
+        ),
+        None => format!("session data is below Extra: `Extra.{name}`"),
+    }
+}
+
+/// Returns what is wrong with the message of a `fail`.
+pub(super) fn refusal(message: &str) -> Option<&'static str> {
+    if message.trim().is_empty() {
+        Some("an empty one")
+    } else if message.chars().count() > REFUSAL_CHARS {
+        Some("a longer one")
+    } else if message.chars().any(char::is_control) {
+        Some("one with control characters")
+    } else {
+        None
     }
 }
 
@@ -69,7 +105,7 @@ pub(super) fn pattern(text: &str) -> (String, String) {
 pub(super) fn bare_text(text: &str, at: usize) -> Option<(&'static str, &'static str)> {
     let (before, after) = text.split_at_checked(at)?;
     let is_braced = before.trim_end().ends_with('{');
-    if after.starts_with("${") {
+    if after.starts_with("${") || after == "$" {
         return Some((
             "expected JSON, found `${` as in a shell",
             "write {{Extra.name}}, and nothing before the braces",
@@ -85,8 +121,7 @@ pub(super) fn bare_text(text: &str, at: usize) -> Option<(&'static str, &'static
         return Some((CURLY_QUOTE, "write straight quotes: \"name\""));
     }
     let word: &str = after.split(|c: char| !c.is_alphanumeric() && !"._".contains(c)).next().unwrap_or_default();
-    let is_path =
-        word.trim_start_matches('.').split('.').next().is_some_and(|root| super::expressions::ROOTS.contains(&root));
+    let is_path = word.trim_start_matches('.').split('.').next().is_some_and(|root| ROOTS.contains(&root));
     if is_path {
         return Some((
             "expected JSON, found a path without double braces",
