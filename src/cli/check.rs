@@ -43,10 +43,11 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         let remote = source.remote_files(&config);
         let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
         match reload::load(&config, &remote, SystemClock.now()) {
-            Ok((mint, more)) => {
+            Ok((mint, more)) if faults.is_empty() => {
                 notes.extend(more);
                 summary = summarize(&mint, &config);
             }
+            Ok(_) => {}
             Err(error) => {
                 let key = |fault: &BuildFault| fault.pointer.as_ref().and_then(|pointer| pointer.key.clone());
                 let invalid: Vec<String> = faults.iter().filter_map(key).collect();
