@@ -4,8 +4,8 @@
 
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
-FUZZ_TARGETS := config_parse extra_cache go_compile handlebars_compile jwk_set oathkeeper_parse pem_import \
-	render_session token_verify
+FUZZ_TARGETS := config_parse escape extra_cache go_compile go_render handlebars_compile jwk_set oathkeeper_parse pem_import \
+	render_session request_framing token_verify
 TARGET := x86_64-unknown-linux-gnu
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
@@ -14,7 +14,7 @@ PEERS := $(TOOLS)/peers
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test peers peers-go-templates release reproducible sbom newcomer policy
+	deploy-test helm-test peers peers-go-templates release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -104,6 +104,15 @@ deploy-test: $(TOOLS)/deploy/installed
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
+# Renders the chart with the real helm, which Go builds from the module proxy.
+helm-test: $(TOOLS)/deploy/installed $(PEERS)/helm
+	$(LOCAL) cargo build
+	HELM=$(PEERS)/helm $(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_helm.py
+
+$(PEERS)/helm: tests/peers/helm/go.mod tests/peers/helm/go.sum
+	sh tests/interop/need.sh go golang
+	cd tests/peers/helm && go build -p 2 -ldflags=-w -o $@ helm.sh/helm/v3/cmd/helm
+
 # Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. Neither optimization nor debug information
 # is needed for these tests. Without them, the compiler takes half of the time.
 PEER_FLAGS := -p 2 -ldflags=-w '-gcflags=all=-N -l -dwarf=false'
@@ -148,6 +157,7 @@ sbom:
 
 # Checks dependencies against .deny.toml. Only cargo-deny knows security advisories; its database is on the network.
 policy:
+	python3 .ci/policy.py --self-test
 	python3 .ci/policy.py
 	@set -e; if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --config .deny.toml --all-features check bans licenses sources; \

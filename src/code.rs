@@ -57,7 +57,6 @@ error_codes! {
     KeySourceUnavailable = "keys.source_unavailable", "A remote key source could not be reached or returned an error.";
     KeyUnavailable = "keys.unavailable", "The profile has no active key.";
     ProfileUnknown = "profile.unknown", "The profile does not exist.";
-    RequestAfterClose = "request.after_close", "The client sent this request after one that closes the connection.";
     RequestBodyIncomplete = "request.body_incomplete", "The body ended before its announced length, or could not be read.";
     RequestBodyTooLarge = "request.body_too_large", "The body is larger than limits.body.";
     RequestHeadersTooLarge = "request.headers_too_large", "The request headers are larger than limits.header.";

@@ -2,17 +2,24 @@
 
 /// Returns the candidate with the smallest edit distance to `word`, if it is small enough for a suggestion.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    near(word, candidates).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// Returns up to `most` candidates that are near enough for a suggestion, the nearest first.
+pub(crate) fn nearest_of<'c>(word: &str, candidates: impl Iterator<Item = &'c str>, most: usize) -> Vec<&'c str> {
+    let mut near: Vec<_> = near(word, candidates).collect();
+    near.sort();
+    near.into_iter().take(most).map(|(_, candidate)| candidate).collect()
+}
+
+/// Returns the candidates whose edit distance to `word` is small enough for a suggestion, each with its distance.
+fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> impl Iterator<Item = (usize, &'c str)> {
     const LONGEST: usize = 128;
-    if word.len() > LONGEST {
-        return None;
-    }
     let allowed = (word.chars().count() / 3).clamp(1, 4);
     candidates
-        .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| (edit_distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .filter(move |candidate| word.len() <= LONGEST && candidate.len() <= LONGEST)
+        .map(move |candidate| (edit_distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(move |(distance, _)| *distance <= allowed)
 }
 
 /// Returns the number of insertions, deletions, replacements and swaps of neighbors that turn one text into the other.
@@ -49,5 +56,10 @@ mod tests {
         assert_eq!(nearest("audiences", words.into_iter()), Some("audience"));
         assert_eq!(nearest("cache", words.into_iter()), None);
         assert_eq!(nearest("", words.into_iter()), None);
+        let names = ["order", "orders", "orders-v1", "billing"];
+        assert_eq!(nearest_of("ordrs", names.into_iter(), 3), ["orders"]);
+        assert_eq!(nearest_of("orders-", names.into_iter(), 3), ["orders", "order", "orders-v1"]);
+        assert_eq!(nearest_of("orders-", names.into_iter(), 1), ["orders"]);
+        assert_eq!(nearest_of(&"a".repeat(200), names.into_iter(), 3), [""; 0]);
     }
 }

@@ -1,6 +1,5 @@
 //! `render` and `test`: run templates before they are deployed.
 
-use std::fs;
 use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use super::output::{self, Failure};
 use crate::claims::PrivateClaims;
 use crate::code::ErrorCode;
 use crate::json::{Json, NumberComparison, ReadLimits};
-use crate::reload;
+use crate::reload::{self, FileAccess, FileUse, Files};
 use crate::session::Session;
 use crate::templates::{
     ClaimTemplate, CompileError, CompileOptions, Partial, RenderInput, RenderLimits, Syntax, TemplateText, differences,
@@ -22,9 +21,11 @@ use crate::time::{Clock as _, SystemClock};
 const CLAIMS_LIMITS: ReadLimits = ReadLimits { depth: 1024 };
 
 pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
+    let mut files = Files::new();
     let (template, partials) = match (&args.source.template, &args.source.text) {
         (Some(path), _) => {
-            let text = fs::read_to_string(path)
+            let text = files
+                .read_text(path)
                 .with_context(|| format!("cannot read the template {}{}", path.display(), template_hint(path)))?;
             (TemplateText { name: path.display().to_string(), text }, partials_beside(path)?)
         }
@@ -34,10 +35,14 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     };
     let session = if args.session == Path::new("-") {
         let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes).context("cannot read the session from standard input")?;
+        io::stdin()
+            .take(FileUse::Session.most())
+            .read_to_end(&mut bytes)
+            .context("cannot read the session from standard input")?;
         bytes
     } else {
-        fs::read(&args.session).with_context(|| format!("cannot read the session {}", args.session.display()))?
+        let read = files.read(&args.session, FileUse::Session);
+        read.with_context(|| format!("cannot read the session {}", args.session.display()))?
     };
     let attempt = Attempt {
         syntax: args.syntax.into(),
@@ -80,7 +85,7 @@ fn template_hint(path: &Path) -> String {
 fn partials_beside(template: &Path) -> Result<Vec<Partial>, Failure> {
     match template.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.join("_partials"))) {
         Some(folder) if folder.is_dir() => {
-            reload::read_partials(&folder).map_err(|error| Failure::Refused(error.to_string()))
+            reload::read_partials(&folder).map_err(|error| Failure::Lines(error.to_string()))
         }
         _ => Ok(Vec::new()),
     }
@@ -129,9 +134,10 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
         let reader: Box<dyn BufRead> = if file == Path::new("-") {
             Box::new(io::stdin().lock())
         } else {
-            let opened =
-                fs::File::open(file).with_context(|| format!("cannot read the recorded cases {}", file.display()))?;
-            Box::new(io::BufReader::new(opened))
+            let read = FileAccess::default().read(file, FileUse::RecordedCases);
+            Box::new(io::Cursor::new(
+                read.with_context(|| format!("cannot read the recorded cases {}", file.display()))?,
+            ))
         };
         for (index, line) in reader.split(b'\n').enumerate() {
             let line = line.with_context(|| format!("cannot read the recorded cases {}", file.display()))?;

@@ -1,16 +1,16 @@
 //! `check`: reports every error of a configuration and of the files that it names.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::args::Global;
 use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, STAND_IN_KEYS, load_callers};
+use crate::config::{Config, Loaded, STAND_IN_KEYS, load_callers, secret_in_file};
+use crate::escape;
 use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::oathkeeper;
-use crate::reload::{self, Files};
+use crate::reload::{self, FileAccess, FileUse, Files};
 use crate::time::{Clock as _, SystemClock};
 
 /// The most templates that are tried with sessions; others are only compiled.
@@ -23,6 +23,7 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let mut key_files = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
+    let access = FileAccess::default();
     let loaded = match source.read(&mut Files::new(), None) {
         Ok(loaded) => Some(loaded),
         Err(found) => {
@@ -36,7 +37,7 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         report_fruitless_templates(&config, &mut faults, &mut notes);
         key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
         notes.extend(warnings);
-        match load_callers(&config.callers, &|path| fs::read(path)) {
+        match load_callers(&config.callers, &|path| secret_in_file(path, access.read(path, FileUse::Secret))) {
             Ok(callers) => notes.extend(callers.warnings),
             Err(error) => faults.extend(error.build_faults(&file)),
         }
@@ -76,10 +77,10 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         output::line(&report.to_string())?;
     } else {
         for note in &notes {
-            output::note(&format!("note: {note}"));
+            output::remark(note);
         }
         for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")), MOST_LISTED) {
-            output::note(&fault);
+            output::block(&fault);
         }
         if faults.is_empty() {
             output::line(&summary)?;
@@ -119,7 +120,10 @@ fn whole_file(fault: &BuildFault, file: &str, key_files: &[String]) -> Option<St
 
 fn summarize(mint: &Mint, config: &Config) -> String {
     let mut lines = vec![match config.go_templates.is_empty() {
-        true => format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display()),
+        true => {
+            let templates = config.templates.display().to_string();
+            format!("ok: {} profile(s), templates in {}", mint.profiles().count(), escape::line(&templates))
+        }
         false => format!("ok: {} profile(s)", mint.profiles().count()),
     }];
     for profile in mint.profiles() {

@@ -1,5 +1,6 @@
 //! `keys`: generates, changes and lists JWK Sets.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -13,8 +14,10 @@ use zeroize::Zeroizing;
 use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
 use super::source::{Source, algorithm};
+use crate::config::KeyFileSettings;
+use crate::escape;
 use crate::keys::{self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SigningKey};
-use crate::reload::{Files, KeyFileError, change_key_file, longest_ttl};
+use crate::reload::{FileAccess, FileUse, Files, KeyFileError, change_key_file, is_same_file};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
 /// The lead time without a configuration.
@@ -86,8 +89,7 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     let alg = args.alg.as_deref().map(algorithm).transpose()?;
     let kid = key_id(args.kid.clone())?;
     let text = read_bytes(&args.from)?;
-    let key = keys::import_pem(&text, alg, kid.as_ref())
-        .map_err(|error| Failure::Refused(format!("{}: {error}", args.from.display())))?;
+    let key = keys::import_pem(&text, alg, kid.as_ref()).map_err(|error| in_file(&args.from, &error))?;
     let surroundings = Surroundings::of(&args.file, global)?;
     let lead = span("--lead", args.lead.as_deref())?.unwrap_or(surroundings.lead());
     if !args.now {
@@ -154,7 +156,7 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
         output::line(&format!("added    {} {}: published now, signs {when}", key.alg, key.kid))?;
     }
     for (kid, end) in &rotation.ended {
-        let published = end.after(surroundings.longest_ttl.map_or(RETIRE, duration));
+        let published = end.after(surroundings.0.longest_ttl.map_or(RETIRE, duration));
         output::line(&format!("ends     {kid}: may sign until {end}, published until {published}"))?;
     }
     for kid in &rotation.dropped {
@@ -169,9 +171,9 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
              cached JWK Set trusts the removed keys for up to {}s more. It rejects tokens of the new keys until then, unless \
              it fetches the JWK Set again for an unknown kid. A running service reloads the file within its reload \
              interval, or immediately on SIGHUP.",
-            surroundings.max_age.as_secs()
+            surroundings.0.jwks_max_age.as_secs()
         ));
-    } else if surroundings.longest_ttl.is_none() && retire.is_none() {
+    } else if surroundings.0.longest_ttl.is_none() && retire.is_none() {
         output::note(&format!(
             "note: found no configuration that names {}, so tokens are assumed to live at most 24h; set --config or \
              --retire to change that",
@@ -205,60 +207,67 @@ fn changed(
     .map_err(|error| refused(path, &error))
 }
 
+/// Returns the failure because of the keys in a file. Their errors name each member on a line of its own.
+fn in_file(path: &Path, error: &impl Display) -> Failure {
+    Failure::Lines(format!("{}: {error}", escape::line(&path.display().to_string())))
+}
+
 fn refused(path: &Path, error: &KeyFileError<EditError>) -> Failure {
     match error {
-        KeyFileError::Edit(error) => Failure::Refused(format!("{}: {error}", path.display())),
+        KeyFileError::Edit(error) => in_file(path, error),
         KeyFileError::Io { .. } => Failure::Refused(format!("{error}; the file was not changed")),
     }
 }
 
 /// The settings of a key file, from a configuration that names the file.
-struct Surroundings {
-    max_age: Duration,
-    longest_ttl: Option<Ttl>,
-    rotation: Option<crate::config::Rotation>,
-}
+struct Surroundings(KeyFileSettings);
 
 impl Surroundings {
     fn of(file: &Path, global: &Global) -> Result<Self, Failure> {
-        let unknown = Self { max_age: MAX_AGE, longest_ttl: None, rotation: None };
+        let unknown = Self(KeyFileSettings { jwks_max_age: MAX_AGE, longest_ttl: None, rotation: None });
         let source = Source::of(global, &[]);
         if !source.is_named() && !source.path().exists() {
             return Ok(unknown);
         }
-        let config = match source.read(&mut Files::new(), None) {
-            Ok(loaded) => loaded.config,
-            Err(faults) if source.is_named() => return Err(source.failure(&faults)),
+        let path = source.path();
+        match source.key_settings(is_same_file(file)) {
+            Ok(settings) => {
+                if source.read(&mut Files::new(), None).is_err() {
+                    output::note(&format!(
+                        "note: {} has errors that do not concern this file; run `claimsmith check`",
+                        path.display()
+                    ));
+                }
+                Ok(Self(settings))
+            }
+            Err(faults) if source.is_named() => Err(source.failure(&faults)),
             Err(_) => {
                 output::note(&format!(
                     "note: {} is invalid, so its settings for this file are unknown; run `claimsmith check`",
-                    source.path().display()
+                    path.display()
                 ));
-                return Ok(unknown);
+                Ok(unknown)
             }
-        };
-        let longest_ttl = longest_ttl(&config, file);
-        let rotation = config.rotation.filter(|_| longest_ttl.is_some());
-        Ok(Self { max_age: config.jwks_max_age, longest_ttl, rotation })
+        }
     }
 
     fn lead(&self) -> Duration {
-        self.rotation.map_or(LEAD.max(self.max_age * 2), |rotation| rotation.lead)
+        self.0.rotation.map_or(LEAD.max(self.0.jwks_max_age * 2), |rotation| rotation.lead)
     }
 
     /// Returns the policy with this lead time. `retire` overrides the retention period of the configuration.
     fn policy(&self, lead: Duration, retire: Option<Duration>) -> Result<RotationPolicy, Failure> {
-        let configured = self.rotation.and_then(|rotation| rotation.retire).or(self.longest_ttl.map(duration));
+        let KeyFileSettings { jwks_max_age, longest_ttl, rotation } = self.0;
+        let configured = rotation.and_then(|rotation| rotation.retire).or(longest_ttl.map(duration));
         let retire = retire.or(configured).unwrap_or(RETIRE);
-        let longest_ttl = self.longest_ttl.unwrap_or(Ttl::ONE_SECOND);
-        RotationPolicy::new(lead, retire, self.max_age, longest_ttl)
+        RotationPolicy::new(lead, retire, jwks_max_age, longest_ttl.unwrap_or(Ttl::ONE_SECOND))
             .map_err(|error| Failure::Refused(error.to_string()))
     }
 }
 
 fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), Failure> {
     let now = SystemClock.now();
-    let longest_ttl = surroundings.longest_ttl.or(Ttl::new(RETIRE)).unwrap_or(Ttl::ONE_SECOND);
+    let longest_ttl = surroundings.0.longest_ttl.or(Ttl::new(RETIRE)).unwrap_or(Ttl::ONE_SECOND);
     let signs = set.signer(now, None).map(|key| key.kid().clone()).ok();
     for key in set.signing_keys() {
         let line = KeyLine::of(set, key, signs.as_ref(), now, longest_ttl);
@@ -272,12 +281,12 @@ fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), 
         })?;
     }
     for note in set.notes() {
-        output::note(&format!("note: {note}"));
+        output::remark(note);
     }
     for skipped in set.skipped() {
-        output::note(&format!("note: {skipped}"));
+        output::remark(skipped);
     }
-    if surroundings.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
+    if surroundings.0.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
         output::note("note: found no configuration that names this file, so tokens are assumed to live at most 24h");
     }
     Ok(())
@@ -392,18 +401,21 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let read = if path.as_os_str() == "-" {
         io::stdin().take(1 << 20).read_to_end(&mut bytes)
     } else {
-        fs::File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
+        FileAccess::default().read(path, FileUse::Keys).map(|read| {
+            *bytes = read;
+            bytes.len()
+        })
     };
     read.with_context(|| format!("cannot read the private key {}", path.display()))?;
     Ok(bytes)
 }
 
 fn read_set(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read the JWK Set {}", path.display()))?;
-    Ok(Zeroizing::new(bytes))
+    let bytes = FileAccess::default().read(path, FileUse::Keys);
+    Ok(Zeroizing::new(bytes.with_context(|| format!("cannot read the JWK Set {}", path.display()))?))
 }
 
 fn read(path: &Path) -> Result<KeySet, Failure> {
     let bytes = read_set(path)?;
-    KeySet::parse(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
+    KeySet::parse(&bytes).map_err(|error| in_file(path, &error))
 }

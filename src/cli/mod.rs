@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::escape;
 use args::{Cli, Command, ImportCommand};
 use output::Failure;
 
@@ -39,8 +40,17 @@ pub fn main() -> ExitCode {
         Err(error) => {
             if error.use_stderr() && wants_json() {
                 Failure::Usage(error.to_string()).report(true);
-            } else {
-                let _ = error.print();
+                return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            }
+            let mut text = error.render().to_string();
+            let arguments: Vec<String> = std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect();
+            // The text quotes arguments, or the values of options, as they are.
+            for part in arguments.iter().flat_map(|argument| argument.splitn(2, '=')).filter(|part| !part.is_empty()) {
+                text = text.replace(part, &escape::line(part));
+            }
+            match error.use_stderr() {
+                true => output::block(text.trim_end()),
+                false => drop(output::line(text.trim_end())),
             }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }

@@ -1,5 +1,6 @@
 //! Standard output, standard error, and the failure of a command.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
@@ -8,18 +9,24 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::json;
 use crate::mint::BuildFault;
+
+/// The most bytes of a token that are read from standard input.
+const LARGEST_TOKEN: u64 = 1 << 20;
 
 /// Why a command failed.
 pub(super) enum Failure {
     /// The command failed and has already reported why.
     Reported,
-    /// The command failed.
+    /// The command failed, for a reason of one line.
     Refused(String),
-    /// A template or a session was rejected, with its code.
+    /// The command failed, for a reason of several lines, whose external parts are escaped.
+    Lines(String),
+    /// A template or a session was rejected, with its code. External parts of a message of several lines are escaped.
     Rejected(ErrorCode, String),
-    /// The configuration, or a file that it names, cannot be used.
+    /// The configuration, or a file that it names, cannot be used. The message has several lines, which are escaped.
     Configuration(String, Vec<BuildFault>),
     /// The arguments are invalid.
     Usage(String),
@@ -28,7 +35,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Failure::Reported | Failure::Refused(_) | Failure::Rejected(..) => 1,
+            Failure::Reported | Failure::Refused(_) | Failure::Lines(_) | Failure::Rejected(..) => 1,
             Failure::Usage(_) => 2,
             Failure::Configuration(..) => 78,
         }
@@ -37,7 +44,7 @@ impl Failure {
     pub(super) fn report(&self, as_json: bool) {
         let (code, message, faults) = match self {
             Failure::Reported => return,
-            Failure::Refused(message) => ("failed", message, &[][..]),
+            Failure::Refused(message) | Failure::Lines(message) => ("failed", message, &[][..]),
             Failure::Rejected(code, message) => (code.as_str(), message, &[][..]),
             Failure::Configuration(message, faults) => (ErrorCode::ConfigInvalid.as_str(), message, faults.as_slice()),
             Failure::Usage(message) => ("usage", message, &[][..]),
@@ -52,7 +59,12 @@ impl Failure {
             Failure::Rejected(code, message) if !message.contains('\n') => format!(" [{code}]"),
             _ => String::new(),
         };
-        note(&format!("error: {message}{suffix}"));
+        let text = format!("error: {message}{suffix}");
+        match self {
+            Failure::Lines(_) | Failure::Configuration(..) => block(&text),
+            Failure::Rejected(_, message) if message.contains('\n') => block(&text),
+            _ => note(&text),
+        }
     }
 }
 
@@ -86,7 +98,10 @@ pub(super) fn token(argument: &str) -> Result<String, Failure> {
     let mut text = argument.to_owned();
     if argument == "-" {
         text.clear();
-        io::stdin().read_to_string(&mut text).context("cannot read the token from standard input")?;
+        io::stdin()
+            .take(LARGEST_TOKEN)
+            .read_to_string(&mut text)
+            .context("cannot read the token from standard input")?;
     }
     Ok(without_scheme(&text).to_owned())
 }
@@ -132,9 +147,9 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Writes a line to standard output. If the reader has closed its end, the command ends without a message.
+/// Writes text and a line end to standard output, without characters that a terminal obeys. If the reader has closed its end, the command ends without a message.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
-    bytes(format!("{text}\n").as_bytes())
+    bytes(format!("{}\n", escape::lines(text)).as_bytes())
 }
 
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
@@ -155,9 +170,19 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes a line to standard error.
+/// Writes one line to standard error, without characters that a terminal obeys.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", painted(text));
+    let _ = writeln!(io::stderr(), "{}", painted(&escape::line(text)));
+}
+
+/// Writes lines, whose external parts are escaped, to standard error.
+pub(super) fn block(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", painted(&escape::lines(text)));
+}
+
+/// Writes a note of one line to standard error.
+pub(super) fn remark(remark: &impl Display) {
+    note(&format!("note: {remark}"));
 }
 
 /// `{"code":…,"message":…}`

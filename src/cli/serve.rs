@@ -7,10 +7,11 @@ use tracing::{Level, info, warn};
 
 use super::args::Global;
 use super::output::Failure;
-use super::runtime::block_on;
+use super::runtime::block_on_last;
 use super::source::{self, Source};
 use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal};
 use crate::config::{Loaded, LogLevel};
+use crate::escape;
 use crate::mint::{BuildError, BuildFault};
 use crate::reload::{Files, ReloadOutcome, Reloader};
 use crate::telemetry;
@@ -21,9 +22,10 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let path = source.path();
     let Loaded { config, .. } = source.read(&mut Files::new(), None).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), config.log.format);
+    let name = escape::line(&path.display().to_string()).into_owned();
     let cannot = |faults: Vec<BuildFault>| {
         let error = BuildError { faults };
-        Failure::Configuration(format!("{} cannot be served:\n{error}", path.display()), error.faults)
+        Failure::Configuration(format!("{name} cannot be served:\n{error}"), error.faults)
     };
     let locator = Source::of(global, oathkeeper);
     let remote = Arc::new(source.remote_files(&config));
@@ -47,7 +49,7 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     }
     let profiles = generation.mint.profiles().count();
     info!(version = env!("CARGO_PKG_VERSION"), config = %path.display(), profiles, "starting");
-    block_on(async move {
+    block_on_last(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
         application.run_with(BackgroundTasks::new(reloader, remote), stop_signal()).await
     })?;

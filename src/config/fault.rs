@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::mint::{BuildFault, FaultPointer};
-pub(crate) use crate::nearest::nearest;
+pub(crate) use crate::nearest::{nearest, nearest_of};
 
 /// Where a value of the configuration was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,18 +101,19 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.document(), self.path.as_str()) {
+        let (document, path) = (self.document().map(escape::line), escape::line(&self.path));
+        match (document, path.as_ref()) {
             (None, "") => write!(f, "configuration: ")?,
             (None, path) => write!(f, "{path}: ")?,
             (Some(document), "") => write!(f, "{document}: ")?,
             (Some(document), path) => write!(f, "{document}: {path}: ")?,
         }
-        write!(f, "expected {}, found {}", self.expected, self.found)?;
+        f.write_str(&escape::line(&self.message()))?;
         match &self.place {
             Place::File { line, column } | Place::In { line, column, .. } => {
                 write!(f, " (line {line}, column {column})")
             }
-            Place::Environment(name) => write!(f, " (from {name})"),
+            Place::Environment(name) => write!(f, " (from {})", escape::line(name)),
             Place::Nowhere => Ok(()),
         }
     }

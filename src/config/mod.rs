@@ -6,7 +6,7 @@
 //! Each section has one file with its types, its table of keys and its reader. The reader, the environment variables, the
 //! JSON Schema and the documentation share the table, so that they cannot disagree. The files in import order, each of
 //! which uses only those before it: `fault`, `yaml`, `field`, `values`, `key_source`, `read`, the sections (`serve`,
-//! `limits`, `profile`, `caller`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `schema`, `env`.
+//! `limits`, `profile`, `caller`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `restart`, `schema`, `env`, `key_settings`.
 //!
 //! ```
 //! use claimsmith::config::Config;
@@ -25,12 +25,14 @@ mod caller;
 mod env;
 pub(crate) mod fault;
 mod field;
+mod key_settings;
 mod key_source;
 mod limits;
 mod log;
 mod profile;
 mod read;
 mod rest;
+mod restart;
 mod root;
 mod rotation;
 mod schema;
@@ -58,11 +60,11 @@ pub use secret::{KnownCaller, KnownCredential};
 pub use traces::{SampleRatio, Traces};
 pub use values::{Host, HttpUrl};
 
+pub(crate) use key_settings::KeyFileSettings;
 pub(crate) use log::{LogFormat, LogLevel};
 pub(crate) use rest::{STAND_IN_KEYS, position_of};
-pub(crate) use rotation::Rotation;
-pub(crate) use secret::load_callers;
-pub(crate) use serve::{Listener, Serve, UnixSocket};
+pub(crate) use secret::{load_callers, secret_in_file};
+pub(crate) use serve::{Listener, UnixSocket};
 
 /// A valid configuration and its warnings.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,7 +29,8 @@ pub struct Profile {
 
 const JWKS: Words = Words {
     expected: KeySource::EXPECTED,
-    pattern: "^((file|base64|https?|s3|gs|azblob)://.+|(?![A-Za-z][A-Za-z0-9+.-]*://).+)$",
+    // Without look-ahead, which the validator of Helm does not have.
+    pattern: "^((file|base64|https?|s3|gs|azblob)://.+|[^A-Za-z].*|[A-Za-z][A-Za-z0-9+.-]*([^A-Za-z0-9+.:-].*|:([^/].*|/([^/].*)?)?)?)$",
 };
 const TOKEN_TYPE: Words = Words {
     expected: "a media type without parameters, such as JWT or at+jwt",

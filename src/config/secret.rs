@@ -1,7 +1,9 @@
 //! Loads the secrets of callers.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -52,20 +54,28 @@ pub enum KnownCredential {
 pub(crate) struct LoadedCallers {
     /// The callers, in the order of the configuration.
     pub callers: Vec<KnownCaller>,
+    /// The secrets that come from files.
+    pub files: BTreeMap<PathBuf, Secret>,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
+
+/// Returns the secret in a file, or what was expected and what was found instead.
+pub(crate) type ReadSecret<'r> = dyn Fn(&Path) -> Result<Secret, (&'static str, String)> + 'r;
 
 /// Loads the secrets of `callers`; `read` reads a file.
 ///
 /// # Errors
 /// Returns a fault for each file that cannot be read or is not one line of text, and for each duplicate credential.
-pub(crate) fn load_callers(
-    callers: &[Caller],
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-) -> Result<LoadedCallers, ConfigError> {
+pub(crate) fn load_callers(callers: &[Caller], read: &ReadSecret<'_>) -> Result<LoadedCallers, ConfigError> {
     let mut faults = Faults::default();
     let mut warnings = Vec::new();
+    let files = RefCell::new(BTreeMap::new());
+    let read = &|path: &Path| {
+        let secret = read(path)?;
+        files.borrow_mut().insert(path.to_owned(), secret.clone());
+        Ok(secret)
+    };
     let mut known: Vec<KnownCaller> = Vec::with_capacity(callers.len());
     for (index, caller) in callers.iter().enumerate() {
         let (path, credential) = match &caller.credential {
@@ -90,14 +100,15 @@ pub(crate) fn load_callers(
         let Caller { name, profiles, limits, .. } = caller.clone();
         known.push(KnownCaller { name, credential, profiles, limits });
     }
-    if faults.is_empty() { Ok(LoadedCallers { callers: known, warnings }) } else { Err(faults.into_error()) }
+    let files = files.into_inner();
+    if faults.is_empty() { Ok(LoadedCallers { callers: known, files, warnings }) } else { Err(faults.into_error()) }
 }
 
 /// Returns the secrets of one caller without duplicates. During a change, the old and the new file can be equal.
 fn secrets(
     sources: &[SecretSource],
     path: &str,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    read: &ReadSecret<'_>,
     faults: &mut Faults,
     warnings: &mut Vec<String>,
 ) -> Vec<Secret> {
@@ -105,7 +116,7 @@ fn secrets(
     for source in sources {
         let secret = match source {
             SecretSource::Inline(secret) => secret.clone(),
-            SecretSource::File(file) => match secret_in_file(file, read) {
+            SecretSource::File(file) => match read(file) {
                 Ok(secret) => secret,
                 Err((expected, found)) => {
                     faults.add(format!("{path}_file"), expected, found, &Place::Nowhere);
@@ -139,8 +150,12 @@ impl KnownCredential {
     }
 }
 
-fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Secret, (&'static str, String)> {
-    let bytes = match read(file) {
+/// Returns the secret in `file`, whose bytes are `read`.
+///
+/// # Errors
+/// Returns what was expected and what was found.
+pub(crate) fn secret_in_file(file: &Path, read: io::Result<Vec<u8>>) -> Result<Secret, (&'static str, String)> {
+    let bytes = match read {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) => return Err(("a file that can be read", format!("{}: {error}", file.display()))),
     };
@@ -159,7 +174,6 @@ fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn bearer(name: &str, file: &str) -> Caller {
         let tokens = file.split('+').map(|file| SecretSource::File(PathBuf::from(file))).collect();
@@ -167,7 +181,11 @@ mod tests {
         Caller { name: name.into(), credential, profiles: None, limits: CallerLimits::default() }
     }
 
-    fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fn read(path: &Path) -> Result<Secret, (&'static str, String)> {
+        secret_in_file(path, bytes(path))
+    }
+
+    fn bytes(path: &Path) -> io::Result<Vec<u8>> {
         match path.to_str() {
             Some("long") => Ok(b"a-long-enough-token-of-ours\n".to_vec()),
             Some("long-too") => Ok(b"a-long-enough-token-of-ours\r\n".to_vec()),

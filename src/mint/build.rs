@@ -16,6 +16,7 @@ use super::spec::{ProfileSpec, Validate};
 use super::{Mint, ProvenSet};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::keys::KeySet;
 use crate::nearest::nearest;
 use crate::templates::{ClaimTemplate, CompileOptions, TemplateFault};
@@ -99,7 +100,15 @@ impl From<&TemplateFault> for FaultPointer {
 
 impl fmt::Display for BuildFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.part, self.message)
+        let message = match self.code {
+            // Errors of templates show lines of the template, which are escaped. Errors of keys name members of a set, and
+            // quote nothing but a `kid`.
+            code if ["template.", "keys."].iter().any(|group| code.as_str().starts_with(group)) => {
+                escape::lines(&self.message)
+            }
+            _ => escape::line(&self.message),
+        };
+        write!(f, "{}: {message}", escape::line(&self.part))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Lists and names in messages for people.
 
+use crate::escape::is_unsafe;
+
 /// The most messages of one list.
 pub(crate) const MOST_LISTED: usize = 100;
 /// The most names in one sentence.
@@ -17,10 +19,8 @@ pub(crate) fn listed(items: impl Iterator<Item = String>, most: usize) -> Vec<St
 
 /// Returns at most `longest` characters of `text` as a part of one line, without characters that change how the line is shown.
 pub(crate) fn one_line(text: &str, longest: usize) -> String {
-    let is_hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut line: String = text.chars().take(longest).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+    let shown = |c: char| if is_unsafe(c) { ' ' } else { c };
+    let mut line: String = text.chars().take(longest).map(shown).collect();
     if text.chars().nth(longest).is_some() {
         line.push('…');
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::identity::ProfileIdentity;
 use super::parts::TemplateFiles;
@@ -24,6 +25,7 @@ use crate::templates::{
 use crate::time::Timestamp;
 
 /// The template texts of a generation.
+#[derive(Default)]
 pub struct TemplateSources {
     /// The templates, by name.
     pub templates: BTreeMap<String, TemplateFiles>,
@@ -48,6 +50,8 @@ pub struct Trial<'t> {
     pub session_bytes: usize,
     /// The limits for reading the session.
     pub read_limits: ReadLimits,
+    /// Set by another thread when nobody waits for the trial any longer.
+    pub stop: Option<&'t AtomicBool>,
 }
 
 /// The result of a trial.
@@ -146,7 +150,7 @@ impl Mint {
                 return tried;
             }
         };
-        let rendered = match self.render(&request, now) {
+        let rendered = match self.render_until(&request, now, trial.stop) {
             Ok(rendered) => rendered,
             Err(error) => {
                 tried.faults.push(TrialFault::of_issue(&trial.with_names(error)));
@@ -162,6 +166,10 @@ impl Mint {
         match self.token_params(&request, now) {
             Ok(params) => {
                 let Draft { signer, typ, claims, .. } = complete(&request, params, rendered, jwt_id());
+                if let Err(error) = claims.check_length(self.limits.output_bytes) {
+                    tried.faults.push(TrialFault::of_issue(&IssueError::Claims(error)));
+                    return tried;
+                }
                 let (header, bytes) = (signer.header(&typ), signer.token_length(&claims, &typ));
                 tried.token = Some(UnsignedToken { header, claims, bytes });
             }

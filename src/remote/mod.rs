@@ -10,8 +10,11 @@ mod fetch;
 mod http;
 mod invalid;
 #[cfg(feature = "object-stores")]
+mod local_stores;
+#[cfg(feature = "object-stores")]
 mod object;
 mod policy;
+mod proxy;
 mod response;
 mod schedule;
 mod source;
@@ -22,6 +25,7 @@ pub(crate) use client::{NO_ROOT_CERTIFICATES, http_client};
 pub use error::FetchError;
 pub use invalid::InvalidSource;
 pub use policy::{FailureCodes, FailureHints, FileKind, RefreshPolicy};
+pub(crate) use proxy::plain_http_proxy;
 pub use source::RemoteSource;
 pub(crate) use source::{distinct_names, without_secrets};
 

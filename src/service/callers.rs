@@ -128,6 +128,11 @@ impl Callers {
 }
 
 impl Caller {
+    /// Returns its name.
+    pub(super) fn name(&self) -> CallerName {
+        self.state.name.clone()
+    }
+
     /// Permits one request for `profile`.
     ///
     /// # Errors
@@ -170,11 +175,6 @@ impl CallerState {
 }
 
 impl CallerPermit {
-    /// Returns the name of the caller.
-    pub(super) fn caller(&self) -> CallerName {
-        self.state.name.clone()
-    }
-
     /// Counts the request as one that got a token.
     pub(super) fn set_issued(&mut self) {
         self.is_issued = true;

@@ -13,6 +13,7 @@
 //! passes both to [`Recorder::finish`], the one place that counts, logs, audits and traces a request.
 
 mod admission;
+mod asked;
 mod attempts;
 mod cache;
 mod callers;
@@ -26,6 +27,7 @@ mod peer;
 mod published;
 mod queue;
 mod record;
+mod request_id;
 mod shadow;
 mod shadow_log;
 mod signing_queue;
@@ -43,9 +45,10 @@ pub use issuer::Issuer;
 pub(crate) use issuer::IssuerParts;
 pub use outcome::CacheUse;
 pub(crate) use outcome::{Outcome, Refusal};
-pub(crate) use peer::{Credentials, Peer, RequestId, Transport};
+pub(crate) use peer::{Credentials, Peer, Transport};
 pub(crate) use published::{Discovery, PublishedProfiles};
 pub(crate) use record::{Exchange, Recorder};
+pub(crate) use request_id::RequestId;
 
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,26 @@
 //! The record of a request: metrics, log, audit log and traces, all from its result and in one place.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::field::display;
 use tracing::{debug, warn};
 
+use super::asked::AskedName;
 use super::completion::{Comparison, Completion};
 use super::outcome::{CacheUse, Outcome, Refusal};
-use super::peer::RequestId;
+use super::peer::{CallerName, Requester};
+use super::request_id::RequestId;
 use super::shadow::ShadowResult;
 use super::shadow_log::ShadowLog;
 use crate::claims::RegisteredClaim;
-use crate::telemetry::{Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, TokenFacts, Traces};
+use crate::code::ErrorCode;
+use crate::telemetry::{
+    Answered, Audit, CacheLookup, Issued, Metrics, Refused, RequestSpan, RouteMetrics, TokenFacts, Traces, UNKNOWN,
+};
+use crate::time::Timestamp;
 
 /// The target of log lines about requests. It does not follow the module path, because operators filter by it.
 const LOG_TARGET: &str = "claimsmith::edge";
@@ -41,7 +49,13 @@ pub struct Exchange<'e> {
     pub status: u16,
     /// The time from the request head to the response.
     pub elapsed: Duration,
-    /// The configured profile that it names, for its span.
+    /// The time of the response.
+    pub at: Timestamp,
+    /// The address of the client; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// The profile that it names, as the client wrote it; only needed with a span or a refusal.
+    pub asked: Option<&'e str>,
+    /// The same if it is configured.
     pub profile: Option<&'e str>,
     /// Its token or comparison, if it has one, or why it was refused.
     pub result: Result<Option<&'e Completion>, &'e Refusal>,
@@ -80,7 +94,7 @@ impl Recorder {
 
     /// Records a request once its response is known.
     pub fn finish(&self, exchange: &Exchange<'_>, span: Option<RequestSpan>) {
-        let Exchange { request_id, route, method, status, elapsed, profile, result } = *exchange;
+        let Exchange { request_id, route, method, status, elapsed, profile, result, .. } = *exchange;
         self.metrics.request(route, status, elapsed.as_secs_f64());
         match result {
             Ok(completion) => {
@@ -91,10 +105,7 @@ impl Recorder {
                 }
                 debug!(target: LOG_TARGET, %request_id, route = route.label(), status, "request answered");
             }
-            Err(Refusal { code, detail }) => {
-                self.metrics.failure(*code);
-                warn!(target: LOG_TARGET, %request_id, route = route.label(), status, %code, %detail, "request refused");
-            }
+            Err(refusal) => self.refused(exchange, refusal),
         }
         let Some(span) = span else { return };
         let outcome = result.ok().flatten().and_then(|completion| match completion {
@@ -107,7 +118,7 @@ impl Recorder {
             cached: outcome.cache == CacheUse::Hit,
         });
         span.end(&Answered {
-            request_id: &request_id.to_string(),
+            request_id: request_id.as_str(),
             method,
             route: route.label(),
             name: route.span(),
@@ -137,7 +148,7 @@ impl Recorder {
                     warn!(target: LOG_TARGET, %request_id, %profile, detail, suppressed, "shadow: nothing to compare with");
                 }
             }
-            ShadowResult::Refused(Refusal { code, detail }) => {
+            ShadowResult::Refused(Refusal { code, detail, .. }) => {
                 if let Some(suppressed) = admit(&format!("{code} {detail}")) {
                     warn!(target: LOG_TARGET, %request_id, %profile, %code, %detail, suppressed, "shadow: session would get no token");
                 }
@@ -145,8 +156,33 @@ impl Recorder {
         }
     }
 
+    /// Counts, logs and audits a refusal. Labels are configured names, because clients can make up others.
+    fn refused(&self, exchange: &Exchange<'_>, refusal: &Refusal) {
+        let Exchange { request_id, route, status, at, peer, asked, profile, .. } = *exchange;
+        let Refusal { code, detail, requester } = refusal;
+        let caller = requester.caller().map(CallerName::as_str);
+        let (profile_label, caller_label) = (profile.unwrap_or(UNKNOWN), caller.unwrap_or(UNKNOWN));
+        self.metrics.failure(*code, profile_label, caller_label);
+        if *requester != Requester::Unauthenticated {
+            self.metrics.profile_request(profile_label, false);
+        }
+        // With other codes the name was not looked up, or the client may not be a gateway.
+        let is_about_profile = matches!(code, ErrorCode::CallerForbidden | ErrorCode::ProfileUnknown);
+        let asked = asked.filter(|_| is_about_profile && profile.is_none()).map(|name| display(AskedName(name)));
+        warn!(
+            target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
+            caller = caller_label, peer = peer.map(display), asked, %code, %detail, "request refused"
+        );
+        if let Some(audit) = &self.audit
+            && route.issues_tokens()
+        {
+            audit.refused(&Refused { at, request_id: request_id.as_str(), caller, profile, peer, status, code: *code });
+        }
+    }
+
     fn issued(&self, request_id: RequestId, outcome: &Outcome) {
         let Outcome { token, cache, at, caller, subject } = outcome;
+        self.metrics.profile_request(token.profile.as_str(), true);
         if *cache != CacheUse::Hit {
             self.metrics.issued(token.profile.as_str(), token.alg.as_str());
             self.warn_of_overridden(token.profile.as_str(), &token.overridden);
@@ -159,7 +195,7 @@ impl Recorder {
         if let Some(audit) = &self.audit {
             audit.issued(&Issued {
                 at: *at,
-                request_id: &request_id.to_string(),
+                request_id: request_id.as_str(),
                 caller: caller.as_ref().map(|caller| caller.as_str()),
                 profile: token.profile.as_str(),
                 jti: &token.jti.to_string(),

@@ -6,6 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::json::Json;
 use crate::nearest::nearest;
 use crate::session::SessionValues;
@@ -36,7 +37,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.template, self.line, self.column)
+        write!(f, "{}:{}:{}", escape::line(&self.template), self.line, self.column)
     }
 }
 
@@ -73,12 +74,16 @@ impl TemplateFault {
 
 impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} [{}]", self.place, self.message, self.code)?;
+        writeln!(f, "{}: {} [{}]", self.place, escape::line(&self.message), self.code)?;
         let number = self.place.line.to_string();
-        writeln!(f, "  {number} | {}", self.source_line)?;
-        write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(self.place.column - 1))?;
+        writeln!(f, "  {number} | {}", escape::line(&self.source_line))?;
+        // Escapes are wider than what they stand for.
+        let before: String = self.source_line.chars().take(self.place.column - 1).collect();
+        let beyond = (self.place.column - 1).saturating_sub(before.chars().count());
+        let width = escape::line(&before).chars().count() + beyond;
+        write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(width))?;
         if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
+            write!(f, "\n  help: {}", escape::line(help))?;
         }
         Ok(())
     }
@@ -240,7 +245,7 @@ impl fmt::Display for RenderError {
         if let Some(place) = self.place() {
             write!(f, "{place}: ")?;
         }
-        f.write_str(&self.message)?;
+        f.write_str(&escape::line(&self.message))?;
         self.advice().map_or(Ok(()), |help| write!(f, "; {help}"))
     }
 }

@@ -18,6 +18,7 @@ pub use name::TemplateName;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
@@ -127,6 +128,7 @@ pub struct RenderInput<'s> {
     pub profile: &'s str,
     /// The time now. Only Go templates can read it.
     pub now: Timestamp,
+    stop: Option<&'s AtomicBool>,
 }
 
 /// What one rendering may cost.
@@ -254,7 +256,13 @@ impl<'s> RenderInput<'s> {
     /// What a template sees of values that are of no session.
     pub fn of_values(subject: &'s str, values: &'s SessionValues<'_>, profile: &'s str, now: Timestamp) -> Self {
         let SessionValues { extra, header, match_context } = values;
-        Self { session: None, subject, extra, header, match_context, profile, now }
+        Self { session: None, subject, extra, header, match_context, profile, now, stop: None }
+    }
+
+    /// The same input for a rendering that ends with an error when another thread sets `stop`.
+    #[must_use]
+    pub fn until(self, stop: Option<&'s AtomicBool>) -> Self {
+        Self { stop, ..self }
     }
 
     fn verbatim(&self, selected: Selected) -> Option<Verbatim<'s>> {

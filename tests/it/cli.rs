@@ -323,11 +323,12 @@ fn demo_shows_the_full_flow() {
     let output = claimsmith(Folder::new().path(), &["demo", "--once"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
-    for part in
-        ["POST http://127.0.0.1:", "Bearer eyJ", "Verified against http://127.0.0.1:", "\"session\": {", "curl -s"]
+    for part in ["POST http://127.0.0.1:", "Bearer eyJ", "Verified against http://127.0.0.1:", "\"email\": ", "curl -s"]
     {
         assert!(text.contains(part), "{part}");
     }
+    let claims = text.split("== 3.").nth(1).unwrap();
+    assert!(!claims.contains("ip_address"), "the token of the demo does not have the whole session");
 }
 
 #[test]
@@ -343,6 +344,24 @@ fn shipped_configuration_works_with_the_readme_commands() {
     let output = command(folder.path()).arg("check").env("CLAIMSMITH_TEMPLATES", templates).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("id_token: signs RS256"), "{}", stdout(&output));
+}
+
+/// The whole session puts addresses and devices of users into every token.
+#[test]
+fn shipped_configurations_do_not_copy_the_whole_session() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in [
+        "claimsmith.yaml",
+        "deploy/compose/claimsmith/claimsmith.yaml",
+        "deploy/helm/claimsmith/values.yaml",
+        "deploy/kubernetes/claimsmith.yaml",
+        "deploy/systemd/claimsmith.yaml",
+    ] {
+        let text = fs::read_to_string(repository.join(path)).unwrap();
+        assert!(text.contains("template: identity") && !text.contains("template: session"), "{path}");
+    }
+    let session = fs::read_to_string(repository.join("templates/session/claims.hbs")).unwrap();
+    assert_eq!(session, "{\"session\": {{Extra}}}\n", "users of this template keep it");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::support::files_below;
 /// Each module and its layer. A module imports from lower layers only.
 const LAYERS: &[(&str, u8)] = &[
     ("code", 0),
+    ("escape", 0),
     ("json", 0),
     ("nearest", 0),
     ("secret", 0),
@@ -40,6 +41,7 @@ const SEALED: &[(&str, &[&str])] = &[
     ("actix_http", &["app"]),
     ("actix_server", &["app"]),
     ("rustix", &["app"]),
+    ("libc::", &["reload"]),
     ("std::fs", &["reload", "telemetry", "app", "cli"]),
     ("std::env::", &["cli"]),
     ("anyhow::", &["app", "cli"]),

@@ -5,6 +5,7 @@
 mod admin;
 mod cache;
 mod callers;
+mod chart;
 mod cli;
 mod commands;
 #[cfg(unix)]
@@ -13,6 +14,7 @@ mod depth;
 mod discovery;
 mod doc_test_references;
 mod documents;
+mod eviction;
 mod extra_cache;
 #[cfg(unix)]
 mod faults;
@@ -20,6 +22,8 @@ mod framing;
 mod go_corpus;
 mod hints;
 mod hostile_headers;
+#[cfg(unix)]
+mod hostile_output;
 mod hydrate;
 mod key_files;
 mod layers;
@@ -27,10 +31,15 @@ mod mutations;
 mod oathkeeper;
 mod openapi;
 mod operations;
+mod outgoing_proxies;
 mod overload;
+mod pipelining;
 mod playground;
 mod problems;
+mod protocols;
+
 mod redaction;
+mod refusals;
 mod reload;
 mod remote;
 mod rotation;

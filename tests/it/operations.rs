@@ -18,7 +18,8 @@ fn every_metric() -> String {
     metrics.request(&metrics.route("none", "none", false), 200, 0.1);
     metrics.issued("p", "ES256");
     metrics.shadow_compared("p", "equal");
-    metrics.failure(ErrorCode::Internal);
+    metrics.failure(ErrorCode::Internal, "p", "c");
+    metrics.profile_request("p", true);
     metrics.caller("c").count(true);
     metrics.generation_since(Timestamp::from_seconds(0));
     metrics.keys_skipped([("k", 1)].into_iter());

@@ -32,7 +32,7 @@ fn around(path: &[&str], value: &str) -> String {
             (["profiles", "*", "issuer"], 1) => "jwks: b, ",
             (["profiles", "*", "jwks"], 1) => "issuer: a, ",
             (["profiles", "*", ..], _) if rest.len() == path.len() - 2 => "issuer: a, jwks: b, ",
-            (["audit", "subject"], 1) => "to: stdout, ",
+            (["audit", "subject" | "refused"], 1) => "to: stdout, ",
             (["traces", "sample_ratio"], 1) => "endpoint: 'http://c/', ",
             (["callers", "[]", "name"], 1) => "bearer: { token_file: t }, ",
             (["callers", "[]", ..], _) if rest.len() == path.len() - 2 => "name: n, ",

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,12 +13,14 @@ use futures_util::FutureExt as _;
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-use super::connection::InFlightGuard;
+use super::connection::Connection;
 use super::routes::{Methods, Route, method_not_allowed};
 use super::{Edge, problem};
 use crate::code::ErrorCode;
-use crate::mint::ProfileName;
 use crate::service::{Completion, Exchange, Refusal, RequestId, ServedGeneration};
+
+/// The header with the identifier of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request as its endpoint gets it.
 pub(super) struct Call {
@@ -58,11 +60,10 @@ pub(super) async fn serve(
     payload: Payload,
 ) -> HttpResponse {
     let start = Instant::now();
-    let request_id = RequestId::new(Uuid::new_v4());
+    let request_id = request_id(request.headers());
     let span = edge.issuer.recorder().start_span(traceparent(request.headers()));
-    let in_flight = InFlightGuard::begin(&request);
     let generation = edge.issuer.current();
-    let result = match check(&in_flight, &request, &generation, route) {
+    let result = match check(&request, &generation, route) {
         Ok(()) => {
             let (request, edge) = (request.clone(), edge.clone());
             let call = Call { request, payload, edge, generation: Arc::clone(&generation), route };
@@ -80,20 +81,24 @@ pub(super) async fn serve(
     let headers = request.headers();
     if headers.contains_key(header::UPGRADE) || headers.contains_key(header::TRANSFER_ENCODING) && !is_body_read {
         response.head_mut().set_connection_type(ConnectionType::Close);
-        in_flight.set_last();
     }
-    if in_flight.is_late() {
-        response.head_mut().set_connection_type(ConnectionType::Close);
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+        response.headers_mut().insert(REQUEST_ID, value);
     }
     if let Some(metrics) = edge.routes.get(index) {
-        let profile = span.as_ref().and_then(|_| configured_profile(&generation, route, &request));
+        let has_details = span.is_some() || result.is_err();
+        let asked = has_details.then(|| profile_name(route, &request)).flatten();
+        let profile = asked.as_deref().and_then(|name| generation.mint.profile(name));
         let exchange = Exchange {
             request_id,
             route: metrics,
             method: if is_standard(request.method()) { request.method().as_str() } else { "_OTHER" },
             status: response.status().as_u16(),
             elapsed: start.elapsed(),
-            profile: profile.as_ref().map(ProfileName::as_str),
+            at: edge.issuer.now(),
+            peer: request.peer_addr().map(|address| address.ip()),
+            asked: asked.as_deref(),
+            profile: profile.map(|profile| profile.spec().name.as_str()),
             result: result.as_ref().map(Option::as_ref),
         };
         edge.issuer.recorder().finish(&exchange, span);
@@ -102,13 +107,8 @@ pub(super) async fn serve(
 }
 
 /// Checks everything that can be refused before the endpoint is called.
-fn check(
-    in_flight: &InFlightGuard,
-    request: &HttpRequest,
-    generation: &ServedGeneration,
-    route: &Route,
-) -> Result<(), Refusal> {
-    if let Some(refusal) = in_flight.refuse() {
+fn check(request: &HttpRequest, generation: &ServedGeneration, route: &Route) -> Result<(), Refusal> {
+    if let Some(refusal) = Connection::refuse(request) {
         return Err(refusal);
     }
     let header_bytes: usize =
@@ -122,6 +122,14 @@ fn check(
         return Err(method_not_allowed(route.methods));
     }
     Ok(())
+}
+
+/// Returns the identifier of a request: that of its `X-Request-Id` header if it has one that is adopted, otherwise a new
+/// one. Several headers are ambiguous, so none of them is adopted.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let mut values = headers.get_all(&REQUEST_ID);
+    let first = values.next().and_then(|value| RequestId::adopt(value.as_bytes()));
+    first.filter(|_| values.next().is_none()).unwrap_or_else(|| RequestId::new(Uuid::new_v4()))
 }
 
 /// Returns the `traceparent` header. If there are several, none of them can be right (W3C Trace Context, section 4.3).
@@ -138,12 +146,6 @@ fn profile_name<'r>(route: &Route, request: &'r HttpRequest) -> Option<Cow<'r, s
         // Routes that are matched by prefix have no path parameter (see routes.rs).
         None => route.profile_in(request.path()).map(|name| percent_decode_str(name).decode_utf8_lossy()),
     }
-}
-
-/// Returns the profile in the path if it is configured, because a span must not hold what a client made up.
-fn configured_profile(generation: &ServedGeneration, route: &Route, request: &HttpRequest) -> Option<ProfileName> {
-    let name = profile_name(route, request)?;
-    generation.mint.profile(&name).map(|profile| profile.spec().name.clone())
 }
 
 /// Returns `true` if `method` is in the closed set of OpenTelemetry's conventions; clients can make up others.

@@ -8,7 +8,7 @@ use actix_web::body::MessageBody;
 use actix_web::http::header;
 
 use super::body;
-use super::connection::peer;
+use super::connection::{Connection, peer};
 use super::exchange::{Answer, Call};
 use crate::code::ErrorCode;
 use crate::mint::Placement;
@@ -28,26 +28,31 @@ pub(super) async fn issue_posted(
 ) -> Result<Answer, Refusal> {
     let (issuer, generation) = (&call.edge.issuer, &*call.generation);
     let permit = issuer.admit(generation, &peer(&call.request, generation, issuer), &call.profile()).await?;
+    Connection::note_authenticated(&call.request);
     let limits = &generation.limits;
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
-    // Usually the body is there already, and no timer is needed.
-    let first = std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await;
-    let body = match first {
-        Poll::Ready(body) => body?,
-        Poll::Pending => tokio::time::timeout(limits.request, body).await.map_err(|_| {
-            let detail = format!("expected the whole body within {:?}", limits.request);
-            Refusal::new(ErrorCode::RequestTimeout, detail)
-        })??,
+    let refuse = permit.refuser();
+    let answer = async {
+        // Usually the body is there already, and no timer is needed.
+        let first = std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await;
+        let body = match first {
+            Poll::Ready(body) => body?,
+            Poll::Pending => tokio::time::timeout(limits.request, body).await.map_err(|_| {
+                let detail = format!("expected the whole body within {:?}", limits.request);
+                Refusal::new(ErrorCode::RequestTimeout, detail)
+            })??,
+        };
+        match issuer.issue_posted(permit, &body, delivery).await? {
+            Posted::Compared(comparison) => {
+                Ok(Answer { response: json(body), completion: Some(Completion::Compared(comparison)) })
+            }
+            Posted::Issued { document, placement, outcome } => {
+                let response = json(write(placement, &document, &outcome));
+                Ok(Answer { response, completion: Some(Completion::Issued(outcome)) })
+            }
+        }
     };
-    match issuer.issue_posted(permit, &body, delivery).await? {
-        Posted::Compared(comparison) => {
-            Ok(Answer { response: json(body), completion: Some(Completion::Compared(comparison)) })
-        }
-        Posted::Issued { document, placement, outcome } => {
-            let response = json(write(placement, &document, &outcome));
-            Ok(Answer { response, completion: Some(Completion::Issued(outcome)) })
-        }
-    }
+    answer.await.map_err(refuse)
 }
 
 fn json(body: impl MessageBody + 'static) -> HttpResponse {

@@ -22,15 +22,10 @@ struct Problem<'p> {
 
 /// Returns the response for `refusal` on a route with `methods`; `request_id` becomes the `instance`.
 pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Methods) -> HttpResponse {
-    let Refusal { code, detail } = refusal;
+    let Refusal { code, detail, .. } = refusal;
     let (status, title) = status_and_title(*code);
-    let problem = Problem {
-        r#type: code.as_str(),
-        title,
-        status: status.as_u16(),
-        detail,
-        instance: format!("urn:uuid:{request_id}"),
-    };
+    let problem =
+        Problem { r#type: code.as_str(), title, status: status.as_u16(), detail, instance: request_id.to_uri() };
     let mut response = HttpResponse::build(status);
     response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
     if is_challenged(*code) {
@@ -76,7 +71,6 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::KeyBusy => (StatusCode::SERVICE_UNAVAILABLE, "Signing queue full"),
         ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No active signing key"),
         ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "Unknown profile"),
-        ErrorCode::RequestAfterClose => (StatusCode::BAD_REQUEST, "Connection closed"),
         ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "Body incomplete"),
         ErrorCode::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
         ErrorCode::RequestHeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request headers too large"),

@@ -27,6 +27,9 @@ fn profile_in_shadow_mode_compares_sessions_and_issues_tokens_that_are_delivered
                 method: "POST",
                 status: 200,
                 elapsed: Duration::from_millis(1),
+                at: Timestamp::from_seconds(START),
+                peer: None,
+                asked: Some("p"),
                 profile: Some("p"),
                 result: Ok(Some(&completion)),
             },
@@ -64,6 +67,9 @@ fn metrics_count_requests_by_result_and_tokens_by_signature() {
                 method: "POST",
                 status,
                 elapsed: Duration::from_millis(1),
+                at: service.clock.now(),
+                peer: None,
+                asked: Some("p"),
                 profile: Some("p"),
                 result: result.as_ref().map(Some),
             },
@@ -80,7 +86,7 @@ fn metrics_count_requests_by_result_and_tokens_by_signature() {
         r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
         r#"claimsmith_token_cache_lookups_total{result="hit"} 1"#,
         r#"claimsmith_token_cache_lookups_total{result="miss"} 1"#,
-        r#"claimsmith_failures_total{code="session.invalid"} 1"#,
+        r#"claimsmith_failures_total{code="session.invalid",profile="p",caller="unknown"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
     }

@@ -21,11 +21,13 @@ mod lex;
 mod names;
 mod numbers;
 mod outline;
+mod output;
 mod parse;
 mod print;
 mod printf;
 mod quoting;
 mod reads;
+mod search;
 mod text;
 mod urls;
 mod value;
@@ -124,12 +126,14 @@ impl GoTemplate {
     /// ([`ErrorCode::ClaimsInvalid`], [`ErrorCode::ClaimsNotAnObject`]), and whatever passes `limits`
     /// ([`ErrorCode::TemplateLimit`]).
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
-        let bytes = exec::run(&self.tree, input, limits)
+        let output = exec::run(&self.tree, input, limits)
             .map_err(|(problem, at)| RenderError::new(problem.code, problem.message).at(&self.name, &self.text, at))?;
-        let claims = decode::decode(&bytes, limits.depth).map_err(|fault| {
-            let message =
-                format!("expected the rendered claims to be JSON, found {} at byte {}", fault.found, fault.at);
-            RenderError::new(ErrorCode::ClaimsInvalid, message)
+        let claims = decode::decode_output(&output, limits.depth).map_err(|fault| {
+            let message = match fault.code {
+                ErrorCode::ClaimsDuplicateMember => format!("expected distinct member names, found {}", fault.found),
+                _ => format!("expected the rendered claims to be JSON, found {} at byte {}", fault.found, fault.at),
+            };
+            RenderError::new(fault.code, message)
         })?;
         if !matches!(claims, Json::Object(_)) {
             let message = format!("expected the rendered claims to be an object, found {}", claims.kind());

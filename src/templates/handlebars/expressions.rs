@@ -7,7 +7,7 @@ use handlebars::template::{HelperTemplate, Parameter, Subexpression};
 use std::collections::HashMap;
 
 use super::compile::{Compiler, Halt};
-use super::helpers::{Body, Lazy, compile_pattern, find, suggest};
+use super::helpers::{Body, Lazy, Pattern, find, suggest};
 use super::hints;
 use super::program::{Base, Call, Expr, Key, LoopFact, Path, Site};
 use super::scan::after_quote;
@@ -192,7 +192,7 @@ impl Compiler<'_> {
         if helper.name == "regexMatch"
             && let Some(Expr::Literal(Json::String(text), site)) = arguments.get(1)
         {
-            match compile_pattern(text) {
+            match Pattern::compile(text) {
                 Ok(compiled) => pattern = Some(Box::new(compiled)),
                 Err(_) => {
                     let (message, help) = hints::pattern(text);

@@ -3,6 +3,7 @@
 use super::{Function, Type, function, text, value, variadic};
 use crate::code::ErrorCode;
 use crate::templates::go::context::{Context, Problem};
+use crate::templates::go::fields;
 use crate::templates::go::text::{Origin, Text};
 use crate::templates::go::value::Value;
 
@@ -77,6 +78,7 @@ pub(super) fn deep_equal(
     depth: usize,
 ) -> Result<bool, Problem> {
     context.step()?;
+    context.charge_reads(fields::size(left), 2)?;
     if depth > context.limits.depth {
         return Err(Problem::limit("expected values that are nested less deeply"));
     }

@@ -63,7 +63,7 @@ fn order(arguments: &mut Arguments<'_, '_>) -> Result<Ordering, Stop> {
 }
 
 /// Whether two values say the same. Numbers compare exactly, member order does not count, what is missing equals null.
-pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter) -> Result<bool, Stop> {
+pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter<'_>) -> Result<bool, Stop> {
     meter.spend(1)?;
     match (left.shape(), right.shape()) {
         (Shape::Missing | Shape::Null, Shape::Missing | Shape::Null) => Ok(true),
@@ -107,7 +107,7 @@ pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter) 
 }
 
 /// Appends a text that equal values share and others do not.
-pub(super) fn push_key(value: &Value<'_>, out: &mut String, meter: &mut Meter) -> Result<(), Stop> {
+pub(super) fn push_key(value: &Value<'_>, out: &mut String, meter: &mut Meter<'_>) -> Result<(), Stop> {
     let before = out.len();
     match value.shape() {
         Shape::Missing | Shape::Null => out.push('n'),
