@@ -190,7 +190,9 @@ impl Source {
             else {
                 continue;
             };
-            if let Some((line, column)) = position_of(&text, key) {
+            // Of a key that is not set, the mapping that could have it counts.
+            let owner = || position_of(&text, key.rsplit_once('.').map_or(key, |(owner, _)| owner));
+            if let Some((line, column)) = position_of(&text, key).or_else(owner) {
                 fault.message = format!("{} ({}, line {line}, column {column})", fault.message, self.file.display());
                 pointer.path = Some(self.file.display().to_string());
                 (pointer.line, pointer.column) = (Some(line), Some(column));

@@ -34,7 +34,10 @@ pub struct CaseFault {
 
 impl fmt::Display for CaseFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} [{}]", self.case, self.message, self.code)
+        write!(f, "{}: {}", self.case, self.message)?;
+        // The error of a template includes its code.
+        let code = format!("[{}]", self.code);
+        if self.message.contains(&code) { Ok(()) } else { write!(f, " {code}") }
     }
 }
 
@@ -67,7 +70,7 @@ impl RecordedCase {
                 Ok(session) => error.with_names_of(&session.values()),
                 Err(_) => error,
             };
-            fault(error.code(), error.fault().map_or_else(|| error.to_string(), |fault| format!("\n{fault}")))
+            fault(error.code(), error.fault().map_or_else(|| error.to_string(), |fault| format!("the template makes no claims of it\n{fault}")))
         })?;
         let (found, _) = PrivateClaims::parse_with(&rendered, None, registered)
             .map_err(|error| fault(error.code(), error.to_string()))?;
