@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn panic_is_an_error() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime.block_on(detached("panic", || panic!("on purpose"))).map(|()| ()), Err(NotRun));
+        assert_eq!(runtime.block_on(detached("panic", || panic!("on purpose"))), Err::<(), _>(NotRun));
         assert_eq!(runtime.block_on(detached("number", || 1)), Ok(1));
     }
 }

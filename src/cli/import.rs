@@ -32,7 +32,7 @@ pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result
     if as_json {
         return output::line(&import.report_json());
     }
-    import.warnings().iter().for_each(|warning| output::remark(warning));
+    import.warnings().iter().for_each(output::remark);
     output::line(&import.summary(out))?;
     output::line(&import.oathkeeper_change())
 }

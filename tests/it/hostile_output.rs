@@ -122,7 +122,7 @@ fn faults_of_templates_show_no_hostile_character() {
         format!("{{\"a\": {{{{Extra.a {HOSTILE}}}}}}}"),
         format!("{{\"a\": {{{{{{Extra.[{HOSTILE}]}}}}}}}}"),
         format!("{{\"a\": \"{HOSTILE}\"}}"),
-        format!("{HOSTILE}"),
+        HOSTILE.to_owned(),
         format!("{{\"a\": {{{{> [{HOSTILE}]}}}}}}"),
     ] {
         folder.write("templates/p/claims.hbs", &text);

@@ -27,7 +27,6 @@ mod print;
 mod printf;
 mod quoting;
 mod reads;
-mod search;
 mod text;
 mod urls;
 mod value;

@@ -15,7 +15,7 @@
 
 {{- /* The keys that are read only at startup. `claimsmith schema` marks them with x-restart, and a test compares both. */ -}}
 {{- define "claimsmith.restartKeys" -}}
-audit limits.connections limits.connections_per_peer limits.keep_alive log serve traces
+audit limits.connection_age limits.connections limits.connections_per_peer limits.keep_alive log serve traces
 {{- end }}
 
 {{- define "claimsmith.restartChecksum" -}}

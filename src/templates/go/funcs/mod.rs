@@ -15,6 +15,7 @@ mod numbers;
 mod paths;
 mod regex_syntax;
 mod regexes;
+mod search;
 mod strings;
 mod wording;
 

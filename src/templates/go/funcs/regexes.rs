@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use super::lists::STEPS_PER_PART;
 use super::regex_syntax::{Translated, translate};
+use super::search::{self, NotCompiled, Searcher};
 use super::{Called, Function, Type, function, int, text};
 use crate::templates::go::context::{Context, Problem};
-use crate::templates::go::search::{self, NotCompiled, Searcher};
 use crate::templates::go::text::{Origin, Text, char_length, characters};
 use crate::templates::go::value::{Element, Value};
 

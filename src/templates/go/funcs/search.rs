@@ -14,7 +14,7 @@ use regex_automata::nfa::thompson::{self, NFA};
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 
-use super::context::{Context, Problem};
+use crate::templates::go::context::{Context, Problem};
 
 /// The largest automaton of an expression, in bytes.
 const AUTOMATON_BYTES: usize = 256 * 1024;
