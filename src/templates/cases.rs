@@ -70,7 +70,12 @@ impl RecordedCase {
                 Ok(session) => error.with_names_of(&session.values()),
                 Err(_) => error,
             };
-            fault(error.code(), error.fault().map_or_else(|| error.to_string(), |fault| format!("the template makes no claims of it\n{fault}")))
+            fault(
+                error.code(),
+                error
+                    .fault()
+                    .map_or_else(|| error.to_string(), |fault| format!("the template makes no claims of it\n{fault}")),
+            )
         })?;
         let (found, _) = PrivateClaims::parse_with(&rendered, None, registered)
             .map_err(|error| fault(error.code(), error.to_string()))?;

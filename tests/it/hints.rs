@@ -89,7 +89,7 @@ const HINTS: &[(&str, Mistake, &[&str])] = &[
     (
         "YAML without a space",
         Config("profiles:\n  p:\n    issuer https://id.example.org/\n    jwks: keys.json\n"),
-        &["a syntax error", "`issuer https://id.example.org/`"],
+        &["a syntax error", "`issuer https://id.example.org/` in the line before", "a colon and a space"],
     ),
     (
         "issuer that is no URL",

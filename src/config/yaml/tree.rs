@@ -133,10 +133,18 @@ impl<'s> Tree<'s> {
                 }
                 Err(error) => {
                     let found = match source.quoting {
-                        Quoting::Shown => match shown_line(text, line_of(text, error.marker().line(), error.info())) {
-                            Some(line) => format!("a syntax error: {}, at `{line}`", error.info()),
-                            None => format!("a syntax error: {}", error.info()),
-                        },
+                        Quoting::Shown => {
+                            let number = error.marker().line();
+                            let shown = line_of(text, number, error.info());
+                            let line =
+                                shown_line(text, shown).map_or_else(String::new, |line| format!(", at `{line}`"));
+                            let hint = if shown < number {
+                                " in the line before; write a colon and a space after a key"
+                            } else {
+                                ""
+                            };
+                            format!("a syntax error: {}{line}{hint}", error.info())
+                        }
                         Quoting::Hidden => "a syntax error".to_owned(),
                     };
                     faults.add("", "YAML", found, &source.place(&Span::empty(*error.marker())));
