@@ -83,6 +83,7 @@ error_codes! {
     SessionInvalid = "session.invalid", "The body is JSON, but not an authentication session.";
     SessionLevel = "session.level", "The session has a lower assurance level than the check or its source requires.";
     SessionMalformed = "session.malformed", "The body is not JSON.";
+    SessionRefused = "session.refused", "The template refused the session with `fail`.";
     SessionRequired = "session.required", "The request has no valid session.";
     SourceRateLimited = "source.rate_limited", "The session source limits its callers.";
     SourceUnavailable = "source.unavailable", "The session source could not be reached, or its response says nothing about the session.";

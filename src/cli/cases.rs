@@ -13,7 +13,7 @@ use crate::json::{Json, NumberComparison, ReadLimits};
 use crate::reload::{self, FileAccess, FileUse, Files};
 use crate::session::Session;
 use crate::templates::{
-    ClaimTemplate, CompileOptions, Partial, RenderInput, RenderLimits, Syntax, TemplateText, differences,
+    ClaimTemplate, CompileError, CompileOptions, Partial, RenderInput, RenderLimits, Syntax, TemplateText, differences,
 };
 use crate::time::{Clock as _, SystemClock};
 
@@ -24,7 +24,9 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     let mut files = Files::new();
     let (template, partials) = match (&args.source.template, &args.source.text) {
         (Some(path), _) => {
-            let text = files.read_text(path).with_context(|| format!("cannot read the template {}", path.display()))?;
+            let text = files
+                .read_text(path)
+                .with_context(|| format!("cannot read the template {}{}", path.display(), template_hint(path)))?;
             (TemplateText { name: path.display().to_string(), text }, partials_beside(path)?)
         }
         (None, text) => {
@@ -50,19 +52,33 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
         profile: &args.profile,
         session: &session,
     };
-    match attempt.claims() {
+    let result = attempt.claims();
+    let as_compile_error = attempt.compile().is_err();
+    match result {
         Ok(claims) if as_json => output::line(&claims.to_string()),
         Ok(claims) => output::line(&claims.to_pretty()),
-        Err((code, message)) if as_json => {
-            output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
-            Err(Failure::Reported)
-        }
         // The errors of a template have several lines each and include their codes.
-        Err((_, message)) if message.contains('\n') => {
-            Err(Failure::Lines(format!("the template cannot be used\n{message}")))
+        Err((code, message)) if message.contains('\n') && !as_json => {
+            let heading = match as_compile_error {
+                true => "the template cannot be used",
+                false => "the template makes no claims of this session",
+            };
+            Err(Failure::Rejected(code, format!("{heading}\n{message}")))
         }
-        Err((code, message)) => Err(Failure::Refused(format!("{message} [{code}]"))),
+        Err((code, message)) => Err(Failure::Rejected(code, message)),
     }
+}
+
+/// Returns a hint if `path` is the directory or the name of a template.
+fn template_hint(path: &Path) -> String {
+    let candidates = [path.to_path_buf(), Path::new("templates").join(path)];
+    let files =
+        candidates.iter().flat_map(|directory| ["claims.hbs", "claims.gotmpl"].map(|file| directory.join(file)));
+    files
+        .filter(|file| file.is_file())
+        .map(|file| format!(" (did you mean {}?)", file.display()))
+        .next()
+        .unwrap_or_default()
 }
 
 /// Reads the partials of a template: for `<templates>/<name>/claims.hbs`, they are in `<templates>/_partials`.
@@ -86,15 +102,21 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    fn compile(&self) -> Result<ClaimTemplate, CompileError> {
+        ClaimTemplate::compile(self.syntax, self.template, self.partials, self.options)
+    }
+
     fn claims(&self) -> Result<Json<'static>, (ErrorCode, String)> {
-        let template = ClaimTemplate::compile(self.syntax, self.template, self.partials, self.options)
-            .map_err(|error| (error.code(), error.to_string()))?;
+        let template = self.compile().map_err(|error| (error.code(), error.to_string()))?;
         let session =
             Session::parse(self.session, ReadLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
         let values = session.values();
         let input = RenderInput::new(&session, &values, self.profile, SystemClock.now());
-        let text =
-            template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
+        let text = template.render(&input, &RenderLimits::default()).map_err(|error| {
+            // The session is a local file, so its names can be shown.
+            let error = error.with_names_of(&values);
+            (error.code(), error.fault().map_or_else(|| error.to_string(), |fault| fault.to_string()))
+        })?;
         // A Go template can set registered claims, because Oathkeeper overrides them.
         if self.syntax == Syntax::Go {
             return Json::parse(text.as_bytes(), CLAIMS_LIMITS)
@@ -134,7 +156,14 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     if !as_json {
         output::line(&format!("{passed} passed, {failed} failed"))?;
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
+    match (failed, as_json) {
+        (0, _) => Ok(()),
+        (_, false) => Err(Failure::Reported),
+        (_, true) => Err(Failure::Rejected(
+            ErrorCode::TemplateRecordedCase,
+            format!("{failed} of {} cases failed", passed + failed),
+        )),
+    }
 }
 
 /// The result of one recorded case. It passed if there are no `differences`.
@@ -176,7 +205,14 @@ fn run_case(line: &[u8], place: &str) -> Outcome {
     let nameless = || Json::String(place.to_owned().into());
     let case = match Json::parse(line, CLAIMS_LIMITS) {
         Ok(case) => case,
-        Err(error) => return unreadable(nameless(), format!("cannot read the case: {error}")),
+        Err(error) => {
+            return unreadable(
+                nameless(),
+                format!(
+                    "cannot read the case: {error}; a case is one line: {{\"id\", \"template\", \"session\", \"claims\"}}"
+                ),
+            );
+        }
     };
     let id = case.member("id").map_or_else(nameless, |id| id.clone().into_owned());
     let Some(template) = case.member("template").and_then(Json::as_str) else {

@@ -32,7 +32,7 @@ log: { level: warn, format: text }
 const TEMPLATE: &str = include_str!("../../templates/identity/claims.hbs");
 const SESSION: &str = include_str!("../../templates/identity/kratos.session.json");
 
-pub(super) fn demo(once: bool) -> Result<(), Failure> {
+pub(super) fn demo(once: bool, as_json: bool) -> Result<(), Failure> {
     let config =
         Config::parse(CONFIG, Path::new("."), &[]).context("cannot parse the configuration of the demo")?.config;
     let key = keys::generate(SignatureAlg::Es256, None, &KeyId::from(Uuid::new_v4()))
@@ -53,6 +53,7 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes, problems: Vec::new() };
     crate::telemetry::init_logging(tracing::Level::WARN, crate::config::LogFormat::Text);
 
+    let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     block_on(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
         let address = application.api_address().context("expected an address to listen on")?;
@@ -62,7 +63,10 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         let service = actix_web::rt::spawn(application.run(async {
             let _ = stopped.await;
         }));
-        show(&api, &admin).await?;
+        let report = show(&api, &admin, &say).await?;
+        if as_json {
+            print(&report)?;
+        }
         if once {
             say("\nDone. Without --once the demo keeps serving.")?;
         } else {
@@ -75,8 +79,8 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends the session through the service, verifies the response, and prints each step.
-async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
+/// Sends the session through the service, verifies the response, and prints each step with `say`. Returns the result as JSON.
+async fn show(api: &str, admin: &str, say: &impl Fn(&str) -> anyhow::Result<()>) -> anyhow::Result<String> {
     let url = format!("{api}/hydrate/identity");
     let client = client(&url)?;
     say(&format!("claimsmith serves on {api}, with health and metrics on {admin}."))?;
@@ -120,6 +124,13 @@ async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
          curl -s {admin}/metrics",
         session(r#"\",\"admin\":true,\"x\":\""#),
         session("zoe@example.org"),
+    ))?;
+    let claims = claims.to_string();
+    Ok(format!(
+        "{{\"hydrate_url\":\"{url}\",\"jwks_url\":\"{jwks_url}\",\"alg\":\"{}\",\"kid\":\"{}\",\"token\":\"{token}\",\
+         \"claims\":{claims}}}",
+        verified.alg(),
+        verified.kid()
     ))
 }
 
@@ -130,6 +141,6 @@ fn session(email: &str) -> String {
     )
 }
 
-fn say(text: &str) -> anyhow::Result<()> {
+fn print(text: &str) -> anyhow::Result<()> {
     output::line(text).map_err(|_| anyhow::anyhow!("standard output is closed"))
 }

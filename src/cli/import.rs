@@ -16,14 +16,17 @@ pub(super) fn oathkeeper(paths: &[PathBuf], out: &Path, as_json: bool) -> Result
     let rejected = |faults: Vec<String>| {
         let faults: Vec<_> = faults.iter().map(|fault| escape::line(fault)).collect();
         let name = file.display().to_string();
-        Failure::Configuration(format!("{} cannot be imported:\n  {}", escape::line(&name), faults.join("\n  ")))
+        let message = format!("{} cannot be imported:\n  {}", escape::line(&name), faults.join("\n  "));
+        Failure::Configuration(message, Vec::new())
     };
     let source = oathkeeper_source(paths);
     let files = RefCell::new(Files::new());
-    let config = source
-        .read(&environment(), &|path| read_rules(&source, path, &mut files.borrow_mut()))
-        .config
-        .map_err(|faults| rejected(faults.into_iter().map(|fault| fault.message).collect()))?;
+    let read = source.read(&environment(), &|path| read_rules(&source, path, &mut files.borrow_mut()));
+    let config =
+        read.config.map_err(|faults| match rejected(faults.iter().map(|fault| fault.message.clone()).collect()) {
+            Failure::Configuration(message, _) => Failure::Configuration(message, faults),
+            other => other,
+        })?;
     let import = Import::of(OathkeeperConfig::clone(&config), file).map_err(rejected)?;
     write(&import.files(), out)?;
     if as_json {

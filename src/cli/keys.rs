@@ -1,6 +1,7 @@
 //! `keys`: generates, changes and lists JWK Sets.
 
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -12,12 +13,10 @@ use zeroize::Zeroizing;
 
 use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
-use super::source::Source;
+use super::source::{Source, algorithm};
 use crate::config::KeyFileSettings;
 use crate::escape;
-use crate::keys::{
-    self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
-};
+use crate::keys::{self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SigningKey};
 use crate::reload::{FileAccess, FileUse, Files, KeyFileError, change_key_file, is_same_file};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
@@ -31,10 +30,17 @@ const MAX_AGE: Duration = Duration::from_secs(300);
 pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> {
     match command {
         KeysCommand::Generate { out: Some(path), unless_exists: true, .. } if path.exists() => {
+            if global.json {
+                return output::line(
+                    &json!({"path": path.display().to_string(), "alg": null, "kid": null}).to_string(),
+                );
+            }
             output::note(&format!("{} exists already and was not changed", path.display()));
             Ok(())
         }
-        KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => generate(&alg, kid, bits, out.as_deref()),
+        KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => {
+            generate(&alg, kid, bits, out.as_deref(), global.json)
+        }
         KeysCommand::Add(args) => add(&args, global),
         KeysCommand::Rotate(args) => rotate(&args, global),
         KeysCommand::List { file } => list(&read(&file)?, &Surroundings::of(&file, global)?, global.json),
@@ -42,21 +48,26 @@ pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> 
     }
 }
 
-fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path>) -> Result<(), Failure> {
+fn generate(
+    alg: &str,
+    kid: Option<String>,
+    bits: Option<u32>,
+    out: Option<&Path>,
+    as_json: bool,
+) -> Result<(), Failure> {
     let alg = algorithm(alg)?;
     let kid = key_id(kid)?.unwrap_or_else(random_kid);
     let key = keys::generate(alg, bits, &kid).map_err(|error| Failure::Refused(format!("--bits: {error}")))?;
     match out {
         None => output::bytes(key.to_set().as_bytes()),
         Some(path) => {
+            path.parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .with_context(|| format!("cannot create the directory of {}", path.display()))?;
             let mut file = output::private_file(path).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => Failure::Refused(format!(
                     "{0}: expected a new file, found one that exists; give another path, or add a key to this set: \
                      claimsmith keys rotate {0}",
-                    path.display()
-                )),
-                io::ErrorKind::NotFound => Failure::Refused(format!(
-                    "{}: expected an existing directory for the new file; create the directory",
                     path.display()
                 )),
                 _ => anyhow::Error::new(error).context(format!("cannot create {}", path.display())).into(),
@@ -64,6 +75,10 @@ fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path
             file.write_all(key.to_set().as_bytes())
                 .and_then(|()| file.sync_all())
                 .with_context(|| format!("cannot write {}", path.display()))?;
+            if as_json {
+                let report = json!({"path": path.display().to_string(), "alg": alg.as_str(), "kid": kid.as_str()});
+                return output::line(&report.to_string());
+            }
             output::note(&format!("wrote {}: a private {alg} key with kid {kid}", path.display()));
             Ok(())
         }
@@ -113,10 +128,10 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     let retire = span("--retire", args.retire.as_deref())?;
     let path = &args.file;
     let rotation = if args.now {
-        changed(path, |bytes| keys::replace_keys(bytes, SystemClock.now(), &mut random_kid))
+        changed(path, args.dry_run, |bytes| keys::replace_keys(bytes, SystemClock.now(), &mut random_kid))
     } else {
         let policy = surroundings.policy(lead, retire)?;
-        changed(path, |bytes| keys::rotate(bytes, alg, &policy, &SystemClock, &mut random_kid))
+        changed(path, args.dry_run, |bytes| keys::rotate(bytes, alg, &policy, &SystemClock, &mut random_kid))
     }?;
     if global.json {
         let added = |key: &keys::AddedKey| json!({"kid": key.kid.as_str(), "alg": key.alg.as_str(), "nbf": key.signs_from.seconds()});
@@ -128,9 +143,13 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
                 "ended": rotation.ended.iter().map(ended).collect::<Vec<_>>(),
                 "dropped": names(&rotation.dropped),
                 "pending": rotation.pending.as_ref().map(added),
+                "dry_run": args.dry_run,
             })
             .to_string(),
         );
+    }
+    if args.dry_run {
+        output::note(&format!("note: dry run, so {} was not changed; a rotation would do this:", path.display()));
     }
     for key in &rotation.added {
         let when = if args.now { "at once".to_owned() } else { format!("from {}", key.signs_from) };
@@ -146,7 +165,7 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     if let Some(key) = &rotation.pending {
         output::line(&format!("pending  {} {}: signs from {}; none was added", key.alg, key.kid, key.signs_from))?;
     }
-    if args.now {
+    if args.now && !args.dry_run {
         output::note(&format!(
             "impact: verifiers that fetch the JWK Set from now on reject all tokens of the removed keys. A verifier with a \
              cached JWK Set trusts the removed keys for up to {}s more. It rejects tokens of the new keys until then, unless \
@@ -164,14 +183,22 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Applies `edit` to the existing file `path`.
-fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>) -> Result<Rotation, Failure> {
+/// Applies `edit` to the existing file `path`, and changes the file unless this is a dry run.
+fn changed(
+    path: &Path,
+    is_dry_run: bool,
+    edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>,
+) -> Result<Rotation, Failure> {
     if !path.exists() {
         return Err(Failure::Refused(format!(
             "expected {} to be a JWK Set, found no such file; create one: claimsmith keys generate --out {}",
             path.display(),
             path.display()
         )));
+    }
+    if is_dry_run {
+        let bytes = read_set(path)?;
+        return edit(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())));
     }
     change_key_file(path, |bytes| {
         let mut rotation = edit(bytes.unwrap_or_default())?;
@@ -351,12 +378,6 @@ fn public_json(key: &PublicJwk) -> String {
         .to_string()
 }
 
-fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
-    SignatureAlg::parse(name).ok_or_else(|| {
-        Failure::Refused(format!("expected --alg to be one of {}, found {name}", SignatureAlg::NAMES.join(", ")))
-    })
-}
-
 fn key_id(kid: Option<String>) -> Result<Option<KeyId>, Failure> {
     kid.map(KeyId::parse).transpose().map_err(|error| Failure::Refused(format!("--kid: {error}")))
 }
@@ -389,8 +410,12 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-fn read(path: &Path) -> Result<KeySet, Failure> {
+fn read_set(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let bytes = FileAccess::default().read(path, FileUse::Keys);
-    let bytes = Zeroizing::new(bytes.with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
+    Ok(Zeroizing::new(bytes.with_context(|| format!("cannot read the JWK Set {}", path.display()))?))
+}
+
+fn read(path: &Path) -> Result<KeySet, Failure> {
+    let bytes = read_set(path)?;
     KeySet::parse(&bytes).map_err(|error| in_file(path, &error))
 }

@@ -12,7 +12,7 @@ use super::source::{self, Source};
 use crate::app::{Application, BackgroundTasks, raise_nofile_limit, stop_signal};
 use crate::config::{Loaded, LogLevel};
 use crate::escape;
-use crate::mint::BuildError;
+use crate::mint::{BuildError, BuildFault};
 use crate::reload::{Files, ReloadOutcome, Reloader};
 use crate::telemetry;
 use crate::time::{Clock as _, SystemClock};
@@ -23,7 +23,11 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let Loaded { config, .. } = source.read(&mut Files::new(), None).map_err(|faults| source.failure(&faults))?;
     telemetry::init_logging(level(config.log.level), config.log.format);
     let name = escape::line(&path.display().to_string()).into_owned();
-    let cannot = |error: BuildError| Failure::Configuration(format!("{name} cannot be served:\n{error}"));
+    let cannot = |faults: Vec<BuildFault>| {
+        let error = BuildError { faults };
+        Failure::Configuration(format!("{name} cannot be served:\n{error}"), error.faults)
+    };
+    let locator = Source::of(global, oathkeeper);
     let remote = Arc::new(source.remote_files(&config));
     let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
     let mut reloader = Reloader::new(Box::new(move |files, current| source.read(files, current)), Arc::clone(&remote));
@@ -32,7 +36,7 @@ pub(super) fn serve(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     }
     let generation = match reloader.check(SystemClock.now()) {
         ReloadOutcome::Replaced(generation) => *generation,
-        ReloadOutcome::Rejected(error) => return Err(cannot(error)),
+        ReloadOutcome::Rejected(error) => return Err(cannot(locator.located(error.faults))),
         ReloadOutcome::Debouncing
         | ReloadOutcome::MissingKeySets(_)
         | ReloadOutcome::Restored

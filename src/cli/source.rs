@@ -10,9 +10,11 @@ use super::http;
 use super::output::Failure;
 use super::runtime::block_on;
 use crate::code::ErrorCode;
-use crate::config::{Config, ConfigError, KeyFileSettings, Loaded};
+use crate::config::{Config, ConfigError, KeyFileSettings, Loaded, position_of};
 use crate::escape;
+use crate::keys::SignatureAlg;
 use crate::mint::{BuildFault, MOST_LISTED, listed};
+use crate::nearest::nearest;
 use crate::oathkeeper::{self, DropIn};
 use crate::reload::{FileUse, Files, missing_source_error, remote_key_sets};
 use crate::remote::{
@@ -150,7 +152,7 @@ impl Source {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => Ok(String::new()),
             Err(error) => {
                 let advice = if error.kind() == io::ErrorKind::NotFound {
-                    "; write one, or name it with --config or CLAIMSMITH_CONFIG"
+                    "; create one with `claimsmith init DIR`, or name it with --config or CLAIMSMITH_CONFIG"
                 } else {
                     ""
                 };
@@ -166,6 +168,39 @@ impl Source {
         self.environment.iter().filter(is_ours).cloned().collect()
     }
 
+    /// Reads the parts of the configuration that have no faults, for further checks. `None` for profiles of Oathkeeper, whose
+    /// faults do not hide each other.
+    pub(super) fn read_rest(&self) -> Option<Loaded> {
+        if self.oathkeeper.is_some() {
+            return None;
+        }
+        let text = Files::new().read_text(&self.file).ok()?;
+        let base_dir = self.file.parent().unwrap_or(Path::new(""));
+        let ours = self.own_variables();
+        let error = Config::parse(&text, base_dir, &ours).err()?;
+        Config::parse_rest(&text, base_dir, &ours, &error)
+    }
+
+    /// Returns `faults` with the line and the column of the keys that they name.
+    pub(super) fn located(&self, mut faults: Vec<BuildFault>) -> Vec<BuildFault> {
+        let Ok(text) = Files::new().read_text(&self.file) else { return faults };
+        for fault in &mut faults {
+            let Some(pointer) = &mut fault.pointer else { continue };
+            let Some(key) = pointer.key.as_deref().filter(|_| pointer.line.is_none() && pointer.variable.is_none())
+            else {
+                continue;
+            };
+            // Of a key that is not set, the mapping that could have it counts.
+            let owner = || position_of(&text, key.rsplit_once('.').map_or(key, |(owner, _)| owner));
+            if let Some((line, column)) = position_of(&text, key).or_else(owner) {
+                fault.message = format!("{} ({}, line {line}, column {column})", fault.message, self.file.display());
+                pointer.path = Some(self.file.display().to_string());
+                (pointer.line, pointer.column) = (Some(line), Some(column));
+            }
+        }
+        faults
+    }
+
     /// Creates the remote key sets, with their credentials from the environment.
     pub(super) fn remote_files(&self, config: &Config) -> RemoteFiles {
         let (timeout, bytes) = (config.limits.key_fetch, config.limits.key_set);
@@ -176,7 +211,8 @@ impl Source {
     pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
         let messages = listed(faults.iter().map(|fault| escape::line(&fault.message).into_owned()), MOST_LISTED);
         let path = self.path().display().to_string();
-        Failure::Configuration(format!("{} cannot be used:\n  {}", escape::line(&path), messages.join("\n  ")))
+        let message = format!("{} cannot be used:\n  {}", escape::line(&path), messages.join("\n  "));
+        Failure::Configuration(message, faults.to_vec())
     }
 }
 
@@ -236,4 +272,13 @@ pub(super) fn fetch_key_sets(remote: &RemoteFiles, config: &Config) -> Result<()
         Ok(())
     });
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Returns the signature algorithm that `--alg` names.
+pub(super) fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
+    SignatureAlg::parse(name).ok_or_else(|| {
+        let near = nearest(name, SignatureAlg::NAMES.into_iter());
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        Failure::Refused(format!("expected --alg to be one of {}, found {name}{hint}", SignatureAlg::NAMES.join(", ")))
+    })
 }

@@ -107,6 +107,13 @@ fn apply_all(
             None => {
                 let is_of_profile = name.starts_with("CLAIMSMITH_PROFILES_");
                 let faults = ignored.as_mut().filter(|_| is_of_profile).unwrap_or(faults);
+                if is_service_link(name, value) {
+                    let expected = "the name of a key, such as CLAIMSMITH_SERVE_API_PORT";
+                    let found = "a variable that Kubernetes sets for a Service whose name starts with claimsmith; set \
+                                 `enableServiceLinks: false` in the Pod";
+                    faults.add("", expected, found, &place);
+                    continue;
+                }
                 refuse_unknown(name, root, &targets, given, &place, faults);
             }
         }
@@ -119,6 +126,19 @@ fn is_spelled(path: &[Step]) -> bool {
         Step::Key(key) => key.to_uppercase() == as_variable(key),
         Step::Index(_) => true,
     })
+}
+
+/// Returns `true` for a variable that Kubernetes sets in Pods for each Service of their namespace.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_protocol = |text: &str| ["tcp", "udp", "sctp"].contains(&text);
+    value.split_once("://").is_some_and(|(scheme, _)| is_protocol(scheme)) && name.contains("_PORT")
+        || name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.rsplit_once("_PORT_").is_some_and(|(_, rest)| {
+            let mut parts = rest.split('_');
+            parts.next().is_some_and(|port| port.parse::<u16>().is_ok())
+                && parts.next().is_some_and(|protocol| is_protocol(&protocol.to_lowercase()))
+        })
 }
 
 fn refuse_unknown(

@@ -20,7 +20,7 @@ use super::serve::{SERVE, Serve, serve};
 use super::source::{SOURCE, sources};
 use super::traces::{self, TRACES, Traces};
 use super::values::HttpUrl;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Value, joined, shortened};
 use crate::checks::Check;
 use crate::keys::{PolicyError, RotationPolicy};
 use crate::mint::{ProfileName, ProfileSpec};
@@ -250,13 +250,13 @@ fn name_key_sets(profiles: &mut BTreeMap<ProfileName, Profile>) {
 
 /// Reads the whole configuration. Returns `None` only if a fault was added.
 pub(super) fn config(
-    root: &Node,
+    node: &Node,
     base_dir: &Path,
     given: &mut GivenProfiles,
     faults: &mut Faults,
     warnings: &mut Vec<String>,
 ) -> Option<Config> {
-    let root = Mapping::open(Some(root), String::new(), root.place.clone(), &ROOT, faults);
+    let root = Mapping::open(Some(node), String::new(), node.place.clone(), &ROOT, faults);
     let names_callers = match root.given("callers").map(|node| &node.value) {
         None => false,
         Some(Value::List(items)) => !items.is_empty(),
@@ -312,6 +312,7 @@ pub(super) fn config(
     }
     refuse_certificates_without_an_authority(&config, &root, faults);
     warn(&config, warnings);
+    unsubstituted(node, "", warnings);
     Some(config)
 }
 
@@ -349,6 +350,33 @@ fn refuse_certificates_without_an_authority(config: &Config, root: &Mapping<'_>,
         let place = root.place_of("callers");
         let expected = "serve.api.tls.client_ca_file for the client certificate of this caller";
         faults.add(path, expected, "no such file; set it to the CA that issues client certificates", &place);
+    }
+}
+
+/// Adds a warning for each text below `node` that looks like a variable. Shows the name of the variable, and no other part of
+/// the text, which can be a secret.
+fn unsubstituted(node: &Node, path: &str, warnings: &mut Vec<String>) {
+    match &node.value {
+        Value::Scalar { text, .. } => {
+            let name = text.split_once("${").and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
+            let is_name =
+                |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if let Some(name) = name.filter(is_name) {
+                let variable = path.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+                warnings.push(format!(
+                    "{path}: contains `${{{name}}}`, and claimsmith substitutes no variables in this file; set \
+                     CLAIMSMITH_{variable} in the environment, or substitute it before claimsmith reads the file"
+                ));
+            }
+        }
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                unsubstituted(item, &format!("{path}[{index}]"), warnings);
+            }
+        }
+        Value::Map(entries) => {
+            entries.iter().for_each(|entry| unsubstituted(&entry.value, &joined(path, &entry.key), warnings))
+        }
     }
 }
 
@@ -400,5 +428,15 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             "public_url: not set, and serve.api.host is {}, so discovery documents cannot contain the URL of the keys",
             api.host
         ));
+    }
+    for (name, profile) in &config.profiles {
+        let issuer = profile.spec.issuer.as_str();
+        if !issuer.starts_with("https://") && !issuer.starts_with("http://") {
+            warnings.push(format!(
+                "profiles.{name}.issuer: `{}` is not an https URL, so verifiers that use OpenID Connect discovery cannot find \
+                 the keys",
+                shortened(issuer)
+            ));
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
 use crate::escape;
 use crate::keys::KeySet;
+use crate::nearest::nearest;
 use crate::templates::{ClaimTemplate, CompileOptions, TemplateFault};
 use crate::time::{Timestamp, Ttl};
 
@@ -70,6 +71,11 @@ impl BuildFault {
     pub fn at(mut self, pointer: FaultPointer) -> Self {
         self.pointer = Some(Box::new(pointer));
         self
+    }
+
+    /// Returns this fault with the setting `key` of the profile `spec` as its position.
+    fn of_key(self, spec: &ProfileSpec, key: &str, message: String) -> Self {
+        self.at(FaultPointer { key: Some(format!("profiles.{}.{key}", spec.name)), message, ..FaultPointer::default() })
     }
 
     /// Returns this fault with the file `path` as its position.
@@ -162,13 +168,27 @@ impl Mint {
                 Some(_) if let Some(known) = known.filter(|known| Some(known.identity) == identity) => {
                     Some((Arc::clone(&known.template), known.recorded_schema.clone()))
                 }
-                Some(files) => validate_template(files, parts, spec, now, &mut faults),
+                Some(files) => {
+                    let validated = validate_template(files, parts, spec, now, &mut faults);
+                    let warnings = validated.iter().flat_map(|(template, _)| template.warnings());
+                    for warning in warnings.map(|warning| one_line(&part_of(spec), warning)) {
+                        if !notes.contains(&warning) {
+                            notes.push(warning);
+                        }
+                    }
+                    validated
+                }
                 None => {
                     let known = listed(parts.templates.keys().cloned(), MOST_NAMED).join(", ");
                     let found = if known.is_empty() { "no template".to_owned() } else { format!("only: {known}") };
-                    let message =
-                        format!("expected its template `{}` in the templates directory, found {found}", spec.template);
-                    faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, message));
+                    let near = nearest(spec.template.as_str(), parts.templates.keys().map(String::as_str));
+                    let message = format!(
+                        "expected its template `{}` in the templates directory, found {found}{}",
+                        spec.template,
+                        near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+                    );
+                    let fault = BuildFault::new(ErrorCode::ConfigInvalid, &part, &message);
+                    faults.push(fault.of_key(spec, "template", message));
                     None
                 }
             };
@@ -195,8 +215,12 @@ impl Mint {
             if let Some(alg) = spec.alg
                 && !keys.signing_keys().any(|key| key.alg() == alg)
             {
-                let message = format!("expected a key for {alg} in {}, found none", spec.key_set);
-                faults.push(BuildFault::new(ErrorCode::KeySetInvalid, part, message));
+                let message = format!(
+                    "expected a key for {alg} in {0}, found none; add one with `claimsmith keys rotate {0} --alg {alg}`, or \
+                     change `alg`",
+                    spec.key_set
+                );
+                faults.push(BuildFault::new(ErrorCode::KeySetInvalid, part, &message).of_key(spec, "alg", message));
                 continue;
             }
             if let (Some(template), Some(identity)) = (template, identity) {
@@ -247,7 +271,7 @@ fn validate_template(
     faults: &mut Vec<BuildFault>,
 ) -> Option<ValidatedTemplate> {
     let options = CompileOptions { missing: spec.missing, audience_configured: spec.audience.is_some() };
-    let part = format!("template {}", spec.template);
+    let part = part_of(spec);
     let mut template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
         Ok(template) => template,
         Err(error) => {
@@ -282,6 +306,16 @@ fn validate_template(
         }
     }
     (faults.len() == before).then(|| (Arc::new(template), schema.map(Arc::new)))
+}
+
+fn part_of(spec: &ProfileSpec) -> String {
+    format!("template {}", spec.template)
+}
+
+/// Returns a fault of a template in one line.
+fn one_line(part: &str, fault: &TemplateFault) -> String {
+    let help = fault.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+    format!("{part}: {}: {}{help}", fault.place, fault.message)
 }
 
 type ValidatedTemplate = (Arc<ClaimTemplate>, Option<Arc<ClaimsSchema>>);

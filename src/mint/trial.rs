@@ -153,7 +153,7 @@ impl Mint {
         let rendered = match self.render_until(&request, now, trial.stop) {
             Ok(rendered) => rendered,
             Err(error) => {
-                tried.faults.push(TrialFault::of_issue(&error));
+                tried.faults.push(TrialFault::of_issue(&trial.with_names(error)));
                 return tried;
             }
         };
@@ -195,6 +195,14 @@ impl Trial<'_> {
         IssueRequest::posted(profile, self.session.as_bytes(), self.read_limits)
             .map(|(request, _)| request)
             .map_err(|error| TrialFault::of_session(&error, self.session))
+    }
+
+    /// Returns `error` with the nearest name of the session: the client of a trial sent the session to see such errors.
+    fn with_names(&self, error: IssueError) -> IssueError {
+        match (error, Session::parse(self.session.as_bytes(), self.read_limits)) {
+            (IssueError::Render(error), Ok(session)) => IssueError::Render(error.with_names_of(&session.values())),
+            (error, _) => error,
+        }
     }
 
     fn check_session(&self) -> Result<(), TrialFault> {
@@ -253,7 +261,8 @@ impl TrialFault {
     fn of_issue(error: &IssueError) -> Self {
         match error {
             IssueError::Render(error) => {
-                let fault = Self::new(error.code(), TrialPart::Template, error.message());
+                let mut fault = Self::new(error.code(), TrialPart::Template, error.message());
+                fault.help = error.advice().map(str::to_owned);
                 error.place().map_or_else(|| fault.clone(), |place| fault.clone().at(place))
             }
             IssueError::Claims(_) => Self::new(error.code(), TrialPart::Template, error.to_string()),
@@ -271,7 +280,7 @@ impl TrialFault {
             SessionError::Json(error) => Some(error.offset()),
             SessionError::DuplicateMember { member } => members_at(member, text).get(1).copied(),
             SessionError::WrongType { path, .. } => members_at(path, text).first().copied(),
-            SessionError::MissingMember { .. } => None,
+            SessionError::MissingMember { .. } | SessionError::Unwrapped => None,
         };
         let mut message = error.to_string();
         if let SessionError::Json(error) = error {

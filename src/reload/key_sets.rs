@@ -12,7 +12,7 @@ use super::files::Files;
 use super::set_aside::KeyBytes;
 use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
-use crate::keys::KeySet;
+use crate::keys::{KeySet, SignatureAlg};
 use crate::mint::BuildFault;
 use crate::remote::{FailureCodes, FailureHints, FetchError, FileKind, RemoteFiles, WantedFiles};
 
@@ -52,12 +52,14 @@ pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
     BuildFault::new(error.code(), error.remote().to_string(), error.cause())
 }
 
-/// Reads the key set of `source`. If its file is obstructed, returns the bytes in `held`.
+/// Reads the key set of `source`, which needs a key for `alg`, if that is given. If its file is obstructed, returns the bytes
+/// in `held`.
 ///
 /// # Errors
 /// Returns a fault if the file cannot be read, or if `remote` has no good bytes of the source.
 pub(super) fn read_keys(
     source: &KeySource,
+    alg: Option<SignatureAlg>,
     remote: &RemoteFiles,
     files: &mut Files,
     held: &KeyBytes,
@@ -65,7 +67,7 @@ pub(super) fn read_keys(
     match source {
         KeySource::File(path) => {
             let name = format!("keys {}", path.display());
-            match (files.part(&name, |files| read_key_file(path, files)), held.get(source)) {
+            match (files.part(&name, |files| read_key_file(path, alg, files)), held.get(source)) {
                 (Some(read), _) => read,
                 (None, Some(bytes)) => Ok(bytes.clone()),
                 (None, None) => {
@@ -90,10 +92,13 @@ pub(super) fn read_keys(
     }
 }
 
-fn read_key_file(path: &Path, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
+fn read_key_file(path: &Path, alg: Option<SignatureAlg>, files: &mut Files) -> Result<Zeroizing<Vec<u8>>, BuildFault> {
     files.read(path, FileUse::Keys).map(Zeroizing::new).map_err(|error| {
         let advice = match error.kind() {
-            io::ErrorKind::NotFound => format!("; make one: claimsmith keys generate --out {}", path.display()),
+            io::ErrorKind::NotFound => {
+                let alg = alg.map_or_else(String::new, |alg| format!("--alg {alg} "));
+                format!("; make one: claimsmith keys generate {alg}--out {}", path.display())
+            }
             _ => String::new(),
         };
         let message = format!("expected a readable JWK Set, found: {error}{advice}");

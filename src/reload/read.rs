@@ -103,7 +103,8 @@ pub(super) fn read_parts(
         ..GenerationParts::default()
     };
     for (source, name) in config.key_names() {
-        match read_keys(source, remote, files, &held.keys) {
+        let alg = config.profiles.values().find(|profile| profile.jwks == *source).and_then(|profile| profile.spec.alg);
+        match read_keys(source, alg, remote, files, &held.keys) {
             Ok(bytes) => {
                 parts.key_sets.insert(name, bytes);
             }

@@ -114,6 +114,19 @@ impl Selection {
         self.nodes[parent.0].children.binary_search_by(|child| self.nodes[child.0].name.as_str().cmp(name))
     }
 
+    /// Returns the names of the members of `part` at `path` that a template reads, without the last of `path` itself.
+    pub fn names_beside<'s>(&'s self, part: Part, path: &[String]) -> impl Iterator<Item = &'s str> {
+        let parent = path
+            .split_last()
+            .and_then(|(_, parents)| parents.iter().try_fold(part.selected(), |parent, name| self.find(parent, name)));
+        let children = parent.map_or(&[][..], |parent| self.nodes[parent.0].children.as_slice());
+        let last = path.last().cloned();
+        children
+            .iter()
+            .map(|child| self.nodes[child.0].name.as_str())
+            .filter(move |name| Some(*name) != last.as_deref())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }

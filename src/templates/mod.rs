@@ -12,7 +12,7 @@ mod name;
 
 pub(crate) use cases::differences;
 pub use cases::{CaseFault, RecordedCase};
-pub use error::{CompileError, Place, RenderError, TemplateFault};
+pub use error::{CompileError, LostMember, Place, RenderError, TemplateFault};
 pub use handlebars::{HelperDoc, Missing, helper_reference};
 pub use name::TemplateName;
 
@@ -174,6 +174,14 @@ impl ClaimTemplate {
             Engine::Handlebars(template) => template.selection(),
         };
         Ok(Self { selection: selection.clone(), engine })
+    }
+
+    /// Faults that did not prevent its use.
+    pub fn warnings(&self) -> &[TemplateFault] {
+        match &self.engine {
+            Engine::Go(template) => template.warnings(),
+            Engine::Handlebars(template) => template.warnings(),
+        }
     }
 
     /// What has to be read of a session for it.

@@ -11,6 +11,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("code", 0),
     ("escape", 0),
     ("json", 0),
+    ("nearest", 0),
     ("secret", 0),
     ("time", 0),
     ("remote", 1),

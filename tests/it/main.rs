@@ -7,6 +7,7 @@ mod cache;
 mod callers;
 mod chart;
 mod cli;
+mod commands;
 #[cfg(unix)]
 mod connections;
 mod depth;
@@ -20,6 +21,7 @@ mod fake_kratos;
 mod faults;
 mod framing;
 mod go_corpus;
+mod hints;
 mod hostile_headers;
 #[cfg(unix)]
 mod hostile_output;

@@ -172,6 +172,7 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         | ErrorCode::SessionExpiry
         | ErrorCode::SessionInactive => (StatusCode::UNPROCESSABLE_ENTITY, "No token for this session"),
         ErrorCode::SessionLevel => (StatusCode::UNAUTHORIZED, "Assurance level too low"),
+        ErrorCode::SessionRefused => (StatusCode::FORBIDDEN, "Session refused"),
         ErrorCode::SessionRequired => (StatusCode::UNAUTHORIZED, "No valid session"),
         ErrorCode::SourceRateLimited => (StatusCode::TOO_MANY_REQUESTS, "Session source limits its callers"),
         ErrorCode::SourceUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "Session source unavailable"),

@@ -161,7 +161,12 @@ impl<'e> Exec<'e> {
                 self.writer.expression(&text.slice(1..text.len()), is_constant).map_err(refused)
             }
             Value::Invalid => {
-                self.writer.expression(&Text::new("<no value>", Origin::Data), is_constant).map_err(refused)
+                let written = self.writer.expression(&Text::new("<no value>", Origin::Data), is_constant);
+                written.map_err(|(code, _)| {
+                    let message = "expected a JSON value outside of quotes, found no value: the session lacks the member, \
+                                   or it is null; pipe it to toJson, which writes null";
+                    Problem::new(code, message)
+                })
             }
             value => {
                 let text = print::text_of(&mut self.context, value)?;

@@ -1,12 +1,11 @@
 //! Runs a compiled template over a session: one pass, nothing of the session copied, every step counted.
 
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::helpers::{Arguments, Body, Lazy};
-use super::naming::{missing, whole_session};
+use super::naming::whole_session;
 use super::program::{Base, Branch, Call, Expr, LoopFact, Op, Path, Site};
-use super::value::{Elements, Members, Shape, Text, Value};
+use super::value::{Absence, Elements, Members, Shape, Text, Value};
 use super::writer::{Full, Writer};
 use super::{HandlebarsTemplate, Missing};
 use crate::code::ErrorCode;
@@ -17,7 +16,7 @@ use crate::templates::{RenderError, RenderInput, RenderLimits, Rendered};
 #[derive(Debug)]
 pub(super) enum Stop {
     /// It needs something that is not there; where it stands decides what follows.
-    Missing(Rc<str>),
+    Missing(Absence),
     Failed(Box<RenderError>),
 }
 
@@ -146,7 +145,7 @@ impl<'r> Renderer<'r> {
     }
 
     pub(super) fn place(&self, error: RenderError, site: Site) -> RenderError {
-        error.at(self.template.place(site))
+        self.template.place(error, site)
     }
 
     fn ops(&mut self, ops: &'r [Op]) -> Result<(), RenderError> {
@@ -234,7 +233,7 @@ impl<'r> Renderer<'r> {
             Shape::Missing if otherwise.is_some() || self.template.missing != Missing::Error => true,
             Shape::Missing => {
                 let error = match &collection {
-                    Value::Missing(why) => missing(why),
+                    Value::Missing(why) => self.missing(why),
                     _ => whole_session(),
                 };
                 return Err(self.place(error, over.site()));
@@ -302,7 +301,7 @@ impl<'r> Renderer<'r> {
             return match (otherwise, &value) {
                 (Some(ops), _) => self.nested(ops),
                 (None, Value::Missing(why)) if self.template.missing == Missing::Error => {
-                    Err(self.place(missing(why), expr.site()))
+                    Err(self.place(self.missing(why), expr.site()))
                 }
                 (None, _) => Ok(()),
             };
@@ -395,7 +394,7 @@ impl<'r> Renderer<'r> {
             Lazy::Required => {
                 let why = match (call.arguments.get(1), &last) {
                     (Some(Expr::Literal(Json::String(message), _)), _) => message.to_string(),
-                    (_, Value::Missing(why)) => why.to_string(),
+                    (_, Value::Missing(why)) => return Err(self.missing(why).into()),
                     _ => format!(
                         "{} is null, and it is required",
                         call.arguments.first().map_or_else(String::new, |expr| self.shown(expr))
@@ -433,7 +432,7 @@ impl<'r> Renderer<'r> {
                     // The reason names the path.
                     let length: usize = path.keys.iter().map(|key| 1 + key.name.len() / 32).sum();
                     self.meter.spend(STEPS_TO_EXPLAIN + length)?;
-                    return Ok(Value::Missing(self.lost(path, index, &value).into()));
+                    return Ok(Value::Missing(self.lost(path, index, &value)));
                 }
             }
         }

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 
 use super::{Arguments, Stop};
+use crate::code::ErrorCode;
+use crate::templates::RenderError;
 use crate::templates::handlebars::render::Meter;
 use crate::templates::handlebars::value::{Decimal, Shape, Value};
 
@@ -38,6 +40,16 @@ pub(super) fn not<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, St
         arguments.meter.spend_bytes(number.token().len())?;
     }
     Ok(Value::Bool(!value.is_truthy()))
+}
+
+pub(super) fn has<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    Ok(Value::Bool(!arguments.raw(0).is_absent()))
+}
+
+pub(super) fn fail<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    // The compiler accepts literals only, so the message contains nothing of the session.
+    let message = arguments.text(0)?;
+    Err(RenderError::new(ErrorCode::SessionRefused, message).into())
 }
 
 fn order(arguments: &mut Arguments<'_, '_>) -> Result<Ordering, Stop> {
