@@ -61,8 +61,21 @@ enum ChunkScan {
     SizeLine(u64),
     /// Within the data of a chunk and the line end behind it.
     Data(u64),
-    /// Within the trailer section, behind this many bytes of a line, but not more than 2.
-    Trailer(u8),
+    /// Within the trailer section.
+    Trailer(TrailerScan),
+}
+
+/// The HTTP layer ends a line of the trailer section only at CR LF, so a lone LF is a part of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TrailerScan {
+    /// At the start of a line.
+    LineStart,
+    /// Behind a CR at the start of a line.
+    LineStartCr,
+    /// Within a line.
+    Line,
+    /// Behind a CR within a line.
+    LineCr,
 }
 
 impl Default for Framing {
@@ -189,7 +202,7 @@ impl ChunkScan {
             ChunkScan::SizeLine(size) => {
                 let Some(end) = memchr(b'\n', bytes) else { return (bytes.len(), false) };
                 *self = match *size {
-                    0 => ChunkScan::Trailer(0),
+                    0 => ChunkScan::Trailer(TrailerScan::LineStart),
                     size => ChunkScan::Data(size.saturating_add(2)),
                 };
                 return (end + 1, false);
@@ -202,14 +215,14 @@ impl ChunkScan {
                 }
                 return (count, false);
             }
-            ChunkScan::Trailer(length) => {
-                if first != b'\n' {
-                    *length = (*length + 1).min(2);
-                } else if *length < 2 {
-                    return (1, true);
-                } else {
-                    *length = 0;
-                }
+            ChunkScan::Trailer(scan) => {
+                *scan = match (*scan, first) {
+                    (TrailerScan::LineStartCr, b'\n') => return (1, true),
+                    (TrailerScan::LineStart, b'\r') => TrailerScan::LineStartCr,
+                    (TrailerScan::LineCr, b'\n') => TrailerScan::LineStart,
+                    (_, b'\r') => TrailerScan::LineCr,
+                    _ => TrailerScan::Line,
+                };
             }
         }
         (1, false)
@@ -291,7 +304,7 @@ mod tests {
             ("POST /b HTTP/1.1\r\nContent-Length: 9\r\n\r\n\r\n\r\nGET /", Sized(9)),
             ("\r\n\nGET /c HTTP/1.0\nHost: x\n\n", Sized(0)),
             (
-                "POST /d HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\na;x=y\r\n\r\n0\r\n\r\n12\n\r\n00\r\nA: b\r\n\r\n",
+                "POST /d HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\na;x=y\r\n\r\n0\r\n\r\n12\n\r\n00\r\nA: b\r\nR\nS\r\n\r\n",
                 Chunked,
             ),
             ("POST /e HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nF\r\n0123456789abcde\r\n0\r\n\r\n", Chunked),
