@@ -60,7 +60,7 @@ const DNS_NAME: Words = Words {
     pattern: "^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$",
 };
 
-const USERNAME: Words = Words { expected: "a user name without a colon", pattern: "^[^:\\u0000-\\u001f\\u007f]+$" };
+const USERNAME: Words = Words { expected: "a user name without a colon", pattern: "^[^:\\x00-\\x1f\\x7f]+$" };
 
 pub(super) static CERTIFICATE: Section = Section {
     fields: &[
