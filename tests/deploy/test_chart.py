@@ -99,6 +99,7 @@ def test_pods_restart_for_what_is_read_at_startup_and_for_nothing_else():
         "audit": {"to": "stdout"},
         "limits.connections": 100,
         "limits.connections_per_peer": 10,
+        "limits.connection_age": "2h",
         "limits.keep_alive": "7s",
         "log": {"level": "debug"},
         "serve.shutdown_delay": "3s",
