@@ -1,13 +1,13 @@
 //! `check`: reports every error of a configuration and of the files that it names.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::Global;
 use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, load_callers};
+use crate::config::{Config, Loaded, load_callers, load_source_keys, load_source_secrets};
 use crate::mint::{BuildFault, Mint, listed};
 use crate::oathkeeper;
 use crate::reload::{self, Files};
@@ -25,8 +25,12 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let mut summary = String::new();
     match source.read(&mut Files::new(), None) {
         Err(found) => faults.extend(found),
-        Ok(Loaded { config, warnings, problems }) => {
+        Ok(Loaded { mut config, warnings, problems }) => {
             faults.extend(problems);
+            let read = |path: &Path| fs::read(path);
+            for loaded in [load_source_secrets(&mut config.sources, &read), load_source_keys(&mut config.sources, &read)] {
+                faults.extend(loaded.err().into_iter().flat_map(|error| error.build_faults(&file)));
+            }
             report_fruitless_templates(&config, &mut faults, &mut notes);
             key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
             notes.extend(warnings);

@@ -61,7 +61,7 @@ pub use values::{Host, HttpUrl, Network};
 
 pub(crate) use log::{LogFormat, LogLevel};
 pub(crate) use rotation::Rotation;
-pub(crate) use secret::{load_callers, load_source_secrets};
+pub(crate) use secret::{load_callers, load_source_keys, load_source_secrets};
 pub(crate) use serve::{Listener, Serve, UnixSocket};
 
 /// A valid configuration and its warnings.

@@ -27,7 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
-use crate::config::{Config, KeySource, KnownCaller, Loaded, load_callers, load_source_secrets};
+use crate::config::{Config, KeySource, KnownCaller, Loaded, load_callers, load_source_keys, load_source_secrets};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateSources};
 use crate::remote::{RemoteFiles, WantedFiles};
 use crate::time::Timestamp;
@@ -197,10 +197,13 @@ impl Reloader {
             }
         };
         let read_secret = |path: &Path| secrets.borrow_mut().read(path);
-        if let Err(error) = load_source_secrets(&mut loaded.config.sources, &read_secret) {
+        let sources = &mut loaded.config.sources;
+        let unloaded = [load_source_secrets(sources, &read_secret), load_source_keys(sources, &read_secret)];
+        for error in unloaded.into_iter().filter_map(Result::err) {
             let faults_of = error.faults().iter();
-            faults
-                .extend(faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())));
+            faults.extend(
+                faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())),
+            );
         }
         let notes = loaded.warnings.into_iter().chain(warnings).chain(notes).collect();
         Ok(Parts { config: loaded.config, parts, callers, tls, notes, problems: loaded.problems, faults, unread })
