@@ -13,6 +13,7 @@ mod discovery;
 mod doc_test_references;
 mod documents;
 mod extra_cache;
+mod fake_issuer;
 mod fake_kratos;
 #[cfg(unix)]
 mod faults;
@@ -20,6 +21,8 @@ mod framing;
 mod go_corpus;
 mod hostile_headers;
 mod hydrate;
+mod introspection;
+mod jwt_sources;
 mod key_files;
 mod layers;
 mod mutations;
