@@ -1,11 +1,12 @@
 # `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` measures,
 # `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
-# `make peers` tests with Oathkeeper and Kratos, which it builds with Go. `make release` builds what deploy/ ships.
+# `make peers` tests with Oathkeeper and Kratos, which it builds with Go, `make proxies` with nginx, HAProxy, Traefik and Caddy.
+# `make release` builds what deploy/ ships.
 
 FUZZ_SECONDS := 60
 SOAK_MINUTES := 20
-FUZZ_TARGETS := config_parse extra_cache go_compile handlebars_compile jwk_set oathkeeper_parse pem_import \
-	render_session token_verify
+FUZZ_TARGETS := config_parse escape extra_cache go_compile go_render handlebars_compile jwk_set oathkeeper_parse pem_import \
+	render_session request_framing token_verify
 TARGET := x86_64-unknown-linux-gnu
 TOOLS := $(CURDIR)/.tools
 PYTHON := $(TOOLS)/venv/bin/python
@@ -14,7 +15,7 @@ PEERS := $(TOOLS)/peers
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test peers peers-go-templates release reproducible sbom newcomer policy
+	deploy-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -104,18 +105,33 @@ deploy-test: $(TOOLS)/deploy/installed
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
-# Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. SQLite, the database of Kratos, is
-# compiled without optimization because that takes a fraction of the time.
+# Renders the chart with the real helm, which Go builds from the module proxy.
+helm-test: $(TOOLS)/deploy/installed $(PEERS)/helm
+	$(LOCAL) cargo build
+	HELM=$(PEERS)/helm $(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_helm.py
+
+$(PEERS)/helm: tests/peers/helm/go.mod tests/peers/helm/go.sum
+	sh tests/interop/need.sh go golang
+	cd tests/peers/helm && go build -p 2 -ldflags=-w -o $@ helm.sh/helm/v3/cmd/helm
+
+# Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. Neither optimization nor debug information
+# is needed for these tests. Without them, the compiler takes half of the time.
+PEER_FLAGS := -p 2 -ldflags=-w '-gcflags=all=-N -l -dwarf=false'
 peers: $(PEERS)/oathkeeper $(PEERS)/kratos $(PEERS)/installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/peers
 
+# Tests with nginx, HAProxy, Traefik and Caddy, which need no Go. A part of them also uses Kratos if it is built.
+proxies: $(PEERS)/proxies-installed
+	$(LOCAL) cargo build
+	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/proxies
+
 $(PEERS)/oathkeeper: tests/peers/oathkeeper/go.mod tests/peers/oathkeeper/go.sum
-	cd tests/peers/oathkeeper && go build -p 2 -ldflags=-w -o $@ github.com/ory/oathkeeper
+	cd tests/peers/oathkeeper && go build $(PEER_FLAGS) -o $@ github.com/ory/oathkeeper
 
 $(PEERS)/kratos: tests/peers/kratos/go.mod tests/peers/kratos/go.sum
 	cd tests/peers/kratos && CGO_ENABLED=1 CGO_CFLAGS=-O0 \
-		go build -p 2 -ldflags=-w -tags sqlite -o $@ github.com/ory/kratos
+		go build $(PEER_FLAGS) -tags sqlite -o $@ github.com/ory/kratos
 
 # Lays out the binary, templates, manual pages and completions below DIST as they belong below /.
 DIST := target/dist
@@ -147,6 +163,7 @@ sbom:
 
 # Checks dependencies against .deny.toml. Only cargo-deny knows security advisories; its database is on the network.
 policy:
+	python3 .ci/policy.py --self-test
 	python3 .ci/policy.py
 	@set -e; if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --config .deny.toml --all-features check bans licenses sources; \
@@ -180,6 +197,12 @@ $(PEERS)/installed: tests/peers/requirements.txt
 	sh tests/interop/need.sh python3 python3-venv
 	python3 -m venv $(PEERS)/venv
 	$(PEERS)/venv/bin/python -m pip install --quiet --requirement tests/peers/requirements.txt
+	touch $@
+
+$(PEERS)/proxies-installed: tests/proxies/requirements.txt $(PEERS)/installed
+	sh tests/interop/need.sh nginx nginx
+	sh tests/interop/need.sh haproxy haproxy
+	$(PEERS)/venv/bin/python -m pip install --quiet --no-deps --require-hashes --requirement tests/proxies/requirements.txt
 	touch $@
 
 $(TOOLS)/venv/installed: tests/interop/requirements.txt

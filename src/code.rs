@@ -59,11 +59,10 @@ error_codes! {
     KeySourceUnavailable = "keys.source_unavailable", "A remote key source could not be reached or returned an error.";
     KeyUnavailable = "keys.unavailable", "The profile has no active key.";
     ProfileUnknown = "profile.unknown", "The profile does not exist.";
-    RequestAfterClose = "request.after_close", "The client sent this request after one that closes the connection.";
     RequestBodyIncomplete = "request.body_incomplete", "The body ended before its announced length, or could not be read.";
     RequestBodyTooLarge = "request.body_too_large", "The body is larger than limits.body.";
     RequestHeadersTooLarge = "request.headers_too_large", "The request headers are larger than limits.header.";
-    RequestLookalike = "request.lookalike", "A header name has an underscore where a header that claimsmith sends or reads has a dash.";
+    RequestLookalike = "request.lookalike", "A header name has another character where a header that claimsmith sends or reads has a dash.";
     RequestMalformed = "request.malformed", "The body is not valid for this path.";
     RequestMediaType = "request.media_type", "The media type of the body is not accepted at this path.";
     RequestMetadata = "request.metadata", "The proxy did not describe the original request, or described it ambiguously.";
@@ -84,6 +83,7 @@ error_codes! {
     SessionInvalid = "session.invalid", "The body is JSON, but not an authentication session.";
     SessionLevel = "session.level", "The session has a lower assurance level than the check or its source requires.";
     SessionMalformed = "session.malformed", "The body is not JSON.";
+    SessionRefused = "session.refused", "The template refused the session with `fail`.";
     SessionRequired = "session.required", "The request has no valid session.";
     SourceRateLimited = "source.rate_limited", "The session source limits its callers.";
     SourceUnavailable = "source.unavailable", "The session source could not be reached, or its response says nothing about the session.";
@@ -100,6 +100,11 @@ error_codes! {
 }
 
 impl ErrorCode {
+    /// Returns `true` if the person behind the request only has to log in.
+    pub fn is_about_login(self) -> bool {
+        matches!(self, ErrorCode::SessionAge | ErrorCode::SessionLevel | ErrorCode::SessionRequired)
+    }
+
     /// Returns `true` if the same request can succeed a moment later.
     pub fn is_retryable(self) -> bool {
         matches!(

@@ -17,7 +17,7 @@
 //!
 //! | Layer | Modules | Contents |
 //! | --- | --- | --- |
-//! | 0 | [`code`], [`json`], [`secret`], [`time`] | error codes and data |
+//! | 0 | [`code`], [`escape`], [`json`], [`nearest`], [`secret`], [`time`] | error codes and data; text for people |
 //! | 1 | [`remote`], [`session`], [`tls`] | files from the network; sessions, and what of them is read; certificates |
 //! | 2 | [`claims`] | the claims of a token, and its lifetime |
 //! | 3 | [`keys`], [`templates`] | josekit, openssl, aws-lc-rs; handlebars and Go templates |
@@ -38,9 +38,12 @@ pub mod cli;
 pub mod code;
 pub mod config;
 pub(crate) mod edge;
+#[doc(hidden)]
+pub mod escape;
 pub mod json;
 pub mod keys;
 pub mod mint;
+pub(crate) mod nearest;
 pub(crate) mod oathkeeper;
 pub mod reload;
 pub mod remote;

@@ -10,13 +10,17 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use super::detached::{NotRun, detached};
 use super::{Bound, count_skipped, served};
-use crate::config::{Config, Serve};
+use crate::config::Config;
 use crate::edge::http::Edge;
 use crate::keys::{self, KeyId, KeyState, Rotation, SignatureAlg};
 use crate::mint::{BuildFault, MOST_LISTED, Profile, listed};
-use crate::reload::{Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, longest_ttl, remote_key_sets};
-use crate::remote::{FetchError, RemoteFiles, SourceStatus, distinct_names};
+use crate::reload::{
+    FileAccess, Generation, KeyFileError, ReloadOutcome, Reloader, change_key_file, is_same_file, missing_source_error,
+    remote_key_sets,
+};
+use crate::remote::{RemoteFiles, SourceStatus, distinct_names};
 use crate::service::DegradedCondition;
 use crate::telemetry::Audit;
 use crate::time::{Clock, Timestamp};
@@ -26,6 +30,8 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 /// The limits of the wait between two checks for remote sources that are due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The longest time that the rotation of one file can take: the generation of its key, and the lock of another process.
+const ROTATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The background tasks of a running service.
 #[derive(Debug)]
@@ -37,6 +43,7 @@ pub struct BackgroundTasks {
 /// The state of the task that checks, reloads and rotates.
 struct MaintenanceLoop {
     reloader: Arc<Mutex<Reloader>>,
+    access: Arc<FileAccess>,
     remote: Arc<RemoteFiles>,
     edge: Data<Edge>,
     /// The configuration of the current generation.
@@ -55,11 +62,12 @@ impl BackgroundTasks {
 
     /// Runs until it is dropped. `hangup` triggers a check at once.
     pub(super) async fn run(self, edge: Data<Edge>, config: Config, bound: Bound, mut hangup: Hangup) {
+        let access = self.reloader.file_access();
         let reloader = Arc::new(Mutex::new(self.reloader));
         let started = config.clone();
         let (remote, change) = (Arc::clone(&self.remote), Notify::new());
         let mut maintenance =
-            MaintenanceLoop { reloader, remote: self.remote, edge: edge.clone(), started, config, bound };
+            MaintenanceLoop { reloader, access, remote: self.remote, edge: edge.clone(), started, config, bound };
         let files = async {
             loop {
                 maintenance.rotate().await;
@@ -131,7 +139,7 @@ pub(super) fn report_problems(edge: &Edge, problems: &[BuildFault]) {
             "further parts of the Oathkeeper configuration not served as written"
         );
     }
-    let faults = listed(problems.iter().map(|problem| problem.message.clone()).collect());
+    let faults = listed(problems.iter().map(|problem| problem.message.clone()), MOST_LISTED);
     edge.conditions.raise(DegradedCondition::Oathkeeper, faults, edge.issuer.now());
 }
 
@@ -144,14 +152,21 @@ fn chance() -> f64 {
 impl MaintenanceLoop {
     /// Applies changes, once two checks in a row found the same content.
     async fn reload(&mut self) {
-        let mut missing: Vec<BuildFault> = Vec::new();
         loop {
             let (reloader, now) = (Arc::clone(&self.reloader), self.edge.issuer.now());
-            let check = move || reloader.lock().unwrap_or_else(PoisonError::into_inner).check(now);
-            let Ok(outcome) = tokio::task::spawn_blocking(check).await else {
-                error!("reload task panicked; this is a bug in claimsmith");
-                return;
+            let check = move || {
+                let mut reloader = reloader.lock().unwrap_or_else(PoisonError::into_inner);
+                let outcome = reloader.check(now);
+                (outcome, reloader.obstructed().to_vec())
             };
+            let (outcome, obstructed) = match detached("reload", check).await {
+                Ok(checked) => checked,
+                Err(NotRun) => {
+                    error!("reload task panicked or got no thread; checking again");
+                    return;
+                }
+            };
+            self.report_obstructed(obstructed);
             match outcome {
                 ReloadOutcome::Unchanged => {}
                 ReloadOutcome::Debouncing => {
@@ -166,11 +181,10 @@ impl MaintenanceLoop {
                 ReloadOutcome::MissingKeySets(mut wanted) => {
                     wanted.extend(remote_key_sets(&self.config));
                     match self.remote.track_and_fetch(&wanted, Instant::now()).await {
-                        Ok(()) => missing.clear(),
+                        Ok(()) => {}
                         Err(errors) => {
-                            missing = errors.iter().map(missing_source_error).collect();
                             let mut reloader = self.reloader.lock().unwrap_or_else(PoisonError::into_inner);
-                            reloader.accept_missing_key_sets();
+                            reloader.accept_missing_key_sets(errors.iter().map(missing_source_error).collect());
                         }
                     }
                     continue;
@@ -180,9 +194,24 @@ impl MaintenanceLoop {
                     // No key set is missing; this call stops tracking those that are no longer wanted.
                     let _ = self.remote.track_and_fetch(&remote_key_sets(&self.config), Instant::now()).await;
                 }
-                ReloadOutcome::Rejected(error) => self.reject(with_causes(error.faults, missing)),
+                ReloadOutcome::Rejected(error) => self.reject(error.faults),
             }
             return;
+        }
+    }
+
+    /// Reports the files that cannot be read, and whose last good content is in use.
+    fn report_obstructed(&self, faults: Vec<String>) {
+        self.edge.issuer.recorder().metrics().files_failing(faults.len());
+        if faults.is_empty() {
+            if self.edge.conditions.clear(DegradedCondition::Files) {
+                info!("all files can be read again");
+            }
+            return;
+        }
+        let faults = listed(faults.into_iter(), MOST_LISTED);
+        if self.edge.conditions.raise(DegradedCondition::Files, faults.clone(), self.edge.issuer.now()) {
+            faults.iter().for_each(|fault| warn!(fault, "file cannot be read, keeping its last good content"));
         }
     }
 
@@ -202,7 +231,7 @@ impl MaintenanceLoop {
             warn!("{note}");
         }
         report_problems(&self.edge, &generation.problems);
-        let needs_restart = needs_restart(&self.started, &generation.config);
+        let needs_restart = self.started.needs_restart(&generation.config);
         if !needs_restart.is_empty() {
             warn!(keys = needs_restart.join(" "), "changed configuration keys require a restart");
         }
@@ -256,8 +285,14 @@ impl MaintenanceLoop {
         for (path, alg) in due {
             let (config, name) = (self.config.clone(), path.display().to_string());
             let clock = Arc::clone(self.edge.issuer.clock());
-            let rotated = tokio::task::spawn_blocking(move || rotate_file(&config, &path, alg, &*clock)).await;
-            match rotated {
+            let access = Arc::clone(&self.access);
+            let rotate = move || {
+                let file = path.clone();
+                access.run(&path, ROTATION_TIMEOUT, move || Ok(rotate_file(&config, &file, alg, &*clock)))
+            };
+            let rotated = detached("rotation", rotate).await;
+            match rotated.map(|rotated| rotated.unwrap_or_else(|error| Err(format!("cannot change the file: {error}"))))
+            {
                 Ok(Ok(rotation)) => {
                     count += u64::from(!rotation.added.is_empty());
                     for key in &rotation.added {
@@ -268,7 +303,7 @@ impl MaintenanceLoop {
                     }
                 }
                 Ok(Err(message)) => faults.push(format!("{name}: {message}")),
-                Err(_) => faults.push(format!("{name}: rotation task panicked; this is a bug in claimsmith")),
+                Err(NotRun) => faults.push(format!("{name}: the rotation panicked or got no thread")),
             }
         }
         if faults.is_empty() {
@@ -310,22 +345,10 @@ impl MaintenanceLoop {
     }
 }
 
-/// Returns `faults`; those of a remote source are replaced by the reasons in `missing` why it cannot be fetched.
-pub(crate) fn with_causes(faults: Vec<BuildFault>, missing: Vec<BuildFault>) -> Vec<BuildFault> {
-    let is_other = |fault: &BuildFault| !missing.iter().any(|missing| missing.part == fault.part);
-    let others: Vec<_> = faults.into_iter().filter(is_other).collect();
-    missing.into_iter().chain(others).collect()
-}
-
-/// Returns the fault of a remote key set that was never fetched; `error` is the reason.
-pub(crate) fn missing_source_error(error: &FetchError) -> BuildFault {
-    BuildFault::new(error.code(), error.remote().to_string(), error.failure().to_string())
-}
-
 /// Rotates one key file, unless another process has rotated it since it was read.
 fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, clock: &dyn Clock) -> Result<Rotation, String> {
     let unused = Rotation { set: None, added: vec![], ended: vec![], dropped: vec![], pending: None };
-    let policy = config.rotation.zip(longest_ttl(config, path));
+    let policy = config.rotation.zip(config.longest_ttl(is_same_file(path)));
     let Some((rotation, longest_ttl)) = policy else { return Ok(unused) };
     let policy = config.rotation_of(&rotation, longest_ttl).map_err(|error| error.to_string())?;
     change_key_file(path, |bytes| {
@@ -340,26 +363,6 @@ fn rotate_file(config: &Config, path: &Path, alg: SignatureAlg, clock: &dyn Cloc
         Ok((rotation.set.take(), rotation))
     })
     .map_err(|error: KeyFileError<String>| error.to_string())
-}
-
-/// Returns the configuration keys that changed and are read only at startup.
-fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
-    let (old, new) = (&started.limits, &now.limits);
-    // A reload applies certificates and client CAs, but cannot turn TLS on or off.
-    let tls = if now.serve.tls.is_some() { started.serve.tls.clone().or(now.serve.tls.clone()) } else { None };
-    let now_serve = Serve { tls: now.serve.tls.as_ref().and(tls), ..now.serve.clone() };
-    [
-        (started.serve != now_serve, "serve"),
-        (started.log != now.log, "log"),
-        (started.audit != now.audit, "audit"),
-        (started.traces != now.traces, "traces"),
-        (old.connections != new.connections, "limits.connections"),
-        (old.connections_per_peer != new.connections_per_peer, "limits.connections_per_peer"),
-        (old.keep_alive != new.keep_alive, "limits.keep_alive"),
-    ]
-    .into_iter()
-    .filter_map(|(has_changed, key)| has_changed.then_some(key))
-    .collect()
 }
 
 /// SIGHUP, on systems that have it. Once this exists, SIGHUP no longer ends the process.

@@ -3,12 +3,12 @@
 //! Listeners are bound before anything is served, so that port 0 works and a port in use stops the startup.
 
 mod background;
+mod detached;
 mod fd_limit;
 mod listen;
 mod server;
 
 pub use background::BackgroundTasks;
-pub(crate) use background::{missing_source_error, with_causes};
 pub use fd_limit::raise_nofile_limit;
 
 use std::net::SocketAddr;
@@ -27,7 +27,8 @@ use uuid::Uuid;
 use crate::claims::JwtId;
 use crate::config::{AuditTarget, Config};
 use crate::edge::http::{
-    ConnectionGate, Edge, Playground, admin_routes, api_routes, playground_routes, route_metrics, track_admin_request,
+    ConnectionGate, ConnectionLimits, Edge, Playground, admin_routes, api_routes, close_after_chunks,
+    playground_routes, route_metrics,
 };
 use crate::mint::Mint;
 use crate::reload::Generation;
@@ -39,6 +40,7 @@ use crate::telemetry::{Audit, Metrics, Traces};
 use crate::time::{Clock, Timestamp};
 use crate::tls::LiveTls;
 use background::Hangup;
+use detached::detached;
 use listen::listen;
 #[cfg(unix)]
 use listen::listen_unix;
@@ -50,7 +52,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// the limit is added.
 const REJECTION_HEADROOM: usize = 16;
 
-/// Concurrent connections on the admin listener; further ones wait to be accepted.
+/// Concurrent connections on the admin listener; for further ones, idle ones are closed.
 const ADMIN_CONNECTIONS: usize = 64;
 
 /// Returns the limit of accepted connections: `most` that are served, and those that get an error response.
@@ -144,7 +146,15 @@ impl Application {
             duration => KeepAlive::Timeout(duration),
         };
         let most = config.limits.connections;
-        let gate = Arc::new(ConnectionGate::api(edge.clone(), most, config.limits.connections_per_peer));
+        let limits = ConnectionLimits {
+            most,
+            per_peer: config.limits.connections_per_peer,
+            // Half of those that are accepted, so that closed ones do not keep new ones out.
+            most_refused: (accepted(most) - most) / 2,
+            most_age: config.limits.connection_age,
+            is_kept_alive: !config.limits.keep_alive.is_zero(),
+        };
+        let gate = Arc::new(ConnectionGate::api(edge.clone(), limits));
         let mut server = Server::build()
             .workers(workers)
             .max_concurrent_connections(accepted(most).div_ceil(workers))
@@ -166,19 +176,18 @@ impl Application {
         let api = server.run();
         let server = Server::build()
             .workers(1)
-            .max_concurrent_connections(ADMIN_CONNECTIONS)
+            .max_concurrent_connections(accepted(ADMIN_CONNECTIONS))
             .shutdown_timeout(1)
             .disable_signals();
         let listening = Listening {
-            gate: Arc::new(ConnectionGate::admin(edge.clone())),
+            gate: Arc::new(ConnectionGate::admin(edge.clone(), ADMIN_CONNECTIONS)),
             keep_alive: KeepAlive::default(),
             stopping: server.graceful_shutdown_signal(),
         };
         let admin_edge = edge.clone();
         let has_playground = config.serve.playground;
         let app = move || {
-            let app =
-                App::new().app_data(admin_edge.clone()).wrap(from_fn(track_admin_request)).configure(admin_routes);
+            let app = App::new().app_data(admin_edge.clone()).wrap(from_fn(close_after_chunks)).configure(admin_routes);
             if has_playground { app.configure(playground_routes) } else { app }
         };
         let admin = listen_tcp(server, admin, listening, app)?.run();
@@ -256,7 +265,8 @@ impl Application {
         drop(self.socket_file);
         stop_server(&admin_handle, admin).await;
         let edge = self.edge;
-        tokio::task::spawn_blocking(move || close(&edge)).await?;
+        // A panic of the close is logged, and nothing is left to do.
+        let _ = detached("close", move || close(&edge)).await;
         info!("stopped");
         Ok(())
     }
@@ -308,6 +318,7 @@ fn served(
     }
     let scheme = if bound.tls.is_some() { "https" } else { "http" };
     let address = bound.api_address.filter(|address| !address.ip().is_unspecified());
+    metrics.profiles(mint.profiles().map(|profile| profile.spec().name.as_str()));
     ServedGeneration {
         mint,
         sources,

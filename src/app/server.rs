@@ -1,16 +1,21 @@
 //! HTTP over each kind of socket. actix-web's own server has no hook between a socket and HTTP; here the hook is a
-//! [`TimeoutStream`], and the reasons for closed connections are counted.
+//! [`PacedStream`] over a [`TimeoutStream`], and the reasons for closed connections are counted.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Request};
 use actix_server::{GracefulShutdownSignal, ServerBuilder};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_factory, fn_service, map_config,
+};
 use actix_tls::accept::rustls_0_23::Acceptor;
 use actix_tls::accept::rustls_0_23::reexports::ServerConfig;
 use actix_web::body::MessageBody;
@@ -18,7 +23,7 @@ use actix_web::dev::{AppConfig, Service as _, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::edge::http::{ConnectionGate, TimeoutStream};
+use crate::edge::http::{Connection, ConnectionGate, PacedStream, TimeoutStream};
 use crate::telemetry::CloseReason;
 use crate::tls::ClientChain;
 
@@ -54,7 +59,7 @@ where
         fn_service(move |io: TcpStream| {
             let address = io.peer_addr().ok();
             let connection = gate.enter(address.map(|address| address.ip()));
-            let stream = connection.map(|connection| (TimeoutStream::new(io, connection), address));
+            let stream = connection.map(|connection| (paced(io, connection), address));
             async { stream.ok_or_else(rejected) }
         })
         .and_then(http(&listening, &app))
@@ -91,13 +96,20 @@ where
                         let connection = gate.enter(address.map(|address| address.ip())).ok_or_else(rejected)?;
                         // Handshakes count as connections. A limit of their own could be exhausted by handshakes that
                         // no client continues.
-                        let handshake = tokio::time::timeout(gate.client_timeout(), acceptor.call(io)).await;
+                        let handshake = tokio::time::timeout(gate.client_timeout(), acceptor.call(io));
+                        let handshake = tokio::select! {
+                            handshake = handshake => handshake,
+                            () = connection.evicted() => {
+                                gate.count_closed(CloseReason::Evicted);
+                                return Err(rejected());
+                            }
+                        };
                         let Ok(Ok(io)) = handshake else {
                             gate.count_closed(CloseReason::Handshake);
                             return Err(rejected());
                         };
                         let connection = connection.secured(ClientChain::of(io.get_ref().1));
-                        Ok((TimeoutStream::new(io, connection), address))
+                        Ok((paced(io, connection), address))
                     }
                 }))
             }
@@ -124,11 +136,16 @@ where
     server.listen_uds("unix", socket, move || {
         let gate = Arc::clone(&listening.gate);
         fn_service(move |io: actix_web::rt::net::UnixStream| {
-            let stream = gate.enter(None).map(|connection| (TimeoutStream::new(io, connection), None));
+            let stream = gate.enter(None).map(|connection| (paced(io, connection), None));
             async { stream.ok_or_else(rejected) }
         })
         .and_then(http(&listening, &app))
     })
+}
+
+/// Returns the stream `io` of `connection` as the HTTP layer reads it.
+fn paced<IO>(io: IO, connection: Connection) -> PacedStream<IO> {
+    PacedStream::new(TimeoutStream::new(io, connection))
 }
 
 /// Returns the error for a connection that was closed and counted already.
@@ -141,7 +158,7 @@ fn http<IO, A, I, S, B>(
     listening: &Listening,
     app: &A,
 ) -> impl ServiceFactory<
-    (TimeoutStream<IO>, Option<SocketAddr>),
+    (PacedStream<IO>, Option<SocketAddr>),
     Config = (),
     Response = (),
     Error = DispatchError,
@@ -157,6 +174,32 @@ where
 {
     let (gate, stopping) = (Arc::clone(&listening.gate), listening.stopping.clone());
     let app = app().into_factory().map_err(|error: actix_web::Error| error.error_response());
+    let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), |request: Request, service| {
+        let connection = request.conn_data::<Rc<Connection>>().cloned();
+        let has_body = connection.as_ref().is_some_and(|connection| connection.begin_request(request.head()));
+        let answering = service.call(request);
+        async move {
+            let mut answering = pin!(answering);
+            let first = poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await;
+            let mut answer = match first {
+                Poll::Ready(answer) => {
+                    // The HTTP layer passes on the body after the first poll, even if it has it already. It would close
+                    // the connection after a response that is ready before.
+                    if has_body {
+                        tokio::task::yield_now().await;
+                    }
+                    answer
+                }
+                Poll::Pending => answering.await,
+            };
+            match (&mut answer, connection) {
+                (Ok(response), Some(connection)) => connection.end_request(response.response_mut().head_mut()),
+                (Err(_), Some(connection)) => connection.fail_request(),
+                (_, None) => {}
+            }
+            answer
+        }
+    });
     HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();
@@ -166,10 +209,8 @@ where
         // `TimeoutStream` has this timeout, for the first request head and for later ones.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER_TIMEOUT)
-        .on_connect_ext(|stream: &TimeoutStream<IO>, extensions| {
-            drop(extensions.insert(Rc::clone(stream.connection())))
-        })
-        .h1(map_config(app, |()| AppConfig::default()))
+        .on_connect_ext(|stream: &PacedStream<IO>, extensions| drop(extensions.insert(Rc::clone(stream.connection()))))
+        .h1(app)
         .map_err(move |error| {
             if matches!(error, DispatchError::Parse(_)) {
                 gate.count_closed(CloseReason::Malformed);

@@ -61,12 +61,13 @@ impl OutputHeader {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// Returns `true` if `name` is this one for a reader that takes `_` for `-`.
-    pub(super) fn resembles(&self, name: &str) -> bool {
-        let folded = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
-        folded.eq(self.0.bytes())
-    }
+/// Returns `true` if `name` is not `header`, but the same to a service that reads headers as variables: it replaces
+/// everything but letters and digits by an underscore (RFC 3875, section 4.1.18).
+pub(crate) fn is_lookalike(name: &str, header: &str) -> bool {
+    let variable = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_uppercase() } else { b'_' };
+    !name.eq_ignore_ascii_case(header) && name.bytes().map(variable).eq(header.bytes().map(variable))
 }
 
 impl fmt::Display for OutputHeader {
@@ -159,6 +160,23 @@ mod tests {
             "X-Original-User",
         ] {
             assert_eq!(OutputHeader::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lookalike_differs_only_in_characters_that_variables_cannot_have() {
+        for (name, expected) in [
+            ("x_user_id", true),
+            ("X_User-Id", true),
+            ("X.User.Id", true),
+            ("x!user~id", true),
+            ("X-User-Id", false),
+            ("x-user-id", false),
+            ("X-UserId", false),
+            ("x_user", false),
+            ("x_user_ids", false),
+        ] {
+            assert_eq!(is_lookalike(name, "X-User-Id"), expected, "{name}");
         }
     }
 

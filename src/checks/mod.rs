@@ -9,7 +9,7 @@ mod login;
 mod original;
 
 pub(crate) use denial::{Denial, Reason};
-pub(crate) use headers::{OutputHeader, plain_headers};
+pub(crate) use headers::{OutputHeader, is_lookalike, plain_headers};
 pub(crate) use login::{Login, Origin};
 pub(crate) use original::OriginalRequest;
 
@@ -81,10 +81,11 @@ impl Requirement {
 }
 
 impl Check {
-    /// Returns `true` if a client could pass `name` off as a header that this check sends: some services read `_` in a
-    /// name as `-`. Proxies overwrite the exact name.
-    pub fn is_lookalike(&self, name: &str) -> bool {
-        name.contains('_') && self.headers.iter().any(|(header, _)| header.resembles(name))
+    /// Returns `true` if a client could pass `name` off as a header that this check sends, or as `token`, the header of the
+    /// token. Proxies overwrite only the exact name.
+    pub fn is_lookalike(&self, name: &str, token: &str) -> bool {
+        let mut sent = self.headers.iter().map(|(header, _)| header.as_str()).chain([token]);
+        sent.any(|header| is_lookalike(name, header))
     }
 }
 
@@ -135,10 +136,15 @@ mod tests {
             login: None,
             headers: vec![header],
         };
-        for (name, expected) in
-            [("x_user_id", true), ("X_User-Id", true), ("X-User-Id", false), ("x_user", false), ("x_user_ids", false)]
-        {
-            assert_eq!(check.is_lookalike(name), expected, "{name}");
+        for (name, expected) in [
+            ("x_user_id", true),
+            ("X_User-Id", true),
+            ("X-User-Id", false),
+            ("x_user", false),
+            ("x_user_ids", false),
+            ("X_Id_Token", true),
+        ] {
+            assert_eq!(check.is_lookalike(name, "X-Id-Token"), expected, "{name}");
         }
     }
 }

@@ -117,19 +117,26 @@ pub enum ClaimsError {
         /// `scope` or `act`.
         claim: &'static str,
     },
+    /// The claims of the token are too long.
+    #[error("expected at most {most} bytes of claims with the registered ones (limits.claims), found more")]
+    TooLong {
+        /// The limit.
+        most: usize,
+    },
     /// The template sets a claim that claimsmith sets itself.
     #[error("the template sets the claim `{}`, {}", .0.name(), registered_conflict(*.0))]
     Registered(RegisteredClaim),
 }
 
 impl ClaimsError {
-    /// The stable code, one of `claims.*`.
+    /// The stable code, one of `claims.*` or `template.limit`.
     pub fn code(&self) -> ErrorCode {
         match self {
             ClaimsError::AudienceType { .. } | ClaimsError::NotJson(_) => ErrorCode::ClaimsInvalid,
             ClaimsError::DuplicateMember => ErrorCode::ClaimsDuplicateMember,
             ClaimsError::NotAnObject { .. } => ErrorCode::ClaimsNotAnObject,
             ClaimsError::Granted { .. } | ClaimsError::Registered(_) => ErrorCode::ClaimsRegistered,
+            ClaimsError::TooLong { .. } => ErrorCode::TemplateLimit,
         }
     }
 }
@@ -198,9 +205,9 @@ impl PrivateClaims {
                 }
                 None => {
                     reader.peek();
-                    match in_order.iter().find(|value| value.start == reader.offset()) {
-                        Some(value) => reader.jump(value.end),
-                        None => drop(reader.skip(1)?),
+                    match in_order.binary_search_by_key(&reader.offset(), |value| value.start) {
+                        Ok(found) => reader.jump(in_order[found].end),
+                        Err(_) => drop(reader.skip(1)?),
                     }
                     None
                 }
@@ -321,6 +328,14 @@ impl ClaimsSet {
         }
         text.push('}');
         Self { text }
+    }
+
+    /// Checks that the payload has at most `most` bytes.
+    ///
+    /// # Errors
+    /// [`ClaimsError::TooLong`].
+    pub fn check_length(&self, most: usize) -> Result<(), ClaimsError> {
+        if self.text.len() > most { Err(ClaimsError::TooLong { most }) } else { Ok(()) }
     }
 
     /// Returns the JSON text that becomes the payload of the token.

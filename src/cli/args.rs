@@ -25,7 +25,7 @@ pub(super) struct Global {
     /// The configuration [environment: CLAIMSMITH_CONFIG] [default: claimsmith.yaml]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Print JSON
+    /// Print JSON, also for failures: {"ok":false,"error":{"code","message"},"faults":[…]}
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
@@ -39,6 +39,18 @@ pub(super) enum Command {
         /// Exit after the demo
         #[arg(long)]
         once: bool,
+    },
+    /// Create a directory with a configuration, a key, a template and a recorded case
+    Init {
+        /// A new or empty directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// The signature algorithm
+        #[arg(long, default_value = "ES256")]
+        alg: String,
+        /// The issuer of the tokens
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4455/")]
+        issuer: String,
     },
     /// Check configuration, keys, templates and recorded cases, and report all errors
     Check(SourceArgs),
@@ -62,6 +74,11 @@ pub(super) enum Command {
     },
     /// Verify a token with a JWK Set and print its claims
     Verify(VerifyArgs),
+    /// Show header and claims of a token without keys; verifies nothing
+    Inspect {
+        /// The token, with or without `Bearer `; `-` reads standard input
+        token: String,
+    },
     /// Print the JSON Schema of the configuration
     Schema,
     /// Check whether a running service is ready; for containers without curl
@@ -123,7 +140,7 @@ pub(super) struct TemplateArg {
 
 #[derive(Args)]
 pub(super) struct VerifyArgs {
-    /// The token; `-` reads standard input
+    /// The token, with or without `Bearer `; `-` reads standard input
     pub(super) token: String,
     /// The JWK Set: a file, or an http or https URL
     #[arg(long, value_name = "URL-OR-FILE")]
@@ -163,7 +180,7 @@ pub(super) enum KeysCommand {
         /// The size in bits, for RSA and HMAC keys
         #[arg(long)]
         bits: Option<u32>,
-        /// Write it to this new file, readable only by its owner, instead of standard output
+        /// Write it to this new file, readable only by its owner, instead of standard output; missing directories are created
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// Do nothing if that file exists, so that the command can run before each startup
@@ -223,6 +240,9 @@ pub(super) struct RotateArgs {
     /// For leaked keys: sign with new keys immediately and remove all private keys of the file
     #[arg(long, conflicts_with_all = ["lead", "retire", "alg"])]
     pub(super) now: bool,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -1,6 +1,5 @@
 //! `render` and `test`: run templates before they are deployed.
 
-use std::fs;
 use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -11,10 +10,10 @@ use super::output::{self, Failure};
 use crate::claims::PrivateClaims;
 use crate::code::ErrorCode;
 use crate::json::{Json, NumberComparison, ReadLimits};
-use crate::reload;
+use crate::reload::{self, FileAccess, FileUse, Files};
 use crate::session::Session;
 use crate::templates::{
-    ClaimTemplate, CompileOptions, Partial, RenderInput, RenderLimits, Syntax, TemplateText, differences,
+    ClaimTemplate, CompileError, CompileOptions, Partial, RenderInput, RenderLimits, Syntax, TemplateText, differences,
 };
 use crate::time::{Clock as _, SystemClock};
 
@@ -22,10 +21,12 @@ use crate::time::{Clock as _, SystemClock};
 const CLAIMS_LIMITS: ReadLimits = ReadLimits { depth: 1024 };
 
 pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
+    let mut files = Files::new();
     let (template, partials) = match (&args.source.template, &args.source.text) {
         (Some(path), _) => {
-            let text =
-                fs::read_to_string(path).with_context(|| format!("cannot read the template {}", path.display()))?;
+            let text = files
+                .read_text(path)
+                .with_context(|| format!("cannot read the template {}{}", path.display(), template_hint(path)))?;
             (TemplateText { name: path.display().to_string(), text }, partials_beside(path)?)
         }
         (None, text) => {
@@ -34,10 +35,14 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
     };
     let session = if args.session == Path::new("-") {
         let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes).context("cannot read the session from standard input")?;
+        io::stdin()
+            .take(FileUse::Session.most())
+            .read_to_end(&mut bytes)
+            .context("cannot read the session from standard input")?;
         bytes
     } else {
-        fs::read(&args.session).with_context(|| format!("cannot read the session {}", args.session.display()))?
+        let read = files.read(&args.session, FileUse::Session);
+        read.with_context(|| format!("cannot read the session {}", args.session.display()))?
     };
     let attempt = Attempt {
         syntax: args.syntax.into(),
@@ -47,26 +52,40 @@ pub(super) fn render(args: &RenderArgs, as_json: bool) -> Result<(), Failure> {
         profile: &args.profile,
         session: &session,
     };
-    match attempt.claims() {
+    let result = attempt.claims();
+    let as_compile_error = attempt.compile().is_err();
+    match result {
         Ok(claims) if as_json => output::line(&claims.to_string()),
         Ok(claims) => output::line(&claims.to_pretty()),
-        Err((code, message)) if as_json => {
-            output::line(&format!("{{\"error\":{}}}", output::error_json(code, &message)))?;
-            Err(Failure::Reported)
-        }
         // The errors of a template have several lines each and include their codes.
-        Err((_, message)) if message.contains('\n') => {
-            Err(Failure::Refused(format!("the template cannot be used\n{message}")))
+        Err((code, message)) if message.contains('\n') && !as_json => {
+            let heading = match as_compile_error {
+                true => "the template cannot be used",
+                false => "the template makes no claims of this session",
+            };
+            Err(Failure::Rejected(code, format!("{heading}\n{message}")))
         }
-        Err((code, message)) => Err(Failure::Refused(format!("{message} [{code}]"))),
+        Err((code, message)) => Err(Failure::Rejected(code, message)),
     }
+}
+
+/// Returns a hint if `path` is the directory or the name of a template.
+fn template_hint(path: &Path) -> String {
+    let candidates = [path.to_path_buf(), Path::new("templates").join(path)];
+    let files =
+        candidates.iter().flat_map(|directory| ["claims.hbs", "claims.gotmpl"].map(|file| directory.join(file)));
+    files
+        .filter(|file| file.is_file())
+        .map(|file| format!(" (did you mean {}?)", file.display()))
+        .next()
+        .unwrap_or_default()
 }
 
 /// Reads the partials of a template: for `<templates>/<name>/claims.hbs`, they are in `<templates>/_partials`.
 fn partials_beside(template: &Path) -> Result<Vec<Partial>, Failure> {
     match template.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.join("_partials"))) {
         Some(folder) if folder.is_dir() => {
-            reload::read_partials(&folder).map_err(|error| Failure::Refused(error.to_string()))
+            reload::read_partials(&folder).map_err(|error| Failure::Lines(error.to_string()))
         }
         _ => Ok(Vec::new()),
     }
@@ -83,15 +102,21 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    fn compile(&self) -> Result<ClaimTemplate, CompileError> {
+        ClaimTemplate::compile(self.syntax, self.template, self.partials, self.options)
+    }
+
     fn claims(&self) -> Result<Json<'static>, (ErrorCode, String)> {
-        let template = ClaimTemplate::compile(self.syntax, self.template, self.partials, self.options)
-            .map_err(|error| (error.code(), error.to_string()))?;
+        let template = self.compile().map_err(|error| (error.code(), error.to_string()))?;
         let session =
             Session::parse(self.session, ReadLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
         let values = session.values();
         let input = RenderInput::new(&session, &values, self.profile, SystemClock.now());
-        let text =
-            template.render(&input, &RenderLimits::default()).map_err(|error| (error.code(), error.to_string()))?;
+        let text = template.render(&input, &RenderLimits::default()).map_err(|error| {
+            // The session is a local file, so its names can be shown.
+            let error = error.with_names_of(&values);
+            (error.code(), error.fault().map_or_else(|| error.to_string(), |fault| fault.to_string()))
+        })?;
         // A Go template can set registered claims, because Oathkeeper overrides them.
         if self.syntax == Syntax::Go {
             return Json::parse(text.as_bytes(), CLAIMS_LIMITS)
@@ -109,9 +134,10 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
         let reader: Box<dyn BufRead> = if file == Path::new("-") {
             Box::new(io::stdin().lock())
         } else {
-            let opened =
-                fs::File::open(file).with_context(|| format!("cannot read the recorded cases {}", file.display()))?;
-            Box::new(io::BufReader::new(opened))
+            let read = FileAccess::default().read(file, FileUse::RecordedCases);
+            Box::new(io::Cursor::new(
+                read.with_context(|| format!("cannot read the recorded cases {}", file.display()))?,
+            ))
         };
         for (index, line) in reader.split(b'\n').enumerate() {
             let line = line.with_context(|| format!("cannot read the recorded cases {}", file.display()))?;
@@ -130,7 +156,14 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
     if !as_json {
         output::line(&format!("{passed} passed, {failed} failed"))?;
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
+    match (failed, as_json) {
+        (0, _) => Ok(()),
+        (_, false) => Err(Failure::Reported),
+        (_, true) => Err(Failure::Rejected(
+            ErrorCode::TemplateRecordedCase,
+            format!("{failed} of {} cases failed", passed + failed),
+        )),
+    }
 }
 
 /// The result of one recorded case. It passed if there are no `differences`.
@@ -172,7 +205,14 @@ fn run_case(line: &[u8], place: &str) -> Outcome {
     let nameless = || Json::String(place.to_owned().into());
     let case = match Json::parse(line, CLAIMS_LIMITS) {
         Ok(case) => case,
-        Err(error) => return unreadable(nameless(), format!("cannot read the case: {error}")),
+        Err(error) => {
+            return unreadable(
+                nameless(),
+                format!(
+                    "cannot read the case: {error}; a case is one line: {{\"id\", \"template\", \"session\", \"claims\"}}"
+                ),
+            );
+        }
     };
     let id = case.member("id").map_or_else(nameless, |id| id.clone().into_owned());
     let Some(template) = case.member("template").and_then(Json::as_str) else {

@@ -1,16 +1,17 @@
 //! `check`: reports every error of a configuration and of the files that it names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Global;
 use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, load_callers, load_source_keys, load_source_secrets};
-use crate::mint::{BuildFault, Mint, listed};
+use crate::config::{Config, Loaded, STAND_IN_KEYS, line_in_file, load_callers, load_source_keys, load_source_secrets, secret_in_file};
+use crate::escape;
+use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::oathkeeper;
-use crate::reload::{self, Files};
+use crate::reload::{self, FileAccess, FileUse, Files};
 use crate::time::{Clock as _, SystemClock};
 
 /// The most templates that are tried with sessions; others are only compiled.
@@ -23,50 +24,77 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
     let mut key_files = Vec::new();
     let mut notes = Vec::new();
     let mut summary = String::new();
-    match source.read(&mut Files::new(), None) {
-        Err(found) => faults.extend(found),
-        Ok(Loaded { mut config, warnings, problems }) => {
-            faults.extend(problems);
-            let read = |path: &Path| fs::read(path);
-            for loaded in [load_source_secrets(&mut config.sources, &read), load_source_keys(&mut config.sources, &read)] {
-                faults.extend(loaded.err().into_iter().flat_map(|error| error.build_faults(&file)));
-            }
-            report_fruitless_templates(&config, &mut faults, &mut notes);
-            key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
-            notes.extend(warnings);
-            match load_callers(&config.callers, &|path| fs::read(path)) {
-                Ok(callers) => notes.extend(callers.warnings),
-                Err(error) => faults.extend(error.build_faults(&file)),
-            }
-            let remote = source.remote_files(&config);
-            let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
-            match reload::load(&config, &remote, SystemClock.now()) {
-                Ok((mint, more)) => {
-                    notes.extend(more);
-                    summary = summarize(&mint, &config);
-                }
-                Err(error) => {
-                    let is_reported = |fault: &BuildFault| missing.iter().any(|missing| missing.part == fault.part);
-                    faults.extend(error.faults.into_iter().filter(|fault| !is_reported(fault)));
-                }
-            }
-            faults.extend(missing);
+    let access = FileAccess::default();
+    let loaded = match source.read(&mut Files::new(), None) {
+        Ok(loaded) => Some(loaded),
+        Err(found) => {
+            faults.extend(found);
+            // Templates and keys are checked as well as possible, so that all errors are reported at once.
+            source.read_rest().map(|rest| Loaded { warnings: Vec::new(), ..rest })
         }
+    };
+    if let Some(Loaded { mut config, warnings, problems }) = loaded {
+        faults.extend(problems);
+        report_fruitless_templates(&config, &mut faults, &mut notes);
+        key_files.extend(config.key_files().into_iter().map(|path| path.display().to_string()));
+        notes.extend(warnings);
+        match load_callers(&config.callers, &|path| secret_in_file(path, access.read(path, FileUse::Secret))) {
+            Ok(callers) => notes.extend(callers.warnings),
+            Err(error) => faults.extend(error.build_faults(&file)),
+        }
+        let read = |path: &Path| line_in_file(path, access.read(path, FileUse::Secret));
+        if let Err(error) = load_source_secrets(&mut config.sources, &read) {
+            faults.extend(error.build_faults(&file));
+        }
+        let read = |path: &Path| access.read(path, FileUse::Keys).map(Arc::from);
+        if let Err(error) = load_source_keys(&mut config.sources, &read) {
+            faults.extend(error.build_faults(&file));
+        }
+        let remote = source.remote_files(&config);
+        let missing = source::fetch_key_sets(&remote, &config).err().unwrap_or_default();
+        match reload::load(&config, &remote, SystemClock.now()) {
+            Ok((mint, more)) if faults.is_empty() => {
+                notes.extend(more);
+                summary = summarize(&mint, &config);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let key = |fault: &BuildFault| fault.pointer.as_ref().and_then(|pointer| pointer.key.clone());
+                let invalid: Vec<String> = faults.iter().filter_map(key).collect();
+                let is_reported = |fault: &BuildFault| {
+                    missing.iter().any(|missing| missing.part == fault.part)
+                        || fault.part.ends_with(STAND_IN_KEYS)
+                        || key(fault).is_some_and(|key| invalid.contains(&key))
+                };
+                faults.extend(source.located(error.faults).into_iter().filter(|fault| !is_reported(fault)));
+            }
+        }
+        faults.extend(missing);
     }
     if global.json {
-        let faults: Vec<_> = faults.iter().map(|fault| fault_json(fault, &file, &key_files)).collect();
-        output::line(&serde_json::json!({"ok": faults.is_empty(), "faults": faults, "notes": notes}).to_string())?;
+        let listed: Vec<_> = faults
+            .iter()
+            .map(|fault| output::fault_json(fault, |fault| whole_file(fault, &file, &key_files)))
+            .collect();
+        let report = match faults.first() {
+            None => serde_json::json!({"ok": true, "faults": [], "notes": notes}),
+            Some(first) => {
+                let message = count(&faults);
+                output::failure_json(first.code.as_str(), &message, &listed, serde_json::json!({"notes": notes}))
+            }
+        };
+        output::line(&report.to_string())?;
     } else {
         for note in &notes {
-            output::note(&format!("note: {note}"));
+            output::remark(note);
         }
-        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")).collect()) {
-            output::note(&fault);
+        for fault in listed(faults.iter().map(|fault| format!("fault: {fault}")), MOST_LISTED) {
+            output::block(&fault);
         }
         if faults.is_empty() {
             output::line(&summary)?;
         } else {
-            output::note(&format!("{} {}", faults.len(), if faults.len() == 1 { "fault" } else { "faults" }));
+            output::note(&count(&faults));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(Failure::Reported) }
@@ -86,30 +114,25 @@ fn report_fruitless_templates(config: &Config, faults: &mut Vec<BuildFault>, not
     }
 }
 
-/// Returns a fault as JSON. A fault without a pointer belongs to its key file or to the configuration; a fault of a remote
-/// source has no path.
-fn fault_json(fault: &BuildFault, file: &str, key_files: &[String]) -> serde_json::Value {
-    let pointer = fault.pointer.as_deref();
-    let whole_file = || match fault.code {
+fn count(faults: &[BuildFault]) -> String {
+    format!("{} {}", faults.len(), if faults.len() == 1 { "fault" } else { "faults" })
+}
+
+/// Returns the file of a fault without a position: its key file or the configuration. A fault of a remote source has none.
+fn whole_file(fault: &BuildFault, file: &str, key_files: &[String]) -> Option<String> {
+    match fault.code {
         ErrorCode::KeySetInvalid if key_files.contains(&fault.part) => Some(fault.part.clone()),
         ErrorCode::ConfigInvalid => Some(file.to_owned()),
         _ => None,
-    };
-    serde_json::json!({
-        "code": fault.code.as_str(),
-        "part": fault.part,
-        "path": pointer.map_or_else(whole_file, |pointer| pointer.path.clone()),
-        "line": pointer.and_then(|pointer| pointer.line),
-        "column": pointer.and_then(|pointer| pointer.column),
-        "key": pointer.and_then(|pointer| pointer.key.as_deref()),
-        "variable": pointer.and_then(|pointer| pointer.variable.as_deref()),
-        "message": pointer.map_or(&fault.message, |pointer| &pointer.message),
-    })
+    }
 }
 
 fn summarize(mint: &Mint, config: &Config) -> String {
     let mut lines = vec![match config.go_templates.is_empty() {
-        true => format!("ok: {} profile(s), templates in {}", mint.profiles().count(), config.templates.display()),
+        true => {
+            let templates = config.templates.display().to_string();
+            format!("ok: {} profile(s), templates in {}", mint.profiles().count(), escape::line(&templates))
+        }
         false => format!("ok: {} profile(s)", mint.profiles().count()),
     }];
     for profile in mint.profiles() {

@@ -23,16 +23,16 @@ serve:
   api:   { host: 127.0.0.1, port: 0 }
   admin: { host: 127.0.0.1, port: 0 }
 profiles:
-  session:
+  identity:
     issuer: http://127.0.0.1:4455/
     jwks: generated-for-the-demo.json
-    template: session
+    template: identity
 log: { level: warn, format: text }
 ";
-const TEMPLATE: &str = include_str!("../../templates/session/claims.hbs");
-const SESSION: &str = include_str!("../../templates/session/kratos.session.json");
+const TEMPLATE: &str = include_str!("../../templates/identity/claims.hbs");
+const SESSION: &str = include_str!("../../templates/identity/kratos.session.json");
 
-pub(super) fn demo(once: bool) -> Result<(), Failure> {
+pub(super) fn demo(once: bool, as_json: bool) -> Result<(), Failure> {
     let config =
         Config::parse(CONFIG, Path::new("."), &[]).context("cannot parse the configuration of the demo")?.config;
     let key = keys::generate(SignatureAlg::Es256, None, &KeyId::from(Uuid::new_v4()))
@@ -41,9 +41,9 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     for profile in &parts.profiles {
         parts.key_sets.insert(profile.key_set.clone(), key.to_set().as_bytes().to_vec().into());
     }
-    let text = TemplateText { name: "templates/session/claims.hbs".to_owned(), text: TEMPLATE.to_owned() };
+    let text = TemplateText { name: "templates/identity/claims.hbs".to_owned(), text: TEMPLATE.to_owned() };
     parts.templates.insert(
-        "session".to_owned(),
+        "identity".to_owned(),
         TemplateFiles { syntax: Syntax::Handlebars, text, schema: None, cases: Vec::new() },
     );
     let (mint, _) =
@@ -51,8 +51,9 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     let (callers, notes) = (Vec::new(), Vec::new());
     let generation =
         Generation { mint: Arc::new(mint), config, callers, tls: None, sources: None, notes, problems: Vec::new() };
-    crate::telemetry::init_logging(tracing::Level::WARN, crate::telemetry::LogFormat::Text);
+    crate::telemetry::init_logging(tracing::Level::WARN, crate::config::LogFormat::Text);
 
+    let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     block_on(async move {
         let application = Application::bind(generation, Arc::new(SystemClock))?;
         let address = application.api_address().context("expected an address to listen on")?;
@@ -62,7 +63,10 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
         let service = actix_web::rt::spawn(application.run(async {
             let _ = stopped.await;
         }));
-        show(&api, &admin).await?;
+        let report = show(&api, &admin, &say).await?;
+        if as_json {
+            print(&report)?;
+        }
         if once {
             say("\nDone. Without --once the demo keeps serving.")?;
         } else {
@@ -75,9 +79,9 @@ pub(super) fn demo(once: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends the session through the service, verifies the response, and prints each step.
-async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
-    let url = format!("{api}/hydrate/session");
+/// Sends the session through the service, verifies the response, and prints each step with `say`. Returns the result as JSON.
+async fn show(api: &str, admin: &str, say: &impl Fn(&str) -> anyhow::Result<()>) -> anyhow::Result<String> {
+    let url = format!("{api}/hydrate/identity");
     let client = client(&url)?;
     say(&format!("claimsmith serves on {api}, with health and metrics on {admin}."))?;
     say("\n== 1. A session goes in, as Ory Oathkeeper's hydrator posts it")?;
@@ -113,14 +117,30 @@ async fn show(api: &str, admin: &str) -> anyhow::Result<()> {
 
     say("\n== 4. Try it")?;
     say(&format!(
-        "curl -s {url} -d '{{\"subject\":\"zoe\",\"extra\":{{\"role\":\"editor\",\"name\":\"\\\",\\\"admin\\\":true\"}}}}'\n\
-         curl -s {api}/issue/session -d '{{\"subject\":\"zoe\",\"extra\":{{\"role\":\"editor\"}}}}'\n\
+        "curl -s {url} -d '{}'\n\
+         curl -s {api}/issue/identity -d '{}'\n\
          curl -s {jwks_url}\n\
-         curl -s {api}/session/.well-known/openid-configuration\n\
-         curl -s {admin}/metrics"
+         curl -s {api}/identity/.well-known/openid-configuration\n\
+         curl -s {admin}/metrics",
+        session(r#"\",\"admin\":true,\"x\":\""#),
+        session("zoe@example.org"),
+    ))?;
+    let claims = claims.to_string();
+    Ok(format!(
+        "{{\"hydrate_url\":\"{url}\",\"jwks_url\":\"{jwks_url}\",\"alg\":\"{}\",\"kid\":\"{}\",\"token\":\"{token}\",\
+         \"claims\":{claims}}}",
+        verified.alg(),
+        verified.kid()
     ))
 }
 
-fn say(text: &str) -> anyhow::Result<()> {
+/// Returns a session with what the template reads; `email` is JSON text without its quotation marks.
+fn session(email: &str) -> String {
+    format!(
+        r#"{{"subject":"zoe","extra":{{"identity":{{"id":"7","traits":{{"email":"{email}"}}}},"authenticator_assurance_level":"aal1","authenticated_at":"2026-01-01T00:00:00Z"}}}}"#
+    )
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     output::line(text).map_err(|_| anyhow::anyhow!("standard output is closed"))
 }

@@ -9,8 +9,7 @@ use crate::remote::{NO_ROOT_CERTIFICATES, http_client, without_secrets};
 
 /// Creates a client for requests to `url`, which uses no proxy.
 pub(super) fn client(url: &str) -> anyhow::Result<reqwest::Client> {
-    let scheme = url.split(':').next().unwrap_or_default();
-    http_client(scheme).no_proxy().timeout(Duration::from_secs(10)).build().context(NO_ROOT_CERTIFICATES)
+    http_client(url).no_proxy().timeout(Duration::from_secs(10)).build().context(NO_ROOT_CERTIFICATES)
 }
 
 /// Returns the body at `url`, at most `limit` bytes; blocks until it has arrived.

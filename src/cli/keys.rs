@@ -1,5 +1,6 @@
 //! `keys`: generates, changes and lists JWK Sets.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -12,11 +13,11 @@ use zeroize::Zeroizing;
 
 use super::args::{AddArgs, Global, KeysCommand, RotateArgs};
 use super::output::{self, Failure};
-use super::source::Source;
-use crate::keys::{
-    self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SignatureAlg, SigningKey,
-};
-use crate::reload::{Files, KeyFileError, change_key_file, longest_ttl};
+use super::source::{Source, algorithm};
+use crate::config::KeyFileSettings;
+use crate::escape;
+use crate::keys::{self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SigningKey};
+use crate::reload::{FileAccess, FileUse, Files, KeyFileError, change_key_file, is_same_file};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
 /// The lead time without a configuration.
@@ -29,10 +30,17 @@ const MAX_AGE: Duration = Duration::from_secs(300);
 pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> {
     match command {
         KeysCommand::Generate { out: Some(path), unless_exists: true, .. } if path.exists() => {
+            if global.json {
+                return output::line(
+                    &json!({"path": path.display().to_string(), "alg": null, "kid": null}).to_string(),
+                );
+            }
             output::note(&format!("{} exists already and was not changed", path.display()));
             Ok(())
         }
-        KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => generate(&alg, kid, bits, out.as_deref()),
+        KeysCommand::Generate { alg, kid, bits, out, unless_exists: _ } => {
+            generate(&alg, kid, bits, out.as_deref(), global.json)
+        }
         KeysCommand::Add(args) => add(&args, global),
         KeysCommand::Rotate(args) => rotate(&args, global),
         KeysCommand::List { file } => list(&read(&file)?, &Surroundings::of(&file, global)?, global.json),
@@ -40,21 +48,26 @@ pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> 
     }
 }
 
-fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path>) -> Result<(), Failure> {
+fn generate(
+    alg: &str,
+    kid: Option<String>,
+    bits: Option<u32>,
+    out: Option<&Path>,
+    as_json: bool,
+) -> Result<(), Failure> {
     let alg = algorithm(alg)?;
     let kid = key_id(kid)?.unwrap_or_else(random_kid);
     let key = keys::generate(alg, bits, &kid).map_err(|error| Failure::Refused(format!("--bits: {error}")))?;
     match out {
         None => output::bytes(key.to_set().as_bytes()),
         Some(path) => {
+            path.parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .with_context(|| format!("cannot create the directory of {}", path.display()))?;
             let mut file = output::private_file(path).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => Failure::Refused(format!(
                     "{0}: expected a new file, found one that exists; give another path, or add a key to this set: \
                      claimsmith keys rotate {0}",
-                    path.display()
-                )),
-                io::ErrorKind::NotFound => Failure::Refused(format!(
-                    "{}: expected an existing directory for the new file; create the directory",
                     path.display()
                 )),
                 _ => anyhow::Error::new(error).context(format!("cannot create {}", path.display())).into(),
@@ -62,6 +75,10 @@ fn generate(alg: &str, kid: Option<String>, bits: Option<u32>, out: Option<&Path
             file.write_all(key.to_set().as_bytes())
                 .and_then(|()| file.sync_all())
                 .with_context(|| format!("cannot write {}", path.display()))?;
+            if as_json {
+                let report = json!({"path": path.display().to_string(), "alg": alg.as_str(), "kid": kid.as_str()});
+                return output::line(&report.to_string());
+            }
             output::note(&format!("wrote {}: a private {alg} key with kid {kid}", path.display()));
             Ok(())
         }
@@ -72,8 +89,7 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     let alg = args.alg.as_deref().map(algorithm).transpose()?;
     let kid = key_id(args.kid.clone())?;
     let text = read_bytes(&args.from)?;
-    let key = keys::import_pem(&text, alg, kid.as_ref())
-        .map_err(|error| Failure::Refused(format!("{}: {error}", args.from.display())))?;
+    let key = keys::import_pem(&text, alg, kid.as_ref()).map_err(|error| in_file(&args.from, &error))?;
     let surroundings = Surroundings::of(&args.file, global)?;
     let lead = span("--lead", args.lead.as_deref())?.unwrap_or(surroundings.lead());
     if !args.now {
@@ -112,10 +128,10 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     let retire = span("--retire", args.retire.as_deref())?;
     let path = &args.file;
     let rotation = if args.now {
-        changed(path, |bytes| keys::replace_keys(bytes, SystemClock.now(), &mut random_kid))
+        changed(path, args.dry_run, |bytes| keys::replace_keys(bytes, SystemClock.now(), &mut random_kid))
     } else {
         let policy = surroundings.policy(lead, retire)?;
-        changed(path, |bytes| keys::rotate(bytes, alg, &policy, &SystemClock, &mut random_kid))
+        changed(path, args.dry_run, |bytes| keys::rotate(bytes, alg, &policy, &SystemClock, &mut random_kid))
     }?;
     if global.json {
         let added = |key: &keys::AddedKey| json!({"kid": key.kid.as_str(), "alg": key.alg.as_str(), "nbf": key.signs_from.seconds()});
@@ -127,16 +143,20 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
                 "ended": rotation.ended.iter().map(ended).collect::<Vec<_>>(),
                 "dropped": names(&rotation.dropped),
                 "pending": rotation.pending.as_ref().map(added),
+                "dry_run": args.dry_run,
             })
             .to_string(),
         );
+    }
+    if args.dry_run {
+        output::note(&format!("note: dry run, so {} was not changed; a rotation would do this:", path.display()));
     }
     for key in &rotation.added {
         let when = if args.now { "at once".to_owned() } else { format!("from {}", key.signs_from) };
         output::line(&format!("added    {} {}: published now, signs {when}", key.alg, key.kid))?;
     }
     for (kid, end) in &rotation.ended {
-        let published = end.after(surroundings.longest_ttl.map_or(RETIRE, duration));
+        let published = end.after(surroundings.0.longest_ttl.map_or(RETIRE, duration));
         output::line(&format!("ends     {kid}: may sign until {end}, published until {published}"))?;
     }
     for kid in &rotation.dropped {
@@ -145,15 +165,15 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     if let Some(key) = &rotation.pending {
         output::line(&format!("pending  {} {}: signs from {}; none was added", key.alg, key.kid, key.signs_from))?;
     }
-    if args.now {
+    if args.now && !args.dry_run {
         output::note(&format!(
             "impact: verifiers that fetch the JWK Set from now on reject all tokens of the removed keys. A verifier with a \
              cached JWK Set trusts the removed keys for up to {}s more. It rejects tokens of the new keys until then, unless \
              it fetches the JWK Set again for an unknown kid. A running service reloads the file within its reload \
              interval, or immediately on SIGHUP.",
-            surroundings.max_age.as_secs()
+            surroundings.0.jwks_max_age.as_secs()
         ));
-    } else if surroundings.longest_ttl.is_none() && retire.is_none() {
+    } else if surroundings.0.longest_ttl.is_none() && retire.is_none() {
         output::note(&format!(
             "note: found no configuration that names {}, so tokens are assumed to live at most 24h; set --config or \
              --retire to change that",
@@ -163,14 +183,22 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Applies `edit` to the existing file `path`.
-fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>) -> Result<Rotation, Failure> {
+/// Applies `edit` to the existing file `path`, and changes the file unless this is a dry run.
+fn changed(
+    path: &Path,
+    is_dry_run: bool,
+    edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>,
+) -> Result<Rotation, Failure> {
     if !path.exists() {
         return Err(Failure::Refused(format!(
             "expected {} to be a JWK Set, found no such file; create one: claimsmith keys generate --out {}",
             path.display(),
             path.display()
         )));
+    }
+    if is_dry_run {
+        let bytes = read_set(path)?;
+        return edit(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())));
     }
     change_key_file(path, |bytes| {
         let mut rotation = edit(bytes.unwrap_or_default())?;
@@ -179,60 +207,67 @@ fn changed(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>)
     .map_err(|error| refused(path, &error))
 }
 
+/// Returns the failure because of the keys in a file. Their errors name each member on a line of its own.
+fn in_file(path: &Path, error: &impl Display) -> Failure {
+    Failure::Lines(format!("{}: {error}", escape::line(&path.display().to_string())))
+}
+
 fn refused(path: &Path, error: &KeyFileError<EditError>) -> Failure {
     match error {
-        KeyFileError::Edit(error) => Failure::Refused(format!("{}: {error}", path.display())),
+        KeyFileError::Edit(error) => in_file(path, error),
         KeyFileError::Io { .. } => Failure::Refused(format!("{error}; the file was not changed")),
     }
 }
 
 /// The settings of a key file, from a configuration that names the file.
-struct Surroundings {
-    max_age: Duration,
-    longest_ttl: Option<Ttl>,
-    rotation: Option<crate::config::Rotation>,
-}
+struct Surroundings(KeyFileSettings);
 
 impl Surroundings {
     fn of(file: &Path, global: &Global) -> Result<Self, Failure> {
-        let unknown = Self { max_age: MAX_AGE, longest_ttl: None, rotation: None };
+        let unknown = Self(KeyFileSettings { jwks_max_age: MAX_AGE, longest_ttl: None, rotation: None });
         let source = Source::of(global, &[]);
         if !source.is_named() && !source.path().exists() {
             return Ok(unknown);
         }
-        let config = match source.read(&mut Files::new(), None) {
-            Ok(loaded) => loaded.config,
-            Err(faults) if source.is_named() => return Err(source.failure(&faults)),
+        let path = source.path();
+        match source.key_settings(is_same_file(file)) {
+            Ok(settings) => {
+                if source.read(&mut Files::new(), None).is_err() {
+                    output::note(&format!(
+                        "note: {} has errors that do not concern this file; run `claimsmith check`",
+                        path.display()
+                    ));
+                }
+                Ok(Self(settings))
+            }
+            Err(faults) if source.is_named() => Err(source.failure(&faults)),
             Err(_) => {
                 output::note(&format!(
                     "note: {} is invalid, so its settings for this file are unknown; run `claimsmith check`",
-                    source.path().display()
+                    path.display()
                 ));
-                return Ok(unknown);
+                Ok(unknown)
             }
-        };
-        let longest_ttl = longest_ttl(&config, file);
-        let rotation = config.rotation.filter(|_| longest_ttl.is_some());
-        Ok(Self { max_age: config.jwks_max_age, longest_ttl, rotation })
+        }
     }
 
     fn lead(&self) -> Duration {
-        self.rotation.map_or(LEAD.max(self.max_age * 2), |rotation| rotation.lead)
+        self.0.rotation.map_or(LEAD.max(self.0.jwks_max_age * 2), |rotation| rotation.lead)
     }
 
     /// Returns the policy with this lead time. `retire` overrides the retention period of the configuration.
     fn policy(&self, lead: Duration, retire: Option<Duration>) -> Result<RotationPolicy, Failure> {
-        let configured = self.rotation.and_then(|rotation| rotation.retire).or(self.longest_ttl.map(duration));
+        let KeyFileSettings { jwks_max_age, longest_ttl, rotation } = self.0;
+        let configured = rotation.and_then(|rotation| rotation.retire).or(longest_ttl.map(duration));
         let retire = retire.or(configured).unwrap_or(RETIRE);
-        let longest_ttl = self.longest_ttl.unwrap_or(Ttl::ONE_SECOND);
-        RotationPolicy::new(lead, retire, self.max_age, longest_ttl)
+        RotationPolicy::new(lead, retire, jwks_max_age, longest_ttl.unwrap_or(Ttl::ONE_SECOND))
             .map_err(|error| Failure::Refused(error.to_string()))
     }
 }
 
 fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), Failure> {
     let now = SystemClock.now();
-    let longest_ttl = surroundings.longest_ttl.or(Ttl::new(RETIRE)).unwrap_or(Ttl::ONE_SECOND);
+    let longest_ttl = surroundings.0.longest_ttl.or(Ttl::new(RETIRE)).unwrap_or(Ttl::ONE_SECOND);
     let signs = set.signer(now, None).map(|key| key.kid().clone()).ok();
     for key in set.signing_keys() {
         let line = KeyLine::of(set, key, signs.as_ref(), now, longest_ttl);
@@ -246,12 +281,12 @@ fn list(set: &KeySet, surroundings: &Surroundings, as_json: bool) -> Result<(), 
         })?;
     }
     for note in set.notes() {
-        output::note(&format!("note: {note}"));
+        output::remark(note);
     }
     for skipped in set.skipped() {
-        output::note(&format!("note: {skipped}"));
+        output::remark(skipped);
     }
-    if surroundings.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
+    if surroundings.0.longest_ttl.is_none() && set.signing_keys().any(|key| key.expires_at().is_some()) {
         output::note("note: found no configuration that names this file, so tokens are assumed to live at most 24h");
     }
     Ok(())
@@ -343,12 +378,6 @@ fn public_json(key: &PublicJwk) -> String {
         .to_string()
 }
 
-fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
-    SignatureAlg::parse(name).ok_or_else(|| {
-        Failure::Refused(format!("expected --alg to be one of {}, found {name}", SignatureAlg::NAMES.join(", ")))
-    })
-}
-
 fn key_id(kid: Option<String>) -> Result<Option<KeyId>, Failure> {
     kid.map(KeyId::parse).transpose().map_err(|error| Failure::Refused(format!("--kid: {error}")))
 }
@@ -372,13 +401,21 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let read = if path.as_os_str() == "-" {
         io::stdin().take(1 << 20).read_to_end(&mut bytes)
     } else {
-        fs::File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
+        FileAccess::default().read(path, FileUse::Keys).map(|read| {
+            *bytes = read;
+            bytes.len()
+        })
     };
     read.with_context(|| format!("cannot read the private key {}", path.display()))?;
     Ok(bytes)
 }
 
+fn read_set(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = FileAccess::default().read(path, FileUse::Keys);
+    Ok(Zeroizing::new(bytes.with_context(|| format!("cannot read the JWK Set {}", path.display()))?))
+}
+
 fn read(path: &Path) -> Result<KeySet, Failure> {
-    let bytes = Zeroizing::new(fs::read(path).with_context(|| format!("cannot read the JWK Set {}", path.display()))?);
-    KeySet::parse(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
+    let bytes = read_set(path)?;
+    KeySet::parse(&bytes).map_err(|error| in_file(path, &error))
 }

@@ -10,10 +10,12 @@ mod args;
 mod cases;
 mod check;
 mod demo;
-mod drop_in;
+mod examples;
 mod health;
 mod http;
 mod import;
+mod init;
+mod inspect;
 mod keys;
 mod man;
 mod output;
@@ -24,34 +26,61 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::escape;
 use args::{Cli, Command, ImportCommand};
 use output::Failure;
 
 /// Runs the command line of the process and returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command_line().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            if error.use_stderr() && wants_json() {
+                Failure::Usage(error.to_string()).report(true);
+                return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            }
+            let mut text = error.render().to_string();
+            let arguments: Vec<String> = std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect();
+            // The text quotes arguments, or the values of options, as they are.
+            for part in arguments.iter().flat_map(|argument| argument.splitn(2, '=')).filter(|part| !part.is_empty()) {
+                text = text.replace(part, &escape::line(part));
+            }
+            match error.use_stderr() {
+                true => output::block(text.trim_end()),
+                false => drop(output::line(text.trim_end())),
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    let as_json = cli.global.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.report();
+            failure.report(as_json);
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Returns the command line with its examples.
+fn command_line() -> clap::Command {
+    examples::added_to(Cli::command())
+}
+
+/// Returns `true` if the arguments request JSON, although they are invalid.
+fn wants_json() -> bool {
+    std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { global, command } = cli;
     match command {
         Command::Serve(source) => serve::serve(&global, &source.oathkeeper),
-        Command::Demo { once } => demo::demo(once),
+        Command::Demo { once } => demo::demo(once, global.json),
+        Command::Init { directory, alg, issuer } => init::init(&directory, &alg, &issuer, global.json),
         Command::Check(source) => check::check(&global, &source.oathkeeper),
         Command::Render(args) => cases::render(&args, global.json),
         Command::Test { files } => cases::test(&files, global.json),
@@ -60,14 +89,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Keys { command } => keys::run(command, &global),
         Command::Verify(args) => verify::verify(&args, global.json),
+        Command::Inspect { token } => inspect::inspect(&token, global.json),
         Command::Schema => output::line(&crate::config::schema()),
         Command::Health { url } => health::health(&global, url),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "claimsmith", &mut script);
+            clap_complete::generate(shell, &mut command_line(), "claimsmith", &mut script);
             output::bytes(&script)
         }
-        Command::Man { out } => man::man(&Cli::command(), out.as_deref()),
+        Command::Man { out } => man::man(&command_line(), out.as_deref()),
     }
 }
 
@@ -77,6 +107,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

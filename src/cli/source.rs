@@ -1,25 +1,32 @@
 //! Reads the configuration that a command works with.
 
-use std::fs;
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::Global;
-use super::drop_in::DropIn;
 use super::http;
 use super::output::Failure;
 use super::runtime::block_on;
-use crate::app::missing_source_error;
 use crate::code::ErrorCode;
-use crate::config::{Config, ConfigError, Loaded};
-use crate::mint::{BuildFault, listed};
-use crate::oathkeeper;
-use crate::reload::{Files, read_regular, remote_key_sets};
-use crate::remote::{FailureCodes, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
+use crate::config::{Config, ConfigError, KeyFileSettings, Loaded, position_of};
+use crate::escape;
+use crate::keys::SignatureAlg;
+use crate::mint::{BuildFault, MOST_LISTED, listed};
+use crate::nearest::nearest;
+use crate::oathkeeper::{self, DropIn};
+use crate::reload::{FileUse, Files, missing_source_error, remote_key_sets};
+use crate::remote::{
+    FailureCodes, FailureHints, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles, plain_http_proxy,
+    without_secrets,
+};
 
 /// The configuration file if none is named.
 const DEFAULT_FILE: &str = "claimsmith.yaml";
+/// The variables with the URL of an object store that is not the provider's own.
+const OBJECT_STORE_ENDPOINTS: [&str; 5] =
+    ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT"];
 /// The largest file of access rules that is fetched from a URL.
 const LARGEST_RULES: usize = 8 << 20;
 
@@ -32,6 +39,10 @@ static ACCESS_RULES: FileKind = FileKind {
         timeout: ErrorCode::ConfigInvalid,
         too_large: ErrorCode::ConfigInvalid,
         unavailable: ErrorCode::ConfigInvalid,
+    },
+    hints: FailureHints {
+        timeout: "check the source, or mount the rules as a file",
+        too_large: "check the URL, or split the rules into several repositories",
     },
 };
 
@@ -79,36 +90,115 @@ impl Source {
     /// Returns every fault.
     pub(super) fn read(&self, files: &mut Files, current: Option<&Config>) -> Result<Loaded, Vec<BuildFault>> {
         let file = self.file.display().to_string();
-        let has_own_file = self.oathkeeper.is_none() || self.is_named;
-        let text = match if has_own_file { files.read_text(&self.file) } else { Ok(String::new()) } {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => String::new(),
-            Err(error) => {
-                let advice = if error.kind() == io::ErrorKind::NotFound {
-                    "; write one, or name it with --config or CLAIMSMITH_CONFIG"
-                } else {
-                    ""
-                };
-                let message = format!("expected a readable configuration, found: {error}{advice}");
-                return Err(vec![BuildFault::new(ErrorCode::ConfigInvalid, &file, message)]);
-            }
-        };
+        let text = self.text(files)?;
         let base_dir = self.file.parent().unwrap_or(Path::new(""));
         let faults_of = |error: ConfigError| error.build_faults(&file);
-        let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
-        let ours: Vec<_> = self.environment.iter().filter(is_ours).cloned().collect();
+        let ours = self.own_variables();
         let Some(oathkeeper) = &self.oathkeeper else {
-            return Config::parse(&text, base_dir, &ours).map_err(faults_of);
+            let loaded = Config::parse(&text, base_dir, &ours).map_err(faults_of)?;
+            return Ok(self.with_proxy_warnings(loaded));
         };
-        let content = oathkeeper.read(&self.environment, &|path| read_rules(oathkeeper, path));
+        let files = RefCell::new(files);
+        let content = oathkeeper.read(&self.environment, &|path| read_rules(oathkeeper, path, &mut files.borrow_mut()));
+        let files = files.into_inner();
         files.record(b"oathkeeper", &content.digest);
         let drop_in = DropIn::new(content.config?, oathkeeper.file().display().to_string(), current);
-        drop_in.load(|given| {
+        let loaded = drop_in.load(|given| {
             let mut loaded = Config::parse_with(&text, base_dir, &ours, given).map_err(faults_of)?;
             let ignored = given.ignored.take().unwrap_or_default().into_list();
             loaded.problems.extend(ignored.iter().map(|fault| fault.build_fault(&file)));
             Ok(loaded)
-        })
+        })?;
+        Ok(self.with_proxy_warnings(loaded))
+    }
+
+    /// Adds a warning for each request that crosses a proxy without encryption.
+    fn with_proxy_warnings(&self, mut loaded: Loaded) -> Loaded {
+        let keys = loaded.config.remote_sources().into_iter().map(|source| ("jwks", source.url(), source.to_string()));
+        let traces = loaded.config.traces.iter().map(|traces| {
+            let url = traces.endpoint.to_string();
+            ("traces.endpoint", url.clone(), without_secrets(&url))
+        });
+        let stores = self.environment.iter().filter(|(name, _)| OBJECT_STORE_ENDPOINTS.contains(&name.as_str()));
+        let stores = stores.map(|(name, url)| (name.as_str(), url.clone(), without_secrets(url)));
+        let warnings = keys.chain(traces).chain(stores).filter_map(|(key, url, shown)| {
+            let variable = plain_http_proxy(&url, &self.environment)?;
+            Some(format!(
+                "{key}: requests to {shown} pass the proxy of {variable} without TLS, so the proxy can read and change \
+                 them; use an https URL, or add the host to NO_PROXY"
+            ))
+        });
+        let warnings: Vec<String> = warnings.collect();
+        loaded.warnings.extend(warnings);
+        loaded
+    }
+
+    /// Returns what the key file that `is_wanted` accepts depends on. Other errors of the configuration are ignored.
+    ///
+    /// # Errors
+    /// Returns every fault that these settings depend on.
+    pub(super) fn key_settings(&self, is_wanted: impl Fn(&Path) -> bool) -> Result<KeyFileSettings, Vec<BuildFault>> {
+        let text = self.text(&mut Files::new())?;
+        let base_dir = self.file.parent().unwrap_or(Path::new(""));
+        KeyFileSettings::parse(&text, base_dir, &self.own_variables(), is_wanted)
+            .map_err(|error| error.build_faults(&self.file.display().to_string()))
+    }
+
+    /// Returns the text of the configuration file; empty if there is none and none is needed.
+    fn text(&self, files: &mut Files) -> Result<String, Vec<BuildFault>> {
+        let has_own_file = self.oathkeeper.is_none() || self.is_named;
+        match if has_own_file { files.read_text(&self.file) } else { Ok(String::new()) } {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_dispensable => Ok(String::new()),
+            Err(error) => {
+                let advice = if error.kind() == io::ErrorKind::NotFound {
+                    "; create one with `claimsmith init DIR`, or name it with --config or CLAIMSMITH_CONFIG"
+                } else {
+                    ""
+                };
+                let message = format!("expected a readable configuration, found: {error}{advice}");
+                Err(vec![BuildFault::new(ErrorCode::ConfigInvalid, self.file.display().to_string(), message)])
+            }
+        }
+    }
+
+    /// Returns the environment variables that are settings.
+    fn own_variables(&self) -> Vec<(String, String)> {
+        let is_ours = |(name, _): &&(String, String)| name.starts_with("CLAIMSMITH_");
+        self.environment.iter().filter(is_ours).cloned().collect()
+    }
+
+    /// Reads the parts of the configuration that have no faults, for further checks. `None` for profiles of Oathkeeper, whose
+    /// faults do not hide each other.
+    pub(super) fn read_rest(&self) -> Option<Loaded> {
+        if self.oathkeeper.is_some() {
+            return None;
+        }
+        let text = Files::new().read_text(&self.file).ok()?;
+        let base_dir = self.file.parent().unwrap_or(Path::new(""));
+        let ours = self.own_variables();
+        let error = Config::parse(&text, base_dir, &ours).err()?;
+        Config::parse_rest(&text, base_dir, &ours, &error)
+    }
+
+    /// Returns `faults` with the line and the column of the keys that they name.
+    pub(super) fn located(&self, mut faults: Vec<BuildFault>) -> Vec<BuildFault> {
+        let Ok(text) = Files::new().read_text(&self.file) else { return faults };
+        for fault in &mut faults {
+            let Some(pointer) = &mut fault.pointer else { continue };
+            let Some(key) = pointer.key.as_deref().filter(|_| pointer.line.is_none() && pointer.variable.is_none())
+            else {
+                continue;
+            };
+            // Of a key that is not set, the mapping that could have it counts.
+            let owner = || position_of(&text, key.rsplit_once('.').map_or(key, |(owner, _)| owner));
+            if let Some((line, column)) = position_of(&text, key).or_else(owner) {
+                fault.message = format!("{} ({}, line {line}, column {column})", fault.message, self.file.display());
+                pointer.path = Some(self.file.display().to_string());
+                (pointer.line, pointer.column) = (Some(line), Some(column));
+            }
+        }
+        faults
     }
 
     /// Creates the remote key sets, with their credentials from the environment.
@@ -119,8 +209,10 @@ impl Source {
 
     /// Returns the failure of a command because of these faults.
     pub(super) fn failure(&self, faults: &[BuildFault]) -> Failure {
-        let messages = listed(faults.iter().map(|fault| fault.message.clone()).collect());
-        Failure::Configuration(format!("{} cannot be used:\n  {}", self.path().display(), messages.join("\n  ")))
+        let messages = listed(faults.iter().map(|fault| escape::line(&fault.message).into_owned()), MOST_LISTED);
+        let path = self.path().display().to_string();
+        let message = format!("{} cannot be used:\n  {}", escape::line(&path), messages.join("\n  "));
+        Failure::Configuration(message, faults.to_vec())
     }
 }
 
@@ -136,10 +228,10 @@ pub(super) fn oathkeeper_source(files: &[PathBuf]) -> oathkeeper::Source {
     oathkeeper::Source::new(files, download_rules)
 }
 
-/// Reads a file of the Oathkeeper configuration, or the access rules that it names. Only files that the command line names
-/// can be pipes: a path in a configuration must not block or fill the memory.
-pub(super) fn read_rules(oathkeeper: &oathkeeper::Source, path: &Path) -> io::Result<Vec<u8>> {
-    if oathkeeper.names(path) { fs::read(path) } else { read_regular(path, LARGEST_RULES as u64) }
+/// Reads a file of the Oathkeeper configuration, or the access rules that it names.
+pub(super) fn read_rules(oathkeeper: &oathkeeper::Source, path: &Path, files: &mut Files) -> io::Result<Vec<u8>> {
+    // The digest has the content of the source as a whole.
+    files.read_unrecorded(path, if oathkeeper.names(path) { FileUse::Configuration } else { FileUse::AccessRules })
 }
 
 /// Returns the access rules at `url`.
@@ -160,7 +252,7 @@ fn download_rules(url: &str) -> Result<Vec<u8>, String> {
     });
     match remote.current(&source) {
         Some(bytes) => Ok(bytes.to_vec()),
-        None => Err(errors.first().map_or_else(|| "no response".to_owned(), |error| error.failure().to_string())),
+        None => Err(errors.first().map_or_else(|| "no response".to_owned(), |error| error.cause())),
     }
 }
 
@@ -180,4 +272,13 @@ pub(super) fn fetch_key_sets(remote: &RemoteFiles, config: &Config) -> Result<()
         Ok(())
     });
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Returns the signature algorithm that `--alg` names.
+pub(super) fn algorithm(name: &str) -> Result<SignatureAlg, Failure> {
+    SignatureAlg::parse(name).ok_or_else(|| {
+        let near = nearest(name, SignatureAlg::NAMES.into_iter());
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        Failure::Refused(format!("expected --alg to be one of {}, found {name}{hint}", SignatureAlg::NAMES.join(", ")))
+    })
 }

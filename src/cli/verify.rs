@@ -1,7 +1,6 @@
 //! `verify`: the checks that a verifier makes on a token, step by step.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -10,27 +9,24 @@ use super::http;
 use super::output::{self, Failure};
 use crate::json::{Json, ReadLimits};
 use crate::keys;
+use crate::reload::{FileAccess, FileUse};
 use crate::time::{Clock as _, SystemClock};
 
 /// The largest JWK Set that is read.
 const LARGEST_SET: usize = 1024 * 1024;
 
 pub(super) fn verify(args: &VerifyArgs, as_json: bool) -> Result<(), Failure> {
-    let token = if args.token == "-" {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).context("cannot read the token from standard input")?;
-        text
-    } else {
-        args.token.clone()
-    };
+    let token = output::token(&args.token)?;
     let jwks = if args.jwks.starts_with("http://") || args.jwks.starts_with("https://") {
         http::download(&args.jwks, LARGEST_SET)?
     } else {
         let path = args.jwks.strip_prefix("file://").unwrap_or(&args.jwks);
-        fs::read(path).with_context(|| format!("cannot read the JWK Set {path}"))?
+        FileAccess::default()
+            .read(Path::new(path), FileUse::Keys)
+            .with_context(|| format!("cannot read the JWK Set {path}"))?
     };
 
-    let verified = keys::verify(token.trim(), &jwks).map_err(|error| Failure::Refused(error.to_string()))?;
+    let verified = keys::verify(&token, &jwks).map_err(|error| Failure::Lines(error.to_string()))?;
     let claims = Json::parse(verified.claims().as_bytes(), ReadLimits::default())
         .map_err(|error| Failure::Refused(format!("cannot read the signed payload: {error}")))?;
     keys::check_times(&claims, SystemClock.now(), 0).map_err(|error| Failure::Refused(error.to_string()))?;

@@ -1,18 +1,20 @@
-//! The section `audit`: the audit log of issued tokens.
+//! The section `audit`: the audit log of issued tokens and, optionally, of refused requests.
 
 use std::path::{Path, PathBuf};
 
 use super::fault::Faults;
 use super::field::{Kind, Presence, Section, Words, field, section};
-use super::read::{Mapping, Misfit, choice_of, words};
+use super::read::{Mapping, Misfit, boolean, choice_of, words};
 
-/// The audit log: one line for each token.
+/// The audit log: one line for each token, and for each refused request if `refused` is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditLog {
     /// The destination of lines.
     pub to: AuditTarget,
     /// How a line records the subject of the token.
     pub subject: AuditSubject,
+    /// Whether refused requests for tokens have lines, too.
+    pub refused: bool,
 }
 
 /// The destination of audit lines.
@@ -55,6 +57,14 @@ pub(super) static AUDIT: Section = section(&[
         Presence::Default("hash"),
         &["none"],
     ),
+    field(
+        "refused",
+        "Refused",
+        "Whether each refused request for a token has a line, too. Anyone who reaches the API listener can cause such lines.",
+        Kind::Bool,
+        Presence::Default("false"),
+        &["true"],
+    ),
 ]);
 
 /// Reads the section.
@@ -71,5 +81,6 @@ pub(super) fn audit(audit: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -
         faults,
         choice_of(&[("hash", AuditSubject::Hash), ("none", AuditSubject::None), ("plain", AuditSubject::Plain)]),
     );
-    Some(AuditLog { to: to?, subject: subject? })
+    let refused = audit.value("refused", faults, boolean);
+    Some(AuditLog { to: to?, subject: subject?, refused: refused? })
 }

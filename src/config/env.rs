@@ -11,7 +11,7 @@ use super::fault::{Faults, Place, nearest};
 use super::field::{Kind, Presence, Section};
 use super::root::ROOT;
 use super::yaml::{self, Entry, Node, Quoting, Value};
-use crate::mint::ProfileName;
+use crate::mint::{MOST_NAMED, ProfileName};
 
 /// The prefix of each variable.
 pub(super) const PREFIX: &str = "CLAIMSMITH_";
@@ -21,8 +21,6 @@ const ELSEWHERE: [&str; 1] = ["CLAIMSMITH_CONFIG"];
 const TESTS: &str = "CLAIMSMITH_TEST_";
 /// The variables of a whole list or mapping.
 const WHOLES: [&str; 4] = ["CLAIMSMITH_CALLERS", "CLAIMSMITH_CHECKS", "CLAIMSMITH_PROFILES", "CLAIMSMITH_SOURCES"];
-/// The most profiles of another source that an error lists.
-const MOST_LISTED: usize = 20;
 /// The most callers that variables can define.
 const MOST_CALLERS: usize = 1000;
 
@@ -109,6 +107,13 @@ fn apply_all(
             None => {
                 let is_of_profile = name.starts_with("CLAIMSMITH_PROFILES_");
                 let faults = ignored.as_mut().filter(|_| is_of_profile).unwrap_or(faults);
+                if is_service_link(name, value) {
+                    let expected = "the name of a key, such as CLAIMSMITH_SERVE_API_PORT";
+                    let found = "a variable that Kubernetes sets for a Service whose name starts with claimsmith; set \
+                                 `enableServiceLinks: false` in the Pod";
+                    faults.add("", expected, found, &place);
+                    continue;
+                }
                 refuse_unknown(name, root, &targets, given, &place, faults);
             }
         }
@@ -123,6 +128,19 @@ fn is_spelled(path: &[Step]) -> bool {
     })
 }
 
+/// Returns `true` for a variable that Kubernetes sets in Pods for each Service of their namespace.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_protocol = |text: &str| ["tcp", "udp", "sctp"].contains(&text);
+    value.split_once("://").is_some_and(|(scheme, _)| is_protocol(scheme)) && name.contains("_PORT")
+        || name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.rsplit_once("_PORT_").is_some_and(|(_, rest)| {
+            let mut parts = rest.split('_');
+            parts.next().is_some_and(|port| port.parse::<u16>().is_ok())
+                && parts.next().is_some_and(|protocol| is_protocol(&protocol.to_lowercase()))
+        })
+}
+
 fn refuse_unknown(
     name: &str,
     root: &Node,
@@ -135,7 +153,7 @@ fn refuse_unknown(
         return faults.add("", format!("a known variable (did you mean {known}?)"), "an unknown one", place);
     }
     if name.starts_with("CLAIMSMITH_PROFILES_") {
-        let given = given.iter().map(|name| name.as_str()).take(MOST_LISTED);
+        let given = given.iter().map(|name| name.as_str()).take(MOST_NAMED);
         let names: BTreeSet<&str> = profile_names(root).into_iter().chain(given).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let known = if names.is_empty() { "there is none".into() } else { format!("known: {}", names.join(", ")) };

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::mint::{BuildFault, FaultPointer};
+pub(crate) use crate::nearest::{nearest, nearest_of};
 
 /// Where a value of the configuration was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,18 +101,19 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.document(), self.path.as_str()) {
+        let (document, path) = (self.document().map(escape::line), escape::line(&self.path));
+        match (document, path.as_ref()) {
             (None, "") => write!(f, "configuration: ")?,
             (None, path) => write!(f, "{path}: ")?,
             (Some(document), "") => write!(f, "{document}: ")?,
             (Some(document), path) => write!(f, "{document}: {path}: ")?,
         }
-        write!(f, "expected {}, found {}", self.expected, self.found)?;
+        f.write_str(&escape::line(&self.message()))?;
         match &self.place {
             Place::File { line, column } | Place::In { line, column, .. } => {
                 write!(f, " (line {line}, column {column})")
             }
-            Place::Environment(name) => write!(f, " (from {name})"),
+            Place::Environment(name) => write!(f, " (from {})", escape::line(name)),
             Place::Nowhere => Ok(()),
         }
     }
@@ -187,57 +190,5 @@ impl Place {
             Place::Environment(name) => (2, 0, 0, name),
             Place::Nowhere => (3, 0, 0, ""),
         }
-    }
-}
-
-/// Returns the candidate with the smallest edit distance to `word`, if it is small enough for a suggestion.
-pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    const LONGEST: usize = 128;
-    if word.len() > LONGEST {
-        return None;
-    }
-    let allowed = (word.chars().count() / 3).clamp(1, 4);
-    candidates
-        .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| (edit_distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Returns the number of insertions, deletions, replacements and swaps of neighbors that turn one text into the other.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let width = right.len() + 1;
-    let mut before_last: Vec<usize> = vec![0; width];
-    let mut last: Vec<usize> = (0..width).collect();
-    for i in 1..=left.len() {
-        let mut current = vec![i; width];
-        for j in 1..width {
-            let is_same = left[i - 1] == right[j - 1];
-            let mut best = (last[j] + 1).min(current[j - 1] + 1).min(last[j - 1] + usize::from(!is_same));
-            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
-                best = best.min(before_last[j - 2] + 1);
-            }
-            current[j] = best;
-        }
-        before_last = std::mem::replace(&mut last, current);
-    }
-    last[width - 1]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nearest_suggests_the_word_of_a_typo() {
-        let words = ["issuer", "jwks", "audience", "ttl", "template"];
-        assert_eq!(nearest("isuser", words.into_iter()), Some("issuer"));
-        assert_eq!(nearest("jkws", words.into_iter()), Some("jwks"));
-        assert_eq!(nearest("TTL", words.into_iter()), Some("ttl"));
-        assert_eq!(nearest("audiences", words.into_iter()), Some("audience"));
-        assert_eq!(nearest("cache", words.into_iter()), None);
-        assert_eq!(nearest("", words.into_iter()), None);
     }
 }

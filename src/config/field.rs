@@ -96,8 +96,7 @@ pub(super) const NAME: Words = Words {
     pattern: "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
 };
 /// Text without control characters.
-pub(super) const NOT_EMPTY: Words =
-    Words { expected: "text that is not empty", pattern: "^[^\\u0000-\\u001f\\u007f]+$" };
+pub(super) const NOT_EMPTY: Words = Words { expected: "text that is not empty", pattern: "^[^\\x00-\\x1f\\x7f]+$" };
 /// The URL of an HTTP service.
 pub(super) const HTTP_URL: Words = Words {
     expected: "an http or https URL without user, query or fragment, such as https://tokens.example.org",

@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub connections: usize,
     /// Concurrent connections of one address; equal to `connections` if not limited.
     pub connections_per_peer: usize,
+    /// The age after which a response is the last one of its connection; zero if there is no limit.
+    pub connection_age: Duration,
     /// Bytes of the token cache; 0 disables the cache.
     pub token_cache: usize,
     /// Token requests in progress at once.
@@ -64,7 +66,7 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "claims",
         "Claims",
-        "Bytes of the claims that a template renders.",
+        "Bytes of the claims of a token, including the registered claims.",
         Kind::Size { least: 256, most: 16 * MIB },
         Presence::Default("64KiB"),
         &["64KiB"],
@@ -72,7 +74,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "template_work",
         "Template work",
-        "Steps of one rendering. Each expression, iteration and value that a helper reads is one step.",
+        "Steps of one rendering. Each expression, iteration and value that a helper reads is one step; texts and \
+         searches cost steps by the bytes that are read. The default is chosen so that no rendering takes 50 ms.",
         Kind::Count { least: 100, most: 1_000_000_000 },
         Presence::Default("100000"),
         &["100000"],
@@ -111,6 +114,15 @@ pub(super) static LIMITS: Section = section(&[
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::DefaultInWords("equal to `connections`"),
         &["256"],
+    ),
+    field(
+        "connection_age",
+        "Connection age",
+        "After how long a response is the last one on its connection, which it announces with `Connection: close`. \
+         0s sets no limit.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::Default("1h"),
+        &["1h", "0s"],
     ),
     field(
         "in_flight",
@@ -187,6 +199,7 @@ pub(super) fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits
     let in_flight = limits.value("in_flight", faults, count);
     let failed_attempts = limits.value("failed_attempts", faults, count);
     let failed_delay = limits.value("failed_delay", faults, duration);
+    let connection_age = limits.value("connection_age", faults, duration);
     let keep_alive = limits.value("keep_alive", faults, duration);
     let per_peer = limits.optional("connections_per_peer", faults, count);
     let key_set = limits.value("key_set", faults, size);
@@ -204,6 +217,7 @@ pub(super) fn limits(limits: &Mapping<'_>, faults: &mut Faults) -> Option<Limits
             Some(count) => usize::try_from(count).ok()?,
             None => connections,
         },
+        connection_age: connection_age?,
         token_cache: token_cache?,
         in_flight: usize::try_from(in_flight?).ok()?,
         failed_attempts: u32::try_from(failed_attempts?).ok()?,

@@ -6,7 +6,8 @@
 //! Each section has one file with its types, its table of keys and its reader. The reader, the environment variables, the
 //! JSON Schema and the documentation share the table, so that they cannot disagree. The files in import order, each of
 //! which uses only those before it: `fault`, `yaml`, `field`, `values`, `key_source`, `read`, the sections (`serve`,
-//! `limits`, `profile`, `caller`, `source`, `check`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `schema`, `env`.
+//! `limits`, `profile`, `credential`, `caller`, `source`, `check`, `rotation`, `log`, `audit`, `traces`), `secret`, `root`, `restart`,
+//! `schema`, `env`, `key_settings`.
 //!
 //! ```
 //! use claimsmith::config::Config;
@@ -23,14 +24,18 @@
 mod audit;
 mod caller;
 mod check;
+mod credential;
 mod env;
 pub(crate) mod fault;
 mod field;
+mod key_settings;
 mod key_source;
 mod limits;
 mod log;
 mod profile;
 mod read;
+mod rest;
+mod restart;
 mod root;
 mod rotation;
 mod schema;
@@ -59,10 +64,11 @@ pub use secret::{KnownCaller, KnownCredential};
 pub use traces::{SampleRatio, Traces};
 pub use values::{Host, HttpUrl, Network};
 
+pub(crate) use key_settings::KeyFileSettings;
 pub(crate) use log::{LogFormat, LogLevel};
-pub(crate) use rotation::Rotation;
-pub(crate) use secret::{load_callers, load_source_keys, load_source_secrets};
-pub(crate) use serve::{Listener, Serve, UnixSocket};
+pub(crate) use rest::{STAND_IN_KEYS, position_of};
+pub(crate) use secret::{line_in_file, load_callers, load_source_keys, load_source_secrets, secret_in_file};
+pub(crate) use serve::{Listener, UnixSocket};
 
 /// A valid configuration and its warnings.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,21 +103,38 @@ impl Config {
         given: &mut GivenProfiles,
     ) -> Result<Loaded, ConfigError> {
         let mut faults = fault::Faults::default();
-        let root = yaml::parse(text, None, yaml::Quoting::Shown, &mut faults);
-        if let Some(mut root) = root {
-            let mut ignored = given.ignored.take();
-            env::apply(&mut root, environment, given.names(), &mut ignored, &mut faults);
-            given.ignored = ignored;
-            let mut warnings = Vec::new();
-            let config = root::config(&root, base_dir, given, &mut faults, &mut warnings);
-            if let (Some(config), true) = (config, faults.is_empty()) {
-                return Ok(Loaded { config, warnings, problems: Vec::new() });
-            }
-            if faults.is_empty() {
-                let expected = "sizes and counts within the address space of this host";
-                faults.add("limits", expected, "a larger number; reduce the limits", &Place::Nowhere);
+        let Some(root) = yaml::parse(text, None, yaml::Quoting::Shown, &mut faults) else {
+            return Err(faults.into_error());
+        };
+        match Self::read(root, base_dir, environment, given) {
+            Ok(loaded) if faults.is_empty() => Ok(loaded),
+            Ok(_) => Err(faults.into_error()),
+            Err(found) => {
+                faults.extend(found.into_list());
+                Err(faults.into_error())
             }
         }
-        Err(faults.into_error())
+    }
+
+    fn read(
+        mut root: yaml::Node,
+        base_dir: &Path,
+        environment: &[(String, String)],
+        given: &mut GivenProfiles,
+    ) -> Result<Loaded, fault::Faults> {
+        let mut faults = fault::Faults::default();
+        let mut ignored = given.ignored.take();
+        env::apply(&mut root, environment, given.names(), &mut ignored, &mut faults);
+        given.ignored = ignored;
+        let mut warnings = Vec::new();
+        let config = root::config(&root, base_dir, given, &mut faults, &mut warnings);
+        if let (Some(config), true) = (config, faults.is_empty()) {
+            return Ok(Loaded { config, warnings, problems: Vec::new() });
+        }
+        if faults.is_empty() {
+            let expected = "sizes and counts within the address space of this host";
+            faults.add("limits", expected, "a larger number; reduce the limits", &Place::Nowhere);
+        }
+        Err(faults)
     }
 }

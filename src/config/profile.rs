@@ -9,8 +9,8 @@ use std::path::Path;
 use super::fault::Faults;
 use super::field::{Kind, NAME, NOT_EMPTY, Presence, Section, Words, field, section};
 use super::key_source::KeySource;
-use super::read::{Mapping, Misfit, boolean, choice, choice_of, duration, text_as, texts, words};
-use super::yaml::{Quoting, Value, joined};
+use super::read::{Mapping, Misfit, boolean, choice, choice_of, duration, text, text_as, texts, words};
+use super::yaml::{Quoting, Value, joined, shortened};
 use crate::claims::{Audience, Issuer, RegisteredInTemplate, SessionExpiry};
 use crate::keys::{SignatureAlg, TokenType};
 use crate::mint::{Caching, HeaderName, Placement, ProfileName, ProfileSpec, Validate, is_token};
@@ -29,7 +29,8 @@ pub struct Profile {
 
 const JWKS: Words = Words {
     expected: KeySource::EXPECTED,
-    pattern: "^((file|base64|https?|s3|gs|azblob)://.+|(?![A-Za-z][A-Za-z0-9+.-]*://).+)$",
+    // Without look-ahead, which the validator of Helm does not have.
+    pattern: "^((file|base64|https?|s3|gs|azblob)://.+|[^A-Za-z].*|[A-Za-z][A-Za-z0-9+.-]*([^A-Za-z0-9+.:-].*|:([^/].*|/([^/].*)?)?)?)$",
 };
 const TOKEN_TYPE: Words = Words {
     expected: "a media type without parameters, such as JWT or at+jwt",
@@ -437,7 +438,10 @@ fn settings(
     let audience =
         profile.optional("audience", faults, |node, kind| Audience::new(texts(node, kind)?).ok_or(Misfit::Kind));
     let template = match profile.given("template") {
-        Some(_) => profile.value("template", faults, text_as(TemplateName::parse)),
+        Some(_) => profile.value("template", faults, |node, kind| {
+            let text = text(node, kind)?;
+            TemplateName::parse(&text).filter(|_| !is_template_file(&text)).ok_or_else(|| template_misfit(&text))
+        }),
         None => name.as_ref().map(ProfileName::default_template),
     };
     let placement = match profile.given("placement") {
@@ -506,6 +510,24 @@ fn settings(
         shadow: shadow?,
     };
     Some(Profile { jwks: jwks?, spec })
+}
+
+fn is_template_file(text: &str) -> bool {
+    text.ends_with(".hbs") || text.ends_with(".gotmpl")
+}
+
+/// Describes a text that is not the name of a template.
+fn template_misfit(text: &str) -> Misfit {
+    if !text.contains(['/', '\\']) && !is_template_file(text) {
+        return Misfit::Kind;
+    }
+    let directory =
+        text.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).find(|part| !is_template_file(part) && !part.is_empty());
+    let name = directory.filter(|name| TemplateName::parse(name).is_some()).unwrap_or("session");
+    Misfit::Found(format!(
+        "a path; write the name of the template, which is its directory below `templates`, such as `{}`",
+        shortened(name)
+    ))
 }
 
 /// Reads the section `placement` of a profile.

@@ -113,7 +113,14 @@ impl<'n> Mapping<'n> {
         let found = match read(&node, field.kind) {
             Ok(value) => return Some(value),
             Err(Misfit::Found(found)) => found,
-            Err(Misfit::Kind) => node.description(quoting_of(self.section)),
+            Err(Misfit::Kind) => {
+                let near = match (&node.value, field.kind) {
+                    (Value::Scalar { text, .. }, Kind::Choice(words)) => nearest(text, words.iter().copied()),
+                    _ => None,
+                };
+                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                format!("{}{hint}", node.description(quoting_of(self.section)))
+            }
         };
         faults.add(self.path_of(name), field.kind.expected(), found, &node.place);
         None

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::audit::{self, AUDIT, AuditLog};
-use super::caller::{CALLER, Caller, Credential, callers};
+use super::caller::{CALLER, Caller, callers};
 use super::check::{self, CHECK, checks};
+use super::credential::Credential;
 use super::fault::Faults;
 use super::field::{HTTP_URL, Kind, Presence, Section, field, section};
 use super::key_source::KeySource;
@@ -19,12 +20,12 @@ use super::serve::{SERVE, Serve, serve};
 use super::source::{SOURCE, sources};
 use super::traces::{self, TRACES, Traces};
 use super::values::HttpUrl;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Value, joined, shortened};
 use crate::checks::Check;
 use crate::keys::{PolicyError, RotationPolicy};
 use crate::mint::{ProfileName, ProfileSpec};
 use crate::remote::{RemoteSource, distinct_names};
-use crate::sources::{JwtSpec, KeyOrigin, SourceKind};
+use crate::sources::{KeyOrigin, SourceKind};
 use crate::templates::{TemplateName, TemplateText};
 use crate::time::Ttl;
 
@@ -249,13 +250,13 @@ fn name_key_sets(profiles: &mut BTreeMap<ProfileName, Profile>) {
 
 /// Reads the whole configuration. Returns `None` only if a fault was added.
 pub(super) fn config(
-    root: &Node,
+    node: &Node,
     base_dir: &Path,
     given: &mut GivenProfiles,
     faults: &mut Faults,
     warnings: &mut Vec<String>,
 ) -> Option<Config> {
-    let root = Mapping::open(Some(root), String::new(), root.place.clone(), &ROOT, faults);
+    let root = Mapping::open(Some(node), String::new(), node.place.clone(), &ROOT, faults);
     let names_callers = match root.given("callers").map(|node| &node.value) {
         None => false,
         Some(Value::List(items)) => !items.is_empty(),
@@ -312,6 +313,7 @@ pub(super) fn config(
     }
     refuse_certificates_without_an_authority(&config, &root, faults);
     warn(&config, warnings);
+    unsubstituted(node, "", warnings);
     Some(config)
 }
 
@@ -352,6 +354,33 @@ fn refuse_certificates_without_an_authority(config: &Config, root: &Mapping<'_>,
     }
 }
 
+/// Adds a warning for each text below `node` that looks like a variable. Shows the name of the variable, and no other part of
+/// the text, which can be a secret.
+fn unsubstituted(node: &Node, path: &str, warnings: &mut Vec<String>) {
+    match &node.value {
+        Value::Scalar { text, .. } => {
+            let name = text.split_once("${").and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
+            let is_name =
+                |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if let Some(name) = name.filter(is_name) {
+                let variable = path.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+                warnings.push(format!(
+                    "{path}: contains `${{{name}}}`, and claimsmith substitutes no variables in this file; set \
+                     CLAIMSMITH_{variable} in the environment, or substitute it before claimsmith reads the file"
+                ));
+            }
+        }
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                unsubstituted(item, &format!("{path}[{index}]"), warnings);
+            }
+        }
+        Value::Map(entries) => {
+            entries.iter().for_each(|entry| unsubstituted(&entry.value, &joined(path, &entry.key), warnings))
+        }
+    }
+}
+
 /// Adds a warning for each setting that is valid but risky.
 fn warn(config: &Config, warnings: &mut Vec<String>) {
     let api = &config.serve.api;
@@ -375,7 +404,8 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
         ));
     }
     for (name, source) in &config.sources {
-        if let SourceKind::Jwt(JwtSpec { keys: KeyOrigin::Discovery(url) | KeyOrigin::Url(url), .. }) = source
+        if let SourceKind::Jwt(spec) = source
+            && let KeyOrigin::Discovery(url) | KeyOrigin::Url(url) = &spec.keys
             && url.is_in_the_clear()
         {
             warnings.push(format!(
@@ -410,5 +440,15 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             "public_url: not set, and serve.api.host is {}, so discovery documents cannot contain the URL of the keys",
             api.host
         ));
+    }
+    for (name, profile) in &config.profiles {
+        let issuer = profile.spec.issuer.as_str();
+        if !issuer.starts_with("https://") && !issuer.starts_with("http://") {
+            warnings.push(format!(
+                "profiles.{name}.issuer: `{}` is not an https URL, so verifiers that use OpenID Connect discovery cannot find \
+                 the keys",
+                shortened(issuer)
+            ));
+        }
     }
 }

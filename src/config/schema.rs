@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::fault::{Faults, Place};
 use super::field::{Field, Kind, NAME, Presence, Section};
+use super::restart::AT_START;
 use super::root::ROOT;
 use super::yaml::{self, Node, Quoting, ScalarKind, scalar_kind};
 
-/// Returns the schema as indented JSON text with a trailing newline.
+/// Returns the schema as indented JSON text with a trailing newline. `x-restart` marks keys that are read only at startup.
 pub fn schema() -> String {
     let mut root = section_schema(&ROOT);
     root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
@@ -15,7 +16,14 @@ pub fn schema() -> String {
     let description = "claimsmith.yaml. Every key can also be set by an environment variable: CLAIMSMITH_ and the path \
                        of the key, upper-cased, joined by underscores.";
     root.insert("description".into(), description.into());
-    format!("{:#}\n", Value::Object(root))
+    let mut schema = Value::Object(root);
+    for (key, _) in &AT_START {
+        let pointer: String = key.split('.').map(|name| format!("/properties/{name}")).collect();
+        if let Some(Value::Object(field)) = schema.pointer_mut(&pointer) {
+            field.insert("x-restart".into(), true.into());
+        }
+    }
+    format!("{schema:#}\n")
 }
 
 fn section_schema(section: &Section) -> Map<String, Value> {

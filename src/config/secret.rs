@@ -1,12 +1,15 @@
 //! Loads the secrets of callers and session sources.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::caller::{Caller, CallerLimits, Credential, SecretSource};
+use super::caller::{Caller, CallerLimits};
+use super::credential::{Credential, SecretSource};
 use super::fault::{ConfigError, Faults, Place};
 use super::values::Network;
 use crate::keys::VerifyingSet;
@@ -63,20 +66,28 @@ pub enum KnownCredential {
 pub(crate) struct LoadedCallers {
     /// The callers, in the order of the configuration.
     pub callers: Vec<KnownCaller>,
+    /// The secrets that come from files.
+    pub files: BTreeMap<PathBuf, Secret>,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
+
+/// Returns the secret in a file, or what was expected and what was found instead.
+pub(crate) type ReadSecret<'r, S = Secret> = dyn Fn(&Path) -> Result<S, (&'static str, String)> + 'r;
 
 /// Loads the secrets of `callers`; `read` reads a file.
 ///
 /// # Errors
 /// Returns a fault for each file that cannot be read or is not one line of text, and for each duplicate credential.
-pub(crate) fn load_callers(
-    callers: &[Caller],
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-) -> Result<LoadedCallers, ConfigError> {
+pub(crate) fn load_callers(callers: &[Caller], read: &ReadSecret<'_>) -> Result<LoadedCallers, ConfigError> {
     let mut faults = Faults::default();
     let mut warnings = Vec::new();
+    let files = RefCell::new(BTreeMap::new());
+    let read = &|path: &Path| {
+        let secret = read(path)?;
+        files.borrow_mut().insert(path.to_owned(), secret.clone());
+        Ok(secret)
+    };
     let mut known: Vec<KnownCaller> = Vec::with_capacity(callers.len());
     for (index, caller) in callers.iter().enumerate() {
         let (path, credential) = match &caller.credential {
@@ -109,14 +120,15 @@ pub(crate) fn load_callers(
         let Caller { name, profiles, limits, .. } = caller.clone();
         known.push(KnownCaller { name, credential, profiles, limits });
     }
-    if faults.is_empty() { Ok(LoadedCallers { callers: known, warnings }) } else { Err(faults.into_error()) }
+    let files = files.into_inner();
+    if faults.is_empty() { Ok(LoadedCallers { callers: known, files, warnings }) } else { Err(faults.into_error()) }
 }
 
 /// Returns the secrets of one caller without duplicates. During a change, the old and the new file can be equal.
 fn secrets(
     sources: &[SecretSource],
     path: &str,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    read: &ReadSecret<'_>,
     faults: &mut Faults,
     warnings: &mut Vec<String>,
 ) -> Vec<Secret> {
@@ -124,7 +136,7 @@ fn secrets(
     for source in sources {
         let secret = match source {
             SecretSource::Inline(secret) => secret.clone(),
-            SecretSource::File(file) => match secret_in_file(file, read) {
+            SecretSource::File(file) => match read(file) {
                 Ok(secret) => secret,
                 Err((expected, found)) => {
                     faults.add(format!("{path}_file"), expected, found, &Place::Nowhere);
@@ -164,18 +176,18 @@ impl KnownCredential {
     }
 }
 
-/// Loads the secrets that `sources` send; `read` reads a file.
+/// Loads the secrets that `sources` send; `read` returns the secret in a file.
 ///
 /// # Errors
 /// Returns a fault for each file that cannot be read or is not one line of text.
 pub(crate) fn load_source_secrets(
     sources: &mut BTreeMap<String, SourceKind>,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    read: &ReadSecret<'_, Zeroizing<String>>,
 ) -> Result<(), ConfigError> {
     let mut faults = Faults::default();
     for (name, source) in sources {
         for (key, secret) in source.secrets() {
-            match line_of_file(&secret.file, read) {
+            match read(&secret.file) {
                 Ok(line) => secret.text = Some(line),
                 Err((expected, found)) => {
                     faults.add(format!("sources.{name}.{key}"), expected, found, &Place::Nowhere);
@@ -192,7 +204,7 @@ pub(crate) fn load_source_secrets(
 /// Returns a fault for each file that cannot be read, or that has no key for the algorithms of its source.
 pub(crate) fn load_source_keys(
     sources: &mut BTreeMap<String, SourceKind>,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    read: &dyn Fn(&Path) -> io::Result<Arc<[u8]>>,
 ) -> Result<(), ConfigError> {
     let mut faults = Faults::default();
     for (name, source) in sources {
@@ -207,7 +219,7 @@ pub(crate) fn load_source_keys(
             }
         });
         match loaded {
-            Ok(bytes) => file.bytes = Some(bytes.into()),
+            Ok(bytes) => file.bytes = Some(bytes),
             Err(found) => {
                 let expected = "a readable JWK Set with public keys for its algorithms";
                 faults.add(format!("sources.{name}.jwks"), expected, found, &Place::Nowhere);
@@ -217,16 +229,23 @@ pub(crate) fn load_source_keys(
     if faults.is_empty() { Ok(()) } else { Err(faults.into_error()) }
 }
 
-fn secret_in_file(file: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Secret, (&'static str, String)> {
-    line_of_file(file, read).map(|line| Secret::new(line.as_bytes().to_vec()))
+/// Returns the secret in `file`, whose bytes are `read`.
+///
+/// # Errors
+/// Returns what was expected and what was found.
+pub(crate) fn secret_in_file(file: &Path, read: io::Result<Vec<u8>>) -> Result<Secret, (&'static str, String)> {
+    line_in_file(file, read).map(|line| Secret::new(line.as_bytes().to_vec()))
 }
 
-/// Returns the only line of a file.
-fn line_of_file(
+/// Returns the only line of `file`, whose bytes are `read`.
+///
+/// # Errors
+/// Returns what was expected and what was found.
+pub(crate) fn line_in_file(
     file: &Path,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    read: io::Result<Vec<u8>>,
 ) -> Result<Zeroizing<String>, (&'static str, String)> {
-    let bytes = match read(file) {
+    let bytes = match read {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) => return Err(("a file that can be read", format!("{}: {error}", file.display()))),
     };
@@ -247,7 +266,6 @@ fn line_of_file(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn bearer(name: &str, file: &str) -> Caller {
         let tokens = file.split('+').map(|file| SecretSource::File(PathBuf::from(file))).collect();
@@ -255,7 +273,11 @@ mod tests {
         Caller { name: name.into(), credential, profiles: None, limits: CallerLimits::default() }
     }
 
-    fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fn read(path: &Path) -> Result<Secret, (&'static str, String)> {
+        secret_in_file(path, bytes(path))
+    }
+
+    fn bytes(path: &Path) -> io::Result<Vec<u8>> {
         match path.to_str() {
             Some("long") => Ok(b"a-long-enough-token-of-ours\n".to_vec()),
             Some("long-too") => Ok(b"a-long-enough-token-of-ours\r\n".to_vec()),

@@ -152,7 +152,8 @@ impl<'m> Public<'m> {
             "oct" => None,
             _ => return Err("expected `kty` to be RSA, EC, OKP or oct, found another type".to_owned()),
         };
-        let kid = text(member, "kid")?.and_then(|kid| KeyId::parse(kid).ok()).ok_or_else(|| {
+        let parsed = text(member, "kid")?.filter(|kid| !kid.is_empty()).map(KeyId::parse).transpose();
+        let kid = parsed.map_err(|error| format!("{error}; rename the key"))?.ok_or_else(|| {
             let advice = material.as_ref().map_or_else(
                 || "; give it one".to_owned(),
                 |material| format!("; its RFC 7638 thumbprint can be its kid: \"{}\"", material.thumbprint()),

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::identity::ProfileIdentity;
+use super::listing::{MOST_NAMED, listed};
 use super::parts::{GenerationParts, TemplateFiles};
 use super::profile::Profile;
 use super::schema::ClaimsSchema;
@@ -15,7 +16,9 @@ use super::spec::{ProfileSpec, Validate};
 use super::{Mint, ProvenSet};
 use crate::claims::RegisteredInTemplate;
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::keys::KeySet;
+use crate::nearest::nearest;
 use crate::templates::{ClaimTemplate, CompileOptions, TemplateFault};
 use crate::time::{Timestamp, Ttl};
 
@@ -57,19 +60,6 @@ pub struct BuildError {
     pub faults: Vec<BuildFault>,
 }
 
-/// The most faults that a list for people has.
-pub(crate) const MOST_LISTED: usize = 100;
-
-/// Returns the first of `messages`, and how many others there are.
-pub(crate) fn listed(mut messages: Vec<String>) -> Vec<String> {
-    let others = messages.len().saturating_sub(MOST_LISTED);
-    if others > 0 {
-        messages.truncate(MOST_LISTED);
-        messages.push(format!("and {others} more"));
-    }
-    messages
-}
-
 impl BuildFault {
     /// Returns a fault of `part` without a position.
     pub fn new(code: ErrorCode, part: impl Into<String>, message: impl Into<String>) -> Self {
@@ -81,6 +71,11 @@ impl BuildFault {
     pub fn at(mut self, pointer: FaultPointer) -> Self {
         self.pointer = Some(Box::new(pointer));
         self
+    }
+
+    /// Returns this fault with the setting `key` of the profile `spec` as its position.
+    fn of_key(self, spec: &ProfileSpec, key: &str, message: String) -> Self {
+        self.at(FaultPointer { key: Some(format!("profiles.{}.{key}", spec.name)), message, ..FaultPointer::default() })
     }
 
     /// Returns this fault with the file `path` as its position.
@@ -105,7 +100,15 @@ impl From<&TemplateFault> for FaultPointer {
 
 impl fmt::Display for BuildFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.part, self.message)
+        let message = match self.code {
+            // Errors of templates show lines of the template, which are escaped. Errors of keys name members of a set, and
+            // quote nothing but a `kid`.
+            code if ["template.", "keys."].iter().any(|group| code.as_str().starts_with(group)) => {
+                escape::lines(&self.message)
+            }
+            _ => escape::line(&self.message),
+        };
+        write!(f, "{}: {message}", escape::line(&self.part))
     }
 }
 
@@ -165,15 +168,27 @@ impl Mint {
                 Some(_) if let Some(known) = known.filter(|known| Some(known.identity) == identity) => {
                     Some((Arc::clone(&known.template), known.recorded_schema.clone()))
                 }
-                Some(files) => validate_template(files, parts, spec, now, &mut faults),
+                Some(files) => {
+                    let validated = validate_template(files, parts, spec, now, &mut faults);
+                    let warnings = validated.iter().flat_map(|(template, _)| template.warnings());
+                    for warning in warnings.map(|warning| one_line(&part_of(spec), warning)) {
+                        if !notes.contains(&warning) {
+                            notes.push(warning);
+                        }
+                    }
+                    validated
+                }
                 None => {
-                    let known: Vec<_> = parts.templates.keys().map(String::as_str).collect();
+                    let known = listed(parts.templates.keys().cloned(), MOST_NAMED).join(", ");
+                    let found = if known.is_empty() { "no template".to_owned() } else { format!("only: {known}") };
+                    let near = nearest(spec.template.as_str(), parts.templates.keys().map(String::as_str));
                     let message = format!(
-                        "expected its template `{}` in the templates directory, found only: {}",
+                        "expected its template `{}` in the templates directory, found {found}{}",
                         spec.template,
-                        if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
+                        near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
                     );
-                    faults.push(BuildFault::new(ErrorCode::ConfigInvalid, &part, message));
+                    let fault = BuildFault::new(ErrorCode::ConfigInvalid, &part, &message);
+                    faults.push(fault.of_key(spec, "template", message));
                     None
                 }
             };
@@ -200,8 +215,12 @@ impl Mint {
             if let Some(alg) = spec.alg
                 && !keys.signing_keys().any(|key| key.alg() == alg)
             {
-                let message = format!("expected a key for {alg} in {}, found none", spec.key_set);
-                faults.push(BuildFault::new(ErrorCode::KeySetInvalid, part, message));
+                let message = format!(
+                    "expected a key for {alg} in {0}, found none; add one with `claimsmith keys rotate {0} --alg {alg}`, or \
+                     change `alg`",
+                    spec.key_set
+                );
+                faults.push(BuildFault::new(ErrorCode::KeySetInvalid, part, &message).of_key(spec, "alg", message));
                 continue;
             }
             if let (Some(template), Some(identity)) = (template, identity) {
@@ -252,7 +271,7 @@ fn validate_template(
     faults: &mut Vec<BuildFault>,
 ) -> Option<ValidatedTemplate> {
     let options = CompileOptions { missing: spec.missing, audience_configured: spec.audience.is_some() };
-    let part = format!("template {}", spec.template);
+    let part = part_of(spec);
     let mut template = match ClaimTemplate::compile(files.syntax, &files.text, &parts.partials, options) {
         Ok(template) => template,
         Err(error) => {
@@ -287,6 +306,16 @@ fn validate_template(
         }
     }
     (faults.len() == before).then(|| (Arc::new(template), schema.map(Arc::new)))
+}
+
+fn part_of(spec: &ProfileSpec) -> String {
+    format!("template {}", spec.template)
+}
+
+/// Returns a fault of a template in one line.
+fn one_line(part: &str, fault: &TemplateFault) -> String {
+    let help = fault.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+    format!("{part}: {}: {}{help}", fault.place, fault.message)
 }
 
 type ValidatedTemplate = (Arc<ClaimTemplate>, Option<Arc<ClaimsSchema>>);

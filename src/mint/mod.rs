@@ -6,6 +6,7 @@
 
 mod build;
 mod identity;
+mod listing;
 mod names;
 mod parts;
 mod profile;
@@ -16,8 +17,8 @@ mod token;
 mod trial;
 
 pub use build::{BuildError, BuildFault, FaultPointer};
-pub(crate) use build::{MOST_LISTED, listed};
 pub(crate) use identity::ProfileIdentity;
+pub(crate) use listing::{MOST_LISTED, MOST_NAMED, listed, one_line};
 pub(crate) use names::is_token;
 pub use names::{HeaderName, ProfileName};
 pub use parts::{GenerationParts, TemplateFiles};
@@ -30,6 +31,7 @@ pub use trial::{TemplateSources, Trial, TrialFault, TrialPart, Tried, UnsignedTo
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::claims::{ClaimsSet, JwtId, Lifetime, LifetimeError, PrivateClaims, Registered, lifetime};
 use crate::json::Json;
@@ -78,7 +80,7 @@ impl Mint {
         Ok(TokenParams { signer, subject, lifetime })
     }
 
-    /// Renders and completes the claims of a token; `jwt_id` is called once, after everything that can fail.
+    /// Renders and completes the claims of a token; `jwt_id` is called once.
     ///
     /// # Errors
     /// The variants of [`IssueError`] that concern the template and its claims.
@@ -89,7 +91,9 @@ impl Mint {
         jwt_id: impl FnOnce() -> JwtId,
     ) -> Result<Draft, IssueError> {
         let rendered = self.render(request, params.lifetime.issued_at)?;
-        Ok(complete(request, params, rendered, jwt_id()))
+        let draft = complete(request, params, rendered, jwt_id());
+        draft.claims.check_length(self.limits.output_bytes)?;
+        Ok(draft)
     }
 
     /// Renders the claims of `request` at `now`, whatever the state of its session.
@@ -97,10 +101,20 @@ impl Mint {
     /// # Errors
     /// [`IssueError::Render`], [`IssueError::Claims`] and [`IssueError::Schema`].
     pub fn render(&self, request: &IssueRequest<'_>, now: Timestamp) -> Result<RenderedClaims, IssueError> {
+        self.render_until(request, now, None)
+    }
+
+    /// As [`Mint::render`], until another thread sets `stop`.
+    fn render_until(
+        &self,
+        request: &IssueRequest<'_>,
+        now: Timestamp,
+        stop: Option<&AtomicBool>,
+    ) -> Result<RenderedClaims, IssueError> {
         let (profile, session) = (request.profile(), request.session());
         let spec = &profile.spec;
         let values = session.values();
-        let input = RenderInput::new(session, &values, spec.name.as_str(), now);
+        let input = RenderInput::new(session, &values, spec.name.as_str(), now).until(stop);
         let rendered = profile.template.render_marked(&input, &self.limits)?;
         let (claims, overridden) = PrivateClaims::parse_marked(
             rendered.as_str(),

@@ -23,6 +23,7 @@ pub struct GenerationParts {
 }
 
 /// A template and the files beside it.
+#[derive(Clone)]
 pub struct TemplateFiles {
     /// Its language.
     pub syntax: Syntax,

@@ -322,6 +322,7 @@ fn tried(source: &str, session: &str, change: impl FnOnce(&mut Trial<'_>)) -> Tr
         session,
         session_bytes: 1 << 20,
         read_limits: ReadLimits::default(),
+        stop: None,
     };
     change(&mut trial);
     if source.contains("{{> broken") {
@@ -416,6 +417,7 @@ fn trial_names_the_registered_claims_that_are_overridden() {
         session: SESSION,
         session_bytes: 1 << 20,
         read_limits: ReadLimits::default(),
+        stop: None,
     };
     let tried = mint.try_out(mint.profile("p").unwrap(), &trial, NOW, || JwtId::new(uuid::Uuid::nil()));
     assert_eq!(tried.overridden, [RegisteredClaim::Issuer]);
@@ -428,4 +430,22 @@ fn template_sources_show_their_number_and_no_text() {
         partials: vec![Partial { name: "p".to_owned(), source: text("p", "s3cret") }],
     };
     assert_eq!(format!("{sources:?}"), "TemplateSources { templates: 1, partials: 1 }");
+}
+
+#[test]
+fn limit_of_claims_counts_the_registered_ones() {
+    let (mint, _) = Mint::build(&parts(vec![spec()], template("{}")), NOW).unwrap();
+    let draft = |length: usize| {
+        let session = format!("{{\"subject\":\"{}\",\"extra\":{{}}}}", "s".repeat(length));
+        let request = request(&mint, &session);
+        let params = mint.token_params(&request, NOW).unwrap();
+        mint.draft(&request, params, || JwtId::new(uuid::Uuid::nil())).map(drop).map_err(|error| error.code())
+    };
+    let most = RenderLimits::default().output_bytes;
+    assert_eq!(draft(most / 2), Ok(()));
+    assert_eq!(draft(most), Err(ErrorCode::TemplateLimit));
+    let session = format!("{{\"subject\":\"{}\"}}", "s".repeat(most));
+    let tried = tried("{}", &session, |_| {});
+    assert_eq!(tried.faults.iter().map(|fault| fault.code).collect::<Vec<_>>(), [ErrorCode::TemplateLimit]);
+    assert!(tried.token.is_none());
 }

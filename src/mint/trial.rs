@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::identity::ProfileIdentity;
 use super::parts::TemplateFiles;
@@ -24,6 +25,7 @@ use crate::templates::{
 use crate::time::Timestamp;
 
 /// The template texts of a generation.
+#[derive(Default)]
 pub struct TemplateSources {
     /// The templates, by name.
     pub templates: BTreeMap<String, TemplateFiles>,
@@ -48,6 +50,8 @@ pub struct Trial<'t> {
     pub session_bytes: usize,
     /// The limits for reading the session.
     pub read_limits: ReadLimits,
+    /// Set by another thread when nobody waits for the trial any longer.
+    pub stop: Option<&'t AtomicBool>,
 }
 
 /// The result of a trial.
@@ -146,10 +150,10 @@ impl Mint {
                 return tried;
             }
         };
-        let rendered = match self.render(&request, now) {
+        let rendered = match self.render_until(&request, now, trial.stop) {
             Ok(rendered) => rendered,
             Err(error) => {
-                tried.faults.push(TrialFault::of_issue(&error));
+                tried.faults.push(TrialFault::of_issue(&trial.with_names(error)));
                 return tried;
             }
         };
@@ -162,6 +166,10 @@ impl Mint {
         match self.token_params(&request, now) {
             Ok(params) => {
                 let Draft { signer, typ, claims, .. } = complete(&request, params, rendered, jwt_id());
+                if let Err(error) = claims.check_length(self.limits.output_bytes) {
+                    tried.faults.push(TrialFault::of_issue(&IssueError::Claims(error)));
+                    return tried;
+                }
                 let (header, bytes) = (signer.header(&typ), signer.token_length(&claims, &typ));
                 tried.token = Some(UnsignedToken { header, claims, bytes });
             }
@@ -187,6 +195,14 @@ impl Trial<'_> {
         IssueRequest::posted(profile, self.session.as_bytes(), self.read_limits)
             .map(|(request, _)| request)
             .map_err(|error| TrialFault::of_session(&error, self.session))
+    }
+
+    /// Returns `error` with the nearest name of the session: the client of a trial sent the session to see such errors.
+    fn with_names(&self, error: IssueError) -> IssueError {
+        match (error, Session::parse(self.session.as_bytes(), self.read_limits)) {
+            (IssueError::Render(error), Ok(session)) => IssueError::Render(error.with_names_of(&session.values())),
+            (error, _) => error,
+        }
     }
 
     fn check_session(&self) -> Result<(), TrialFault> {
@@ -245,7 +261,8 @@ impl TrialFault {
     fn of_issue(error: &IssueError) -> Self {
         match error {
             IssueError::Render(error) => {
-                let fault = Self::new(error.code(), TrialPart::Template, error.message());
+                let mut fault = Self::new(error.code(), TrialPart::Template, error.message());
+                fault.help = error.advice().map(str::to_owned);
                 error.place().map_or_else(|| fault.clone(), |place| fault.clone().at(place))
             }
             IssueError::Claims(_) => Self::new(error.code(), TrialPart::Template, error.to_string()),
@@ -263,7 +280,7 @@ impl TrialFault {
             SessionError::Json(error) => Some(error.offset()),
             SessionError::DuplicateMember { member } => members_at(member, text).get(1).copied(),
             SessionError::WrongType { path, .. } => members_at(path, text).first().copied(),
-            SessionError::MissingMember { .. } => None,
+            SessionError::MissingMember { .. } | SessionError::Unwrapped => None,
         };
         let mut message = error.to_string();
         if let SessionError::Json(error) = error {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::document::{Documents, put};
 use super::names::GLOBAL;
-use super::rule_set::{Called, listed, rules_of};
+use super::rule_set::{Called, rules_of};
 use super::rules::{Fetch, Rule, RuleSource, hydrator_url};
 use super::settings::{Broken, ClaimsText, Findings, KEYS, Settings, at, is_true, scalar, text, variable};
 use super::template;
@@ -15,7 +15,7 @@ use crate::code::ErrorCode;
 use crate::config::fault::{ConfigError, Faults, Place};
 use crate::config::yaml::{self, Entry, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 use crate::config::{KeySource, Profile, RuleOrigin};
-use crate::mint::{BuildFault, ProfileName};
+use crate::mint::{BuildFault, MOST_NAMED, ProfileName, listed};
 use crate::templates::{TemplateName, TemplateText};
 use crate::time::{Ttl, parse_duration};
 
@@ -123,7 +123,7 @@ impl OathkeeperProfile {
 
     /// Returns where the configuration comes from, such as "the global configuration and the rules a, b".
     pub(crate) fn origin(&self) -> String {
-        let rules = listed(self.rules.iter().map(String::as_str));
+        let rules = listed(self.rules.iter().cloned(), MOST_NAMED).join(", ");
         let noun = if self.rules.len() == 1 { "access rule" } else { "access rules" };
         match (self.is_global, self.rules.is_empty()) {
             (true, true) => "the global configuration".to_owned(),

@@ -10,7 +10,7 @@ use super::report;
 use super::settings::Broken;
 use crate::config::KeySource;
 use crate::json::{Json, ReadLimits, write_string};
-use crate::mint::listed;
+use crate::mint::{MOST_LISTED, listed};
 use crate::templates::Syntax;
 
 /// An Oathkeeper configuration converted to claimsmith's own.
@@ -55,7 +55,7 @@ impl Import {
             })
         });
         let left_out = left_out.into_iter().map(|(name, message)| format!("profile {name} is left out: {message}"));
-        warnings.extend(listed(left_out.chain(rejected).collect()));
+        warnings.extend(listed(left_out.chain(rejected), MOST_LISTED));
         for (name, origin) in hydrated {
             if !imported.iter().any(|one| *one.profile.name() == name) {
                 warnings.push(format!(

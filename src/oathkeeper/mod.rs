@@ -5,10 +5,11 @@
 //!
 //! Nothing here reads or writes a file or opens a connection: the caller passes functions that do. The files in import
 //! order, each of which uses only those before it: `settings`, `document`, `names`, `rules`, `rule_set`, `proof`, `template`, `config`,
-//! `source`, `imported`, `report`, `import`.
+//! `drop_in`, `source`, `imported`, `report`, `import`.
 
 mod config;
 mod document;
+mod drop_in;
 mod import;
 mod imported;
 mod names;
@@ -23,8 +24,8 @@ mod template;
 pub use config::OathkeeperConfig;
 pub use rules::RuleSource;
 
+pub(crate) use drop_in::DropIn;
 pub(crate) use import::{Import, ImportedFile};
-pub(crate) use rules::one_line;
 pub(crate) use source::Source;
 pub(crate) use template::fruitless;
 

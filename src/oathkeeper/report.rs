@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::imported::Imported;
 use super::proof::LENIENT;
+use crate::escape;
 use crate::templates::Syntax;
 use crate::templates::go::RemarkKind;
 
@@ -118,7 +119,11 @@ pub(super) fn json(warnings: &[String], imported: &[Imported]) -> String {
 
 /// Returns a few lines for the terminal; `out` is the imported directory.
 pub(super) fn summary(imported: &[Imported], out: &Path) -> String {
-    let mut lines = vec![format!("{}: {} profile(s); read REPORT.md there", out.display(), imported.len())];
+    let mut lines = vec![format!(
+        "{}: {} profile(s); read REPORT.md there",
+        escape::line(&out.display().to_string()),
+        imported.len()
+    )];
     for one in imported {
         let count = |kind| one.remarks.iter().filter(|remark| remark.kind == kind).count();
         let proof = &one.proof;

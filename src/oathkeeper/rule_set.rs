@@ -8,10 +8,7 @@ use super::rules::{Fetch, Rule, rules};
 use super::settings::{Broken, Findings};
 use crate::code::ErrorCode;
 use crate::config::RuleOrigin;
-use crate::mint::{BuildFault, ProfileName};
-
-/// The most rules that a warning lists by name.
-const MOST_LISTED: usize = 20;
+use crate::mint::{BuildFault, MOST_NAMED, ProfileName, listed};
 
 /// What the rules call, and the rules themselves.
 #[derive(Default)]
@@ -79,7 +76,7 @@ fn reject_equal(rules: &[Rule], findings: &mut Findings) {
         equal.entry(rule.wish.with_suffix()).or_default().push(rule);
     }
     for rules in equal.into_values().filter(|rules| rules.iter().any(|rule| rule.id_token.is_some())) {
-        let labels = listed(rules.iter().map(|rule| rule.label.as_str()));
+        let labels = listed(rules.iter().map(|rule| rule.label.clone()), MOST_NAMED).join(", ");
         let message = format!(
             "access rules {labels}: expected different ids or a different `match`, found equal ones, so that nothing tells \
              their profiles apart, and Oathkeeper responds to their requests with 500; remove all but one"
@@ -88,14 +85,4 @@ fn reject_equal(rules: &[Rule], findings: &mut Findings) {
         let faults = vec![BuildFault::new(ErrorCode::ConfigInvalid, &findings.file, message)];
         findings.broken.push(Broken { names, faults });
     }
-}
-
-/// Returns the first of `labels`, and how many more there are.
-pub(super) fn listed<'l>(labels: impl ExactSizeIterator<Item = &'l str>) -> String {
-    let more = labels.len().saturating_sub(MOST_LISTED);
-    let mut listed = labels.take(MOST_LISTED).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        listed.push_str(&format!(" and {more} more"));
-    }
-    listed
 }

@@ -10,7 +10,7 @@ use super::names::{Wish, profile_of_url};
 use super::settings::{Findings, Settings, at, handler, list, member, scalar, text, variable};
 use crate::config::fault::{Fault, Faults, Place, nearest};
 use crate::config::yaml::{self, Node, Quoting, Value, joined, shortened};
-use crate::mint::ProfileName;
+use crate::mint::{ProfileName, one_line};
 use crate::remote::without_secrets;
 
 /// Where access rules are.
@@ -102,7 +102,7 @@ pub(super) fn rules(
         {
             *is_named = true;
             lists.append(list);
-            let shown = one_line(&repository);
+            let shown = label_of_id(&repository);
             findings.warnings.push(format!("access rules of {shown}: read from {file_name} in the given files"));
             continue;
         }
@@ -121,7 +121,7 @@ pub(super) fn rules(
         }
     }
     for (name, _) in embedded.into_iter().filter(|(_, (_, is_named))| !is_named) {
-        let name = one_line(&name);
+        let name = label_of_id(&name);
         findings
             .warnings
             .push(format!("{name}: no repository names these access rules, so Oathkeeper does not read them"));
@@ -140,16 +140,9 @@ fn file_name(repository: &str) -> Option<&str> {
     path?.rsplit('/').next()
 }
 
-/// Returns a text from the rules as a part of one line of a report, without characters that change how the line is shown.
-pub(crate) fn one_line(text: &str) -> String {
-    let is_hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut line: String = text.chars().take(LONGEST_LABEL).map(|c| if is_hidden(c) { ' ' } else { c }).collect();
-    if text.chars().nth(LONGEST_LABEL).is_some() {
-        line.push('…');
-    }
-    line
+/// Returns an id or a name from the rules as reports show it.
+pub(super) fn label_of_id(id: &str) -> String {
+    one_line(id, LONGEST_LABEL)
 }
 
 /// Returns the URL of the global `hydrator` mutator.
@@ -173,7 +166,7 @@ fn repositories(root: &Node, environment: &[(String, String)], findings: &mut Fi
             }
             node.as_ref().map(|node| urls(node, findings)).unwrap_or_default()
         }
-        Some((value, place)) => value.split(',').map(|part| (part.trim().to_owned(), place.clone())).collect(),
+        Some((value, place)) => split(value).into_iter().map(|part| (part, place.clone())).collect(),
         None => at(root, &["access_rules", "repositories"]).map(|node| urls(node, findings)).unwrap_or_default(),
     };
     for index in 0.. {
@@ -188,6 +181,26 @@ fn repositories(root: &Node, environment: &[(String, String)], findings: &mut Fi
     let mut known = BTreeSet::new();
     repositories.retain(|(url, _)| !url.is_empty() && known.insert(url.clone()));
     repositories
+}
+
+/// Splits a list at its commas. A comma in the password of a URL does not count, otherwise errors would show the rest of the
+/// password as a path.
+fn split(list: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for part in list.split(',') {
+        let has_user_info = |part: &str| part.split('/').next().is_some_and(|first| first.contains('@'));
+        let is_cut = |last: &String| {
+            last.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '@']) && rest.contains(':'))
+        };
+        match parts.last_mut().filter(|last| is_cut(last) && !part.contains("://")) {
+            Some(last) if has_user_info(part) || !part.contains('/') => {
+                last.push(',');
+                last.push_str(part.trim_end());
+            }
+            _ => parts.push(part.trim().to_owned()),
+        }
+    }
+    parts
 }
 
 fn urls(node: &Node, findings: &mut Findings) -> Vec<(String, Place)> {
@@ -238,7 +251,7 @@ fn repository_bytes(url: &str, place: &Place, fetch: Fetch<'_>, findings: &mut F
             return None;
         }
     };
-    let name = one_line(&name);
+    let name = label_of_id(&name);
     match fetch(source) {
         Ok(bytes) => Some((name, bytes)),
         Err(found) => {
@@ -265,7 +278,7 @@ fn rule(item: RuleItem, global_url: Option<&(String, Place)>, findings: &mut Fin
     let wish = Wish::new(&id, &identity(node).unwrap_or_default());
     let label = match id.is_empty() {
         true => format!("without an id ({origin})"),
-        false => one_line(&id),
+        false => label_of_id(&id),
     };
     let mut faults = Faults::default();
     if !matches!(node.value, Value::Map(_)) {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::mint::BuildFault;
 
 pub(super) fn unreadable(code: ErrorCode, path: &Path, expected: &str, error: &io::Error) -> BuildFault {
@@ -12,6 +13,7 @@ pub(super) fn unreadable(code: ErrorCode, path: &Path, expected: &str, error: &i
 
 /// Returns a fault of the file or directory at `path`.
 pub(super) fn fault_in_file(code: ErrorCode, path: &Path, message: String) -> BuildFault {
-    let path = path.display().to_string();
+    let path = escape::line(&path.display().to_string()).into_owned();
+    let message = escape::line(&message).into_owned();
     BuildFault::new(code, &path, &message).in_file(path, message)
 }

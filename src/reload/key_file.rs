@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::access::{FileUse, never_wait, read_here, require_regular};
 use crate::keys::KeySetText;
 
 /// The reason why a key file was not changed. The file is intact.
@@ -48,9 +49,12 @@ pub fn change_key_file<T, E>(
     let lock_path = beside(&path, "lock");
     let lock = private_file(OpenOptions::new().write(true).create(true).truncate(false), &lock_path)
         .map_err(|error| io_error("open the lock file", &lock_path, error))?;
+    lock.metadata()
+        .and_then(|metadata| require_regular(&metadata))
+        .map_err(|error| io_error("open the lock file", &lock_path, error))?;
     lock.lock().map_err(|error| io_error("lock", &lock_path, error))?;
 
-    let bytes = match fs::read(&path) {
+    let bytes = match read_here(&path, FileUse::Keys) {
         Ok(bytes) => Some(Zeroizing::new(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_error("read", &path, error)),
@@ -98,7 +102,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options.open(path)
+    never_wait(options).open(path)
 }
 
 /// Gives `file` the permissions of `path`, and its owner if this process can.

@@ -4,32 +4,45 @@
 //! Nothing here waits or serves. [`Reloader::check`] can be called at any time; the content of the files decides whether
 //! anything changed.
 
+mod access;
 mod fault;
 mod files;
+mod held;
 mod key_file;
 mod key_sets;
 mod read;
 mod set_aside;
 
-use files::Content;
+pub use access::FileAccess;
+pub(crate) use access::FileUse;
 pub use files::Files;
-pub(crate) use files::read_regular;
+use files::{Content, Obstruction};
+use held::Held;
 pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
-pub(crate) use key_sets::{longest_ttl, remote_key_sets};
+use key_sets::with_causes;
+pub(crate) use key_sets::{is_same_file, missing_source_error, remote_key_sets};
 pub(crate) use read::{load, read_partials};
-use set_aside::{Current, KeyBytes, set_aside};
+use set_aside::{Current, set_aside};
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::code::ErrorCode;
-use crate::config::{Config, KeySource, KnownCaller, Loaded, load_callers, load_source_keys, load_source_secrets};
+use crate::config::{
+    Config, KeySource, KnownCaller, Loaded, line_in_file, load_callers, load_source_keys, load_source_secrets,
+    secret_in_file,
+};
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateSources};
 use crate::remote::{RemoteFiles, WantedFiles};
+use crate::secret::Secret;
+use crate::sources::SourceKind;
 use crate::time::Timestamp;
 use crate::tls::Tls;
 
@@ -67,10 +80,14 @@ pub struct Reloader {
     mint: Option<Arc<Mint>>,
     /// The configuration of the current generation.
     config: Option<Config>,
-    /// The keys of the current generation.
-    keys: KeyBytes,
-    /// Whether the next generation is built although remote key sets are missing.
-    accepts_missing: bool,
+    /// What the next generation uses of the current one if files cannot be read.
+    held: Held,
+    /// The access to the file system.
+    access: Arc<FileAccess>,
+    /// The files that could not be read in the last check, although the current generation has their content.
+    obstructed: Vec<String>,
+    /// The reasons why remote key sets are missing, if the next generation is built without them.
+    missing: Option<Vec<BuildFault>>,
     /// The content that was rejected since then.
     rejected: Option<Content>,
     /// New content that the last check saw for the first time.
@@ -116,27 +133,36 @@ impl Reloader {
             current: None,
             mint: None,
             config: None,
-            keys: KeyBytes::new(),
-            accepts_missing: false,
+            held: Held::default(),
+            access: Arc::default(),
+            obstructed: Vec::new(),
+            missing: None,
             rejected: None,
             candidate: None,
         }
     }
 
     /// Builds the next generation without the remote key sets that could not be fetched, if only profiles of an Oathkeeper
-    /// configuration use them.
-    pub fn accept_missing_key_sets(&mut self) {
-        (self.accepts_missing, self.rejected) = (true, None);
+    /// configuration use them. `reasons` has one fault for each of them, which a rejection reports.
+    pub fn accept_missing_key_sets(&mut self, reasons: Vec<BuildFault>) {
+        (self.missing, self.rejected) = (Some(reasons), None);
     }
 
     /// Reads everything. Builds and validates a generation if the content is new and was the same in the last check.
     pub fn check(&mut self, now: Timestamp) -> ReloadOutcome {
-        let mut files = Files::new();
+        let mut files = Files::after(Arc::clone(&self.access), Arc::clone(&self.held.parts));
         let read = self.read(&mut files, now);
-        let content = Some(files.content());
+        let (content, digests, obstructions) = files.content();
+        let content = Some(content);
+        self.obstructed = obstructions
+            .iter()
+            .map(|Obstruction { path, found }| {
+                format!("{}: expected a regular file that can be read, found {found}", path.display())
+            })
+            .collect();
         let candidate = self.candidate.take();
         if content == self.current {
-            self.accepts_missing = false;
+            self.missing = None;
             return match self.rejected.take() {
                 Some(_) => ReloadOutcome::Restored,
                 None => ReloadOutcome::Unchanged,
@@ -150,18 +176,18 @@ impl Reloader {
             return ReloadOutcome::Debouncing;
         }
         let built = read.map_err(BuildFailure::from).and_then(|parts| self.build(parts, now));
-        self.accepts_missing = false;
+        let reasons = self.missing.take().unwrap_or_default();
         match built {
-            Ok((generation, keys)) => {
+            Ok((generation, held)) => {
                 (self.current, self.rejected) = (content, None);
-                self.keys = keys;
+                self.held = Held { parts: Arc::new(digests), ..held };
                 self.mint = Some(Arc::clone(&generation.mint));
                 self.config = Some(generation.config.clone());
                 ReloadOutcome::Replaced(Box::new(generation))
             }
             Err(BuildFailure::Invalid(error)) => {
                 self.rejected = content;
-                ReloadOutcome::Rejected(error)
+                ReloadOutcome::Rejected(BuildError { faults: with_causes(error.faults, reasons) })
             }
             Err(BuildFailure::MissingKeySets(wanted)) => {
                 // Fetched key sets become part of the content, so the check after the fetch does not find this content.
@@ -171,42 +197,61 @@ impl Reloader {
         }
     }
 
-    fn build(&self, parts: Parts, now: Timestamp) -> Result<(Generation, KeyBytes), BuildFailure> {
+    /// Returns an error for each file that the last check could not read, and whose content is that of the current generation.
+    pub fn obstructed(&self) -> &[String] {
+        &self.obstructed
+    }
+
+    /// Returns the access to the file system that checks use.
+    pub fn file_access(&self) -> Arc<FileAccess> {
+        Arc::clone(&self.access)
+    }
+
+    fn build(&self, parts: Parts, now: Timestamp) -> Result<(Generation, Held), BuildFailure> {
         let wanted = remote_key_sets(&parts.config);
-        if !self.accepts_missing && wanted.keys().any(|source| self.remote.current(source).is_none()) {
+        if self.missing.is_none() && wanted.keys().any(|source| self.remote.current(source).is_none()) {
             return Err(BuildFailure::MissingKeySets(wanted));
         }
-        let current = Current { config: self.config.as_ref(), keys: &self.keys };
-        Ok(parts.build(self.mint.as_deref(), current, now)?)
+        let current = Current { config: self.config.as_ref(), keys: &self.held.keys };
+        Ok(parts.build(self.mint.as_deref(), current, &self.access, now)?)
     }
 
     fn read(&self, files: &mut Files, now: Timestamp) -> Result<Parts, BuildError> {
-        let mut loaded = (self.read_config)(files, self.config.as_ref()).map_err(|faults| BuildError { faults })?;
-        let read::Read { parts, tls, notes, mut faults, unread } =
-            read::read_parts(&loaded.config, &self.remote, files, now);
-        let secrets = RefCell::new(files);
-        let callers = load_callers(&loaded.config.callers, &|path| secrets.borrow_mut().read(path));
-        let (callers, warnings) = match callers {
-            Ok(callers) => (callers.callers, callers.warnings),
+        let read = files.part("configuration", |files| (self.read_config)(files, self.config.as_ref()));
+        let mut loaded = match (read, &self.held.loaded) {
+            (Some(read), _) => read.map_err(|faults| BuildError { faults })?,
+            (None, Some(held)) => held.clone(),
+            (None, None) => return Err(BuildError { faults: Vec::new() }),
+        };
+        let read::Read { parts, mounted, tls, notes, mut faults, unread } =
+            read::read_parts(&loaded.config, &self.remote, files, &self.held, now);
+        let files = RefCell::new(files);
+        let read = |path: &Path| read_secret(path, &self.held, &mut files.borrow_mut());
+        let callers = load_callers(&loaded.config.callers, &read);
+        let (callers, secrets, warnings) = match callers {
+            Ok(callers) => (callers.callers, callers.files, callers.warnings),
             Err(error) => {
                 let faults_of = error.faults().iter();
                 faults.extend(
                     faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "callers", fault.to_string())),
                 );
-                (Vec::new(), Vec::new())
+                (Vec::new(), BTreeMap::new(), Vec::new())
             }
         };
-        let read_secret = |path: &Path| secrets.borrow_mut().read(path);
+        let read = |path: &Path| read_line(path, &self.held, &mut files.borrow_mut());
+        let read_keys = |path: &Path| read_source_keys(path, &self.held, &mut files.borrow_mut());
         let sources = &mut loaded.config.sources;
-        let unloaded = [load_source_secrets(sources, &read_secret), load_source_keys(sources, &read_secret)];
+        let unloaded = [load_source_secrets(sources, &read), load_source_keys(sources, &read_keys)];
         for error in unloaded.into_iter().filter_map(Result::err) {
             let faults_of = error.faults().iter();
             faults.extend(
                 faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())),
             );
         }
-        let notes = loaded.warnings.into_iter().chain(warnings).chain(notes).collect();
-        Ok(Parts { config: loaded.config, parts, callers, tls, notes, problems: loaded.problems, faults, unread })
+        let notes = loaded.warnings.iter().cloned().chain(warnings).chain(notes).collect();
+        let (config, problems) = (loaded.config.clone(), loaded.problems.clone());
+        let held = Held { loaded: Some(loaded), secrets, templates: mounted, tls: tls.clone(), ..Held::default() };
+        Ok(Parts { config, parts, callers, tls, notes, problems, faults, unread, held })
     }
 }
 
@@ -217,16 +262,52 @@ impl fmt::Debug for Reloader {
     }
 }
 
+/// Returns the secret in the file at `path`, or the one that the current generation has if the file is obstructed.
+fn read_secret(path: &Path, held: &Held, files: &mut Files) -> Result<Secret, (&'static str, String)> {
+    let name = format!("secret {}", path.display());
+    let read = files.part(&name, |files| secret_in_file(path, files.read(path, FileUse::Secret)));
+    match (read, held.secrets.get(path)) {
+        (Some(read), _) => read,
+        (None, Some(secret)) => Ok(secret.clone()),
+        (None, None) => Err(("a file that can be read", path.display().to_string())),
+    }
+}
+
+/// As [`read_secret`], for a secret that is sent.
+fn read_line(path: &Path, held: &Held, files: &mut Files) -> Result<Zeroizing<String>, (&'static str, String)> {
+    let name = format!("secret {}", path.display());
+    let read = files.part(&name, |files| line_in_file(path, files.read(path, FileUse::Secret)));
+    let of_source = |source: &SourceKind| source.secret_of(path);
+    let held = held.loaded.iter().flat_map(|loaded| loaded.config.sources.values()).find_map(of_source);
+    read.unwrap_or_else(|| held.ok_or_else(|| ("a file that can be read", path.display().to_string())))
+}
+
+/// Returns the key set of a session source in the file at `path`, or the one that the current generation has if the file is
+/// obstructed.
+fn read_source_keys(path: &Path, held: &Held, files: &mut Files) -> io::Result<Arc<[u8]>> {
+    let name = format!("source keys {}", path.display());
+    let read = files.part(&name, |files| files.read(path, FileUse::Keys));
+    let of_source = |source: &SourceKind| source.keys_of(path);
+    let held = held.loaded.iter().flat_map(|loaded| loaded.config.sources.values()).find_map(of_source);
+    match (read, held) {
+        (Some(read), _) => read.map(Arc::from),
+        (None, Some(keys)) => Ok(keys),
+        (None, None) => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
 /// Everything that one check read.
 struct Parts {
     config: Config,
     parts: GenerationParts,
     callers: Vec<KnownCaller>,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     notes: Vec<String>,
     problems: Vec<BuildFault>,
     faults: Vec<BuildFault>,
     unread: BTreeMap<KeySource, BuildFault>,
+    /// What the generation after this one can use of it, except its keys.
+    held: Held,
 }
 
 impl Parts {
@@ -234,263 +315,21 @@ impl Parts {
         self,
         previous: Option<&Mint>,
         current: Current<'_>,
+        access: &FileAccess,
         now: Timestamp,
-    ) -> Result<(Generation, KeyBytes), BuildError> {
-        let Self { mut config, mut parts, callers, tls, mut notes, mut problems, faults, unread } = self;
+    ) -> Result<(Generation, Held), BuildError> {
+        let Self { mut config, mut parts, callers, tls, mut notes, mut problems, faults, unread, held } = self;
         let found = set_aside(&mut config, &mut parts, unread, current);
         let faults = found.faults.into_iter().chain(faults).collect();
         problems.extend(found.problems);
-        let (mint, more) = read::build(&config, &parts, faults, previous, now)?;
+        let (mint, more) = read::build(&config, &parts, faults, previous, access, now)?;
         notes.extend(more);
         let GenerationParts { templates, partials, .. } = parts;
         let sources = config.serve.playground.then(|| Arc::new(TemplateSources { templates, partials }));
-        let (mint, tls) = (Arc::new(mint), tls.map(Arc::new));
-        Ok((Generation { mint, config, callers, tls, sources, notes, problems }, found.keys))
+        let held = Held { keys: found.keys, ..held };
+        Ok((Generation { mint: Arc::new(mint), config, callers, tls, sources, notes, problems }, held))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
-    use std::path::{Path, PathBuf};
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Instant;
-
-    use super::*;
-    use crate::keys::{KeyId, SignatureAlg, generate};
-    use crate::remote::RefreshPolicy;
-
-    const NOW: Timestamp = Timestamp::from_seconds(1_768_554_753);
-
-    /// A directory with a configuration, and a reloader for it.
-    struct Fixture {
-        directory: PathBuf,
-        remote: Arc<RemoteFiles>,
-        reloader: Reloader,
-    }
-
-    impl Fixture {
-        /// Returns a fixture with the profile `p`, whose key set is `jwks`.
-        fn new(jwks: &str) -> Self {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let name = format!("claimsmith-reload-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
-            let directory = std::env::temp_dir().join(name);
-            let remote = Arc::new(RemoteFiles::new(&[], RefreshPolicy::default()));
-            let reloader = Reloader::new(Box::new(read_config(directory.clone())), Arc::clone(&remote));
-            let fixture = Self { directory, remote, reloader };
-            fixture.write("claimsmith.yaml", &format!("profiles: {{ p: {{ issuer: i, jwks: '{jwks}' }} }}\n"));
-            fixture.write("templates/p/claims.hbs", "{\"v\": 1}");
-            fixture
-        }
-
-        /// Returns a fixture whose first generation is built.
-        fn started() -> Self {
-            let mut fixture = Self::new("keys.json");
-            fixture.write("keys.json", &key_set("first"));
-            assert_eq!(fixture.replaced_kid().as_deref(), Some("first"));
-            fixture
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.directory.join(name)
-        }
-
-        fn write(&self, name: &str, text: &str) {
-            fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-            fs::write(self.path(name), text).unwrap();
-        }
-
-        fn check(&mut self) -> ReloadOutcome {
-            self.reloader.check(NOW)
-        }
-
-        /// Checks once, and returns the `kid` of the new generation; `None` if the outcome is not `Replaced`.
-        fn replaced_kid(&mut self) -> Option<String> {
-            let ReloadOutcome::Replaced(generation) = self.check() else { return None };
-            let profile = generation.mint.profiles().next().unwrap();
-            Some(profile.keys().signer(NOW, None).unwrap().kid().as_str().to_owned())
-        }
-    }
-
-    impl Drop for Fixture {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.directory);
-        }
-    }
-
-    fn read_config(directory: PathBuf) -> impl Fn(&mut Files, Option<&Config>) -> Result<Loaded, Vec<BuildFault>> {
-        move |files, _| {
-            let file = directory.join("claimsmith.yaml");
-            let text = files.read_text(&file).map_err(|error| vec![config_fault(&file, &error.to_string())])?;
-            Config::parse(&text, &directory, &[]).map_err(|error| vec![config_fault(&file, &error.to_string())])
-        }
-    }
-
-    fn config_fault(file: &Path, message: &str) -> BuildFault {
-        BuildFault::new(ErrorCode::ConfigInvalid, file.display().to_string(), message)
-    }
-
-    fn key_set(kid: &str) -> String {
-        generate(SignatureAlg::Es256, None, &KeyId::parse(kid).unwrap()).unwrap().to_set().to_owned()
-    }
-
-    #[test]
-    fn unchanged_files_keep_the_generation() {
-        let mut fixture = Fixture::started();
-        assert!(matches!(fixture.check(), ReloadOutcome::Unchanged));
-        let text = fs::read(fixture.path("keys.json")).unwrap();
-        fs::remove_file(fixture.path("keys.json")).unwrap();
-        fs::write(fixture.path("keys.json"), text).unwrap();
-        assert!(matches!(fixture.check(), ReloadOutcome::Unchanged), "a new file with the current content");
-    }
-
-    #[test]
-    fn changed_content_is_debounced_then_replaces_the_generation() {
-        let mut fixture = Fixture::started();
-        fixture.write("keys.json", &key_set("second"));
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        assert_eq!(fixture.replaced_kid().as_deref(), Some("second"));
-        assert!(matches!(fixture.check(), ReloadOutcome::Unchanged));
-    }
-
-    #[test]
-    fn unchanged_parts_are_reused_by_the_next_generation() {
-        let mut fixture = Fixture::new("keys.json");
-        fixture.write("keys.json", &key_set("first"));
-        let ReloadOutcome::Replaced(first) = fixture.check() else { panic!("no first generation") };
-        fixture.write("templates/p/claims.hbs", "{\"v\": 2}");
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        let ReloadOutcome::Replaced(second) = fixture.check() else { panic!("no second generation") };
-        let keys = |generation: &Generation| std::ptr::from_ref(generation.mint.profiles().next().unwrap().keys());
-        assert_eq!(keys(&first), keys(&second));
-    }
-
-    #[test]
-    fn half_written_file_is_never_built() {
-        let mut fixture = Fixture::started();
-        let next = key_set("second");
-        fixture.write("keys.json", &next[..next.len() / 2]);
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing), "half of the file");
-        fixture.write("keys.json", &next);
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing), "the file is complete, but differs from before");
-        assert_eq!(fixture.replaced_kid().as_deref(), Some("second"));
-    }
-
-    #[test]
-    fn change_that_is_reverted_while_debouncing_has_no_effect() {
-        let mut fixture = Fixture::started();
-        let first = fs::read_to_string(fixture.path("keys.json")).unwrap();
-        let second = key_set("second");
-        fixture.write("keys.json", &second);
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        fixture.write("keys.json", &first);
-        assert!(matches!(fixture.check(), ReloadOutcome::Unchanged));
-        fixture.write("keys.json", &second);
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing), "the change is new again");
-    }
-
-    #[test]
-    fn invalid_content_is_rejected_once_and_can_be_restored() {
-        let mut fixture = Fixture::started();
-        let first = fs::read_to_string(fixture.path("keys.json")).unwrap();
-        fixture.write("keys.json", "{\"keys\": []}");
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        let ReloadOutcome::Rejected(error) = fixture.check() else { panic!("an empty key set was not rejected") };
-        assert_eq!(error.faults[0].code, ErrorCode::KeySetInvalid);
-        assert!(matches!(fixture.check(), ReloadOutcome::Unchanged), "the rejection is reported once");
-
-        fixture.write("keys.json", &first);
-        assert!(matches!(fixture.check(), ReloadOutcome::Restored));
-        assert!(matches!(fixture.check(), ReloadOutcome::Unchanged));
-    }
-
-    #[test]
-    fn all_faults_of_one_check_are_reported() {
-        let mut fixture = Fixture::started();
-        fs::remove_file(fixture.path("keys.json")).unwrap();
-        fixture.write("templates/p/claims.hbs", "{\"v\": {{#if}}");
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        let ReloadOutcome::Rejected(error) = fixture.check() else { panic!("two broken files were not rejected") };
-        let codes: Vec<ErrorCode> = error.faults.iter().map(|fault| fault.code).collect();
-        assert_eq!(codes, [ErrorCode::KeySetInvalid, ErrorCode::TemplateSyntax]);
-    }
-
-    #[test]
-    fn rejected_content_can_be_replaced_by_valid_content() {
-        let mut fixture = Fixture::started();
-        fixture.write("claimsmith.yaml", "profiles: {}\n");
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        assert!(matches!(fixture.check(), ReloadOutcome::Rejected(_)));
-        fixture.write("claimsmith.yaml", "profiles: { p: { issuer: j, jwks: keys.json } }\n");
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        assert_eq!(fixture.replaced_kid().as_deref(), Some("first"));
-    }
-
-    #[test]
-    fn missing_key_sets_are_reported_once_and_used_after_the_fetch() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/keys.json", listener.local_addr().unwrap());
-        let mut fixture = Fixture::new(&url);
-        let ReloadOutcome::MissingKeySets(wanted) = fixture.check() else { panic!("no key set is missing") };
-        assert_eq!(wanted.keys().map(ToString::to_string).collect::<Vec<_>>(), [url]);
-        assert!(matches!(fixture.check(), ReloadOutcome::Unchanged), "the missing key set is reported once");
-
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 4096]).unwrap();
-            let set = key_set("remote");
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{set}", set.len())
-                .unwrap();
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(fixture.remote.track_and_fetch(&wanted, Instant::now())).unwrap();
-        server.join().unwrap();
-        assert_eq!(fixture.replaced_kid().as_deref(), Some("remote"));
-    }
-
-    #[test]
-    fn first_check_does_not_debounce_and_can_reject() {
-        let mut fixture = Fixture::new("keys.json");
-        assert!(matches!(fixture.check(), ReloadOutcome::Rejected(_)), "there is no key file");
-        fixture.write("keys.json", &key_set("first"));
-        assert_eq!(fixture.replaced_kid().as_deref(), Some("first"));
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn symlink_swap_of_a_mounted_volume_is_a_change() {
-        use std::os::unix::fs::symlink;
-        let mut fixture = Fixture::new("volume/keys.json");
-        fixture.write("volume/..1/keys.json", &key_set("first"));
-        fixture.write("volume/..2/keys.json", &key_set("second"));
-        let swap = |fixture: &Fixture, version: &str| {
-            symlink(version, fixture.path("volume/..next")).unwrap();
-            fs::rename(fixture.path("volume/..next"), fixture.path("volume/..data")).unwrap();
-        };
-        swap(&fixture, "..1");
-        symlink("..data/keys.json", fixture.path("volume/keys.json")).unwrap();
-        assert_eq!(fixture.replaced_kid().as_deref(), Some("first"));
-        swap(&fixture, "..2");
-        assert!(matches!(fixture.check(), ReloadOutcome::Debouncing));
-        assert_eq!(fixture.replaced_kid().as_deref(), Some("second"));
-    }
-
-    #[test]
-    fn longest_ttl_covers_every_path_to_a_file() {
-        let fixture = Fixture::started();
-        #[cfg(unix)]
-        std::os::unix::fs::symlink("keys.json", fixture.path("link.json")).unwrap();
-        #[cfg(not(unix))]
-        fs::copy(fixture.path("keys.json"), fixture.path("link.json")).unwrap();
-        let text =
-            "profiles:\n  p: { issuer: i, jwks: keys.json, ttl: 1m }\n  q: { issuer: i, jwks: link.json, ttl: 1h }\n";
-        let config = Config::parse(text, &fixture.directory, &[]).unwrap().config;
-        let longest = |name: &str| longest_ttl(&config, &fixture.path(name)).map(|ttl| ttl.seconds());
-        #[cfg(unix)]
-        assert_eq!(longest("keys.json"), Some(3600));
-        assert_eq!(longest("link.json"), Some(3600));
-        assert_eq!(longest("other.json"), None);
-    }
-}
+mod tests;

@@ -1,18 +1,21 @@
 //! Reads everything that a configuration names, and builds a generation from it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::access::{FileAccess, FileUse};
 use super::fault::{fault_in_file, unreadable};
 use super::files::Files;
+use super::held::Held;
 use super::key_sets::read_keys;
 use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
-use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateFiles};
+use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateFiles, TemplateSources};
 use crate::remote::RemoteFiles;
+use crate::sources::SourceKind;
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 use crate::time::Timestamp;
 use crate::tls::{Tls, TlsPart, TlsText};
@@ -28,7 +31,7 @@ fn read_tls(
     faults: &mut Vec<BuildFault>,
 ) -> Option<(Tls, Vec<String>)> {
     let paths = config.serve.tls.as_ref()?;
-    let mut read = |path: &Path, expected: &str| match files.read(path) {
+    let mut read = |path: &Path, expected: &str| match files.read(path, FileUse::Certificates) {
         Ok(bytes) => Some(Zeroizing::new(bytes)),
         Err(error) => {
             faults.push(unreadable(ErrorCode::TlsInvalid, path, expected, &error));
@@ -52,7 +55,7 @@ fn read_tls(
         Ok((tls, notes)) => {
             let name = paths.cert_file.display();
             let notes = notes.into_iter().map(|note| format!("{name}: {note}"));
-            Some((tls, notes.chain(exposed(&paths.key_file, PRIVATE_KEYS)).collect()))
+            Some((tls, notes.chain(exposed(files.access(), &paths.key_file, PRIVATE_KEYS)).collect()))
         }
         Err(fault) => {
             let path = match (fault.part, &paths.client) {
@@ -70,15 +73,24 @@ fn read_tls(
 /// The result of reading all files of a configuration.
 pub(super) struct Read {
     pub(super) parts: GenerationParts,
-    pub(super) tls: Option<Tls>,
+    /// The templates and partials of the templates directory.
+    pub(super) mounted: Arc<TemplateSources>,
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) notes: Vec<String>,
     pub(super) faults: Vec<BuildFault>,
     /// The faults of key sets that cannot be read, by their source.
     pub(super) unread: BTreeMap<KeySource, BuildFault>,
 }
 
-/// Reads everything that `config` names. Each file or directory that cannot be read becomes a fault.
-pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut Files, now: Timestamp) -> Read {
+/// Reads everything that `config` names. Each file or directory that cannot be read becomes a fault, unless it is obstructed
+/// and its content is in `held`.
+pub(super) fn read_parts(
+    config: &Config,
+    remote: &RemoteFiles,
+    files: &mut Files,
+    held: &Held,
+    now: Timestamp,
+) -> Read {
     let (mut faults, mut unread) = (Vec::new(), BTreeMap::new());
     let mut parts = GenerationParts {
         profiles: config.profile_specs(),
@@ -91,24 +103,54 @@ pub(super) fn read_parts(config: &Config, remote: &RemoteFiles, files: &mut File
         ..GenerationParts::default()
     };
     for (source, name) in config.key_names() {
-        match read_keys(source, remote, files) {
+        let alg = config.profiles.values().find(|profile| profile.jwks == *source).and_then(|profile| profile.spec.alg);
+        match read_keys(source, alg, remote, files, &held.keys) {
             Ok(bytes) => {
                 parts.key_sets.insert(name, bytes);
             }
             Err(fault) => drop(unread.insert(source.clone(), fault)),
         }
     }
+    let mut mounted = Arc::default();
     // Profiles from Oathkeeper bring their own templates, so the directory need not exist if all profiles do.
     if config.profiles.values().any(|profile| !config.go_templates.contains_key(&profile.spec.template)) {
-        (parts.templates, parts.partials) = read_templates(&config.templates, files, &mut faults);
+        let name = format!("templates {}", config.templates.display());
+        let read = |files: &mut Files| {
+            let mut faults = Vec::new();
+            (read_templates(&config.templates, files, &mut faults), faults)
+        };
+        mounted = match files.part(&name, read) {
+            Some(((templates, partials), found)) => {
+                faults.extend(found);
+                Arc::new(TemplateSources { templates, partials })
+            }
+            None => Arc::clone(&held.templates),
+        };
+        parts.templates.clone_from(&mounted.templates);
+        parts.partials.clone_from(&mounted.partials);
     }
     for (name, text) in &config.go_templates {
         files.record(name.as_str().as_bytes(), text.text.as_bytes());
         let files = TemplateFiles { syntax: Syntax::Go, text: text.clone(), schema: None, cases: Vec::new() };
         parts.templates.insert(name.to_string(), files);
     }
-    let (tls, notes) = read_tls(config, files, now, &mut faults).unzip();
-    Read { parts, tls, notes: notes.unwrap_or_default(), faults, unread }
+    let (tls, notes) = match &config.serve.tls {
+        None => (None, Vec::new()),
+        Some(paths) => {
+            let read = |files: &mut Files| {
+                let mut faults = Vec::new();
+                (read_tls(config, files, now, &mut faults), faults)
+            };
+            match files.part(&format!("tls {paths:?}"), read) {
+                Some((read, found)) => {
+                    faults.extend(found);
+                    read.map_or((None, Vec::new()), |(tls, notes)| (Some(Arc::new(tls)), notes))
+                }
+                None => (held.tls.clone(), Vec::new()),
+            }
+        }
+    };
+    Read { parts, mounted, tls, notes, faults, unread }
 }
 
 /// Reads the templates directory: `<name>/claims.hbs`, or `<name>/claims.gotmpl` for a Go template, each with its
@@ -120,17 +162,17 @@ fn read_templates(
 ) -> (BTreeMap<String, TemplateFiles>, Vec<Partial>) {
     let mut templates = BTreeMap::new();
     let mut partials = Vec::new();
-    for path in entries(directory, "a directory of templates", files, faults) {
+    for path in entries(directory, directory, "a directory of templates", files, faults) {
         let name = file_name(&path);
         if name == "_partials" {
             partials = partials_in(directory, &path, files, faults);
-        } else if path.is_dir()
-            && !name.starts_with('.')
+        } else if !name.starts_with('.')
+            && files.is_directory(&path)
             && let Some((syntax, text)) = read_template(directory, &path, files, faults)
         {
             let cases = read_cases(directory, &path, files, faults);
             let schema = path.join("claims.schema.json");
-            let schema = schema.exists().then(|| read_text(directory, &schema, files, faults)).flatten();
+            let schema = files.exists(&schema).then(|| read_text(directory, &schema, files, faults)).flatten();
             templates.insert(name, TemplateFiles { syntax, text, schema, cases });
         }
     }
@@ -145,7 +187,7 @@ fn read_template(
     faults: &mut Vec<BuildFault>,
 ) -> Option<(Syntax, TemplateText)> {
     let (handlebars, go) = (directory.join("claims.hbs"), directory.join("claims.gotmpl"));
-    match (handlebars.exists(), go.exists()) {
+    match (files.exists(&handlebars), files.exists(&go)) {
         (true, true) => {
             faults.push(fault_in_file(
                 ErrorCode::TemplateSyntax,
@@ -171,7 +213,7 @@ pub(crate) fn read_partials(directory: &Path) -> Result<Vec<Partial>, BuildError
 
 fn partials_in(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<Partial> {
     let mut partials = Vec::new();
-    for path in entries(directory, "a directory of partials", files, faults) {
+    for path in entries(root, directory, "a directory of partials", files, faults) {
         if path.extension().is_some_and(|extension| extension == "hbs")
             && let Some(source) = read_text(root, &path, files, faults)
         {
@@ -188,9 +230,10 @@ fn partials_in(root: &Path, directory: &Path, files: &mut Files, faults: &mut Ve
 /// # Errors
 /// Returns [`BuildError`] with every fault: files that cannot be read first, then their content.
 pub(crate) fn load(config: &Config, remote: &RemoteFiles, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
-    let read = read_parts(config, remote, &mut Files::new(), now);
+    let mut files = Files::new();
+    let read = read_parts(config, remote, &mut files, &Held::default(), now);
     let faults = read.unread.into_values().chain(read.faults).collect();
-    let (mint, mut notes) = build(config, &read.parts, faults, None, now)?;
+    let (mint, mut notes) = build(config, &read.parts, faults, None, files.access(), now)?;
     notes.extend(read.notes);
     Ok((mint, notes))
 }
@@ -201,13 +244,16 @@ pub(super) fn build(
     parts: &GenerationParts,
     mut faults: Vec<BuildFault>,
     previous: Option<&Mint>,
+    access: &FileAccess,
     now: Timestamp,
 ) -> Result<(Mint, Vec<String>), BuildError> {
     match Mint::build_after(previous, parts, now) {
         Ok((mint, mut notes)) if faults.is_empty() => {
-            notes.extend(config.key_files().into_iter().filter_map(|path| exposed(path, PRIVATE_KEYS)));
+            notes.extend(config.key_files().into_iter().filter_map(|path| exposed(access, path, PRIVATE_KEYS)));
             let secrets = config.callers.iter().flat_map(|caller| caller.credential.files());
-            notes.extend(secrets.filter_map(|path| exposed(path, "this caller secret")));
+            notes.extend(secrets.filter_map(|path| exposed(access, path, "this caller secret")));
+            let secrets = config.sources.values().flat_map(SourceKind::secret_files);
+            notes.extend(secrets.filter_map(|path| exposed(access, path, "this secret of a session source")));
             Ok((mint, notes))
         }
         Ok(_) => Err(BuildError { faults }),
@@ -220,7 +266,7 @@ pub(super) fn build(
 
 fn read_cases(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {
     let mut cases = Vec::new();
-    for path in entries(directory, "the directory of a template", files, faults) {
+    for path in entries(root, directory, "the directory of a template", files, faults) {
         let name = file_name(&path);
         let counterpart = if let Some(case) = name.strip_suffix(".session.json") {
             directory.join(format!("{case}.claims.json"))
@@ -229,7 +275,7 @@ fn read_cases(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec
         } else {
             continue;
         };
-        if !counterpart.exists() {
+        if !files.exists(&counterpart) {
             let message = format!(
                 "expected {} beside it, found none: a recorded case is a session and its claims",
                 counterpart.display()
@@ -255,8 +301,14 @@ fn read_cases(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec
     cases
 }
 
-fn entries(directory: &Path, expected: &str, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<PathBuf> {
-    files.entries(directory).unwrap_or_else(|error| {
+fn entries(
+    root: &Path,
+    directory: &Path,
+    expected: &str,
+    files: &mut Files,
+    faults: &mut Vec<BuildFault>,
+) -> Vec<PathBuf> {
+    files.entries(root, directory).unwrap_or_else(|error| {
         faults.push(unreadable(ErrorCode::ConfigInvalid, directory, expected, &error));
         Vec::new()
     })
@@ -278,9 +330,9 @@ fn file_name(path: &Path) -> String {
 
 /// Returns a warning if users other than the owner and the group can read `what` in `path`.
 #[cfg(unix)]
-fn exposed(path: &Path, what: &str) -> Option<String> {
+fn exposed(access: &FileAccess, path: &Path, what: &str) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(path).ok()?.permissions().mode();
+    let mode = access.metadata(path).ok()?.permissions().mode();
     (mode & 0o004 != 0).then(|| {
         format!(
             "{}: every user of this host can read {what} (mode {:o}); make it 600 or 640",
@@ -291,6 +343,6 @@ fn exposed(path: &Path, what: &str) -> Option<String> {
 }
 
 #[cfg(not(unix))]
-fn exposed(_path: &Path, _what: &str) -> Option<String> {
+fn exposed(_access: &FileAccess, _path: &Path, _what: &str) -> Option<String> {
     None
 }

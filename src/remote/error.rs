@@ -8,22 +8,23 @@ use crate::code::ErrorCode;
 
 /// A failed fetch of one source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{remote}: {failure}")]
+#[error("{remote}: {}", self.cause())]
 pub struct FetchError {
     remote: RemoteSource,
     code: ErrorCode,
     failure: FetchFailure,
+    hint: Option<&'static str>,
 }
 
 impl FetchError {
     pub(super) fn new(remote: RemoteSource, kind: &FileKind, failure: FetchFailure) -> Self {
-        let code = match failure {
-            FetchFailure::Invalid(_) => kind.codes.invalid,
-            FetchFailure::Timeout(_) => kind.codes.timeout,
-            FetchFailure::TooLarge(_) => kind.codes.too_large,
-            FetchFailure::Unavailable { .. } => kind.codes.unavailable,
+        let (code, hint) = match failure {
+            FetchFailure::Invalid(_) => (kind.codes.invalid, None),
+            FetchFailure::Timeout(_) => (kind.codes.timeout, Some(kind.hints.timeout)),
+            FetchFailure::TooLarge(_) => (kind.codes.too_large, Some(kind.hints.too_large)),
+            FetchFailure::Unavailable { .. } => (kind.codes.unavailable, None),
         };
-        Self { remote, code, failure }
+        Self { remote, code, failure, hint }
     }
 
     /// Returns the source that was fetched.
@@ -36,9 +37,17 @@ impl FetchError {
         self.code
     }
 
-    /// Returns the cause, which does not name the source.
-    pub(crate) fn failure(&self) -> &FetchFailure {
-        &self.failure
+    /// Returns the delay before the next fetch that the source asks for.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.failure.retry_after()
+    }
+
+    /// Returns the cause and the advice, without the source.
+    pub(crate) fn cause(&self) -> String {
+        match self.hint {
+            Some(hint) => format!("{}; {hint}", self.failure),
+            None => self.failure.to_string(),
+        }
     }
 }
 
@@ -49,10 +58,10 @@ pub(crate) enum FetchFailure {
     #[error("{0}")]
     Invalid(String),
     /// The response was not complete after this time.
-    #[error("expected a complete response within {0:?}, found none; check the source or increase limits.key_fetch")]
+    #[error("expected a complete response within {0:?}, found none")]
     Timeout(Duration),
     /// The response has more than this many bytes.
-    #[error("expected at most {0} bytes, found more; check the URL or increase limits.key_set")]
+    #[error("expected at most {0} bytes, found more")]
     TooLarge(usize),
     /// The source cannot be reached, or returned something other than the file.
     #[error("{message}")]
@@ -82,15 +91,18 @@ mod tests {
     use std::error::Error as _;
 
     use super::*;
-    use crate::remote::FailureCodes;
+    use crate::remote::{FailureCodes, FailureHints};
 
     #[test]
     fn fetch_error_shows_its_cause_once() {
         let code = ErrorCode::Internal;
         let codes = FailureCodes { invalid: code, timeout: code, too_large: code, unavailable: code };
-        let kind = FileKind { accept: "", check: |_| Ok(()), codes };
+        let hints = FailureHints { timeout: "wait", too_large: "split it" };
+        let kind = FileKind { accept: "", check: |_| Ok(()), codes, hints };
         let remote = RemoteSource::parse("https://keys.example/jwks.json").unwrap();
-        let error = FetchError::new(remote, &kind, FetchFailure::unavailable("found 404"));
-        assert!(error.to_string().contains("found 404") && error.source().is_none(), "{error}");
+        let error = FetchError::new(remote.clone(), &kind, FetchFailure::unavailable("found 404"));
+        assert!(error.to_string().ends_with("found 404") && error.source().is_none(), "{error}");
+        let error = FetchError::new(remote, &kind, FetchFailure::TooLarge(9));
+        assert_eq!(error.cause(), "expected at most 9 bytes, found more; split it");
     }
 }

@@ -10,16 +10,23 @@ use url::Url;
 use super::client::{NO_ROOT_CERTIFICATES, http_client};
 use super::error::FetchFailure;
 use super::policy::RefreshPolicy;
+use super::proxy::is_local_url;
 use super::response::{Body, Fetched, Version, os_error};
 use super::schedule::Freshness;
 
-/// HTTP clients, one with TLS and one without.
+/// HTTP clients, with and without TLS, and with and without the proxy of the environment.
 #[derive(Default)]
 pub(super) struct HttpClients {
-    /// Trusts the system root certificates. Built on first use, because a service that needs no HTTPS may run where
+    /// Trust the system root certificates. Built on first use, because a service that needs no HTTPS may run where
     /// there are none.
-    https: OnceLock<Client>,
-    plain: OnceLock<Client>,
+    https: Routes,
+    plain: Routes,
+}
+
+#[derive(Default)]
+struct Routes {
+    direct: OnceLock<Client>,
+    proxied: OnceLock<Client>,
 }
 
 impl HttpClients {
@@ -70,11 +77,12 @@ impl HttpClients {
     }
 
     fn client(&self, url: &Url) -> Result<&Client, FetchFailure> {
-        let slot = if url.scheme() == "http" { &self.plain } else { &self.https };
+        let routes = if url.scheme() == "http" { &self.plain } else { &self.https };
+        let slot = if is_local_url(url.as_str()) { &routes.direct } else { &routes.proxied };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = http_client(url.scheme()).build().map_err(|_| FetchFailure::unavailable(NO_ROOT_CERTIFICATES))?;
+        let client = http_client(url.as_str()).build().map_err(|_| FetchFailure::unavailable(NO_ROOT_CERTIFICATES))?;
         Ok(slot.get_or_init(|| client))
     }
 }

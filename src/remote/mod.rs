@@ -10,8 +10,11 @@ mod fetch;
 mod http;
 mod invalid;
 #[cfg(feature = "object-stores")]
+mod local_stores;
+#[cfg(feature = "object-stores")]
 mod object;
 mod policy;
+mod proxy;
 mod response;
 mod schedule;
 mod source;
@@ -21,7 +24,8 @@ mod stores;
 pub(crate) use client::{NO_ROOT_CERTIFICATES, http_client};
 pub use error::FetchError;
 pub use invalid::InvalidSource;
-pub use policy::{FailureCodes, FileKind, RefreshPolicy};
+pub use policy::{FailureCodes, FailureHints, FileKind, RefreshPolicy};
+pub(crate) use proxy::plain_http_proxy;
 pub use source::RemoteSource;
 pub(crate) use source::{distinct_names, without_secrets};
 
@@ -230,7 +234,7 @@ impl TrackedFile {
     /// Records a failed fetch. The last good bytes stay.
     fn fail(&mut self, error: FetchError, now: Instant, policy: &RefreshPolicy, chance: f64) {
         self.failures = self.failures.saturating_add(1);
-        let retry_after = error.failure().retry_after();
+        let retry_after = error.retry_after();
         self.error = Some(error);
         self.due = Some(now + schedule::after_failure(self.failures, retry_after, policy, chance));
     }

@@ -14,6 +14,8 @@ pub struct FileKind {
     pub check: fn(&[u8]) -> Result<(), String>,
     /// The codes of its errors.
     pub codes: FailureCodes,
+    /// What its errors advise.
+    pub hints: FailureHints,
 }
 
 /// The error codes for each kind of failed fetch.
@@ -27,6 +29,15 @@ pub struct FailureCodes {
     pub too_large: ErrorCode,
     /// The source could not be reached, or returned an error.
     pub unavailable: ErrorCode,
+}
+
+/// The advice for those failed fetches whose cause does not depend on the source alone.
+#[derive(Clone, Copy, Debug)]
+pub struct FailureHints {
+    /// The response took too long.
+    pub timeout: &'static str,
+    /// The response was too large.
+    pub too_large: &'static str,
 }
 
 /// Limits for the time between two fetches, and for each response.

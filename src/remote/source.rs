@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 
-use url::{Host, Position, Url};
+use url::{Position, Url};
 
 use super::invalid::InvalidSource;
 #[cfg(feature = "object-stores")]
 use super::object::ObjectLocation;
+use super::proxy::is_local;
 
 /// The URL of a remote file. Neither `Debug` nor `Display` shows a query, because it may be the signature of a signed URL.
 ///
@@ -43,9 +43,7 @@ impl RemoteSource {
     pub(crate) fn is_in_the_clear(&self) -> bool {
         match &self.0 {
             Location::Http(url) if url.scheme() == "http" => match url.host() {
-                Some(Host::Domain(name)) => name != "localhost",
-                Some(Host::Ipv4(address)) => !IpAddr::from(address).is_loopback(),
-                Some(Host::Ipv6(address)) => !IpAddr::from(address).is_loopback(),
+                Some(host) => !is_local(&host),
                 None => true,
             },
             _ => false,

@@ -14,6 +14,7 @@ use object_store::path::Path;
 use object_store::{ClientOptions, GetOptions, ObjectStore, RetryConfig};
 
 use super::error::FetchFailure;
+use super::local_stores::LocalWithoutProxy;
 use super::object::{ObjectLocation, Store};
 use super::policy::RefreshPolicy;
 use super::response::{Body, Fetched, Version, os_error};
@@ -64,21 +65,22 @@ impl ObjectStores {
         let retry = RetryConfig { max_retries: 0, retry_timeout: policy.timeout, ..RetryConfig::default() };
         let client = ClientOptions::new().with_timeout(policy.timeout).with_connect_timeout(policy.timeout);
         let bucket = &location.bucket;
+        let connector = LocalWithoutProxy { timeout: policy.timeout };
         Ok(match location.store {
             Store::Azblob => {
-                let builder = MicrosoftAzureBuilder::new();
+                let builder = MicrosoftAzureBuilder::new().with_http_connector(connector);
                 let builder = builder.with_client_options(client).with_retry(retry).with_container_name(bucket);
                 let settings = self.settings("AZURE_");
                 Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
             }
             Store::Gs => {
-                let builder = GoogleCloudStorageBuilder::new();
+                let builder = GoogleCloudStorageBuilder::new().with_http_connector(connector);
                 let builder = builder.with_client_options(client).with_retry(retry).with_bucket_name(bucket);
                 let settings = self.settings("GOOGLE_");
                 Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
             }
             Store::S3 => {
-                let builder = AmazonS3Builder::new();
+                let builder = AmazonS3Builder::new().with_http_connector(connector);
                 let builder = builder.with_client_options(client).with_retry(retry).with_bucket_name(bucket);
                 let settings = self.settings("AWS_");
                 Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)

@@ -7,16 +7,17 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::asked::unknown_profile;
 use super::attempts::Attempts;
 use super::cache::TokenCache;
-use super::callers::{AuthError, CallerPermit};
+use super::callers::{AuthError, Caller, CallerPermit};
 use super::generation::{ServedGeneration, ServiceLimits};
 use super::outcome::Refusal;
-use super::peer::{CallerName, Credentials, Peer, Transport};
+use super::peer::{CallerName, Credentials, Peer, Requester, Transport};
 use super::slot::Slot;
 use crate::claims::Grant;
 use crate::code::ErrorCode;
-use crate::mint::{IssueRequest, Profile};
+use crate::mint::{IssueRequest, Profile, ProfileName};
 use crate::session::{SessionDocument, SessionParts};
 use crate::time::{Clock, Timestamp};
 
@@ -101,6 +102,20 @@ impl Admission {
                 }
             }
         };
+        let requester = caller.map_or(Requester::Anyone, |caller| Requester::Caller(caller.name()));
+        let taken = self.take_slot(limits, caller, profile).await;
+        let (slot, caller) = taken.map_err(|refusal| refusal.of(requester.clone()))?;
+        let profile = generation.mint.profile(profile).ok_or_else(|| unknown_profile(generation, &requester, profile));
+        Ok(Permit { generation, tokens, profile, requester, caller, _slot: slot })
+    }
+
+    /// Takes a slot for an authenticated request, and the permit of its caller.
+    async fn take_slot(
+        &self,
+        limits: &ServiceLimits,
+        caller: Option<&Caller>,
+        profile: &str,
+    ) -> Result<(Slot<&AtomicUsize>, Option<CallerPermit>), Refusal> {
         // Take the slot after authentication, so that unauthenticated clients cannot exhaust `limits.in_flight`.
         let Some(slot) = Slot::take(&self.in_flight, limits.in_flight) else {
             let detail = "as many requests are in flight as limits.in_flight allows; try again";
@@ -115,7 +130,7 @@ impl Admission {
             // In its own task, because a connection's task can be polled again before others are.
             let _ = tokio::spawn(tokio::task::yield_now()).await;
         }
-        Ok(Permit { generation, tokens, profile: generation.mint.profile(profile), caller, _slot: slot })
+        Ok((slot, caller))
     }
 }
 
@@ -137,8 +152,9 @@ fn require_certificate(generation: &ServedGeneration, transport: &Transport) -> 
 pub struct Permit<'s> {
     generation: &'s ServedGeneration,
     tokens: &'s TokenCache,
-    /// `None` if there is no such profile, which is refused once the request was received.
-    profile: Option<&'s Profile>,
+    /// A profile that is not configured is refused once the request was received.
+    profile: Result<&'s Profile, Refusal>,
+    requester: Requester,
     caller: Option<CallerPermit>,
     _slot: Slot<&'s AtomicUsize>,
 }
@@ -152,7 +168,7 @@ impl<'s> Permit<'s> {
     where
         's: 'm,
     {
-        let (profile, limits) = (self.profile()?, self.generation.limits.read_limits());
+        let (profile, limits) = (self.profile.clone()?, self.generation.limits.read_limits());
         let (request, document) = self.tokens.read_posted(profile, body, limits)?;
         Ok((AdmittedRequest { permit: self, request }, document))
     }
@@ -165,9 +181,14 @@ impl<'s> Permit<'s> {
     where
         's: 'm,
     {
-        let (profile, limits) = (self.profile()?, self.generation.limits.read_limits());
+        let (profile, limits) = (self.profile.clone()?, self.generation.limits.read_limits());
         let request = IssueRequest::from_parts(profile, parts, limits)?;
         Ok(AdmittedRequest { permit: self, request })
+    }
+
+    /// Returns the name of the profile if it is in shadow mode.
+    pub(super) fn shadow_profile(&self) -> Option<&'s ProfileName> {
+        self.profile.as_ref().ok().map(|profile| profile.spec()).filter(|spec| spec.shadow).map(|spec| &spec.name)
     }
 
     /// Returns the generation that the request is answered from.
@@ -177,7 +198,13 @@ impl<'s> Permit<'s> {
 
     /// Returns the caller; `None` without configured callers.
     pub(super) fn caller(&self) -> Option<CallerName> {
-        self.caller.as_ref().map(CallerPermit::caller)
+        self.requester.caller().cloned()
+    }
+
+    /// Returns a function that marks a refusal as one of this requester, for what fails while the permit is held.
+    pub fn refuser(&self) -> impl FnOnce(Refusal) -> Refusal + use<> {
+        let requester = self.requester.clone();
+        move |refusal| refusal.of(requester)
     }
 
     /// Counts the request as one that got a token.
@@ -185,10 +212,6 @@ impl<'s> Permit<'s> {
         if let Some(caller) = &mut self.caller {
             caller.set_issued();
         }
-    }
-
-    fn profile(&self) -> Result<&'s Profile, Refusal> {
-        self.profile.ok_or_else(Refusal::unknown_profile)
     }
 }
 

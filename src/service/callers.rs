@@ -130,8 +130,10 @@ impl Callers {
                 None => Err(("an Authorization header that is neither Basic nor Bearer", true)),
             },
         };
-        let is_near = |caller: &&Caller| peer.address.is_some_and(|address| caller.credential.has_address(address));
-        // Credentials say more about a caller than its address.
+        // An address says too little about who posts a session; a proxy sends the credentials of the session itself.
+        let is_proxy = matches!(peer.credentials, Credentials::OfClient);
+        let address = peer.address.filter(|_| is_proxy);
+        let is_near = |caller: &&Caller| address.is_some_and(|address| caller.credential.has_address(address));
         found.or_else(|(found, is_attempt)| {
             self.known.iter().find(is_near).ok_or_else(|| AuthError::of(peer, found, is_attempt))
         })
@@ -165,6 +167,11 @@ impl AuthError {
 }
 
 impl Caller {
+    /// Returns its name.
+    pub(super) fn name(&self) -> CallerName {
+        self.state.name.clone()
+    }
+
     /// Permits one request for `profile`.
     ///
     /// # Errors
@@ -207,11 +214,6 @@ impl CallerState {
 }
 
 impl CallerPermit {
-    /// Returns the name of the caller.
-    pub(super) fn caller(&self) -> CallerName {
-        self.state.name.clone()
-    }
-
     /// Counts the request as one that got a token.
     pub(super) fn set_issued(&mut self) {
         self.is_issued = true;
@@ -368,6 +370,36 @@ mod tests {
             assert_eq!(error.refusal.code, ErrorCode::CallerUnauthenticated);
             assert_eq!(error.is_attempt, !values.is_empty(), "a request without credentials is not a guess");
             assert!(!error.refusal.detail.contains("t0ke") && !error.refusal.detail.contains("pa:ss"));
+        }
+    }
+
+    #[test]
+    fn proxy_is_known_by_its_network_or_secret_and_not_by_the_credentials_of_its_clients() {
+        let basic = KnownCredential::Bearer { tokens: vec![secret("t0ken")] };
+        let header = KnownCredential::Header { secrets: vec![secret("s3cret"), secret("s3cret-next")] };
+        let networks = KnownCredential::Networks(vec![Network::parse("10.0.0.0/8").unwrap()]);
+        let callers = callers(&[caller("bearer", basic), caller("header", header), caller("near", networks)], None);
+        let near: Option<IpAddr> = Some("10.1.2.3".parse().unwrap());
+        let authorization = Credentials::Authorization(b"Bearer t0ken");
+        for (address, credentials, secrets, expected) in [
+            (near, Credentials::OfClient, &[][..], Ok("near")),
+            (None, Credentials::OfClient, &[], Err((ErrorCode::CallerUntrusted, false))),
+            (None, Credentials::OfClient, &["s3cret"], Ok("header")),
+            (None, Credentials::OfClient, &["s3cret-next"], Ok("header")),
+            (near, Credentials::OfClient, &["s3cret"], Ok("header")),
+            (near, Credentials::OfClient, &["guess"], Err((ErrorCode::CallerUntrusted, true))),
+            (near, Credentials::OfClient, &["s3cret", "s3cret"], Err((ErrorCode::CallerUntrusted, true))),
+            (None, authorization, &[], Ok("bearer")),
+            (near, authorization, &[], Ok("bearer")),
+            (near, Credentials::None, &[], Err((ErrorCode::CallerUnauthenticated, false))),
+            (near, Credentials::Authorization(b"Bearer guess"), &[], Err((ErrorCode::CallerUnauthenticated, true))),
+            (None, Credentials::Authorization(b"Bearer guess"), &[], Err((ErrorCode::CallerUnauthenticated, true))),
+        ] {
+            let secrets = secrets.iter().map(|secret| secret.as_bytes()).collect();
+            let peer = Peer { address, transport: Transport::Plain, credentials, secrets };
+            let found = callers.authenticate(&peer);
+            let found = found.map(|caller| caller.state.name.as_str());
+            assert_eq!(found.map_err(|error| (error.refusal.code, error.is_attempt)), expected, "{peer:?}");
         }
     }
 

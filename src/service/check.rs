@@ -7,12 +7,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::admission::Permit;
 use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
 use super::peer::Peer;
-use crate::claims::Grant;
 use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::claims::Grant;
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
@@ -30,8 +31,8 @@ pub struct ProxiedRequest<'r> {
     pub original: Result<OriginalRequest<'r>, Refusal>,
     /// The credentials of the original request.
     pub credentials: RequestCredentials<'r>,
-    /// The names of the headers that have an underscore.
-    pub underscored: Vec<&'r str>,
+    /// The names of the headers that have a character other than letters, digits and dashes.
+    pub unusual: Vec<&'r str>,
 }
 
 /// A request that passed its check. `Debug` shows no value of the session.
@@ -44,24 +45,62 @@ pub struct Allowed {
     pub session: Arc<ResolvedSession>,
 }
 
+/// A request that did not pass, for the response and for the record.
+#[derive(Debug)]
+pub struct Denied {
+    /// What the client is answered.
+    pub denial: Denial,
+    /// What is recorded, with who was refused.
+    pub refusal: Refusal,
+}
+
+impl Denied {
+    /// Returns `true` if a trusted proxy sent the request.
+    pub fn is_of_proxy(&self) -> bool {
+        self.refusal.is_authenticated()
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self { denial: Denial::new(refusal.code, refusal.detail.as_str()), refusal }
+    }
+}
+
 impl Issuer {
     /// Checks `request`, which `peer` describes, and issues its token.
     ///
     /// # Errors
-    /// A [`Denial`]: of the peer, of the request, or of its session.
+    /// [`Denied`] for the peer, the request, or its session.
     pub async fn check(
         &self,
         generation: &ServedGeneration,
         peer: &Peer<'_>,
         request: ProxiedRequest<'_>,
         span: Option<&SpanParent>,
-    ) -> Result<Allowed, Denial> {
+    ) -> Result<Allowed, Denied> {
         let check = generation.checks.get(request.check);
         let profile = check.map_or("", |check| check.profile.as_str());
         let permit = self.admit(generation, peer, profile).await?;
-        let check = check.ok_or_else(unknown_check)?;
+        let refuse = permit.refuser();
+        let checked = async { self.check_admitted(permit, check.ok_or_else(unknown_check)?, request, span).await };
+        checked.await.map_err(|denial| {
+            let refusal = refuse(Refusal::new(denial.code, denial.detail.as_str()));
+            Denied { denial, refusal }
+        })
+    }
+
+    async fn check_admitted(
+        &self,
+        permit: Permit<'_>,
+        check: &Check,
+        request: ProxiedRequest<'_>,
+        span: Option<&SpanParent>,
+    ) -> Result<Allowed, Denial> {
+        let generation = permit.generation();
         let original = request.original?;
-        if request.underscored.iter().any(|name| check.is_lookalike(name)) {
+        let token_header = token_header(generation, check)?.0;
+        if request.unusual.iter().any(|name| check.is_lookalike(name, token_header)) {
             return Err(lookalike());
         }
         let denied = |reason| check.deny(reason, &original);
@@ -154,14 +193,22 @@ pub(crate) fn session_parts<'s>(session: &'s ResolvedSession, match_context: &'s
     }
 }
 
+/// Returns the name of the header of the token, and the scheme before the token.
+fn token_header<'g>(generation: &'g ServedGeneration, check: &Check) -> Result<(&'g str, Option<&'g str>), Refusal> {
+    let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
+    match &profile.spec().placement {
+        Placement::Header { name, scheme } => Ok((name.as_str(), scheme.as_deref())),
+        // The configuration rejects other placements.
+        Placement::Extra(_) => Err(Refusal::internal()),
+    }
+}
+
 /// Returns the header of the token and every plain header.
 fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> Result<Vec<(String, String)>, Refusal> {
-    let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
-    // The configuration rejects other placements.
-    let Placement::Header { name, scheme } = &profile.spec().placement else { return Err(Refusal::internal()) };
+    let (name, scheme) = token_header(generation, check)?;
     let token = outcome.token.jws.as_str();
     let value = scheme.as_ref().map_or_else(|| token.to_owned(), |scheme| format!("{scheme} {token}"));
-    let mut headers = vec![(name.as_str().to_ascii_lowercase(), value)];
+    let mut headers = vec![(name.to_ascii_lowercase(), value)];
     if !check.headers.is_empty() {
         let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let payload = payload.ok_or_else(Refusal::internal)?;
@@ -179,8 +226,8 @@ fn unknown_check() -> Denial {
 }
 
 fn lookalike() -> Denial {
-    let detail = "expected no header whose name is one of the check's headers with underscores, found one; some services \
-                  cannot tell the two apart";
+    let detail = "expected no header whose name is one of the check's headers with other characters for its dashes, found \
+                  one; some services cannot tell the two apart";
     Denial::new(ErrorCode::RequestLookalike, detail)
 }
 

@@ -46,6 +46,8 @@ impl Readiness {
 pub(crate) enum DegradedCondition {
     /// Audit lines cannot be written and are lost.
     Audit,
+    /// Files cannot be read; their last good content is in use.
+    Files,
     /// A remote key set cannot be refreshed; the last good one is in use.
     KeySources,
     /// Parts of an Oathkeeper configuration are not served, or are served as they were before.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::admission::{Admission, AdmittedRequest, Permit};
 use super::cache::TokenCache;
+use super::completion::{Comparison, Delivery, Posted};
 use super::gauges::gauges;
 use super::generation::ServedGeneration;
 use super::outcome::{CacheUse, Outcome, Refusal};
@@ -103,7 +104,7 @@ impl Issuer {
         metrics.load(self.admission.in_flight(), self.admission.connections.load(Ordering::Relaxed));
         let current = self.current();
         let sources = current.session_sources.iter().filter_map(|source| Some((source.name(), source.load()?)));
-        metrics.session_sources(sources.map(|(name, load)| {
+        metrics.set_session_sources(sources.map(|(name, load)| {
             let SourceLoad { sessions, bytes, is_open } = load;
             (name, SourceGauges { sessions, bytes, is_open })
         }));
@@ -162,18 +163,42 @@ impl Issuer {
         Ok(Outcome { token, cache, at: now, caller: permit.caller(), subject })
     }
 
-    /// Compares the claims of a session with those of the token that its text `body` already has. `read` is the session,
-    /// or why it was not read. Nothing is signed.
-    pub(crate) fn shadow(&self, body: &[u8], read: Result<AdmittedRequest<'_>, Refusal>) -> ShadowResult {
-        let claims = |admitted: AdmittedRequest<'_>| {
+    /// Issues the token for the session `body`. If its profile is in shadow mode and the token would be delivered in the
+    /// session, compares instead. A client that gets only the token has no other token to use, so it gets one in shadow
+    /// mode, too.
+    ///
+    /// # Errors
+    /// Those of [`Permit::read_posted`] and [`Issuer::issue`]. A comparison has no errors.
+    pub(crate) async fn issue_posted<'m>(
+        &self,
+        permit: Permit<'m>,
+        body: &'m [u8],
+        delivery: Delivery,
+    ) -> Result<Posted<'m>, Refusal> {
+        if delivery == Delivery::InSession
+            && let Some(profile) = permit.shadow_profile()
+        {
+            let (profile, at) = (profile.clone(), self.clock.now());
+            let result = self.compare(permit, body, at);
+            return Ok(Posted::Compared(Comparison { profile, at, result }));
+        }
+        let (admitted, document) = permit.read_posted(body)?;
+        let placement = &admitted.request().profile().spec().placement;
+        let outcome = self.issue(admitted).await?;
+        Ok(Posted::Issued { document, placement, outcome })
+    }
+
+    /// Compares the claims of the session `body` with those of the token that it already has. Nothing is signed.
+    fn compare(&self, permit: Permit<'_>, body: &[u8], now: Timestamp) -> ShadowResult {
+        let claims = |(admitted, _): (AdmittedRequest<'_>, _)| {
             let AdmittedRequest { mut permit, request } = admitted;
             let mint = &permit.generation().mint;
-            let params = mint.token_params(&request, self.clock.now())?;
+            let params = mint.token_params(&request, now)?;
             let claims = mint.draft(&request, params, self.jwt_id)?.claims().as_str().to_owned();
             permit.set_issued();
             Ok(claims)
         };
-        ShadowResult::of(read.and_then(claims), body)
+        ShadowResult::of(permit.read_posted(body).and_then(claims), body)
     }
 
     /// Returns the claims of `admitted` without signing them, for a server that signs them itself. The session has to be

@@ -4,7 +4,8 @@
 //!
 //! 1. [`Issuer::admit`] authenticates a [`Peer`] and takes a slot: a [`Permit`] for one profile.
 //! 2. [`Permit::read_posted`] or [`Permit::read_parts`] reads the session for that profile: an [`AdmittedRequest`].
-//! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature.
+//! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature. [`Issuer::issue_posted`] does
+//!    steps 2 and 3 for a posted session, or compares if the profile is in shadow mode.
 //!
 //! [`Issuer::check`] does all of this for a request behind a proxy, whose session comes from a source.
 //!
@@ -14,10 +15,12 @@
 //! passes both to [`Recorder::finish`], the one place that counts, logs, audits and traces a request.
 
 mod admission;
+mod asked;
 mod attempts;
 mod cache;
 mod callers;
 mod check;
+mod completion;
 mod gauges;
 mod generation;
 mod health;
@@ -27,7 +30,9 @@ mod peer;
 mod published;
 mod queue;
 mod record;
+mod request_id;
 mod shadow;
+mod shadow_log;
 mod signing_queue;
 mod slot;
 mod sync;
@@ -36,16 +41,18 @@ pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;
 pub(crate) use callers::Callers;
-pub(crate) use check::{Allowed, ProxiedRequest};
+pub(crate) use check::{Allowed, Denied, ProxiedRequest};
+pub(crate) use completion::{Completion, Delivery, Posted};
 pub(crate) use generation::{ServedGeneration, ServiceLimits};
 pub(crate) use health::{DegradedCondition, DegradedConditions, Readiness, Stage};
 pub use issuer::Issuer;
 pub(crate) use issuer::IssuerParts;
 pub use outcome::CacheUse;
 pub(crate) use outcome::{Outcome, Refusal};
-pub(crate) use peer::{Credentials, Peer, RequestId, SECRET_HEADER, Transport};
+pub(crate) use peer::{Credentials, Peer, SECRET_HEADER, Transport};
 pub(crate) use published::{Discovery, PublishedProfiles};
 pub(crate) use record::{Exchange, Recorder};
+pub(crate) use request_id::RequestId;
 
 #[cfg(test)]
 mod tests;

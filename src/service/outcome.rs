@@ -8,7 +8,7 @@ use crate::mint::{IssueError, IssuedToken};
 use crate::session::SessionError;
 use crate::time::Timestamp;
 
-use super::peer::CallerName;
+use super::peer::{CallerName, Requester};
 
 /// A token was issued.
 #[derive(Clone)]
@@ -58,12 +58,24 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// What failed and what to do about it; empty for a bug in claimsmith.
     pub detail: String,
+    /// Who was refused.
+    pub(super) requester: Requester,
 }
 
 impl Refusal {
     /// Returns a refusal with `code`.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), requester: Requester::default() }
+    }
+
+    /// Returns `true` if it is one of a client that was authenticated, or need not be.
+    pub(super) fn is_authenticated(&self) -> bool {
+        self.requester != Requester::Unauthenticated
+    }
+
+    /// Returns the same refusal as one of `requester`.
+    pub(super) fn of(self, requester: Requester) -> Self {
+        Self { requester, ..self }
     }
 
     /// Returns the refusal of a profile that is not configured.

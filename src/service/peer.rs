@@ -4,25 +4,27 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::tls::CertificateIdentity;
 
-/// The identifier of one request, in its response and its log lines. It is our own, because a gateway's would be
-/// whatever the end user sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId(Uuid);
-
-impl RequestId {
-    /// Returns the identifier `uuid`, which must be random.
-    pub fn new(uuid: Uuid) -> Self {
-        Self(uuid)
-    }
+/// Who sent a request, as far as admission found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Requester {
+    /// Anyone, because no callers are configured.
+    Anyone,
+    /// A configured caller.
+    Caller(CallerName),
+    /// A client that was not authenticated.
+    #[default]
+    Unauthenticated,
 }
 
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl Requester {
+    /// Returns the caller, if it is one.
+    pub(super) fn caller(&self) -> Option<&CallerName> {
+        match self {
+            Requester::Caller(name) => Some(name),
+            Requester::Anyone | Requester::Unauthenticated => None,
+        }
     }
 }
 

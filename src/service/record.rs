@@ -1,20 +1,28 @@
 //! The record of a request: metrics, log, audit log and traces, all from its result and in one place.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::field::display;
 use tracing::{debug, warn};
 
+use super::asked::AskedName;
+use super::completion::{Comparison, Completion};
 use super::outcome::{CacheUse, Outcome, Refusal};
-use super::peer::RequestId;
+use super::peer::{CallerName, Requester};
+use super::request_id::RequestId;
 use super::shadow::ShadowResult;
+use super::shadow_log::ShadowLog;
 use crate::claims::RegisteredClaim;
+use crate::code::ErrorCode;
 use crate::sources::{CacheLookup as SessionLookup, Resolved};
 use crate::telemetry::{
-    Answered, Audit, CacheLookup, Issued, Metrics, RequestSpan, RouteMetrics, SourceAnswered, SourceSpan, SpanParent,
-    TokenFacts, Traces,
+    Answered, Audit, CacheLookup, Issued, Metrics, Refused, RequestSpan, RouteMetrics, SourceAnswered, SourceSpan,
+    SpanParent, TokenFacts, Traces, UNKNOWN,
 };
+use crate::time::Timestamp;
 
 /// The target of log lines about requests. It does not follow the module path, because operators filter by it.
 const LOG_TARGET: &str = "claimsmith::edge";
@@ -27,6 +35,7 @@ pub struct Recorder {
     traces: Option<Traces>,
     /// The profiles whose templates were seen to set registered claims.
     overridden: Mutex<BTreeSet<String>>,
+    shadow_log: ShadowLog,
 }
 
 /// One request and its result, as the adapter of a protocol saw it.
@@ -42,16 +51,22 @@ pub struct Exchange<'e> {
     pub status: u16,
     /// The time from the request head to the response.
     pub elapsed: Duration,
-    /// The configured profile that it names, for its span.
+    /// The time of the response.
+    pub at: Timestamp,
+    /// The address of the client; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// The profile that it names, as the client wrote it; only needed with a span or a refusal.
+    pub asked: Option<&'e str>,
+    /// The same if it is configured.
     pub profile: Option<&'e str>,
-    /// The token it got, if it asked for one, or why it was refused.
-    pub result: Result<Option<&'e Outcome>, &'e Refusal>,
+    /// Its token or comparison, if it has one, or why it was refused.
+    pub result: Result<Option<&'e Completion>, &'e Refusal>,
 }
 
 impl Recorder {
     /// Returns a recorder; the audit log and traces are optional.
     pub fn new(metrics: Arc<Metrics>, audit: Option<Audit>, traces: Option<Traces>) -> Self {
-        Self { metrics, audit, traces, overridden: Mutex::default() }
+        Self { metrics, audit, traces, overridden: Mutex::default(), shadow_log: ShadowLog::default() }
     }
 
     /// Returns the metrics.
@@ -81,19 +96,19 @@ impl Recorder {
 
     /// Starts the span of a request to a session source; `None` if the request is not recorded.
     pub(super) fn start_source_span(&self, parent: Option<&SpanParent>) -> Option<SourceSpan> {
-        Some(self.traces.as_ref()?.source(parent?))
+        self.traces.as_ref().zip(parent).map(|(traces, parent)| traces.source(parent))
     }
 
     /// Records the answer of a session source, and the call that was made for it.
     pub(super) fn source_answered(&self, source: &str, resolved: &Resolved, span: Option<SourceSpan>) {
         if let Some(call) = &resolved.call {
-            self.metrics.source_called(source, call.result.as_str(), call.elapsed);
+            self.metrics.session_sources().call(source, call.result.as_str(), call.elapsed);
             if let Some(extension) = call.extension {
-                self.metrics.session_extended(source, extension.as_str());
+                self.metrics.session_sources().extension(source, extension.as_str());
             }
         }
         if let Some(lookup) = resolved.lookup {
-            self.metrics.session_looked_up(source, lookup.as_str());
+            self.metrics.session_sources().lookup(source, lookup.as_str());
         }
         if let Some(span) = span {
             let is_cached = matches!(resolved.lookup, Some(SessionLookup::Hit | SessionLookup::Stale));
@@ -104,28 +119,31 @@ impl Recorder {
 
     /// Records a request once its response is known.
     pub fn finish(&self, exchange: &Exchange<'_>, span: Option<RequestSpan>) {
-        let Exchange { request_id, route, method, status, elapsed, profile, result } = *exchange;
+        let Exchange { request_id, route, method, status, elapsed, profile, result, .. } = *exchange;
         self.metrics.request(route, status, elapsed.as_secs_f64());
         match result {
-            Ok(outcome) => {
-                if let Some(outcome) = outcome {
-                    self.issued(request_id, outcome);
+            Ok(completion) => {
+                match completion {
+                    Some(Completion::Compared(comparison)) => self.compared(request_id, comparison),
+                    Some(Completion::Issued(outcome)) => self.issued(request_id, outcome),
+                    None => {}
                 }
                 debug!(target: LOG_TARGET, %request_id, route = route.label(), status, "request answered");
             }
-            Err(Refusal { code, detail }) => {
-                self.metrics.failure(*code);
-                warn!(target: LOG_TARGET, %request_id, route = route.label(), status, %code, %detail, "request refused");
-            }
+            Err(refusal) => self.refused(exchange, refusal),
         }
         let Some(span) = span else { return };
-        let token = result.ok().flatten().map(|outcome| TokenFacts {
+        let outcome = result.ok().flatten().and_then(|completion| match completion {
+            Completion::Compared(_) => None,
+            Completion::Issued(outcome) => Some(outcome),
+        });
+        let token = outcome.map(|outcome| TokenFacts {
             kid: outcome.token.kid.as_str(),
             alg: outcome.token.alg.as_str(),
             cached: outcome.cache == CacheUse::Hit,
         });
         span.end(&Answered {
-            request_id: &request_id.to_string(),
+            request_id: request_id.as_str(),
             method,
             route: route.label(),
             name: route.span(),
@@ -136,33 +154,68 @@ impl Recorder {
         });
     }
 
-    /// Records the comparison of a request in shadow mode.
-    pub fn shadow(&self, request_id: RequestId, profile: &str, result: &ShadowResult) {
-        let word = match result {
+    /// Counts a comparison, and logs it if no equal one was logged in the last minute.
+    fn compared(&self, request_id: RequestId, comparison: &Comparison) {
+        let Comparison { profile, at, result } = comparison;
+        self.metrics.shadow_compared(profile.as_str(), result.name());
+        let admit = |kind: &str| self.shadow_log.admit(profile, &format!("{} {kind}", result.name()), *at);
+        match result {
             ShadowResult::Different(paths) => {
                 // A name can contain spaces and dots, so the paths are a JSON array.
                 let paths = serde_json::json!(paths).to_string();
-                warn!(target: LOG_TARGET, %request_id, profile, paths, "shadow: claims differ from the session's token");
-                "different"
+                if let Some(suppressed) = admit(&paths) {
+                    warn!(target: LOG_TARGET, %request_id, %profile, paths, suppressed, "shadow: claims differ from the session's token");
+                }
             }
-            ShadowResult::Equal => {
-                debug!(target: LOG_TARGET, %request_id, profile, "shadow: claims equal");
-                "equal"
-            }
+            ShadowResult::Equal => debug!(target: LOG_TARGET, %request_id, %profile, "shadow: claims equal"),
             ShadowResult::Failed(detail) => {
-                warn!(target: LOG_TARGET, %request_id, profile, detail, "shadow: nothing to compare with");
-                "failed"
+                if let Some(suppressed) = admit(detail) {
+                    warn!(target: LOG_TARGET, %request_id, %profile, detail, suppressed, "shadow: nothing to compare with");
+                }
             }
-            ShadowResult::Refused(Refusal { code, detail }) => {
-                warn!(target: LOG_TARGET, %request_id, profile, %code, %detail, "shadow: session would get no token");
-                "refused"
+            ShadowResult::Refused(Refusal { code, detail, .. }) => {
+                if let Some(suppressed) = admit(&format!("{code} {detail}")) {
+                    warn!(target: LOG_TARGET, %request_id, %profile, %code, %detail, suppressed, "shadow: session would get no token");
+                }
             }
-        };
-        self.metrics.shadow_compared(profile, word);
+        }
+    }
+
+    /// Counts, logs and audits a refusal. Labels are configured names, because clients can make up others.
+    fn refused(&self, exchange: &Exchange<'_>, refusal: &Refusal) {
+        let Exchange { request_id, route, status, at, peer, asked, profile, .. } = *exchange;
+        let Refusal { code, detail, requester } = refusal;
+        let caller = requester.caller().map(CallerName::as_str);
+        let (profile_label, caller_label) = (profile.unwrap_or(UNKNOWN), caller.unwrap_or(UNKNOWN));
+        self.metrics.failure(*code, profile_label, caller_label);
+        if *requester != Requester::Unauthenticated {
+            self.metrics.profile_request(profile_label, false);
+        }
+        // With other codes the name was not looked up, or the client may not be a gateway.
+        let is_about_profile = matches!(code, ErrorCode::CallerForbidden | ErrorCode::ProfileUnknown);
+        let asked = asked.filter(|_| is_about_profile && profile.is_none()).map(|name| display(AskedName(name)));
+        // Requests without a session are part of the usual traffic behind a proxy.
+        if code.is_about_login() {
+            debug!(
+                target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
+                caller = caller_label, peer = peer.map(display), %code, %detail, "request refused"
+            );
+        } else {
+            warn!(
+                target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
+                caller = caller_label, peer = peer.map(display), asked, %code, %detail, "request refused"
+            );
+        }
+        if let Some(audit) = &self.audit
+            && route.issues_tokens()
+        {
+            audit.refused(&Refused { at, request_id: request_id.as_str(), caller, profile, peer, status, code: *code });
+        }
     }
 
     fn issued(&self, request_id: RequestId, outcome: &Outcome) {
         let Outcome { token, cache, at, caller, subject } = outcome;
+        self.metrics.profile_request(token.profile.as_str(), true);
         if *cache != CacheUse::Hit {
             self.metrics.issued(token.profile.as_str(), token.alg.as_str());
             self.warn_of_overridden(token.profile.as_str(), &token.overridden);
@@ -175,7 +228,7 @@ impl Recorder {
         if let Some(audit) = &self.audit {
             audit.issued(&Issued {
                 at: *at,
-                request_id: &request_id.to_string(),
+                request_id: request_id.as_str(),
                 caller: caller.as_ref().map(|caller| caller.as_str()),
                 profile: token.profile.as_str(),
                 jti: &token.jti.to_string(),

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::outcome::Refusal;
+use crate::mint::one_line;
 
 /// Claims that differ between any two tokens.
 const IGNORED: [&str; 4] = ["exp", "iat", "jti", "nbf"];
@@ -21,7 +22,7 @@ const HIDDEN: &str = "(a name from a value of the session)";
 
 /// The result of one comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ShadowResult {
+pub(super) enum ShadowResult {
     /// Both tokens have these paths in different forms, or only one of them has them.
     Different(Vec<String>),
     /// The claims are equal.
@@ -33,6 +34,16 @@ pub enum ShadowResult {
 }
 
 impl ShadowResult {
+    /// Returns the label of the result in metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Different(_) => "different",
+            Self::Equal => "equal",
+            Self::Failed(_) => "failed",
+            Self::Refused(_) => "refused",
+        }
+    }
+
     /// Compares `issued`, the claims that the profile would issue, with the token in the session `body`.
     pub(super) fn of(issued: Result<String, Refusal>, body: &[u8]) -> Self {
         let issued = match issued {
@@ -144,7 +155,7 @@ impl Differences<'_> {
         if has_text(self.session, &hides) {
             return HIDDEN.to_owned();
         }
-        name.chars().take(LONGEST_NAME).map(|c| if c.is_control() { ' ' } else { c }).collect()
+        one_line(name, LONGEST_NAME)
     }
 }
 

@@ -57,8 +57,10 @@ impl<'b> SessionDocument<'b> {
         let mut spans: [Option<Range<usize>>; 3] = [const { None }; 3];
         let mut subject = None;
         let mut is_extra_cached = false;
+        let mut has_identity = false;
         reader.skip_members::<SessionError>(0, |reader, name| {
             let Some(member) = MEMBERS.into_iter().find(|member| is_member(name, member)) else {
+                has_identity |= name == "identity";
                 return Ok(reader.skip(1)?);
             };
             let twice = SessionError::DuplicateMember { member };
@@ -86,7 +88,10 @@ impl<'b> SessionDocument<'b> {
         let end = reader.offset() - 1;
         reader.finish()?;
         let [extra, header, _] = spans;
-        let subject = subject.ok_or(SessionError::MissingMember { member: "subject" })?;
+        let subject = subject.ok_or(match has_identity && extra.is_none() {
+            true => SessionError::Unwrapped,
+            false => SessionError::MissingMember { member: "subject" },
+        })?;
         let session = Session { subject, selection, found: scan.found, is_extra_cacheable: !is_extra_cached };
         Ok((Self { text: reader.text_since(0), extra, header, end, limits }, session))
     }

@@ -8,6 +8,7 @@
 mod assurance;
 mod document;
 mod extra_cache;
+mod kratos;
 mod path;
 mod scan;
 mod selection;
@@ -15,6 +16,7 @@ mod selection;
 pub use assurance::{Assurance, AssuranceLevel};
 pub use document::SessionDocument;
 pub use extra_cache::CachedExtra;
+pub use kratos::kratos_names;
 pub use path::SessionPath;
 pub use selection::{Part, Selected, Selection};
 
@@ -88,6 +90,12 @@ pub enum SessionError {
         /// The member.
         member: &'static str,
     },
+    /// The body is a session of Kratos, without the members around it.
+    #[error(
+        "expected a session with the members `subject` and `extra`, found a Kratos session without them; post \
+         {{\"subject\": .identity.id, \"extra\": .}}, as jq writes it"
+    )]
+    Unwrapped,
     /// A member has the wrong type.
     #[error("expected {path} to be {expected}, found {found}")]
     WrongType {
@@ -110,7 +118,9 @@ impl SessionError {
                 JsonFault::DuplicateMember => ErrorCode::SessionDuplicateMember,
                 _ => ErrorCode::SessionMalformed,
             },
-            SessionError::MissingMember { .. } | SessionError::WrongType { .. } => ErrorCode::SessionInvalid,
+            SessionError::MissingMember { .. } | SessionError::Unwrapped | SessionError::WrongType { .. } => {
+                ErrorCode::SessionInvalid
+            }
         }
     }
 }

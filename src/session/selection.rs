@@ -13,6 +13,7 @@ pub struct Selection {
 struct Node {
     name: String,
     parent: Option<Selected>,
+    /// In the order of their names.
     children: Vec<Selected>,
     /// Whether a template reads all of it.
     is_read: bool,
@@ -77,14 +78,16 @@ impl Selection {
         }
         let new = Selected(self.nodes.len());
         self.nodes.push(Node { name: name.to_owned(), parent: Some(parent), ..Node::default() });
-        self.nodes[parent.0].children.push(new);
+        let place = self.position(parent, name).unwrap_or_else(|place| place);
+        self.nodes[parent.0].children.insert(place, new);
         new
     }
 
     /// Marks a place whose value a template tests. Of an object, only members that are selected themselves count.
     pub fn look_at(&mut self, selected: Selected) {
         let mut next = Some(selected);
-        while let Some(Selected(index)) = next {
+        // Where a place decides, all places above it do, too.
+        while let Some(Selected(index)) = next.filter(|next| !self.nodes[next.0].decides) {
             self.nodes[index].decides = true;
             next = self.nodes[index].parent;
         }
@@ -103,7 +106,25 @@ impl Selection {
     }
 
     pub(super) fn find(&self, parent: Selected, name: &str) -> Option<Selected> {
-        self.nodes[parent.0].children.iter().copied().find(|child| self.nodes[child.0].name == name)
+        self.position(parent, name).ok().and_then(|place| self.nodes[parent.0].children.get(place)).copied()
+    }
+
+    /// Where the member `name` is among the children of `parent`, or where it belongs.
+    fn position(&self, parent: Selected, name: &str) -> Result<usize, usize> {
+        self.nodes[parent.0].children.binary_search_by(|child| self.nodes[child.0].name.as_str().cmp(name))
+    }
+
+    /// Returns the names of the members of `part` at `path` that a template reads, without the last of `path` itself.
+    pub fn names_beside<'s>(&'s self, part: Part, path: &[String]) -> impl Iterator<Item = &'s str> {
+        let parent = path
+            .split_last()
+            .and_then(|(_, parents)| parents.iter().try_fold(part.selected(), |parent, name| self.find(parent, name)));
+        let children = parent.map_or(&[][..], |parent| self.nodes[parent.0].children.as_slice());
+        let last = path.last().cloned();
+        children
+            .iter()
+            .map(|child| self.nodes[child.0].name.as_str())
+            .filter(move |name| Some(*name) != last.as_deref())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -135,5 +156,28 @@ impl Selection {
 
     pub(super) fn has_members(&self, selected: Selected) -> bool {
         !self.nodes[selected.0].children.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, Selection};
+
+    /// Takes hours if a step looks at all places above or beside it.
+    #[test]
+    fn long_paths_and_many_members_are_selected_in_linear_time() {
+        let mut selection = Selection::default();
+        let mut place = Part::Extra.selected();
+        for _ in 0..300_000 {
+            place = selection.member(place, "a");
+            selection.look_at(place);
+        }
+        for number in 0..100_000 {
+            let member = selection.member(place, &format!("{number:06}"));
+            assert_eq!(selection.member(place, &format!("{number:06}")), member);
+            selection.read(member);
+        }
+        assert_eq!(selection.deciding(place).count(), 100_000);
+        assert!(selection.find(place, "000001").is_some() && selection.find(place, "1").is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
+use url::Url;
 
 use super::{RateLimited, Resolution, SourceFailure};
 use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
@@ -18,7 +19,8 @@ const LIMIT_PREFIXES: [&str; 2] = ["ratelimit", "x-ratelimit-"];
 
 /// The client of one source.
 pub(super) struct HttpApi {
-    scheme: String,
+    /// A URL of the source, for the choice of the client.
+    url: Url,
     timeout: Duration,
     most_bytes: usize,
     /// Built on first use, because a service that needs no HTTPS may run where there are no root certificates.
@@ -33,8 +35,8 @@ pub(super) struct Answer {
 }
 
 impl HttpApi {
-    pub(super) fn new(scheme: &str, timeout: Duration, most_bytes: usize) -> Self {
-        Self { scheme: scheme.to_owned(), timeout, most_bytes, client: OnceLock::new() }
+    pub(super) fn new(url: Url, timeout: Duration, most_bytes: usize) -> Self {
+        Self { url, timeout, most_bytes, client: OnceLock::new() }
     }
 
     /// Sends the request that `request` makes.
@@ -63,7 +65,7 @@ impl HttpApi {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = http_client(&self.scheme)
+        let client = http_client(self.url.as_str())
             // A proxy from the environment would see the credentials of all users.
             .no_proxy()
             .pool_idle_timeout(IDLE_TIMEOUT)

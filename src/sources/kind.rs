@@ -1,8 +1,13 @@
 //! The types of sources, and what they differ in before a request comes.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
 use crate::keys::SignatureAlg;
 
-use super::{AnonymousSpec, FileSecret, IntrospectionSpec, JwtSpec, KeyFile, KeyOrigin, KratosSpec};
+use super::{AnonymousSpec, ClientCredential, FileSecret, IntrospectionSpec, JwtSpec, KeyFile, KeyOrigin, KratosSpec};
 
 /// The settings of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,11 +15,11 @@ pub enum SourceKind {
     /// A session that nobody authenticated.
     Anonymous(AnonymousSpec),
     /// Access tokens that an authorization server knows.
-    Introspection(IntrospectionSpec),
+    Introspection(Box<IntrospectionSpec>),
     /// JWTs of another issuer.
-    Jwt(JwtSpec),
+    Jwt(Box<JwtSpec>),
     /// Sessions of Ory Kratos or Ory Network.
-    Kratos(KratosSpec),
+    Kratos(Box<KratosSpec>),
 }
 
 impl SourceKind {
@@ -43,7 +48,39 @@ impl SourceKind {
     /// Returns the file with the keys of its issuer.
     pub(crate) fn key_file(&mut self) -> Option<&mut KeyFile> {
         match self {
-            SourceKind::Jwt(JwtSpec { keys: KeyOrigin::File(file), .. }) => Some(file),
+            SourceKind::Jwt(spec) => match &mut spec.keys {
+                KeyOrigin::File(file) => Some(file),
+                KeyOrigin::Discovery(_) | KeyOrigin::Url(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns the files of its secrets.
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        self.secret().map(|secret| secret.file.as_path()).into_iter()
+    }
+
+    /// Returns the secret of `file`, if it is one that this source sends and it was read.
+    pub(crate) fn secret_of(&self, file: &Path) -> Option<Zeroizing<String>> {
+        self.secret().filter(|secret| secret.file == file).and_then(|secret| secret.text.clone())
+    }
+
+    fn secret(&self) -> Option<&FileSecret> {
+        match self {
+            SourceKind::Anonymous(_) | SourceKind::Jwt(_) => None,
+            SourceKind::Introspection(spec) => spec.client.as_ref().map(ClientCredential::secret),
+            SourceKind::Kratos(spec) => spec.extend.as_ref().and_then(|extend| extend.token.as_ref()),
+        }
+    }
+
+    /// Returns the key set in `file`, if it is the one of its issuer and it was read.
+    pub(crate) fn keys_of(&self, file: &Path) -> Option<Arc<[u8]>> {
+        match self {
+            SourceKind::Jwt(spec) => match &spec.keys {
+                KeyOrigin::File(keys) if keys.path == file => keys.bytes.clone(),
+                _ => None,
+            },
             _ => None,
         }
     }

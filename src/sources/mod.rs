@@ -331,10 +331,10 @@ impl Source {
         let resolver = match &kind {
             SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
             SourceKind::Introspection(spec) => {
-                Resolver::Introspection(Introspection::new(spec.clone(), limits, seed))
+                Resolver::Introspection(Introspection::new(IntrospectionSpec::clone(spec), limits, seed))
             }
-            SourceKind::Jwt(spec) => Resolver::Jwt(Jwt::new(spec.clone(), limits, seed)),
-            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(spec.clone(), limits, seed)),
+            SourceKind::Jwt(spec) => Resolver::Jwt(Jwt::new(JwtSpec::clone(spec), limits, seed)),
+            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(KratosSpec::clone(spec), limits, seed)),
         };
         Self { name, kind, limits, resolver }
     }

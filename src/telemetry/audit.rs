@@ -1,4 +1,5 @@
-//! The audit log: a line of JSON for each token that is issued, never the token itself.
+//! The audit log: a line of JSON for each token that is issued, never the token itself, and optionally for each refused
+//! request, never with anything that the client sent except an adopted request ID.
 //!
 //! Lines go through a bounded queue to a dedicated thread, so that no request waits for a disk or a pipe. If the queue is
 //! full or a write fails, lines are dropped and counted; the log, readiness and, once lines can be written again, the
@@ -7,6 +8,7 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
 
 use super::queue::{Bounds, Queue};
+use crate::code::ErrorCode;
 use crate::config::{AuditLog, AuditSubject, AuditTarget};
 use crate::json;
 use crate::time::{Clock, Timestamp};
@@ -28,6 +31,7 @@ const BOUNDS: Bounds = Bounds { waiting: 8192, portion: 512, linger: Duration::Z
 pub struct Audit {
     queue: Queue<String>,
     subject: AuditSubject,
+    records_refused: bool,
     state: Arc<State>,
 }
 
@@ -65,6 +69,25 @@ pub struct Issued<'t> {
     pub cached: bool,
 }
 
+/// The fields of the audit line of a refused request.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'r> {
+    /// The time of the response.
+    pub at: Timestamp,
+    /// The identifier of the request, as in the log.
+    pub request_id: &'r str,
+    /// The caller; `None` if it was not authenticated, or without configured callers.
+    pub caller: Option<&'r str>,
+    /// The profile; `None` if it is not configured.
+    pub profile: Option<&'r str>,
+    /// The address of the client; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// The status of the response.
+    pub status: u16,
+    /// Why it was refused.
+    pub code: ErrorCode,
+}
+
 /// What the thread and the requests share.
 #[derive(Debug, Default)]
 struct State {
@@ -85,9 +108,9 @@ impl Audit {
         match &config.to {
             AuditTarget::File(path) => {
                 let mut file = AuditFile::open(path)?;
-                Self::start(config.subject, counts, clock, move |bytes| file.append(bytes))
+                Self::start(config, counts, clock, move |bytes| file.append(bytes))
             }
-            AuditTarget::Stdout => Self::start(config.subject, counts, clock, |bytes| {
+            AuditTarget::Stdout => Self::start(config, counts, clock, |bytes| {
                 let mut out = io::stdout().lock();
                 out.write_all(bytes)?;
                 out.flush()
@@ -96,7 +119,7 @@ impl Audit {
     }
 
     fn start(
-        subject: AuditSubject,
+        config: &AuditLog,
         counts: AuditCounts,
         clock: Arc<dyn Clock>,
         mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
@@ -123,7 +146,7 @@ impl Audit {
                 }
             };
         })?;
-        Ok(Self { queue, subject, state })
+        Ok(Self { queue, subject: config.subject, records_refused: config.refused, state })
     }
 
     /// Returns `true` if lines contain the subject or its hash.
@@ -133,7 +156,18 @@ impl Audit {
 
     /// Records a token. Never blocks.
     pub fn issued(&self, token: &Issued<'_>) {
-        if self.queue.push(line(token, self.subject)) {
+        self.push(line(token, self.subject));
+    }
+
+    /// Records a refused request, if the log has them. Never blocks.
+    pub fn refused(&self, request: &Refused<'_>) {
+        if self.records_refused {
+            self.push(refused_line(request));
+        }
+    }
+
+    fn push(&self, line: String) {
+        if self.queue.push(line) {
             return;
         }
         self.state.lose(1);
@@ -192,15 +226,8 @@ fn line(token: &Issued<'_>, subject: AuditSubject) -> String {
     let mut line = String::with_capacity(384);
     // Writing into a String cannot fail.
     let _ = write!(line, "{{\"time\":\"{}\",\"event\":\"token_issued\"", token.at);
-    let member = |name: &str, value: &str, line: &mut String| {
-        let _ = write!(line, ",\"{name}\":");
-        json::write_string(value, line);
-    };
     member("request_id", token.request_id, &mut line);
-    match token.caller {
-        Some(caller) => member("caller", caller, &mut line),
-        None => line.push_str(",\"caller\":null"),
-    }
+    optional_member("caller", token.caller, &mut line);
     member("profile", token.profile, &mut line);
     member("jti", token.jti, &mut line);
     match subject {
@@ -212,6 +239,35 @@ fn line(token: &Issued<'_>, subject: AuditSubject) -> String {
     member("alg", token.alg, &mut line);
     let _ = writeln!(line, ",\"exp\":{},\"cached\":{}}}", token.expires_at.seconds(), token.cached);
     line
+}
+
+/// The line of a refused request, with its end.
+fn refused_line(request: &Refused<'_>) -> String {
+    let mut line = String::with_capacity(256);
+    // Writing into a String cannot fail.
+    let _ = write!(line, "{{\"time\":\"{}\",\"event\":\"request_refused\"", request.at);
+    member("request_id", request.request_id, &mut line);
+    optional_member("caller", request.caller, &mut line);
+    optional_member("profile", request.profile, &mut line);
+    optional_member("peer", request.peer.map(|peer| peer.to_string()).as_deref(), &mut line);
+    let _ = write!(line, ",\"status\":{}", request.status);
+    member("code", request.code.as_str(), &mut line);
+    line.push_str("}\n");
+    line
+}
+
+fn member(name: &str, value: &str, line: &mut String) {
+    let _ = write!(line, ",\"{name}\":");
+    json::write_string(value, line);
+}
+
+fn optional_member(name: &str, value: Option<&str>, line: &mut String) {
+    match value {
+        Some(value) => member(name, value, line),
+        None => {
+            let _ = write!(line, ",\"{name}\":null");
+        }
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -303,11 +359,32 @@ mod tests {
         assert!(!line(&TOKEN, AuditSubject::None).contains("sub"));
     }
 
+    #[test]
+    fn line_of_a_refused_request_names_who_was_refused_and_why() {
+        let request = Refused {
+            at: Timestamp::from_seconds(0),
+            request_id: "r",
+            caller: Some("gateway"),
+            profile: Some("p"),
+            peer: Some([127, 0, 0, 1].into()),
+            status: 422,
+            code: ErrorCode::SessionExpired,
+        };
+        assert_eq!(
+            refused_line(&request),
+            "{\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"request_refused\",\"request_id\":\"r\",\"caller\":\"gateway\",\
+             \"profile\":\"p\",\"peer\":\"127.0.0.1\",\"status\":422,\"code\":\"session.expired\"}\n"
+        );
+        let unknown = refused_line(&Refused { caller: None, profile: None, peer: None, ..request });
+        assert!(unknown.contains(r#""caller":null,"profile":null,"peer":null,"status""#), "{unknown}");
+    }
+
     /// An audit log whose every write waits for a word, and then fails or gives out what it would have written.
     fn held() -> (Audit, Sender<bool>, std::sync::mpsc::Receiver<String>) {
         let (release, released) = channel();
         let (tell, told) = channel();
-        let audit = Audit::start(AuditSubject::None, AuditCounts::default(), Arc::new(SystemClock), move |bytes| {
+        let config = AuditLog { to: AuditTarget::Stdout, subject: AuditSubject::None, refused: true };
+        let audit = Audit::start(&config, AuditCounts::default(), Arc::new(SystemClock), move |bytes| {
             if !released.recv().unwrap_or(true) {
                 return Err(io::ErrorKind::StorageFull.into());
             }

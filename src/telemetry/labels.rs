@@ -5,11 +5,20 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::code::ErrorCode;
 
+/// The label of a profile or a caller that is not configured, or not known.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// The labels of what became of a request.
+pub(super) const ISSUED: &str = "issued";
+pub(super) const REFUSED: &str = "refused";
+
 /// Why a connection was closed although its client might have continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// The client did not read a response within `limits.request`.
     Answer,
+    /// The connection was idle, never authenticated, and made room for another.
+    Evicted,
     /// The TLS handshake failed, or took longer than `limits.request`.
     Handshake,
     /// The bytes were not HTTP, or HTTP that can be read in two ways.
@@ -25,6 +34,7 @@ pub enum CloseReason {
 impl CloseReason {
     pub(super) const ALL: &[CloseReason] = &[
         CloseReason::Answer,
+        CloseReason::Evicted,
         CloseReason::Handshake,
         CloseReason::Malformed,
         CloseReason::Peer,
@@ -35,6 +45,7 @@ impl CloseReason {
     fn as_str(self) -> &'static str {
         match self {
             CloseReason::Answer => "answer",
+            CloseReason::Evicted => "evicted",
             CloseReason::Handshake => "handshake",
             CloseReason::Malformed => "malformed",
             CloseReason::Peer => "peer",
@@ -68,7 +79,17 @@ pub(super) struct ShadowLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct CodeLabel(pub(super) ErrorCode);
+pub(super) struct FailureLabels {
+    pub(super) code: ErrorCode,
+    pub(super) profile: String,
+    pub(super) caller: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ProfileLabels {
+    pub(super) profile: String,
+    pub(super) result: &'static str,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CloseLabel(pub(super) CloseReason);
@@ -175,8 +196,15 @@ impl EncodeLabelSet for SourceResultLabels {
     }
 }
 
-impl EncodeLabelSet for CodeLabel {
+impl EncodeLabelSet for FailureLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("code", self.0.as_str())].encode(encoder)
+        let (profile, caller) = (self.profile.as_str(), self.caller.as_str());
+        [("code", self.code.as_str()), ("profile", profile), ("caller", caller)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for ProfileLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("profile", self.profile.as_str()), ("result", self.result)].encode(encoder)
     }
 }

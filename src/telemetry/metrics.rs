@@ -14,9 +14,10 @@ use prometheus_client::registry::{Registry, Unit};
 use super::audit::AuditCounts;
 use super::gauges::{Gauges, ScrapedMetrics};
 use super::labels::{
-    BuildLabels, CallerLabels, CloseLabel, CloseReason, CodeLabel, IssuedLabels, KeySetLabel, RequestLabels,
+    BuildLabels, CallerLabels, CloseLabel, CloseReason, ISSUED, IssuedLabels, KeySetLabel, REFUSED, RequestLabels,
     ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
 };
+use super::results::Results;
 use super::source_metrics::{SourceGauges, SourceMetrics};
 use super::traces::TraceCounts;
 use crate::code::ErrorCode;
@@ -30,7 +31,7 @@ pub struct Metrics {
     durations: Family<RouteLabel, Histogram>,
     issued: Family<IssuedLabels, Counter>,
     shadow: Family<ShadowLabels, Counter>,
-    failures: Family<CodeLabel, Counter>,
+    results: Results,
     lookups: [Counter; 2],
     cached_tokens: Gauge,
     cached_bytes: Gauge,
@@ -38,6 +39,7 @@ pub struct Metrics {
     generation: Gauge,
     reloads: Family<ResultLabel, Counter>,
     reload_refused: Gauge,
+    files_failing: Gauge,
     oathkeeper_faults: Gauge,
     rotations: Family<ResultLabel, Counter>,
     rotation_refused: Gauge,
@@ -101,11 +103,7 @@ impl Metrics {
         registry.register("tokens_issued", "Tokens signed", issued.clone());
         let shadow = Family::default();
         registry.register("shadow_comparisons", "Requests of profiles in shadow mode, by result", shadow.clone());
-        let failures = Family::<CodeLabel, Counter>::default();
-        registry.register("failures", "Requests refused, by error code", failures.clone());
-        for code in ErrorCode::ALL {
-            let _ = failures.get_or_create(&CodeLabel(*code));
-        }
+        let results = Results::register(&mut registry);
         let lookups = Family::<ResultLabel, Counter>::default();
         registry.register(
             "token_cache_lookups",
@@ -139,6 +137,12 @@ impl Metrics {
             "reload_refused",
             "1 while files hold a change that cannot be used, and the last good generation is served",
             reload_refused.clone(),
+        );
+        let files_failing = Gauge::default();
+        registry.register(
+            "files_failing",
+            "Files that cannot be read, and whose last good content is used",
+            files_failing.clone(),
         );
         let oathkeeper_faults = Gauge::default();
         registry.register(
@@ -227,7 +231,7 @@ impl Metrics {
             durations,
             issued,
             shadow,
-            failures,
+            results,
             lookups,
             cached_tokens,
             cached_bytes,
@@ -235,6 +239,7 @@ impl Metrics {
             generation,
             reloads,
             reload_refused,
+            files_failing,
             oathkeeper_faults,
             rotations,
             rotation_refused,
@@ -284,10 +289,10 @@ impl Metrics {
         self.certificate_end.set(seconds);
     }
 
-    /// Returns the handle of a route. `is_usual` keeps the counters of its successful responses at hand, which then have
-    /// their series from the start.
-    pub fn route(&self, label: &'static str, span: &'static str, is_usual: bool) -> RouteMetrics {
-        let usual = is_usual.then(|| UsualResponse {
+    /// Returns the handle of a route. If it issues tokens, the counters of its successful responses are kept at hand, and
+    /// have their series from the start.
+    pub fn route(&self, label: &'static str, span: &'static str, issues_tokens: bool) -> RouteMetrics {
+        let usual = issues_tokens.then(|| UsualResponse {
             count: self.requests.get_or_create_owned(&RequestLabels { route: label, status: USUAL_STATUS }),
             duration: self.durations.get_or_create_owned(&RouteLabel { route: label }),
         });
@@ -338,30 +343,30 @@ impl Metrics {
         self.cached_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Counts one call of a session source.
-    pub fn source_called(&self, source: &str, result: &'static str, elapsed: Duration) {
-        self.session_sources.call(source, result, elapsed);
-    }
-
-    /// Counts one lookup in the cache of a session source.
-    pub fn session_looked_up(&self, source: &str, result: &'static str) {
-        self.session_sources.lookup(source, result);
-    }
-
-    /// Counts one extension of a session.
-    pub fn session_extended(&self, source: &str, result: &'static str) {
-        self.session_sources.extension(source, result);
+    /// Returns the metrics of session sources.
+    pub fn session_sources(&self) -> &SourceMetrics {
+        &self.session_sources
     }
 
     /// Sets what each session source uses, and removes earlier sources.
-    pub fn session_sources<'s>(&self, sources: impl Iterator<Item = (&'s str, SourceGauges)>) {
+    pub fn set_session_sources<'s>(&self, sources: impl Iterator<Item = (&'s str, SourceGauges)>) {
         let _scrape = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.session_sources.set(sources);
     }
 
-    /// Counts one refused request.
-    pub fn failure(&self, code: ErrorCode) {
-        self.failures.get_or_create(&CodeLabel(code)).inc();
+    /// Counts one refused request. `profile` and `caller` must be configured names, or [`UNKNOWN`](super::UNKNOWN).
+    pub fn failure(&self, code: ErrorCode, profile: &str, caller: &str) {
+        self.results.failure(code, profile, caller);
+    }
+
+    /// Counts one request for a token of `profile`, which must be a configured name, or [`UNKNOWN`](super::UNKNOWN).
+    pub fn profile_request(&self, profile: &str, is_issued: bool) {
+        self.results.profile_request(profile, is_issued);
+    }
+
+    /// Gives each of `profiles` its series, so that a rate over it is never absent.
+    pub fn profiles<'p>(&self, profiles: impl Iterator<Item = &'p str>) {
+        profiles.for_each(|profile| self.results.profile(profile));
     }
 
     /// Sets whether readiness returns 200.
@@ -390,6 +395,11 @@ impl Metrics {
         self.generation.inc();
         self.reloads.get_or_create(&ResultLabel(REPLACED)).inc();
         self.reload_refused.set(0);
+    }
+
+    /// Sets the number of files that cannot be read.
+    pub fn files_failing(&self, count: usize) {
+        self.files_failing.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a rejected change.
@@ -473,6 +483,11 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
+    /// Returns `true` if the route issues tokens.
+    pub fn issues_tokens(&self) -> bool {
+        self.usual.is_some()
+    }
+
     /// Returns the value of the label `route`.
     pub fn label(&self) -> &'static str {
         self.label
@@ -499,8 +514,6 @@ pub(crate) const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; ver
 const HIT: &str = "hit";
 const MISS: &str = "miss";
 const REPLACED: &str = "replaced";
-const ISSUED: &str = "issued";
-const REFUSED: &str = "refused";
 const ROTATED: &str = "rotated";
 
 /// From a cached response to one that is about to time out.

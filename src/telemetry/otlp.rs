@@ -51,8 +51,8 @@ impl Traces {
             .with_service_name("claimsmith")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        let scheme = config.endpoint.as_str().split(':').next().unwrap_or_default();
-        let client = http_client(scheme).timeout(TIMEOUT).build().map_err(|_| NO_ROOT_CERTIFICATES)?;
+        let client =
+            http_client(config.endpoint.as_str()).timeout(TIMEOUT).build().map_err(|_| NO_ROOT_CERTIFICATES)?;
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(client)

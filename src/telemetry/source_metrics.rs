@@ -23,7 +23,7 @@ pub struct SourceGauges {
 
 /// The metrics of all session sources.
 #[derive(Debug)]
-pub(super) struct SourceMetrics {
+pub struct SourceMetrics {
     calls: Family<SourceResultLabels, Counter>,
     durations: Family<SourceLabel, Histogram, fn() -> Histogram>,
     lookups: Family<SourceResultLabels, Counter>,
@@ -65,18 +65,18 @@ impl SourceMetrics {
     }
 
     /// Counts one call.
-    pub(super) fn call(&self, source: &str, result: &'static str, elapsed: Duration) {
+    pub fn call(&self, source: &str, result: &'static str, elapsed: Duration) {
         self.calls.get_or_create(&labels(source, result)).inc();
         self.durations.get_or_create(&SourceLabel(source.to_owned())).observe(elapsed.as_secs_f64());
     }
 
     /// Counts one lookup in a session cache.
-    pub(super) fn lookup(&self, source: &str, result: &'static str) {
+    pub fn lookup(&self, source: &str, result: &'static str) {
         self.lookups.get_or_create(&labels(source, result)).inc();
     }
 
     /// Counts one extension.
-    pub(super) fn extension(&self, source: &str, result: &'static str) {
+    pub fn extension(&self, source: &str, result: &'static str) {
         self.extensions.get_or_create(&labels(source, result)).inc();
     }
 

@@ -34,7 +34,10 @@ pub struct CaseFault {
 
 impl fmt::Display for CaseFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} [{}]", self.case, self.message, self.code)
+        write!(f, "{}: {}", self.case, self.message)?;
+        // The error of a template includes its code.
+        let code = format!("[{}]", self.code);
+        if self.message.contains(&code) { Ok(()) } else { write!(f, " {code}") }
     }
 }
 
@@ -60,7 +63,20 @@ impl RecordedCase {
         })?;
         let values = session.values();
         let input = RenderInput::new(&session, &values, profile, now);
-        let rendered = template.render(&input, limits).map_err(|error| fault(error.code(), error.to_string()))?;
+        let rendered = template.render(&input, limits).map_err(|error| {
+            // The session is a file of the author, and read again whole, because `values` has only what the template reads.
+            let whole = Session::parse(&self.session, ReadLimits::default());
+            let error = match whole {
+                Ok(session) => error.with_names_of(&session.values()),
+                Err(_) => error,
+            };
+            fault(
+                error.code(),
+                error
+                    .fault()
+                    .map_or_else(|| error.to_string(), |fault| format!("the template makes no claims of it\n{fault}")),
+            )
+        })?;
         let (found, _) = PrivateClaims::parse_with(&rendered, None, registered)
             .map_err(|error| fault(error.code(), error.to_string()))?;
         let differences = differences(&expected, &found.to_json(), NumberComparison::Exact);

@@ -6,6 +6,10 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::code::ErrorCode;
+use crate::escape;
+use crate::json::Json;
+use crate::nearest::nearest;
+use crate::session::SessionValues;
 
 /// A place in a template's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.template, self.line, self.column)
+        write!(f, "{}:{}:{}", escape::line(&self.template), self.line, self.column)
     }
 }
 
@@ -70,12 +74,16 @@ impl TemplateFault {
 
 impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} [{}]", self.place, self.message, self.code)?;
+        writeln!(f, "{}: {} [{}]", self.place, escape::line(&self.message), self.code)?;
         let number = self.place.line.to_string();
-        writeln!(f, "  {number} | {}", self.source_line)?;
-        write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(self.place.column - 1))?;
+        writeln!(f, "  {number} | {}", escape::line(&self.source_line))?;
+        // Escapes are wider than what they stand for.
+        let before: String = self.source_line.chars().take(self.place.column - 1).collect();
+        let beyond = (self.place.column - 1).saturating_sub(before.chars().count());
+        let width = escape::line(&before).chars().count() + beyond;
+        write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(width))?;
         if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
+            write!(f, "\n  help: {}", escape::line(help))?;
         }
         Ok(())
     }
@@ -124,39 +132,201 @@ impl CompileError {
 
 /// Why a template gave no claims for a session.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}{message}", place.as_ref().map_or_else(String::new, |place| format!("{place}: ")))]
 pub struct RenderError {
     code: ErrorCode,
-    place: Option<Place>,
     message: String,
+    details: Option<Box<Details>>,
+}
+
+/// What an error has besides its message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Details {
+    place: Option<Place>,
+    source_line: String,
+    help: Option<String>,
+    lost: Option<LostMember>,
+}
+
+/// The path of a member that the session does not have, as the template writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostMember {
+    /// From the top of the session: `Extra`, then members and indexes.
+    pub path: Vec<String>,
+    /// Which of `path` is the first that is missing.
+    pub missing_at: usize,
 }
 
 impl RenderError {
     /// An error without a place. `message` says what was expected and what kind of thing was found, and names session
     /// paths, never session values.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, place: None, message: message.into() }
+        Self { code, message: message.into(), details: None }
     }
 
-    /// The same error at `place`, unless it has one already.
+    fn details(&mut self) -> &mut Details {
+        self.details.get_or_insert_default()
+    }
+
+    /// The same error at byte `offset` of `text`, the template named `template`, unless it has a place already.
     #[must_use]
-    pub fn at(mut self, place: Place) -> Self {
-        self.place.get_or_insert(place);
+    pub fn at(mut self, template: &str, text: &str, offset: usize) -> Self {
+        if self.place().is_none() {
+            let place = Place::of(template, text, offset);
+            let details = self.details();
+            details.source_line = text.lines().nth(place.line - 1).unwrap_or_default().to_owned();
+            details.place = Some(place);
+        }
         self
     }
 
-    /// The stable code, one of `template.*`.
+    /// The same error with advice, unless it has some already. Like the message, it contains no value and no name of a
+    /// session.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.details().help.get_or_insert_with(|| help.into());
+        self
+    }
+
+    /// The same error with the path of the member that is missing.
+    #[must_use]
+    pub fn lost(mut self, lost: LostMember) -> Self {
+        self.details().lost = Some(lost);
+        self
+    }
+
+    /// The same error with the name of `session` that is nearest to the missing one. For sessions that belong to the person who reads
+    /// the error, such as a file: other errors contain no name that only the session has.
+    #[must_use]
+    pub fn with_names_of(mut self, session: &SessionValues<'_>) -> Self {
+        if let Some(lost) = self.details.as_ref().and_then(|details| details.lost.as_ref())
+            && let Some(help) = lost.help_of(session)
+        {
+            self.details().help = Some(help);
+        }
+        self
+    }
+
+    /// The stable code, one of `template.*` or `session.refused`.
     pub fn code(&self) -> ErrorCode {
         self.code
     }
 
     /// Where in the template.
     pub fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+        self.details.as_ref()?.place.as_ref()
     }
 
     /// What was expected and what was found, without the place.
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// What to write instead, if that is known.
+    pub fn advice(&self) -> Option<&str> {
+        self.details.as_ref()?.help.as_deref()
+    }
+
+    /// The error as a fault of the template, whose text has the line and a caret. `None` without a place.
+    pub fn fault(&self) -> Option<TemplateFault> {
+        let details = self.details.as_ref()?;
+        Some(TemplateFault {
+            code: self.code,
+            place: details.place.clone()?,
+            source_line: details.source_line.clone(),
+            message: self.message.clone(),
+            help: details.help.clone(),
+        })
+    }
 }
+
+impl fmt::Display for RenderError {
+    /// One line, for logs and responses.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.place() {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&escape::line(&self.message))?;
+        self.advice().map_or(Ok(()), |help| write!(f, "; {help}"))
+    }
+}
+
+impl LostMember {
+    /// The whole path as a template writes it.
+    pub fn shown(&self) -> String {
+        self.shown_to(self.path.len())
+    }
+
+    fn shown_to(&self, end: usize) -> String {
+        let mut shown = String::new();
+        for name in self.path.iter().take(end) {
+            if !shown.is_empty() {
+                shown.push('.');
+            }
+            let is_plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_$:".contains(c));
+            if is_plain {
+                shown.push_str(name);
+            } else {
+                shown.extend(["[", name, "]"]);
+            }
+        }
+        shown
+    }
+
+    /// Advice: the nearest of the names `known` at the same place, and how to write a member that can be missing.
+    pub fn help<'n>(&self, known: impl Iterator<Item = &'n str>) -> String {
+        let wrong = self.path.get(self.missing_at).map_or("", String::as_str);
+        let near = nearest(wrong, known.filter(|name| *name != wrong));
+        let optional = self.optional();
+        match near {
+            Some(near) => format!("did you mean `{}`? {optional}", self.corrected(near)),
+            None => optional,
+        }
+    }
+
+    fn optional(&self) -> String {
+        let path = self.shown();
+        format!(
+            "if it can be missing, write {{{{default {path} null}}}} or {{{{#if (has {path})}}}}…{{{{/if}}}}, or set \
+             `missing: omit` in the profile"
+        )
+    }
+
+    fn corrected(&self, name: &str) -> String {
+        let mut path = self.clone();
+        if let Some(wrong) = path.path.get_mut(self.missing_at) {
+            name.clone_into(wrong);
+        }
+        path.shown()
+    }
+
+    fn help_of(&self, session: &SessionValues<'_>) -> Option<String> {
+        let (first, below) = self.path.split_first()?;
+        let mut parent = match first.as_str() {
+            "Extra" => &session.extra,
+            "Header" => &session.header,
+            "MatchContext" => &session.match_context,
+            _ => return None,
+        };
+        for name in below.get(..self.missing_at.checked_sub(1)?)? {
+            parent = match parent {
+                Json::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
+                Json::Object(members) => members.member(name)?,
+                _ => return None,
+            };
+        }
+        let Json::Object(members) = parent else { return None };
+        let names: Vec<&str> = members.iter().map(|(name, _)| name).collect();
+        let wrong = self.path.get(self.missing_at)?;
+        if nearest(wrong, names.iter().copied()).is_some() {
+            return Some(self.help(names.into_iter()));
+        }
+        let shown: Vec<&str> = names.iter().copied().take(NAMES_SHOWN).collect();
+        let others = if names.len() > shown.len() { ", …" } else { "" };
+        let parent = self.shown_to(self.missing_at);
+        let has = if shown.is_empty() { "no members".to_owned() } else { format!("{}{others}", shown.join(", ")) };
+        Some(format!("{parent} has {has}; {}", self.optional()))
+    }
+}
+
+/// The most names of a session that advice lists.
+const NAMES_SHOWN: usize = 12;

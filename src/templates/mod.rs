@@ -12,12 +12,13 @@ mod name;
 
 pub(crate) use cases::differences;
 pub use cases::{CaseFault, RecordedCase};
-pub use error::{CompileError, Place, RenderError, TemplateFault};
+pub use error::{CompileError, LostMember, Place, RenderError, TemplateFault};
 pub use handlebars::{HelperDoc, Missing, helper_reference};
 pub use name::TemplateName;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
@@ -127,6 +128,7 @@ pub struct RenderInput<'s> {
     pub profile: &'s str,
     /// The time now. Only Go templates can read it.
     pub now: Timestamp,
+    stop: Option<&'s AtomicBool>,
 }
 
 /// What one rendering may cost.
@@ -172,6 +174,14 @@ impl ClaimTemplate {
             Engine::Handlebars(template) => template.selection(),
         };
         Ok(Self { selection: selection.clone(), engine })
+    }
+
+    /// Faults that did not prevent its use.
+    pub fn warnings(&self) -> &[TemplateFault] {
+        match &self.engine {
+            Engine::Go(template) => template.warnings(),
+            Engine::Handlebars(template) => template.warnings(),
+        }
     }
 
     /// What has to be read of a session for it.
@@ -246,7 +256,13 @@ impl<'s> RenderInput<'s> {
     /// What a template sees of values that are of no session.
     pub fn of_values(subject: &'s str, values: &'s SessionValues<'_>, profile: &'s str, now: Timestamp) -> Self {
         let SessionValues { extra, header, match_context } = values;
-        Self { session: None, subject, extra, header, match_context, profile, now }
+        Self { session: None, subject, extra, header, match_context, profile, now, stop: None }
+    }
+
+    /// The same input for a rendering that ends with an error when another thread sets `stop`.
+    #[must_use]
+    pub fn until(self, stop: Option<&'s AtomicBool>) -> Self {
+        Self { stop, ..self }
     }
 
     fn verbatim(&self, selected: Selected) -> Option<Verbatim<'s>> {

@@ -27,9 +27,12 @@ fn metrics_count_requests_tokens_and_failures() {
         r#"claimsmith_http_requests_total{route="/hydrate/{profile}",status="422"} 1"#,
         r#"claimsmith_http_request_duration_seconds_count{route="/hydrate/{profile}"} 2"#,
         r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
-        r#"claimsmith_failures_total{code="template.missing_value"} 1"#,
-        r#"claimsmith_failures_total{code="profile.unknown"} 1"#,
-        r#"claimsmith_failures_total{code="internal"} 0"#,
+        r#"claimsmith_failures_total{code="template.missing_value",profile="p",caller="unknown"} 1"#,
+        r#"claimsmith_failures_total{code="profile.unknown",profile="unknown",caller="unknown"} 1"#,
+        r#"claimsmith_failures_total{code="internal",profile="unknown",caller="unknown"} 0"#,
+        r#"claimsmith_profile_requests_total{profile="p",result="issued"} 1"#,
+        r#"claimsmith_profile_requests_total{profile="p",result="refused"} 1"#,
+        r#"claimsmith_profile_requests_total{profile="unknown",result="refused"} 1"#,
         "claimsmith_ready 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\nnot in\n{text}");

@@ -108,7 +108,11 @@ fn callers_get_tokens_only_for_their_profiles() {
     assert!(has_metric(&app, r#"claimsmith_caller_requests_total{caller="one",result="refused"} 3"#));
     assert!(has_metric(&app, r#"claimsmith_caller_requests_total{caller="all",result="issued"} 2"#));
     assert!(has_metric(&app, r#"claimsmith_caller_requests_total{caller="all",result="refused"} 1"#));
-    assert!(has_metric(&app, r#"claimsmith_failures_total{code="caller.forbidden"} 3"#));
+    for (profile, count) in [("p", 2), ("unknown", 1)] {
+        let labels = format!(r#"code="caller.forbidden",profile="{profile}",caller="one""#);
+        assert!(has_metric(&app, &format!("claimsmith_failures_total{{{labels}}} {count}")));
+    }
+    assert!(has_metric(&app, r#"claimsmith_failures_total{code="profile.unknown",profile="unknown",caller="all"} 1"#));
 }
 
 #[test]
@@ -176,8 +180,8 @@ limits: { failed_attempts: 3, failed_delay: 200ms }",
     assert!(answer.header("www-authenticate").is_some());
     assert!(start.elapsed() >= Duration::from_millis(200));
     assert_eq!(status(&app, "/issue/p", right), 200);
-    assert!(has_metric(&app, r#"claimsmith_failures_total{code="caller.slowed"} 1"#));
-    assert!(has_metric(&app, r#"claimsmith_failures_total{code="caller.unauthenticated"} 8"#));
+    assert_eq!(app.failures("caller.slowed"), 1);
+    assert_eq!(app.failures("caller.unauthenticated"), 8);
     app.clock.set(NOW + 60);
     assert_eq!(kind(&app, "/issue/p", wrong), (401, "caller.unauthenticated".to_owned()), "it is forgotten in time");
 }

@@ -49,7 +49,7 @@ fn check_reports_all_errors_at_once() {
     folder.write("claimsmith.yaml", "profiles:\n  p:\n    isuer: i\n    ttl: 5\n    jwks: keys.json\nserv: 1\n");
     let output = claimsmith(folder.path(), &["check"]);
     let text = stderr(&output);
-    for part in ["did you mean `issuer`?", "(line 3, column 5)", "profiles.p.ttl", "serv: expected", "4 faults"] {
+    for part in ["did you mean `issuer`?", "(line 3, column 5)", "profiles.p.ttl", "serv: expected", "9 faults"] {
         assert!(text.contains(part), "{part} not in\n{text}");
     }
 }
@@ -173,7 +173,10 @@ fn test_command_prints_one_line_per_case_and_fails_on_a_difference() {
     folder.write("cases.jsonl", &text.join("\n"));
     let output = claimsmith(folder.path(), &["test", "cases.jsonl", "--json"]);
     assert_eq!(output.status.code(), Some(1));
-    let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let failure = lines.pop().unwrap();
+    let error = json!({"code": "template.recorded_case", "message": "3 of 6 cases failed"});
+    assert_eq!(failure, json!({"ok": false, "error": error, "faults": []}));
     let passes: Vec<_> = lines.iter().map(|line| line["pass"].as_bool().unwrap()).collect();
     assert_eq!(passes, [true, true, true, false, false, false]);
     for line in &lines {
@@ -273,8 +276,12 @@ fn existing_key_file_is_kept_on_request() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("claimsmith keys rotate k.json"), "{}", stderr(&refused));
     assert_eq!(fs::read(folder.path().join("k.json")).unwrap(), first);
-    let no_directory = claimsmith(folder.path(), &["keys", "generate", "--out", "new/k.json"]);
-    assert!(stderr(&no_directory).contains("create the directory"), "{}", stderr(&no_directory));
+    let below_a_file = claimsmith(folder.path(), &["keys", "generate", "--out", "k.json/k.json"]);
+    assert!(
+        stderr(&below_a_file).contains("cannot create the directory of k.json/k.json"),
+        "{}",
+        stderr(&below_a_file)
+    );
     let nowhere = claimsmith(folder.path(), &["keys", "generate", "--unless-exists"]);
     assert_eq!(nowhere.status.code(), Some(2));
 }
@@ -316,11 +323,12 @@ fn demo_shows_the_full_flow() {
     let output = claimsmith(Folder::new().path(), &["demo", "--once"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
-    for part in
-        ["POST http://127.0.0.1:", "Bearer eyJ", "Verified against http://127.0.0.1:", "\"session\": {", "curl -s"]
+    for part in ["POST http://127.0.0.1:", "Bearer eyJ", "Verified against http://127.0.0.1:", "\"email\": ", "curl -s"]
     {
         assert!(text.contains(part), "{part}");
     }
+    let claims = text.split("== 3.").nth(1).unwrap();
+    assert!(!claims.contains("ip_address"), "the token of the demo does not have the whole session");
 }
 
 #[test]
@@ -336,6 +344,24 @@ fn shipped_configuration_works_with_the_readme_commands() {
     let output = command(folder.path()).arg("check").env("CLAIMSMITH_TEMPLATES", templates).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("id_token: signs RS256"), "{}", stdout(&output));
+}
+
+/// The whole session puts addresses and devices of users into every token.
+#[test]
+fn shipped_configurations_do_not_copy_the_whole_session() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in [
+        "claimsmith.yaml",
+        "deploy/compose/claimsmith/claimsmith.yaml",
+        "deploy/helm/claimsmith/values.yaml",
+        "deploy/kubernetes/claimsmith.yaml",
+        "deploy/systemd/claimsmith.yaml",
+    ] {
+        let text = fs::read_to_string(repository.join(path)).unwrap();
+        assert!(text.contains("template: identity") && !text.contains("template: session"), "{path}");
+    }
+    let session = fs::read_to_string(repository.join("templates/session/claims.hbs")).unwrap();
+    assert_eq!(session, "{\"session\": {{Extra}}}\n", "users of this template keep it");
 }
 
 #[test]
@@ -387,7 +413,8 @@ fn check_json_locates_each_error() {
     let mut expected = fault("config.invalid", "claimsmith.yaml", json!("claimsmith.yaml"), "");
     (expected["line"], expected["column"], expected["key"]) = (json!(2), json!(41), json!("profiles.p.ttl"));
     expected["message"] = json!("expected a duration of 1s or more, such as 15m or 1h30m, found the text `soon`");
-    assert_eq!(found, json!({"ok": false, "faults": [expected], "notes": []}));
+    let error = json!({"code": "config.invalid", "message": "1 fault"});
+    assert_eq!(found, json!({"ok": false, "error": error, "faults": [expected], "notes": []}));
 
     folder.write(
         "claimsmith.yaml",

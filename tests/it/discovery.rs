@@ -76,9 +76,10 @@ fn several_issuers_have_separate_discovery_documents() {
 #[test]
 fn openapi_operations_match_served_routes() {
     let app = spawn_app(&Setup {
-        config: "callers: [{ name: proxy, networks: 127.0.0.1 }]
+        config: "callers: [{ name: proxy, header: { secret_file: secret } }]
 sources: { guest: { type: anonymous } }
 checks: { c: { sources: guest, profile: p } }",
+        files: &[("secret", "a-secret-of-some-length")],
         ..Setup::default()
     });
     let document = app.get("/openapi.json").json();
@@ -101,10 +102,12 @@ checks: { c: { sources: guest, profile: p } }",
         for (method, operation) in operations.as_object().unwrap() {
             let path = path.replace("{profile}", "p").replace("{check}", "c");
             let bytes = match method.as_str() {
-                "post" => post(&path, &[], br#"{"subject":"u"}"#),
+                "post" => post(&path, &[("X-Claimsmith-Secret", "a-secret-of-some-length")], br#"{"subject":"u"}"#),
                 other => {
                     let forwarded = "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a\r\nX-Forwarded-Uri: /\r\n";
-                    let metadata = format!("{forwarded}X-Original-URI: /\r\nConnection: close\r\n");
+                    let metadata = format!(
+                        "{forwarded}X-Original-URI: /\r\nX-Claimsmith-Secret: a-secret-of-some-length\r\nConnection: close\r\n"
+                    );
                     format!("{} {path} HTTP/1.1\r\nHost: x\r\n{metadata}\r\n", other.to_uppercase()).into()
                 }
             };

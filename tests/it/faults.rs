@@ -410,3 +410,85 @@ fn missing_root_certificates_affect_only_https() {
     assert!(stderr(&output).contains("expected root certificates of the system"), "{}", stderr(&output));
     assert!(!claimsmith(remote.path(), &["check"]).status.success());
 }
+
+#[test]
+fn pipe_in_place_of_a_key_file_stops_neither_reloads_nor_the_shutdown() {
+    let folder = folder("reload: { interval: 100ms }");
+    let config = fs::read_to_string(folder.path().join("claimsmith.yaml")).unwrap();
+    folder.write(
+        "claimsmith.yaml",
+        &config.replace("profiles: {", "profiles: { q: { issuer: i, jwks: q.json, template: p },"),
+    );
+    folder.write_key("q.json", SignatureAlg::Es256, "q-1");
+    let mut service = Service::start(folder);
+    let path = service.folder.path().join("keys.json");
+    let kept = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let ready = || service.get_admin("/health/ready").json();
+    wait_until(|| !ready()["files"].is_null());
+    let fault = ready()["files"]["faults"][0].as_str().unwrap().to_owned();
+    assert!(
+        fault.ends_with(
+            "keys.json: expected a regular file that can be read, found something that is not a regular file"
+        ),
+        "{fault}"
+    );
+    let metrics = || service.get_admin("/metrics").text();
+    assert!(metrics().contains("claimsmith_files_failing 1\n"), "{}", metrics());
+    service.folder.write_key("q.json", SignatureAlg::Es256, "q-2");
+    wait_until(|| service.get("/q/.well-known/jwks.json").text().contains("q-2"));
+    assert_eq!(claims(&service)["v"], 1, "the profile with the pipe keeps its keys");
+    assert!(ready()["reload"].is_null());
+
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, kept).unwrap();
+    wait_until(|| ready() == json!({"status": "ok"}));
+    assert!(metrics().contains("claimsmith_files_failing 0\n"), "{}", metrics());
+
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let stopped = Instant::now();
+    service.signal("TERM");
+    assert_eq!(service.child.wait().unwrap().code(), Some(0));
+    assert!(stopped.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn commands_read_regular_files_only() {
+    let folder = folder("");
+    let make_pipe = |name: &str| {
+        let path = folder.path().join(name);
+        let _ = fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    make_pipe("pipe");
+    fs::File::create(folder.path().join("large")).unwrap().set_len(2 << 30).unwrap();
+    for (file, found) in [
+        ("pipe", "something that is not a regular file"),
+        ("/dev/zero", "something that is not a regular file"),
+        ("templates", "something that is not a regular file"),
+        ("large", "a file of more than "),
+    ] {
+        for arguments in [
+            vec!["check", "--config", file],
+            vec!["serve", "--config", file],
+            vec!["check", "--oathkeeper", file],
+            vec!["import", "oathkeeper", file, "--out", "out"],
+            vec!["keys", "list", file],
+            vec!["keys", "rotate", file],
+            vec!["keys", "add", "new.json", "--from", file],
+            vec!["render", "--template", file, "--session", "keys.json"],
+            vec!["render", "--text", "{}", "--session", file],
+            vec!["test", file],
+            vec!["verify", "e30.e30.e30", "--jwks", file],
+        ] {
+            let output = claimsmith(folder.path(), &arguments);
+            assert!(matches!(output.status.code(), Some(1 | 78)), "{arguments:?}: {}", stderr(&output));
+            assert!(stderr(&output).contains(found), "{arguments:?}: {}", stderr(&output));
+        }
+    }
+    make_pipe(".keys.json.lock");
+    let output = claimsmith(folder.path(), &["keys", "rotate", "keys.json"]);
+    assert!(stderr(&output).contains("cannot open the lock file"), "{}", stderr(&output));
+}

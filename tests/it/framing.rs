@@ -8,11 +8,6 @@ use crate::support::{Setup, TestApp, connect, post, read_all_statuses, read_resp
 
 const SESSION: &[u8] = br#"{"subject":"u"}"#;
 
-fn metric(app: &TestApp, series: &str) -> u64 {
-    let text = app.get_admin("/metrics").text();
-    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0)
-}
-
 /// A body that contains a request. Its response would have a status that no other request here gets.
 fn smuggling_body() -> Vec<u8> {
     let mut body = vec![b' '; 3000];
@@ -100,22 +95,18 @@ fn request_after_one_that_closes_the_connection_is_not_processed() {
         chunked.to_vec(),
     ];
     for first in firsts {
-        let served = metric(&app, "claimsmith_failures_total{code=\"request.after_close\"}");
         let mut stream = connect(app.api);
         stream.write_all(&[first.as_slice(), &later, &later].concat()).unwrap();
         assert_eq!(read_response(&mut stream, true).status, 200);
-        let mut rest = String::new();
-        stream.read_to_string(&mut rest).unwrap();
-        let statuses: Vec<_> = rest.match_indices("HTTP/1.1 ").map(|(at, _)| &rest[at + 9..at + 12]).collect();
-        assert_eq!(statuses, ["400", "400"], "{}", String::from_utf8_lossy(&first));
-        assert_eq!(metric(&app, "claimsmith_failures_total{code=\"request.after_close\"}"), served + 2);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(String::from_utf8_lossy(&rest), "", "{}", String::from_utf8_lossy(&first));
     }
-    // The admin listener has no problem documents.
     let health = b"GET /health/alive HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let mut stream = connect(app.admin);
     stream.write_all(&health.repeat(2)).unwrap();
     assert_eq!(read_response(&mut stream, true).status, 200);
-    assert_eq!(read_response(&mut stream, true).status, 400);
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]

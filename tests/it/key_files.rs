@@ -76,6 +76,40 @@ fn retention_comes_from_the_configuration() {
 }
 
 #[test]
+fn rotation_works_while_another_part_of_the_configuration_is_broken() {
+    let folder = Folder::new();
+    let path = folder.write_key("keys.json", SignatureAlg::Es256, "old");
+    let broken = "serve: { api: { prot: 1 } }\ncallers: [{ name: x }]\n";
+    let profile = |settings: &str| format!("{broken}profiles:\n  a: {{ jwks: keys.json, {settings} }}\n");
+    let config = |settings: &str| folder.write("claimsmith.yaml", &profile(settings));
+    let rotate = ["--config", "claimsmith.yaml", "keys", "rotate", "keys.json"];
+
+    // What the key file depends on must be right.
+    config("tll: 2h");
+    let refused = claimsmith(folder.path(), &rotate);
+    assert_eq!(refused.status.code(), Some(78), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("did you mean `ttl`?") && !stderr(&refused).contains("prot"),
+        "{}",
+        stderr(&refused)
+    );
+    assert_eq!(kids(&path), ["old"]);
+
+    config("ttl: 2h, template: ''");
+    let rotated = claimsmith(folder.path(), &rotate);
+    assert!(rotated.status.success(), "{}", stderr(&rotated));
+    assert!(
+        stderr(&rotated).contains("claimsmith.yaml has errors that do not concern this file"),
+        "{}",
+        stderr(&rotated)
+    );
+    assert_eq!(kids(&path).len(), 2);
+    let list = run_ok(&folder, &["keys", "list", "keys.json", "--json"]);
+    let line: Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
+    assert_eq!(line["published_until"].as_i64().unwrap() - line["exp"].as_i64().unwrap(), 7200, "the ttl counts");
+}
+
+#[test]
 fn key_is_kept_for_all_profiles_that_share_its_file() {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");

@@ -9,7 +9,9 @@ use crate::support::files_below;
 /// Each module and its layer. A module imports from lower layers only.
 const LAYERS: &[(&str, u8)] = &[
     ("code", 0),
+    ("escape", 0),
     ("json", 0),
+    ("nearest", 0),
     ("secret", 0),
     ("time", 0),
     ("remote", 1),
@@ -41,6 +43,7 @@ const SEALED: &[(&str, &[&str])] = &[
     ("actix_http", &["app"]),
     ("actix_server", &["app"]),
     ("rustix", &["app"]),
+    ("libc::", &["reload"]),
     ("std::fs", &["reload", "telemetry", "app", "cli"]),
     ("std::env::", &["cli"]),
     ("anyhow::", &["app", "cli"]),

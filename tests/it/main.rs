@@ -5,13 +5,16 @@
 mod admin;
 mod cache;
 mod callers;
+mod chart;
 mod cli;
+mod commands;
 #[cfg(unix)]
 mod connections;
 mod depth;
 mod discovery;
 mod doc_test_references;
 mod documents;
+mod eviction;
 mod extra_cache;
 mod fake_issuer;
 mod fake_kratos;
@@ -19,7 +22,10 @@ mod fake_kratos;
 mod faults;
 mod framing;
 mod go_corpus;
+mod hints;
 mod hostile_headers;
+#[cfg(unix)]
+mod hostile_output;
 mod hydrate;
 mod introspection;
 mod jwt_sources;
@@ -29,11 +35,16 @@ mod mutations;
 mod oathkeeper;
 mod openapi;
 mod operations;
+mod outgoing_proxies;
 mod overload;
+mod pipelining;
 mod playground;
 mod problems;
+mod protocols;
 mod proxies;
+
 mod redaction;
+mod refusals;
 mod reload;
 mod remote;
 mod rotation;

@@ -18,16 +18,17 @@ fn every_metric() -> String {
     metrics.request(&metrics.route("none", "none", false), 200, 0.1);
     metrics.issued("p", "ES256");
     metrics.shadow_compared("p", "equal");
-    metrics.failure(ErrorCode::Internal);
+    metrics.failure(ErrorCode::Internal, "p", "c");
+    metrics.profile_request("p", true);
     metrics.caller("c").count(true);
     metrics.generation_since(Timestamp::from_seconds(0));
     metrics.keys_skipped([("k", 1)].into_iter());
     metrics.key_source_failed("s".to_owned(), ErrorCode::KeySourceTimeout);
     metrics.key_sources([("s".to_owned(), Some(Duration::ZERO), true)].into_iter());
-    metrics.source_called("s", "session", Duration::ZERO);
-    metrics.session_looked_up("s", "hit");
-    metrics.session_extended("s", "extended");
-    metrics.session_sources([("s", SourceGauges::default())].into_iter());
+    metrics.session_sources().call("s", "session", Duration::ZERO);
+    metrics.session_sources().lookup("s", "hit");
+    metrics.session_sources().extension("s", "extended");
+    metrics.set_session_sources([("s", SourceGauges::default())].into_iter());
     let keys = KeySetGauges { set: "k".to_owned(), active: 1, pending: 1, retired: 1, published: 1 };
     let profile = ProfileGauges {
         profile: "p".to_owned(),

@@ -95,7 +95,7 @@ fn set_of_headers_is_always_the_same() {
     let app = app(&kratos, ON_LOOPBACK, "headers: { X-User-Id: sub, X-Email: email, X-None: no.such.claim }");
     let names = |answer: &Answer| {
         assert_eq!(answer.status, 200, "{answer:?}");
-        let known = ["date", "content-length", "cache-control", "connection"];
+        let known = ["date", "content-length", "cache-control", "connection", "x-request-id"];
         let names = answer.headers.iter().map(|(name, _)| name.to_lowercase());
         names.filter(|name| !known.contains(&name.as_str())).collect::<Vec<_>>()
     };
@@ -142,8 +142,7 @@ fn missing_or_ambiguous_metadata_is_refused() {
         let answer = ask(&app, path, &[metadata, &[COOKIE]]);
         assert_eq!(refusal(&answer), (403, "request.metadata".to_owned()), "R9: {path} {metadata:?}");
     };
-    for index in 0..TRAEFIK.len() {
-        let (name, value) = TRAEFIK[index];
+    for &(name, value) in TRAEFIK {
         let rest: Vec<_> = TRAEFIK.iter().copied().filter(|(other, _)| *other != name).collect();
         refused("/forward-auth/web", &rest);
         refused("/forward-auth/web", &[&rest[..], &[(name, value), (name, value)]].concat());
@@ -220,12 +219,14 @@ fn only_trusted_peers_can_ask() {
 }
 
 #[test]
-fn networks_of_a_caller_authenticate_posted_sessions_too() {
+fn address_of_a_proxy_is_not_enough_to_post_a_session() {
     let kratos = FakeKratos::start();
-    let app = app(&kratos, ON_LOOPBACK, "");
-    assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
+    let near = app(&kratos, ON_LOOPBACK, "");
+    assert_eq!(near.hydrate(r#"{"subject":"u"}"#).status, 401);
+    let secret = app(&kratos, "header: { secret_file: secret }", "");
     let body = br#"{"subject":"u"}"#;
-    assert_eq!(send(app.api, &post("/issue/p", &[("Authorization", "Bearer of-an-end-user")], body)).status, 200);
+    let headers = &[("X-Claimsmith-Secret", "a-secret-of-some-length"), ("Authorization", "Bearer of-an-end-user")];
+    assert_eq!(send(secret.api, &post("/issue/p", headers, body)).status, 200);
 }
 
 #[test]
@@ -276,16 +277,40 @@ fn duplicate_credentials_are_refused() {
 }
 
 #[test]
-fn names_with_underscores_are_neither_read_nor_let_through() {
+fn names_that_a_service_cannot_tell_apart_are_neither_read_nor_let_through() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, ON_LOOPBACK, "headers: { X-User-Id: sub }");
-    for name in
-        ["X_User_Id", "x_user-id", "X_Forwarded_Host", "X-Forwarded_Uri", "X_Session_Token", "X_Claimsmith_Secret"]
-    {
+    for name in [
+        "X_User_Id",
+        "x_user-id",
+        "X.User.Id",
+        "X!User~Id",
+        "X_Forwarded_Host",
+        "X-Forwarded_Uri",
+        "X.Forwarded.Uri",
+        "X_Session_Token",
+        "X_Claimsmith_Secret",
+    ] {
         let answer = ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, (name, "v")]]);
         assert_eq!(refusal(&answer), (403, "request.lookalike".to_owned()), "R7: {name}");
     }
     assert_eq!(ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, ("X_Other", "v"), ("X-User-Id", "v")]]).status, 200);
+}
+
+#[test]
+fn name_like_that_of_the_token_is_refused() {
+    let kratos = FakeKratos::start();
+    let config = format!(
+        "callers: [{{ name: proxy, {ON_LOOPBACK} }}]\nsources: {{ {} }}\nchecks: {{ web: {{ sources: kratos, profile: q }} }}",
+        kratos.source("")
+    );
+    let profile = "  q: { issuer: i, jwks: keys.json, template: p, placement: { header: X-Id-Token } }";
+    let app = spawn_app(&Setup { config: &config, profile, template: "{}", ..Setup::default() });
+    for name in ["X_Id_Token", "X.Id.Token"] {
+        let answer = ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, (name, "v")]]);
+        assert_eq!(refusal(&answer), (403, "request.lookalike".to_owned()), "R7: {name}");
+    }
+    assert_eq!(ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, ("X-Id-Token", "v")]]).status, 200);
 }
 
 #[test]
@@ -418,7 +443,7 @@ fn requests_are_counted_by_route_and_profile() {
         r#"claimsmith_http_requests_total{route="/forward-auth/{check}",status="200"} 1"#,
         r#"claimsmith_http_requests_total{route="/forward-auth/{check}",status="401"} 1"#,
         r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
-        r#"claimsmith_failures_total{code="session.required"} 1"#,
+        r#"claimsmith_failures_total{code="session.required",profile="p",caller="proxy"} 1"#,
         r#"claimsmith_caller_requests_total{caller="proxy",result="issued"} 1"#,
         r#"claimsmith_caller_requests_total{caller="proxy",result="refused"} 1"#,
     ] {
@@ -481,6 +506,10 @@ fn credentials_and_sessions_never_reach_a_log_a_metric_or_a_problem() {
     let found: Vec<&str> =
         shown.match_indices("canary").map(|(at, _)| &shown[at..(at + 40).min(shown.len())]).collect();
     assert_eq!(found, [""; 0]);
+    let logged = service.log.lock().unwrap().clone();
+    let lines = logged.lines().filter(|line| line.contains("session.required"));
+    let levels: Vec<Value> = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["level"].clone()).collect();
+    assert!(!levels.is_empty() && levels.iter().all(|level| level == "DEBUG"), "{levels:?}");
     let value: Value = serde_json::from_slice(&sent(&[cookie]).body).unwrap();
     assert_eq!(value["type"], "source.unavailable");
 }

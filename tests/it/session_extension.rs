@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fake_kratos::{FakeKratos, identity, response, session};
 use crate::session_sources::{COOKIE, JSON, ask, claims};
-use crate::support::{Answer, NOW, Setup, TestApp, spawn_app, wait_until};
+use crate::support::{Answer, NOW, Setup, TestApp, claimsmith, serving_folder, spawn_app, stderr, wait_until};
 
 /// Starts the service with a source that extends sessions.
 fn app(kratos: &FakeKratos, keys: &str) -> TestApp {
@@ -142,4 +142,27 @@ fn api_key_of_the_file_is_sent_to_the_admin_api_only() {
     wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_reload_refused 1\n"));
     let ready = app.get_admin("/health/ready").text();
     assert!(ready.contains("sources.kratos.admin_token_file") && !ready.contains("another"), "{ready}");
+}
+
+#[test]
+fn check_reports_a_missing_api_key_and_one_that_everyone_can_read() {
+    let config = "callers: [{ name: proxy, networks: 10.0.0.1 }]
+sources:
+  kratos: { type: kratos, public: 'http://k', admin: 'http://k', admin_token_file: key, extend: { below: 1h } }
+checks: { web: { sources: kratos, profile: p } }";
+    let folder = serving_folder("", config);
+    let missing = claimsmith(folder.path(), &["check"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let expected = "sources.kratos.admin_token_file: expected a file that can be read";
+    assert!(stderr(&missing).contains(expected), "{}", stderr(&missing));
+    let key = folder.write("key", "an-api-key");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let found = claimsmith(folder.path(), &["check"]);
+    assert_eq!(found.status.code(), Some(0), "{}", stderr(&found));
+    let warning = "every user of this host can read this secret of a session source";
+    assert!(stderr(&found).contains(warning) && !stderr(&found).contains("an-api-key"), "{}", stderr(&found));
 }

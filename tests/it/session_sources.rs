@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
 use crate::support::{Answer, NOW, Setup, TestApp, send, spawn_app, wait_until};
+use crate::telemetry::{Collector, attribute};
 
 pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -137,7 +138,7 @@ fn each_response_of_kratos_has_its_own_answer() {
     }
     let metrics = app.get_admin("/metrics").text();
     for (result, count) in
-        [("no_session", 2), ("session", 1), ("step_up", 1), ("rate_limited", 1), ("status", 3), ("malformed", 6)]
+        [("no_session", 2), ("session", 1), ("step_up", 1), ("rate_limited", 1), ("status", 3), ("malformed", 8)]
     {
         let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
         assert!(metrics.contains(&line), "{line}{metrics}");
@@ -230,4 +231,34 @@ fn anonymous_source_decides_if_no_other_credential_is_present() {
     assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-1");
     kratos.will_send(response("401 Unauthorized", JSON, "{}"));
     assert_eq!(ask(&app, COOKIE).status, 401, "the failure of the first source with a credential is final");
+}
+
+#[test]
+fn answer_of_a_source_is_a_span_below_the_one_of_its_request() {
+    let (kratos, collector) = (FakeKratos::start(), Collector::start("200 OK"));
+    let app = app(&kratos, "cache: { ttl: 30s }", "", &collector.config(""));
+    let traceparent = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+    assert_eq!(ask(&app, &format!("{COOKIE}{traceparent}")).status, 200);
+    assert_eq!(ask(&app, &format!("{COOKIE}{traceparent}")).status, 200);
+    kratos.will_send(response("500 Internal Server Error", JSON, "{}"));
+    assert_eq!(ask(&app, &format!("X-Session-Token: canary\r\n{traceparent}")).status, 503);
+    wait_until(|| collector.spans().len() == 6);
+    let spans = collector.spans();
+    let (sources, requests): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span["name"] == "session source");
+    assert!(requests.iter().all(|span| span["name"] == "forward-auth"), "{requests:?}");
+    let of = |index: usize, name: &str| attribute(sources[index], name).cloned().unwrap_or_default();
+    for (index, (result, cached)) in [("session", false), ("session", true), ("status", false)].into_iter().enumerate()
+    {
+        let parent = requests.iter().find(|span| span["spanId"] == sources[index]["parentSpanId"]);
+        assert!(parent.is_some(), "{index}");
+        assert_eq!(sources[index]["traceId"], "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(of(index, "claimsmith.source"), "kratos");
+        assert_eq!(
+            (of(index, "claimsmith.source.result"), of(index, "claimsmith.source.cached")),
+            (json!(result), json!(cached))
+        );
+        assert_eq!(of(index, "claimsmith.source.shared"), false);
+    }
+    assert_eq!(of(2, "error.type"), "status");
+    assert!(!collector.text().contains("canary") && !collector.text().contains("c00kie"));
 }

@@ -156,6 +156,15 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
 }
 
 impl TestApp {
+    /// Returns the number of failures with `code`, of all profiles and callers.
+    pub(crate) fn failures(&self, code: &str) -> u64 {
+        let series = format!("claimsmith_failures_total{{code=\"{code}\",");
+        let text = self.get_admin("/metrics").text();
+        let counts =
+            text.lines().filter_map(|line| line.strip_prefix(&series)?.rsplit_once(' ')?.1.parse::<u64>().ok());
+        counts.sum()
+    }
+
     /// `POST /hydrate/p`
     pub(crate) fn hydrate(&self, session: &str) -> Answer {
         self.post("/hydrate/p", session)

@@ -220,7 +220,7 @@ impl Collector {
 }
 
 /// Returns an attribute of a span, regardless of its type.
-fn attribute<'s>(span: &'s Value, name: &str) -> Option<&'s Value> {
+pub(crate) fn attribute<'s>(span: &'s Value, name: &str) -> Option<&'s Value> {
     let attribute = span["attributes"].as_array()?.iter().find(|attribute| attribute["key"] == name)?;
     attribute["value"].as_object()?.values().next()
 }

@@ -36,16 +36,20 @@ class Claimsmith:
         """Returns the URL of the profile that has the claims of an access rule with an `id_token` mutator."""
         return self.hydrate(profile_like(rule))
 
-    @contextlib.contextmanager
-    def serving(self):
+    def callers(self):
+        """Returns the variables that configure the callers."""
         password = write(self.directory / "oathkeeper.password", PASSWORD)
         password.chmod(0o600)
         basic = {"username": "oathkeeper", "password_file": str(password)}
+        return {"CLAIMSMITH_CALLERS": json.dumps([{"name": "oathkeeper", "basic": basic}])}
+
+    @contextlib.contextmanager
+    def serving(self):
         environment = {
             "CLAIMSMITH_SERVE_API_PORT": str(self.api_port),
             "CLAIMSMITH_SERVE_ADMIN_PORT": str(self.admin_port),
-            "CLAIMSMITH_CALLERS": json.dumps([{"name": "oathkeeper", "basic": basic}]),
             "CLAIMSMITH_RELOAD_INTERVAL": "1s",
+            **self.callers(),
             **self.environment,
         }
         ready = lambda: call(f"http://127.0.0.1:{self.admin_port}/health/ready").status == 200

@@ -281,10 +281,11 @@ fn source(
     match kind {
         Type::Anonymous => anonymous::source(mapping, faults).map(SourceKind::Anonymous),
         Type::Introspection => {
-            introspection::source(mapping, base_dir, own_issuers, faults).map(SourceKind::Introspection)
+            introspection::source(mapping, base_dir, own_issuers, faults)
+                .map(|spec| SourceKind::Introspection(Box::new(spec)))
         }
-        Type::Jwt => jwt::source(mapping, base_dir, faults).map(SourceKind::Jwt),
-        Type::Kratos => kratos::source(mapping, base_dir, faults).map(SourceKind::Kratos),
+        Type::Jwt => jwt::source(mapping, base_dir, faults).map(|spec| SourceKind::Jwt(Box::new(spec))),
+        Type::Kratos => kratos::source(mapping, base_dir, faults).map(|spec| SourceKind::Kratos(Box::new(spec))),
     }
 }
 

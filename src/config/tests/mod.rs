@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::caller::{Credential, SecretSource};
+use super::credential::{Credential, SecretSource};
 use super::limits::Limits;
 use super::log::Log;
 use super::*;
@@ -82,6 +82,7 @@ fn minimal_configuration_has_every_default() {
         request: Duration::from_secs(5),
         connections: 1024,
         connections_per_peer: 1024,
+        connection_age: Duration::from_secs(3600),
         token_cache: 32 << 20,
         in_flight: 1024,
         failed_attempts: 20,

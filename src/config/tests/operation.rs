@@ -1,6 +1,7 @@
 //! `rotation`, `audit` and `traces`.
 
 use super::*;
+use crate::config::rotation::Rotation;
 
 #[test]
 fn rotation_that_would_lose_tokens_is_rejected() {
@@ -48,9 +49,9 @@ fn audit_log_has_a_target() {
     let config =
         accepted(&format!("{MINIMAL}audit: {{ to: file://audit.jsonl }}\n"), &[("CLAIMSMITH_AUDIT_SUBJECT", "plain")]);
     let to = AuditTarget::File("/etc/claimsmith/audit.jsonl".into());
-    assert_eq!(config.audit, Some(AuditLog { to, subject: AuditSubject::Plain }));
-    let config = accepted(MINIMAL, &[("CLAIMSMITH_AUDIT_TO", "stdout")]);
-    assert_eq!(config.audit, Some(AuditLog { to: AuditTarget::Stdout, subject: AuditSubject::Hash }));
+    assert_eq!(config.audit, Some(AuditLog { to, subject: AuditSubject::Plain, refused: false }));
+    let config = accepted(MINIMAL, &[("CLAIMSMITH_AUDIT_TO", "stdout"), ("CLAIMSMITH_AUDIT_REFUSED", "true")]);
+    assert_eq!(config.audit, Some(AuditLog { to: AuditTarget::Stdout, subject: AuditSubject::Hash, refused: true }));
     assert_single_faults(&[
         ("audit: {}", "audit.to: expected stdout, or the file:// URL of a file, found nothing"),
         ("audit: { to: /var/log/audit }", "audit.to: expected stdout"),

@@ -102,7 +102,8 @@ fn token_type_is_a_media_type_without_parameters() {
 #[test]
 fn keys_over_plain_http_cause_a_warning() {
     let warnings = |url: &str| {
-        parse(&format!("profiles: {{ a: {{ issuer: a, jwks: '{url}' }} }}"), &[]).unwrap().warnings.join("\n")
+        let text = format!("profiles: {{ a: {{ issuer: 'https://a.example/', jwks: '{url}' }} }}");
+        parse(&text, &[]).unwrap().warnings.join("\n")
     };
     for url in ["http://keys.example/a?canary", "http://192.0.2.1/a", "http://[2001:db8::1]/a"] {
         let found = warnings(url);

@@ -63,7 +63,7 @@ fn unix_socket_replaces_the_default_address() {
 
 #[test]
 fn wildcard_listener_without_public_url_causes_a_warning() {
-    let text = "serve: { api: { host: 0.0.0.0 } }\nprofiles: { a: { issuer: issuer, jwks: b } }\n\
+    let text = "serve: { api: { host: 0.0.0.0 } }\nprofiles: { a: { issuer: https://a.example/, jwks: b } }\n\
                 callers: [{ name: c, bearer: { token_file: t } }]\n";
     assert!(parse(text, &[]).unwrap().warnings[1].starts_with("public_url: not set"));
     let config = parse(text, &[("CLAIMSMITH_PUBLIC_URL", "https://t.example/x/")]).unwrap();

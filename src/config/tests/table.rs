@@ -37,6 +37,21 @@ fn around(path: &[&str], value: &str) -> String {
             (["sources", "*", "extend"], 1) | (["sources", "*", "extend", _], 2) => {
                 "type: kratos, public: 'http://k', admin: 'http://k', "
             }
+            (["sources", "*", "url"], 1) => "type: introspection, ",
+            (["sources", "*", "basic", "username"], 1) => "password_file: p, ",
+            (["sources", "*", "basic", "password_file"], 1) => "username: u, ",
+            (["sources", "*", "basic" | "bearer"], 1) | (["sources", "*", "basic" | "bearer", _], 2) => {
+                "type: introspection, url: 'http://i', "
+            }
+            (["sources", "*", "issuer"], 1) => "type: jwt, audience: a, algorithms: ES256, ",
+            (["sources", "*", "audience"], 1) => "type: jwt, issuer: 'https://i', algorithms: ES256, ",
+            (["sources", "*", "algorithms"], 1) => "type: jwt, issuer: 'https://i', audience: a, ",
+            (["sources", "*", "assurance", "level"], 1) => "aal2: b, ",
+            (["sources", "*", "assurance", "aal1"], 1) => "level: acr, aal2: b, ",
+            (["sources", "*", "assurance", "aal2"], 1) => "level: acr, ",
+            (["sources", "*", "typ" | "jwks" | "leeway" | "assurance"], 1) | (["sources", "*", "assurance", _], 2) => {
+                "type: jwt, issuer: 'https://i', audience: a, algorithms: ES256, "
+            }
             (["sources", "*", "cache", _], 2) => "type: kratos, public: 'http://k', ",
             (["sources", "*", _], 1) => "type: kratos, public: 'http://k', ",
             (["checks", "*", "sources"], 1) => "profile: id_token, ",
@@ -53,7 +68,7 @@ fn around(path: &[&str], value: &str) -> String {
             (["profiles", "*", "issuer"], 1) => "jwks: b, ",
             (["profiles", "*", "jwks"], 1) => "issuer: a, ",
             (["profiles", "*", ..], _) if rest.len() == path.len() - 2 => "issuer: a, jwks: b, ",
-            (["audit", "subject"], 1) => "to: stdout, ",
+            (["audit", "subject" | "refused"], 1) => "to: stdout, ",
             (["traces", "sample_ratio"], 1) => "endpoint: 'http://c/', ",
             (["callers", "[]", "name"], 1) => "bearer: { token_file: t }, ",
             (["callers", "[]", ..], _) if rest.len() == path.len() - 2 => "name: n, ",

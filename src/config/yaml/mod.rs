@@ -15,6 +15,8 @@ use std::sync::Arc;
 use super::fault::{Faults, Place};
 use tree::{Source, Tree};
 
+use crate::mint::one_line;
+
 /// The limits of a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -165,12 +167,7 @@ fn is_number(text: &str) -> bool {
 
 /// Shortens text for one line of an error and replaces control characters.
 pub(crate) fn shortened(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push('…');
-    }
-    short
+    one_line(text, 60)
 }
 
 /// Parses `text`, which has one document. An empty text is an empty mapping. Returns `None` after a syntax error, which is

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-use super::{Entry, Limits, Merging, Node, Quoting, Value, joined};
+use super::{Entry, Limits, Merging, Node, Quoting, Value, joined, shortened};
 use crate::config::fault::{Faults, Place};
 
 /// The deepest nesting of lists and mappings.
@@ -81,6 +81,35 @@ enum Key {
     Name(String, Place),
 }
 
+/// Returns the number of the line that has the error. Where a key has no colon, the parser reports the next line.
+fn line_of(text: &str, number: usize, info: &str) -> usize {
+    let is_key = |line: &str| line.contains(": ") || line.trim_end().ends_with(':');
+    let before = number.checked_sub(2).and_then(|index| text.lines().nth(index));
+    let is_before =
+        info.starts_with("mapping values") && before.is_some_and(|line| !is_key(line) && !line.trim().is_empty());
+    if is_before { number - 1 } else { number }
+}
+
+/// Returns the line `number` of `text` for an error. Hides values of keys whose names are those of secrets, and lines that look
+/// like encoded secrets.
+fn shown_line(text: &str, number: usize) -> Option<String> {
+    const SECRET: [&str; 3] = ["password", "secret", "token"];
+    const LONGEST_WORD: usize = 32;
+    let line = text.lines().nth(number.checked_sub(1)?)?.trim();
+    let is_encoded = |word: &str| {
+        word.len() > LONGEST_WORD && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_:-".contains(&byte))
+    };
+    if line.is_empty() || line.split_whitespace().any(is_encoded) {
+        return None;
+    }
+    let lower = line.to_lowercase();
+    match line.split_once(':') {
+        Some((key, _)) if SECRET.iter().any(|secret| lower.contains(secret)) => Some(format!("{}: …", shortened(key))),
+        None if SECRET.iter().any(|secret| lower.contains(secret)) => None,
+        _ => Some(shortened(line)),
+    }
+}
+
 impl<'s> Tree<'s> {
     /// Reads all documents. Returns `None` after a syntax error or beyond a limit, which is added to `faults`.
     pub(super) fn read(text: &str, source: Source<'s>, faults: &mut Faults) -> Option<Self> {
@@ -104,7 +133,18 @@ impl<'s> Tree<'s> {
                 }
                 Err(error) => {
                     let found = match source.quoting {
-                        Quoting::Shown => format!("a syntax error: {}", error.info()),
+                        Quoting::Shown => {
+                            let number = error.marker().line();
+                            let shown = line_of(text, number, error.info());
+                            let line =
+                                shown_line(text, shown).map_or_else(String::new, |line| format!(", at `{line}`"));
+                            let hint = if shown < number {
+                                " in the line before; write a colon and a space after a key"
+                            } else {
+                                ""
+                            };
+                            format!("a syntax error: {}{line}{hint}", error.info())
+                        }
                         Quoting::Hidden => "a syntax error".to_owned(),
                     };
                     faults.add("", "YAML", found, &source.place(&Span::empty(*error.marker())));

@@ -1,24 +1,28 @@
-//! Connections: their limits, the certificates their clients presented, and whether a request is in flight.
+//! Connections: their limits, the certificates their clients presented, and whether a request is in progress.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, TRANSFER_ENCODING};
+use actix_web::dev::{RequestHead, ResponseHead, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 
 use super::Edge;
+use super::framing::BodyLength;
+use super::roster::{Member, Roster};
 use crate::code::ErrorCode;
 use crate::service::{Credentials, Issuer, Peer, PeerOrigin, Refusal, SECRET_HEADER, ServedGeneration, Transport};
 use crate::telemetry::CloseReason;
@@ -27,31 +31,60 @@ use crate::tls::{CertificateIdentity, ClientAuthority, ClientChain};
 /// Connections of one address above its limit that stay open for an error response; further ones are closed at once.
 const REJECTION_HEADROOM: usize = 16;
 
+/// The time that a new connection of the API listener has for its request before another one can take its place.
+const LEAST_IDLE: Duration = Duration::from_millis(100);
+
 /// Counts and limits the connections of one listener.
 pub(crate) struct ConnectionGate {
     edge: Data<Edge>,
-    /// The limits of the API listener; `None` for the admin listener.
-    limits: Option<ConnectionLimits>,
-}
-
-struct ConnectionLimits {
     /// Connections that are served at once.
     most: usize,
+    /// The age after which a response is the last one; `None` if there is no limit.
+    most_age: Option<Duration>,
+    /// Whether a connection continues after a response.
+    is_kept_alive: bool,
+    roster: Roster,
+    /// The limits of the API listener; `None` for the admin listener.
+    limits: Option<ApiLimits>,
+}
+
+struct ApiLimits {
     /// Connections of one address; `None` if one can have all of them.
     per_peer: Option<usize>,
+    /// Connections that get an error response at once.
+    most_refused: usize,
     origins: Mutex<HashMap<PeerOrigin, usize>>,
 }
 
+/// The limits of the connections of the API listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    /// Connections that are served at once.
+    pub(crate) most: usize,
+    /// Connections of one address.
+    pub(crate) per_peer: usize,
+    /// Connections above the limit that get an error response at once.
+    pub(crate) most_refused: usize,
+    /// The age after which a response is the last one; zero if there is no limit.
+    pub(crate) most_age: Duration,
+    /// Whether a connection continues after a response.
+    pub(crate) is_kept_alive: bool,
+}
+
 impl ConnectionGate {
-    /// Returns the gate of the API listener, which serves `most` connections at once, and `per_peer` of one address.
-    pub(crate) fn api(edge: Data<Edge>, most: usize, per_peer: usize) -> Self {
+    /// Returns the gate of the API listener.
+    pub(crate) fn api(edge: Data<Edge>, limits: ConnectionLimits) -> Self {
+        let ConnectionLimits { most, per_peer, most_refused, most_age, is_kept_alive } = limits;
         let per_peer = (per_peer < most).then_some(per_peer);
-        Self { edge, limits: Some(ConnectionLimits { most, per_peer, origins: Mutex::default() }) }
+        let most_age = (!most_age.is_zero()).then_some(most_age);
+        let roster = Roster::new(Instant::now());
+        let limits = Some(ApiLimits { per_peer, most_refused, origins: Mutex::default() });
+        Self { edge, most, most_age, is_kept_alive, roster, limits }
     }
 
-    /// Returns the gate of the admin listener.
-    pub(crate) fn admin(edge: Data<Edge>) -> Self {
-        Self { edge, limits: None }
+    /// Returns the gate of the admin listener, which serves `most` connections at once.
+    pub(crate) fn admin(edge: Data<Edge>, most: usize) -> Self {
+        Self { edge, most, most_age: None, is_kept_alive: true, roster: Roster::new(Instant::now()), limits: None }
     }
 
     /// Returns how long the service waits for a client.
@@ -69,21 +102,37 @@ impl ConnectionGate {
     /// Registers a connection from `address` (`None` for a Unix socket). Returns `None` if the connection must be closed
     /// immediately.
     pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Connection> {
+        let now = Instant::now();
+        let (member, before) = self.roster.add(now);
         let mut connection = Connection {
             gate: Arc::clone(self),
+            member,
             origin: None,
             excess: None,
+            ends: self.most_age.and_then(|age| now.checked_add(age)),
             is_tls: false,
             client: None,
             is_used: Cell::new(false),
             is_answering: Cell::new(false),
             is_last: Cell::new(false),
-            arriving: Cell::new(Some(Instant::now())),
+            decoded: Cell::new(None),
+            arriving: Cell::new(Some(now)),
             idle_polls: Cell::new(0),
         };
-        let Some(limits) = &self.limits else { return Some(connection) };
-        let before = self.edge.issuer.admission().connections.fetch_add(1, Ordering::Relaxed);
-        connection.excess = (before >= limits.most).then_some(ErrorCode::ServiceConnections);
+        let is_full = before >= self.most;
+        let Some(limits) = &self.limits else {
+            if is_full {
+                self.roster.evict(&connection.member, Duration::ZERO, now);
+            }
+            return Some(connection);
+        };
+        self.edge.issuer.admission().connections.fetch_add(1, Ordering::Relaxed);
+        if is_full && !self.roster.evict(&connection.member, LEAST_IDLE, now) {
+            connection.excess = Some(ErrorCode::ServiceConnections);
+            if before >= self.most.saturating_add(limits.most_refused) {
+                self.roster.evict(&connection.member, Duration::ZERO, now);
+            }
+        }
         if let (Some(most), Some(address)) = (limits.per_peer, address) {
             let origin = PeerOrigin::of(Some(address));
             let mut origins = limits.origins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,18 +156,23 @@ impl ConnectionGate {
 /// One connection, counted until it is dropped.
 pub(crate) struct Connection {
     gate: Arc<ConnectionGate>,
+    member: Arc<Member>,
     /// The address that it is counted for.
     origin: Option<PeerOrigin>,
     /// The limit that it exceeded when it came.
     excess: Option<ErrorCode>,
+    /// The time after which a response is the last one.
+    ends: Option<Instant>,
     is_tls: bool,
     client: Option<Client>,
     /// Whether a request has come.
     is_used: Cell<bool>,
-    /// Whether a request is in flight.
+    /// Whether a request is in progress.
     is_answering: Cell<bool>,
     /// Whether the connection ends after the request that came last.
     is_last: Cell<bool>,
+    /// The body of a request that was decoded, until the stream knows it.
+    decoded: Cell<Option<BodyLength>>,
     /// The time since which a request head is incomplete, or nothing has come.
     pub(super) arriving: Cell<Option<Instant>>,
     /// How often the task ran since anything was read, written or processed.
@@ -152,9 +206,116 @@ impl Connection {
         &self.gate
     }
 
-    /// Returns `true` if a request is in flight.
+    /// Begins a request, whose head is complete. Bytes that come meanwhile are not timed. Returns `true` if it has a body.
+    pub(crate) fn begin_request(&self, head: &RequestHead) -> bool {
+        if let Some(since) = self.arriving.take() {
+            self.gate.roster.note_request(&self.member, since);
+            // The time of arrival is known already, so the age of a connection needs no clock.
+            if self.ends.is_some_and(|ends| since >= ends) {
+                self.is_last.set(true);
+            }
+        }
+        self.member.begin();
+        self.is_used.set(true);
+        self.is_answering.set(true);
+        self.idle_polls.set(0);
+        let body = body_length(head);
+        self.decoded.set(Some(body));
+        // A connection does not continue after an upgrade that is ignored.
+        if !self.gate.is_kept_alive || head.connection_type() != ConnectionType::KeepAlive {
+            self.is_last.set(true);
+        }
+        body != BodyLength::Sized(0)
+    }
+
+    /// Ends a request with the response `head`, which announces the end of the connection if it is the last one.
+    ///
+    /// The client has `limits.request` from the last response on for the rest of its body. The HTTP layer would wait for
+    /// it without a limit.
+    pub(crate) fn end_request(&self, head: &mut ResponseHead) {
+        self.is_answering.set(false);
+        self.member.end();
+        // The HTTP layer reuses heads and sets the version later. With an older version, the default would be `Close`.
+        head.version = Version::HTTP_11;
+        if head.connection_type() == ConnectionType::Close || self.member.is_evicted() {
+            self.is_last.set(true);
+        }
+        if self.is_last.get() {
+            head.set_connection_type(ConnectionType::Close);
+            self.arriving.set(Some(Instant::now()));
+        }
+    }
+
+    /// Ends a request without a response of ours, after which the connection ends.
+    pub(crate) fn fail_request(&self) {
+        self.is_answering.set(false);
+        self.member.end();
+        self.set_last();
+    }
+
+    /// Returns the body of a request that was decoded since the last call.
+    pub(super) fn take_decoded(&self) -> Option<BodyLength> {
+        self.decoded.take()
+    }
+
+    /// Returns `true` if the connection ends after the request that came last.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last.get()
+    }
+
+    /// Ends the connection after the request that came last.
+    pub(super) fn set_last(&self) {
+        self.is_last.set(true);
+    }
+
+    /// Notes that a request head begins with bytes that came before.
+    pub(super) fn note_arrival(&self) {
+        if !self.is_answering.get() && self.arriving.get().is_none() {
+            self.arriving.set(Some(Instant::now()));
+        }
+    }
+
+    /// Returns `true` if a request is in progress.
     pub(super) fn is_answering(&self) -> bool {
         self.is_answering.get()
+    }
+
+    /// Sets whether the client has to read a response before the connection continues.
+    pub(super) fn set_stalled(&self, is_stalled: bool) {
+        self.member.set_stalled(is_stalled);
+    }
+
+    /// Returns `true` if the connection must make room for another. Otherwise wakes the task when it must.
+    pub(super) fn is_evicted(&self, waker: &Waker) -> bool {
+        if self.is_answering.get() {
+            return false;
+        }
+        self.member.register(waker);
+        self.member.is_evicted()
+    }
+
+    /// Completes when the connection must make room for another.
+    pub(crate) async fn evicted(&self) {
+        poll_fn(|context| if self.is_evicted(context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// Returns the refusal of a request if the connection of `request` exceeded a limit.
+    pub(super) fn refuse(request: &HttpRequest) -> Option<Refusal> {
+        let code = Self::of(request)?.excess?;
+        let detail = match code {
+            ErrorCode::CallerConnections => {
+                "as many connections are open from this address as limits.connections_per_peer allows; close some"
+            }
+            _ => "as many connections are open as limits.connections allows; try again",
+        };
+        Some(Refusal::new(code, detail))
+    }
+
+    /// Notes that the caller that sent `request` authenticated.
+    pub(super) fn note_authenticated(request: &HttpRequest) {
+        if let Some(connection) = Self::of(request) {
+            connection.member.set_known();
+        }
     }
 
     fn of(request: &HttpRequest) -> Option<&Rc<Self>> {
@@ -181,6 +342,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.gate.roster.remove(&self.member);
         let Some(limits) = &self.gate.limits else { return };
         if !self.is_used.get() {
             self.gate.edge.issuer.recorder().metrics().unused_connection();
@@ -198,95 +360,26 @@ impl Drop for Connection {
     }
 }
 
-/// Marks a connection as one with a request in flight until it is dropped. Bytes that come meanwhile are not timed.
-pub(super) struct InFlightGuard {
-    connection: Option<Rc<Connection>>,
-    /// Whether the request came after one that ended the connection.
-    is_late: bool,
-    /// Whether bytes of the request can be left when it was answered.
-    is_unread: Cell<bool>,
+/// Returns the body of the request with this head, as the HTTP layer reads it.
+fn body_length(head: &RequestHead) -> BodyLength {
+    if head.headers().contains_key(TRANSFER_ENCODING) {
+        return BodyLength::Chunked;
+    }
+    let length = head.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+    BodyLength::Sized(length.unwrap_or(0))
 }
 
-impl InFlightGuard {
-    /// Marks the connection of `request`, whose head is complete.
-    pub(super) fn begin(request: &HttpRequest) -> Self {
-        let connection = Connection::of(request);
-        let mut is_late = false;
-        if let Some(connection) = connection {
-            connection.is_used.set(true);
-            connection.arriving.set(None);
-            connection.is_answering.set(true);
-            connection.idle_polls.set(0);
-            is_late = connection.is_last.get();
-            if request.head().connection_type() == ConnectionType::Close {
-                connection.is_last.set(true);
-            }
-        }
-        Self { connection: connection.cloned(), is_late, is_unread: Cell::new(false) }
-    }
-
-    /// Ends the connection `limits.request` after the response, because its next request cannot be read. Without this, the
-    /// HTTP layer would wait without a limit for the rest of a body that is not read.
-    pub(super) fn set_last(&self) {
-        self.is_unread.set(true);
-        if let Some(connection) = &self.connection {
-            connection.is_last.set(true);
-        }
-    }
-
-    /// Returns `true` if the request came after one that ended the connection. The HTTP layer passes on what the client
-    /// pipelined, but such a request must not be processed (RFC 9112, section 9.6).
-    pub(super) fn is_late(&self) -> bool {
-        self.is_late
-    }
-
-    /// Returns the refusal of the request if its connection has ended or exceeded a limit.
-    pub(super) fn refuse(&self) -> Option<Refusal> {
-        if self.is_late {
-            let detail = "expected no request after one that closes the connection, found one; open another connection";
-            return Some(Refusal::new(ErrorCode::RequestAfterClose, detail));
-        }
-        let code = self.connection.as_ref()?.excess?;
-        let detail = match code {
-            ErrorCode::CallerConnections => {
-                "as many connections are open from this address as limits.connections_per_peer allows; close some"
-            }
-            _ => "as many connections are open as limits.connections allows; try again",
-        };
-        Some(Refusal::new(code, detail))
-    }
-}
-
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.is_answering.set(false);
-            if self.is_unread.get() {
-                connection.arriving.set(Some(Instant::now()));
-            }
-        }
-    }
-}
-
-/// Wraps every request of the admin listener.
+/// Ends connections of the admin listener after a request in chunks, because no endpoint reads the rest of it.
 ///
 /// # Errors
 /// Those of `next`.
-pub(crate) async fn track_admin_request(
+pub(crate) async fn close_after_chunks(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody + 'static>, actix_web::Error> {
-    let in_flight = InFlightGuard::begin(request.request());
     let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-    let mut response = if in_flight.is_late() {
-        request.into_response(HttpResponse::BadRequest().finish()).map_into_right_body()
-    } else {
-        next.call(request).await?.map_into_left_body()
-    };
+    let mut response = next.call(request).await?;
     if is_chunked {
-        in_flight.set_last();
-    }
-    if is_chunked || in_flight.is_late() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(response)

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,13 +13,15 @@ use futures_util::FutureExt as _;
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-use super::connection::InFlightGuard;
+use super::connection::Connection;
 use super::routes::{Methods, Route, method_not_allowed};
 use super::{Edge, problem};
 use crate::code::ErrorCode;
-use crate::mint::ProfileName;
-use crate::service::{Exchange, Outcome, Refusal, RequestId, ServedGeneration};
+use crate::service::{Completion, Exchange, Refusal, RequestId, ServedGeneration};
 use crate::telemetry::{RequestSpan, SpanParent};
+
+/// The header with the identifier of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request as its endpoint gets it.
 pub(super) struct Call {
@@ -34,10 +36,10 @@ pub(super) struct Call {
     route: &'static Route,
 }
 
-/// The response of an endpoint, and the token in it.
+/// The response of an endpoint, and what is recorded beside it.
 pub(super) struct Answer {
     pub(super) response: HttpResponse,
-    pub(super) outcome: Option<Outcome>,
+    pub(super) completion: Option<Completion>,
     /// Why there is no token, if the endpoint wrote the response of the refusal itself.
     pub(super) refused: Option<Refusal>,
 }
@@ -56,7 +58,7 @@ impl Call {
 
 impl From<HttpResponse> for Answer {
     fn from(response: HttpResponse) -> Self {
-        Self { response, outcome: None, refused: None }
+        Self { response, completion: None, refused: None }
     }
 }
 
@@ -69,11 +71,10 @@ pub(super) async fn serve(
     payload: Payload,
 ) -> HttpResponse {
     let start = Instant::now();
-    let request_id = RequestId::new(Uuid::new_v4());
+    let request_id = request_id(request.headers());
     let span = edge.issuer.recorder().start_span(traceparent(request.headers()));
-    let in_flight = InFlightGuard::begin(&request);
     let generation = edge.issuer.current();
-    let result = match check(&in_flight, &request, &generation, route) {
+    let result = match check(&request, &generation, route) {
         Ok(()) => {
             let (request, edge) = (request.clone(), edge.clone());
             let parent = span.as_ref().map(RequestSpan::parent);
@@ -86,7 +87,7 @@ pub(super) async fn serve(
     };
     let (mut response, result) = match result {
         Ok(Answer { response, refused: Some(refusal), .. }) => (response, Err(refusal)),
-        Ok(Answer { response, outcome, refused: None }) => (response, Ok(outcome)),
+        Ok(Answer { response, completion, refused: None }) => (response, Ok(completion)),
         Err(refusal) => (problem::response(&refusal, request_id, route.methods), Err(refusal)),
     };
     // The connection cannot continue if bytes of the request can be left (see body.rs).
@@ -96,20 +97,25 @@ pub(super) async fn serve(
         || route.methods == Methods::Proxied && headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if headers.contains_key(header::UPGRADE) || is_body_left && !is_body_read {
         response.head_mut().set_connection_type(ConnectionType::Close);
-        in_flight.set_last();
     }
-    if in_flight.is_late() {
-        response.head_mut().set_connection_type(ConnectionType::Close);
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+        response.headers_mut().insert(REQUEST_ID, value);
     }
     if let Some(metrics) = edge.routes.get(index) {
-        let profile = span.as_ref().and_then(|_| configured_profile(&generation, route, &request));
+        let has_details = span.is_some() || result.is_err();
+        let asked = has_details.then(|| name(route, &request)).flatten();
+        let profile = asked.as_deref().map(|name| profile_of(&generation, route, name));
+        let profile = profile.and_then(|name| generation.mint.profile(name));
         let exchange = Exchange {
             request_id,
             route: metrics,
             method: if is_standard(request.method()) { request.method().as_str() } else { "_OTHER" },
             status: response.status().as_u16(),
             elapsed: start.elapsed(),
-            profile: profile.as_ref().map(ProfileName::as_str),
+            at: edge.issuer.now(),
+            peer: request.peer_addr().map(|address| address.ip()),
+            asked: asked.as_deref(),
+            profile: profile.map(|profile| profile.spec().name.as_str()),
             result: result.as_ref().map(Option::as_ref),
         };
         edge.issuer.recorder().finish(&exchange, span);
@@ -118,13 +124,8 @@ pub(super) async fn serve(
 }
 
 /// Checks everything that can be refused before the endpoint is called.
-fn check(
-    in_flight: &InFlightGuard,
-    request: &HttpRequest,
-    generation: &ServedGeneration,
-    route: &Route,
-) -> Result<(), Refusal> {
-    if let Some(refusal) = in_flight.refuse() {
+fn check(request: &HttpRequest, generation: &ServedGeneration, route: &Route) -> Result<(), Refusal> {
+    if let Some(refusal) = Connection::refuse(request) {
         return Err(refusal);
     }
     let header_bytes: usize =
@@ -138,6 +139,14 @@ fn check(
         return Err(method_not_allowed(route.methods));
     }
     Ok(())
+}
+
+/// Returns the identifier of a request: that of its `X-Request-Id` header if it has one that is adopted, otherwise a new
+/// one. Several headers are ambiguous, so none of them is adopted.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let mut values = headers.get_all(&REQUEST_ID);
+    let first = values.next().and_then(|value| RequestId::adopt(value.as_bytes()));
+    first.filter(|_| values.next().is_none()).unwrap_or_else(|| RequestId::new(Uuid::new_v4()))
 }
 
 /// Returns the `traceparent` header. If there are several, none of them can be right (W3C Trace Context, section 4.3).
@@ -156,14 +165,12 @@ fn name<'r>(route: &Route, request: &'r HttpRequest) -> Option<Cow<'r, str>> {
     }
 }
 
-/// Returns the profile of the request if it is configured, because a span must not hold what a client made up.
-fn configured_profile(generation: &ServedGeneration, route: &Route, request: &HttpRequest) -> Option<ProfileName> {
-    let name = name(route, request)?;
-    let profile = match route.methods {
-        Methods::Proxied => generation.checks.get(&*name)?.profile.as_str(),
-        _ => &*name,
-    };
-    generation.mint.profile(profile).map(|profile| profile.spec().name.clone())
+/// Returns the name of the profile that a request asks for by `name`, its own or that of a check.
+fn profile_of<'n>(generation: &'n ServedGeneration, route: &Route, name: &'n str) -> &'n str {
+    match route.methods {
+        Methods::Proxied => generation.checks.get(name).map_or("", |check| &check.profile),
+        _ => name,
+    }
 }
 
 /// Returns `true` if `method` is in the closed set of OpenTelemetry's conventions; clients can make up others.

@@ -3,12 +3,12 @@
 use super::exchange::{Answer, Call};
 use super::posted::issue_posted;
 use crate::mint::Placement;
-use crate::service::Refusal;
+use crate::service::{Delivery, Refusal};
 
 /// Responds with the whole session and the token placed in it. Success is always 200 and never compressed, because
 /// Oathkeeper accepts nothing else.
 pub(super) async fn hydrate(call: Call) -> Result<Answer, Refusal> {
-    issue_posted(call, true, |placement, document, outcome| {
+    issue_posted(call, Delivery::InSession, |placement, document, outcome| {
         let token = outcome.token.jws.as_str();
         match placement {
             Placement::Extra(name) => document.with_extra(name, token),

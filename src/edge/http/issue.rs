@@ -3,11 +3,11 @@
 use super::exchange::{Answer, Call};
 use super::posted::issue_posted;
 use crate::json;
-use crate::service::Refusal;
+use crate::service::{Delivery, Refusal};
 
 /// Responds with the token only.
 pub(super) async fn issue(call: Call) -> Result<Answer, Refusal> {
-    issue_posted(call, false, |_, _, outcome| {
+    issue_posted(call, Delivery::Alone, |_, _, outcome| {
         let mut body = String::from("{\"token\":");
         json::write_string(outcome.token.jws.as_str(), &mut body);
         body.push_str(",\"token_type\":\"Bearer\",\"expires_in\":");

@@ -47,7 +47,7 @@ pub(super) fn of_proxy(denial: &Denial, request_id: RequestId) -> HttpResponse {
             title: status_and_title(*code).1,
             status: status.as_u16(),
             detail,
-            instance: format!("urn:uuid:{request_id}"),
+            instance: request_id.to_uri(),
         },
         redirect_browser_to: location.as_deref(),
         error: ory_id.map(|id| OryError { id }),
@@ -74,18 +74,13 @@ pub(super) fn of_proxy(denial: &Denial, request_id: RequestId) -> HttpResponse {
 
 /// Returns the response for `refusal` on a route with `methods`; `request_id` becomes the `instance`.
 pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Methods) -> HttpResponse {
-    let Refusal { code, detail } = refusal;
+    let Refusal { code, detail, .. } = refusal;
     if methods == Methods::Proxied {
         return of_proxy(&Denial::new(*code, detail.as_str()), request_id);
     }
     let (status, title) = status_and_title(*code);
-    let problem = Problem {
-        r#type: code.as_str(),
-        title,
-        status: status.as_u16(),
-        detail,
-        instance: format!("urn:uuid:{request_id}"),
-    };
+    let problem =
+        Problem { r#type: code.as_str(), title, status: status.as_u16(), detail, instance: request_id.to_uri() };
     let mut response = HttpResponse::build(status);
     response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
     if is_challenged(*code) {
@@ -152,7 +147,6 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         ErrorCode::KeyBusy => (StatusCode::SERVICE_UNAVAILABLE, "Signing queue full"),
         ErrorCode::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "No active signing key"),
         ErrorCode::ProfileUnknown => (StatusCode::NOT_FOUND, "Unknown profile"),
-        ErrorCode::RequestAfterClose => (StatusCode::BAD_REQUEST, "Connection closed"),
         ErrorCode::RequestBodyIncomplete => (StatusCode::BAD_REQUEST, "Body incomplete"),
         ErrorCode::RequestBodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
         ErrorCode::RequestHeadersTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request headers too large"),
@@ -178,6 +172,7 @@ pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
         | ErrorCode::SessionExpiry
         | ErrorCode::SessionInactive => (StatusCode::UNPROCESSABLE_ENTITY, "No token for this session"),
         ErrorCode::SessionLevel => (StatusCode::UNAUTHORIZED, "Assurance level too low"),
+        ErrorCode::SessionRefused => (StatusCode::FORBIDDEN, "Session refused"),
         ErrorCode::SessionRequired => (StatusCode::UNAUTHORIZED, "No valid session"),
         ErrorCode::SourceRateLimited => (StatusCode::TOO_MANY_REQUESTS, "Session source limits its callers"),
         ErrorCode::SourceUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "Session source unavailable"),

@@ -9,12 +9,12 @@ use actix_web::http::header::{
 };
 use actix_web::web::Bytes;
 
-use super::connection::proxy;
+use super::connection::{Connection, proxy};
 use super::exchange::{Answer, Call};
 use super::problem;
-use crate::checks::{Denial, OriginalRequest};
+use crate::checks::{OriginalRequest, is_lookalike};
 use crate::code::ErrorCode;
-use crate::service::{Allowed, ProxiedRequest, Refusal, SECRET_HEADER};
+use crate::service::{Allowed, Completion, Denied, ProxiedRequest, Refusal, SECRET_HEADER};
 use crate::sources::RequestCredentials;
 
 const SESSION_TOKEN: &str = "x-session-token";
@@ -48,16 +48,21 @@ pub(super) async fn check(call: Call, dialect: &'static Dialect) -> Result<Answe
     let (issuer, generation) = (&call.edge.issuer, &*call.generation);
     let headers = call.request.headers();
     let name = call.check();
-    let underscored: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| name.contains('_')).collect();
-    let original = refuse_lookalikes(&underscored, dialect).and_then(|()| (dialect.original)(&Metadata(headers)));
-    let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), underscored };
+    let is_usual = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let unusual: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| !is_usual(name)).collect();
+    let original = refuse_lookalikes(&unusual, dialect).and_then(|()| (dialect.original)(&Metadata(headers)));
+    let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), unusual };
     let peer = proxy(&call.request, generation, issuer);
-    match issuer.check(generation, &peer, request, call.span.as_ref()).await {
+    let result = issuer.check(generation, &peer, request, call.span.as_ref()).await;
+    if result.as_ref().err().is_none_or(Denied::is_of_proxy) {
+        Connection::note_authenticated(&call.request);
+    }
+    match result {
         Ok(allowed) => {
             let response = passed(&allowed);
-            Ok(Answer { outcome: Some(allowed.outcome), ..response.into() })
+            Ok(Answer { completion: Some(Completion::Issued(allowed.outcome)), ..response.into() })
         }
-        Err(denial) => Ok(denied(denial, &call, dialect.redirects)),
+        Err(denied) => Ok(refused(denied, &call, dialect.redirects)),
     }
 }
 
@@ -74,8 +79,8 @@ fn passed(allowed: &Allowed) -> HttpResponse {
     response.body(Bytes::new())
 }
 
-fn denied(denial: Denial, call: &Call, redirects: Redirects) -> Answer {
-    let refusal = Refusal::new(denial.code, denial.detail.clone());
+fn refused(denied: Denied, call: &Call, redirects: Redirects) -> Answer {
+    let Denied { denial, refusal } = denied;
     let response = if denial.is_redirect && redirects == Redirects::Followed {
         let mut response = HttpResponse::build(StatusCode::FOUND);
         if let Some(location) = &denial.location {
@@ -99,11 +104,12 @@ fn credentials(headers: &HeaderMap) -> RequestCredentials<'_> {
 }
 
 /// Refuses names that another reader could take for a header that is read here.
-fn refuse_lookalikes(underscored: &[&str], dialect: &Dialect) -> Result<(), Refusal> {
+fn refuse_lookalikes(unusual: &[&str], dialect: &Dialect) -> Result<(), Refusal> {
     let read = dialect.metadata.iter().chain(&[SESSION_TOKEN, SECRET_HEADER]);
     for name in read {
-        if underscored.iter().any(|other| other.replace('_', "-") == *name) {
-            let detail = format!("expected no header whose name is {name} with underscores, found one");
+        if unusual.iter().any(|other| is_lookalike(other, name)) {
+            let detail =
+                format!("expected no header whose name is {name} with other characters for its dashes, found one");
             return Err(Refusal::new(ErrorCode::RequestLookalike, detail));
         }
     }

@@ -140,6 +140,7 @@ const SESSION: &[ErrorCode] = &[
     ErrorCode::SessionInactive,
     ErrorCode::SessionInvalid,
     ErrorCode::SessionMalformed,
+    ErrorCode::SessionRefused,
 ];
 
 const CLAIMS: &[ErrorCode] = &[

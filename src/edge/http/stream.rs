@@ -99,10 +99,23 @@ impl<S> TimeoutStream<S> {
     /// Waits for the client to read the response.
     fn wait_for_reader<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let now = Instant::now();
-        let since = *self.stalled.get_or_insert(now);
+        let since = *self.stalled.get_or_insert_with(|| {
+            self.connection.set_stalled(true);
+            now
+        });
+        self.check_eviction(context)?;
         self.check_deadline(since, now, CloseReason::Answer)?;
         self.wake_by(since + self.client_timeout, now, context);
         Poll::Pending
+    }
+
+    /// Fails if the connection must make room for another.
+    fn check_eviction(&self, context: &Context<'_>) -> io::Result<()> {
+        if !self.connection.is_evicted(context.waker()) {
+            return Ok(());
+        }
+        self.connection.gate().count_closed(CloseReason::Evicted);
+        Err(io::ErrorKind::ConnectionAborted.into())
     }
 
     /// Fails if the client has taken its time since `since`.
@@ -135,6 +148,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.connection.idle_polls.set(0);
+        this.check_eviction(context)?;
         let before = buffer.filled().len();
         match Pin::new(&mut this.io).poll_read(context, buffer) {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => Poll::Ready(this.note_arrival()),
@@ -167,6 +181,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
                 this.note_poll()?;
                 // The HTTP layer flushes once it has written everything.
                 let stalled = this.stalled.take();
+                if stalled.is_some() {
+                    this.connection.set_stalled(false);
+                }
                 // It reads nothing after its last response, so nothing else would wake it for the deadline.
                 if let Some(since) = this.connection.arriving.get() {
                     let now = Instant::now();

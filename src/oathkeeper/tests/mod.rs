@@ -339,6 +339,25 @@ fn the_environment_overrides_as_with_oathkeeper() {
         assert_eq!(served(&config)[1..], [pair("r", &["r"])], "{name}={value}");
         assert_eq!(broken(&config), [""; 0]);
     }
+    let secret = "https://user:canary,half,canary@rules.example/a.yml, /etc/rules@2.yml, https://h:80,/rules.yml";
+    let asked = std::cell::RefCell::new(Vec::new());
+    let fetch = |source: RuleSource<'_>| {
+        let (RuleSource::File(name) | RuleSource::Url(name)) = source;
+        asked.borrow_mut().push(name.to_owned());
+        Err("no response".to_owned())
+    };
+    let config = OathkeeperConfig::parse(
+        "oathkeeper.yml",
+        GLOBAL,
+        &[("ACCESS_RULES_REPOSITORIES".into(), secret.into())],
+        &fetch,
+    )
+    .unwrap();
+    assert_eq!(
+        asked.into_inner(),
+        ["https://user:canary,half,canary@rules.example/a.yml", "/etc/rules@2.yml", "https://h:80", "/rules.yml"]
+    );
+    assert!(!format!("{:?}", broken(&config)).contains("canary"), "{:?}", broken(&config));
     let config = parse_in(GLOBAL, rules, &[("ACCESS_RULES_REPOSITORIES", "[\"/rules.yml\"")]).unwrap();
     assert!(broken(&config)[0].contains("(from ACCESS_RULES_REPOSITORIES)"));
 }

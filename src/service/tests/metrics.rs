@@ -2,14 +2,64 @@
 
 use super::*;
 use crate::service::gauges::gauges;
-use crate::telemetry::Gauges;
+use crate::telemetry::{Gauges, RouteMetrics};
+
+#[test]
+fn profile_in_shadow_mode_compares_sessions_and_issues_tokens_that_are_delivered_alone() {
+    let service = Service::new(generation(ProfileSpec { shadow: true, ..profile() }, &key_set("first"), &[]));
+    let recorder = service.issuer.recorder();
+    let hydrate = recorder.metrics().route("hydrate", "POST /hydrate", true);
+    let issue = recorder.metrics().route("issue", "POST /issue", true);
+    let post = |route: &RouteMetrics, body: &str, delivery: Delivery| {
+        let generation = service.issuer.current();
+        let posted = async {
+            let permit = service.issuer.admit(&generation, &anyone(), "p").await?;
+            service.issuer.issue_posted(permit, body.as_bytes(), delivery).await
+        };
+        let completion = match block_on(posted).unwrap() {
+            Posted::Compared(comparison) => Completion::Compared(comparison),
+            Posted::Issued { outcome, .. } => Completion::Issued(outcome),
+        };
+        recorder.finish(
+            &Exchange {
+                request_id: RequestId::new(Uuid::nil()),
+                route,
+                method: "POST",
+                status: 200,
+                elapsed: Duration::from_millis(1),
+                at: Timestamp::from_seconds(START),
+                peer: None,
+                asked: Some("p"),
+                profile: Some("p"),
+                result: Ok(Some(&completion)),
+            },
+            None,
+        );
+        completion
+    };
+    // The session has no token to compare with, or is refused.
+    assert!(matches!(post(&hydrate, SESSION, Delivery::InSession), Completion::Compared(_)));
+    assert!(matches!(post(&hydrate, "[]", Delivery::InSession), Completion::Compared(_)));
+    assert!(!service.issuer.metrics_text().contains("claimsmith_tokens_issued_total{"));
+    assert!(matches!(post(&issue, SESSION, Delivery::Alone), Completion::Issued(_)));
+    let text = service.issuer.metrics_text();
+    for line in [
+        r#"claimsmith_shadow_comparisons_total{profile="p",result="failed"} 1"#,
+        r#"claimsmith_shadow_comparisons_total{profile="p",result="refused"} 1"#,
+        r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
+        r#"claimsmith_http_requests_total{route="hydrate",status="200"} 2"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
+    }
+}
 
 #[test]
 fn metrics_count_requests_by_result_and_tokens_by_signature() {
     let service = Service::standard();
     let recorder = service.issuer.recorder();
     let route = recorder.metrics().route("hydrate", "POST /hydrate", true);
-    let finish = |result: &Result<Outcome, Refusal>, status| {
+    let finish = |result: Result<Outcome, Refusal>, status| {
+        let result = result.map(Completion::Issued);
         recorder.finish(
             &Exchange {
                 request_id: RequestId::new(Uuid::nil()),
@@ -17,15 +67,18 @@ fn metrics_count_requests_by_result_and_tokens_by_signature() {
                 method: "POST",
                 status,
                 elapsed: Duration::from_millis(1),
+                at: service.clock.now(),
+                peer: None,
+                asked: Some("p"),
                 profile: Some("p"),
                 result: result.as_ref().map(Some),
             },
             None,
         );
     };
-    finish(&service.issue(SESSION), 200);
-    finish(&service.issue(SESSION), 200);
-    finish(&service.issue("[]"), 422);
+    finish(service.issue(SESSION), 200);
+    finish(service.issue(SESSION), 200);
+    finish(service.issue("[]"), 422);
     let text = service.issuer.metrics_text();
     for line in [
         r#"claimsmith_http_requests_total{route="hydrate",status="200"} 2"#,
@@ -33,7 +86,7 @@ fn metrics_count_requests_by_result_and_tokens_by_signature() {
         r#"claimsmith_tokens_issued_total{profile="p",alg="ES256"} 1"#,
         r#"claimsmith_token_cache_lookups_total{result="hit"} 1"#,
         r#"claimsmith_token_cache_lookups_total{result="miss"} 1"#,
-        r#"claimsmith_failures_total{code="session.invalid"} 1"#,
+        r#"claimsmith_failures_total{code="session.invalid",profile="p",caller="unknown"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
     }

@@ -33,7 +33,7 @@ struct Endpoint {
 impl Introspection {
     pub(super) fn new(spec: IntrospectionSpec, limits: SourceLimits, seed: [u8; 32]) -> Self {
         let calls = Calls::new(spec.cache, seed);
-        let http = HttpApi::new(spec.url.scheme(), spec.timeout, limits.body);
+        let http = HttpApi::new(spec.url.clone(), spec.timeout, limits.body);
         Self { calls, endpoint: Arc::new(Endpoint { spec, limits, http }) }
     }
 
@@ -89,16 +89,6 @@ impl Endpoint {
             },
         }
     }
-}
-
-/// Returns what the source would make of a recorded answer with this status.
-pub(super) fn read_recorded(
-    answer: super::http::Answer,
-    spec: &IntrospectionSpec,
-    depth: usize,
-    now: Timestamp,
-) -> Resolution {
-    answer::read(answer, spec, depth, now)
 }
 
 impl fmt::Debug for Introspection {

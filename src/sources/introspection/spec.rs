@@ -43,6 +43,15 @@ pub enum ClientCredential {
     Bearer(FileSecret),
 }
 
+impl ClientCredential {
+    /// Returns the secret that is sent.
+    pub(in crate::sources) fn secret(&self) -> &FileSecret {
+        match self {
+            ClientCredential::Basic { password: secret, .. } | ClientCredential::Bearer(secret) => secret,
+        }
+    }
+}
+
 impl IntrospectionSpec {
     /// Returns the secret that it sends, with its key in the configuration.
     pub(in crate::sources) fn secret(&mut self) -> Option<(&'static str, &mut FileSecret)> {

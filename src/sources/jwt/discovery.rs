@@ -3,7 +3,7 @@
 use crate::code::ErrorCode;
 use crate::json::{Json, ReadLimits};
 use crate::keys::{SignatureAlg, VerifyingSet};
-use crate::remote::{FailureCodes, FileKind, RemoteSource};
+use crate::remote::{FailureCodes, FailureHints, FileKind, RemoteSource};
 
 const CODES: FailureCodes = FailureCodes {
     invalid: ErrorCode::KeySetInvalid,
@@ -11,6 +11,9 @@ const CODES: FailureCodes = FailureCodes {
     too_large: ErrorCode::KeySourceTooLarge,
     unavailable: ErrorCode::KeySourceUnavailable,
 };
+
+const HINTS: FailureHints =
+    FailureHints { timeout: "increase timeout of the source", too_large: "increase limits.body" };
 
 /// A discovery document.
 pub(super) static DISCOVERY: FileKind = FileKind {
@@ -21,6 +24,7 @@ pub(super) static DISCOVERY: FileKind = FileKind {
         Err(error) => Err(format!("expected a discovery document in JSON: {error}")),
     },
     codes: CODES,
+    hints: HINTS,
 };
 
 /// A JWK Set with public keys.
@@ -31,6 +35,7 @@ pub(super) static PUBLIC_KEY_SET: FileKind = FileKind {
         Err(error) => Err(error.to_string()),
     },
     codes: CODES,
+    hints: HINTS,
 };
 
 /// Returns the URL of the key set in a discovery document.

@@ -237,11 +237,7 @@ fn failure_of(error: &FetchError) -> Unavailable {
         ErrorCode::KeySourceUnavailable => SourceFailure::Unreachable,
         _ => SourceFailure::Malformed,
     };
-    let message = match failure {
-        SourceFailure::Timeout => "expected a complete response in time (timeout), found none".to_owned(),
-        SourceFailure::TooLarge => "expected a response within limits.body, found a larger one".to_owned(),
-        _ => error.failure().to_string(),
-    };
+    let message = error.cause();
     Unavailable { failure, message: format!("the keys of its issuer: {message}") }
 }
 

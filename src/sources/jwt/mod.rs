@@ -105,12 +105,6 @@ fn fixed_set(spec: &JwtSpec) -> VerifyingSet {
     set.unwrap_or_else(|| VerifyingSet::empty(&spec.algorithms))
 }
 
-/// Returns what the source makes of recorded claims.
-pub(super) fn read_recorded(claims: &str, spec: &JwtSpec, depth: usize, now: Timestamp) -> Resolution {
-    let session = claims::session_of(claims, spec, depth, now);
-    session.map_or(Resolution::NoSession, |session| Resolution::Session(Arc::new(session)))
-}
-
 impl fmt::Debug for Jwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Jwt").field(&self.spec).finish()

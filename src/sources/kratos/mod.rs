@@ -239,10 +239,14 @@ mod tests {
         }
     }
 
+    /// The values of `X-Session-Token`, `Cookie` and `Authorization`, and the credential of the request.
+    type Case =
+        (&'static [&'static str], &'static [&'static str], &'static [&'static str], Result<Option<&'static str>, ()>);
+
     #[test]
     fn one_credential_is_forwarded_in_the_order_of_kratos() {
         let kratos = kratos("http://kratos", &["ory_kratos_session", "ory_session_*"]);
-        let cases: &[(&[&str], &[&str], &[&str], Result<Option<&str>, ()>)] = &[
+        let cases: &[Case] = &[
             (&["t"], &["ory_kratos_session=c"], &["Bearer b"], Ok(Some("x-session-token: t"))),
             (&[], &["a=b; ory_kratos_session=c"], &["Bearer b"], Ok(Some("cookie: ory_kratos_session=c"))),
             (&[], &["a=b"], &["Bearer b"], Ok(Some("authorization: Bearer b"))),

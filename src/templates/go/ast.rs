@@ -43,6 +43,26 @@ pub(super) struct Pipeline {
     pub(super) commands: Vec<Command>,
 }
 
+impl Pipeline {
+    /// Returns `true` if no session can change its value.
+    pub(super) fn is_constant(&self) -> bool {
+        let words =
+            |command: &Command| std::iter::once(&command.first).chain(&command.arguments).all(Operand::is_constant);
+        self.commands.iter().all(words)
+    }
+}
+
+impl Operand {
+    fn is_constant(&self) -> bool {
+        match &self.term {
+            Term::Bool(_) | Term::Function(_) | Term::Nil | Term::Number(_) | Term::String(_) => true,
+            Term::Chain(operand, _) => operand.is_constant(),
+            Term::Pipeline(inner) => inner.is_constant(),
+            Term::Dot | Term::Field(_) | Term::Variable(..) => false,
+        }
+    }
+}
+
 /// A value, or a call with arguments. Never empty.
 #[derive(Debug)]
 pub(super) struct Command {

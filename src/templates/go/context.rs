@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::text::Origin;
 use super::urls::Url;
@@ -11,7 +12,11 @@ use crate::json::Json;
 use crate::templates::{RenderInput, RenderLimits};
 
 /// How many bytes of text one step pays for.
-const BYTES_PER_STEP: u64 = 256;
+const BYTES_PER_STEP: u64 = 64;
+/// How many values of a session one step makes Go's values of.
+const VALUES_PER_STEP: u64 = 2;
+/// How many bytes a search reads in one step, times the states of its automaton.
+const STATES_PER_STEP: u64 = 16;
 /// How many times the size of the claims a text may have on its way there.
 const TEXT_PER_OUTPUT: usize = 16;
 /// What it may always have: whatever a session can hold.
@@ -22,7 +27,9 @@ pub(super) struct Context<'c> {
     /// The time now, in seconds since 1970.
     pub(super) now: i64,
     work: u64,
+    stop: Option<&'c AtomicBool>,
     unpaid_bytes: u64,
+    unpaid_states: u64,
     subject: Value,
     extra: Value,
     header: Value,
@@ -64,17 +71,25 @@ impl Problem {
 }
 
 impl<'c> Context<'c> {
-    pub(super) fn new(input: &RenderInput<'_>, limits: &'c RenderLimits) -> Self {
+    pub(super) fn new(input: &RenderInput<'c>, limits: &'c RenderLimits) -> Result<Self, Problem> {
         let member = |name| input.match_context.member(name).unwrap_or(&Json::Null);
+        // Go's values are made of all that is selected, before anything is read.
+        let converted: u64 = [input.extra, input.header, input.match_context].into_iter().map(values_in).sum();
+        let work = converted / VALUES_PER_STEP;
+        if work > limits.work {
+            return Err(Problem::limit(format!("expected at most {} steps of work, found more", limits.work)));
+        }
         let extra = match Value::from_json(input.extra, Origin::Data) {
             map @ Value::Map(_) => map,
             _ => Value::nil_map(MapType::Any),
         };
-        Self {
+        Ok(Self {
             limits,
             now: input.now.seconds(),
-            work: 0,
+            work,
+            stop: input.stop,
             unpaid_bytes: 0,
+            unpaid_states: 0,
             subject: Value::data(input.subject),
             extra,
             header: header(input.header),
@@ -84,7 +99,7 @@ impl<'c> Context<'c> {
             match_header: header(member("header")),
             changed: HashMap::new(),
             regexes: HashMap::new(),
-        }
+        })
     }
 
     pub(super) fn step(&mut self) -> Result<(), Problem> {
@@ -97,18 +112,34 @@ impl<'c> Context<'c> {
             let message = format!("expected at most {} steps of work, found more", self.limits.work);
             return Err(Problem::limit(message));
         }
+        if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(Problem::limit("expected a rendering that ends before its deadline"));
+        }
         Ok(())
     }
 
     /// Pays for `count` bytes of text that are about to be made or looked at.
     pub(super) fn charge_bytes(&mut self, count: usize) -> Result<(), Problem> {
+        self.charge_reads(count, 1)
+    }
+
+    /// Pays for `count` bytes of text that are about to be read `times` times.
+    pub(super) fn charge_reads(&mut self, count: usize, times: usize) -> Result<(), Problem> {
         let largest = self.limits.output_bytes.saturating_mul(TEXT_PER_OUTPUT).max(LEAST_TEXT);
         if count > largest {
             return Err(Problem::limit(format!("expected texts of at most {largest} bytes, found a longer one")));
         }
-        self.unpaid_bytes = self.unpaid_bytes.saturating_add(count as u64);
+        self.unpaid_bytes = self.unpaid_bytes.saturating_add((count as u64).saturating_mul(times as u64));
         let steps = self.unpaid_bytes / BYTES_PER_STEP;
         self.unpaid_bytes %= BYTES_PER_STEP;
+        self.steps(steps)
+    }
+
+    /// Pays for a search that is about to read `bytes` with an automaton of `states`.
+    pub(super) fn search(&mut self, states: u64, bytes: usize) -> Result<(), Problem> {
+        self.unpaid_states = self.unpaid_states.saturating_add(states.saturating_mul(bytes as u64));
+        let steps = self.unpaid_states / STATES_PER_STEP;
+        self.unpaid_states %= STATES_PER_STEP;
         self.steps(steps)
     }
 
@@ -143,6 +174,15 @@ impl Drop for Context<'_> {
             let entries = std::mem::take(&mut *map.entries.borrow_mut());
             drop(entries);
         }
+    }
+}
+
+/// How many values stand in `json`.
+fn values_in(json: &Json<'_>) -> u64 {
+    match json {
+        Json::Array(elements) => 1 + elements.iter().map(values_in).sum::<u64>(),
+        Json::Object(object) => 1 + object.iter().map(|(_, value)| 1 + values_in(value)).sum::<u64>(),
+        _ => 1,
     }
 }
 

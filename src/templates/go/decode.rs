@@ -2,8 +2,11 @@
 //! no UTF-8 become U+FFFD.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
+use super::output::{Foreign, Output};
 use super::text;
+use crate::code::ErrorCode;
 use crate::json::{Json, JsonFault, Number, Object};
 
 /// Text that Go does not decode. It holds nothing of the text.
@@ -12,18 +15,25 @@ pub(super) struct NotJson {
     /// What stands there instead, for messages.
     pub(super) found: &'static str,
     pub(super) at: usize,
-    /// Whether it is JSON that is nested too deeply.
-    pub(super) is_limit: bool,
+    /// The code of the error.
+    pub(super) code: ErrorCode,
 }
 
 /// Decodes exactly one value with at most `depth` arrays and objects inside each other, and numbers that float64 holds.
 pub(super) fn decode(text: &[u8], depth: usize) -> Result<Json<'static>, NotJson> {
-    decode_all(Decoder { text, at: 0, depth, is_any_number: false })
+    decode_all(Decoder { text, at: 0, depth, is_any_number: false, foreign: None })
+}
+
+/// Decodes the output of a template. A name that comes twice is an error if the session decided one of the two: its last
+/// value would replace a claim of the author. Two names of the author are the author's decision, as in Go.
+pub(super) fn decode_output(output: &Output, depth: usize) -> Result<Json<'static>, NotJson> {
+    let Output { bytes, foreign } = output;
+    decode_all(Decoder { text: bytes, at: 0, depth, is_any_number: false, foreign: Some(foreign) })
 }
 
 /// The same, but numbers that float64 cannot hold are null.
 pub(super) fn decode_any_number(text: &[u8], depth: usize) -> Result<Json<'static>, NotJson> {
-    decode_all(Decoder { text, at: 0, depth, is_any_number: true })
+    decode_all(Decoder { text, at: 0, depth, is_any_number: true, foreign: None })
 }
 
 fn decode_all(mut decoder: Decoder<'_>) -> Result<Json<'static>, NotJson> {
@@ -36,8 +46,28 @@ fn decode_all(mut decoder: Decoder<'_>) -> Result<Json<'static>, NotJson> {
 
 /// Whether `text` can stand between the quotes of a JSON string.
 pub(super) fn is_inside_of_string(text: &[u8]) -> bool {
-    let mut decoder = Decoder { text, at: 0, depth: 0, is_any_number: true };
+    let mut decoder = Decoder { text, at: 0, depth: 0, is_any_number: true, foreign: None };
     decoder.characters().is_ok() && decoder.at == text.len()
+}
+
+/// The names of an object, and whether the session decided any of each.
+#[derive(Default)]
+struct Names(HashMap<String, bool>);
+
+impl Names {
+    /// Adds a name. Returns `true` if it is there already and the session decided one of the two.
+    fn is_taken(&mut self, name: &str, is_foreign: bool) -> bool {
+        match self.0.get_mut(name) {
+            Some(known) => {
+                *known |= is_foreign;
+                *known
+            }
+            None => {
+                self.0.insert(name.to_owned(), is_foreign);
+                false
+            }
+        }
+    }
 }
 
 struct Decoder<'t> {
@@ -45,11 +75,13 @@ struct Decoder<'t> {
     at: usize,
     depth: usize,
     is_any_number: bool,
+    /// What the session decided, if names that come twice can be an error.
+    foreign: Option<&'t Foreign>,
 }
 
 impl Decoder<'_> {
     fn fail<T>(&self, found: &'static str) -> Result<T, NotJson> {
-        Err(NotJson { found, at: self.at, is_limit: false })
+        Err(NotJson { found, at: self.at, code: ErrorCode::ClaimsInvalid })
     }
 
     /// The next byte after white space.
@@ -125,6 +157,7 @@ impl Decoder<'_> {
     fn object(&mut self, depth: usize) -> Result<Json<'static>, NotJson> {
         self.enter(depth)?;
         let mut members = Vec::new();
+        let mut names = Names::default();
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Ok(Json::Object(Object::default()));
@@ -133,7 +166,14 @@ impl Decoder<'_> {
             if self.peek() != Some(b'"') {
                 return self.fail("no member name in quotes");
             }
+            let start = self.at + 1;
             let name = self.string()?;
+            if let Some(foreign) = self.foreign
+                && names.is_taken(&name, foreign.touches(&(start..self.at - 1)))
+            {
+                let found = "a member name twice, and the session decides at least one of the two";
+                return Err(NotJson { found, at: start, code: ErrorCode::ClaimsDuplicateMember });
+            }
             if self.peek() != Some(b':') {
                 return self.fail("no colon after a member name");
             }
@@ -152,7 +192,11 @@ impl Decoder<'_> {
 
     fn enter(&mut self, depth: usize) -> Result<(), NotJson> {
         if depth >= self.depth {
-            return Err(NotJson { found: "arrays and objects nested too deeply", at: self.at, is_limit: true });
+            return Err(NotJson {
+                found: "arrays and objects nested too deeply",
+                at: self.at,
+                code: ErrorCode::TemplateLimit,
+            });
         }
         self.at += 1;
         Ok(())

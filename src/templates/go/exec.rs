@@ -4,6 +4,7 @@ use super::ast::{Branch, Command, Node, Number, Operand, Pipeline, Term, Tree};
 use super::context::{Context, Problem};
 use super::fields;
 use super::funcs::{self, Function, Type};
+use super::output::Output;
 use super::print;
 use super::text::{Origin, Text};
 use super::value::{IntType, MapType, Value};
@@ -15,11 +16,18 @@ use crate::templates::{RenderInput, RenderLimits};
 type Failure = (Problem, usize);
 type Run<T> = Result<T, Failure>;
 
+/// How often the writer reads what an expression gave.
+const READS_OF_OUTPUT: usize = 4;
+/// How often a field or method of a URL or version reads and writes its text.
+const READS_OF_RECEIVER: usize = 16;
+/// How many variables are looked through in one step.
+const VARIABLES_PER_STEP: u64 = 32;
+
 /// How deep blocks may run inside each other when a template calls another one, whatever the limits say.
 const MAX_NESTED: usize = 200;
 
-/// Renders `tree`; the bytes that came out.
-pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Vec<u8>> {
+/// Renders `tree`.
+pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Output> {
     run_into(tree, input, limits, Writer::new(limits.output_bytes, limits.depth))
 }
 
@@ -28,19 +36,19 @@ pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -
 pub(super) fn run_raw(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Vec<u8>> {
     let mut writer = Writer::new(limits.output_bytes, limits.depth);
     writer.is_raw = true;
-    run_into(tree, input, limits, writer)
+    run_into(tree, input, limits, writer).map(|output| output.bytes)
 }
 
-fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Vec<u8>> {
+fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Output> {
     let mut exec = Exec {
         tree,
-        context: Context::new(input, limits),
+        context: Context::new(input, limits).at(0)?,
         writer,
         variables: vec![("$".to_owned(), Value::Session)],
         nested: 0,
     };
     exec.nodes(&Value::Session, &tree.root)?;
-    Ok(exec.writer.into_bytes())
+    Ok(exec.writer.into_output())
 }
 
 struct Exec<'e> {
@@ -105,7 +113,7 @@ impl<'e> Exec<'e> {
             Node::Action(pipeline) => {
                 let value = self.pipeline(dot, pipeline)?;
                 if pipeline.variables.is_empty() {
-                    self.write(&value).at(pipeline.at)?;
+                    self.write(&value, pipeline.is_constant()).at(pipeline.at)?;
                 }
             }
             Node::If(branch) => {
@@ -140,22 +148,29 @@ impl<'e> Exec<'e> {
         Ok(Flow::On)
     }
 
-    fn write(&mut self, value: &Value) -> Result<(), Problem> {
+    fn write(&mut self, value: &Value, is_constant: bool) -> Result<(), Problem> {
         let refused = |(code, message): super::writer::Refusal| Problem::new(code, message);
         match value {
             Value::String(text) => {
-                self.context.charge_bytes(text.len())?;
-                self.writer.expression(text).map_err(refused)
+                self.context.charge_reads(text.len(), READS_OF_OUTPUT)?;
+                self.writer.expression(text, is_constant).map_err(refused)
             }
             // What is written is the structure that the pointer points to.
             Value::Session => {
                 let text = print::text_of(&mut self.context, value)?;
-                self.writer.expression(&text.slice(1..text.len())).map_err(refused)
+                self.writer.expression(&text.slice(1..text.len()), is_constant).map_err(refused)
             }
-            Value::Invalid => self.writer.expression(&Text::new("<no value>", Origin::Data)).map_err(refused),
+            Value::Invalid => {
+                let written = self.writer.expression(&Text::new("<no value>", Origin::Data), is_constant);
+                written.map_err(|(code, _)| {
+                    let message = "expected a JSON value outside of quotes, found no value: the session lacks the member, \
+                                   or it is null; pipe it to toJson, which writes null";
+                    Problem::new(code, message)
+                })
+            }
             value => {
                 let text = print::text_of(&mut self.context, value)?;
-                self.writer.expression(&text).map_err(refused)
+                self.writer.expression(&text, is_constant).map_err(refused)
             }
         }
     }
@@ -193,9 +208,9 @@ impl<'e> Exec<'e> {
                 }
             }
             Value::Map(map) => {
+                self.context.steps(map.entries.borrow().len() as u64).at(at)?;
                 let entries: Vec<_> =
                     map.entries.borrow().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
-                self.context.steps(entries.len() as u64 / 8).at(at)?;
                 for (key, item) in entries {
                     ran = true;
                     if self.iteration(branch, Value::text(map.key(&key)), item)? == Flow::Break {
@@ -271,6 +286,7 @@ impl<'e> Exec<'e> {
     }
 
     fn assign(&mut self, name: &str, value: Value, at: usize) -> Run<()> {
+        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
         match self.variables.iter_mut().rev().find(|(known, _)| known == name) {
             Some(variable) => {
                 variable.1 = value;
@@ -280,7 +296,8 @@ impl<'e> Exec<'e> {
         }
     }
 
-    fn variable(&self, name: &str, at: usize) -> Run<Value> {
+    fn variable(&mut self, name: &str, at: usize) -> Run<Value> {
+        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
         match self.variables.iter().rev().find(|(known, _)| known == name) {
             Some((_, value)) => Ok(value.clone()),
             None => fail(at, Problem::new(ErrorCode::TemplateSyntax, format!("found the undefined variable {name}"))),
@@ -384,10 +401,8 @@ impl<'e> Exec<'e> {
             }
             _ => {}
         }
+        self.context.charge_reads(fields::size(&receiver), READS_OF_RECEIVER).at(at)?;
         if let Some(method) = fields::method(&receiver, name) {
-            if let Value::Url(Some(url)) = &receiver {
-                self.context.charge_bytes(url.path.len() + url.raw_query.len()).at(at)?;
-            }
             let mut values = vec![receiver];
             values.extend(self.arguments(dot, method, arguments, last, at)?);
             return (method.call)(&mut self.context, &values).at(at);
@@ -408,9 +423,8 @@ impl<'e> Exec<'e> {
         at: usize,
     ) -> Run<Value> {
         if let Some(stops_at) = funcs::short_circuit(function) {
-            if arguments.is_empty() && last.is_none() {
-                return fail(at, wrong_count(function, 0));
-            }
+            let count = arguments.len() + usize::from(last.is_some());
+            function.check_count(count).map_err(|message| (Problem::new(ErrorCode::TemplateHelper, message), at))?;
             let mut value = Value::Invalid;
             for argument in arguments {
                 value = self.argument(dot, Type::Reflect, argument)?;
@@ -433,10 +447,7 @@ impl<'e> Exec<'e> {
         at: usize,
     ) -> Run<Vec<Value>> {
         let count = arguments.len() + usize::from(last.is_some());
-        let fixed = function.parameters.len();
-        if count < fixed || function.variadic.is_none() && count > fixed {
-            return fail(at, wrong_count(function, count));
-        }
+        function.check_count(count).map_err(|message| (Problem::new(ErrorCode::TemplateHelper, message), at))?;
         let type_of = |index: usize| function.parameters.get(index).copied().or(function.variadic).unwrap_or(Type::Any);
         let mut values = Vec::with_capacity(count);
         for (index, argument) in arguments.iter().enumerate() {
@@ -445,9 +456,11 @@ impl<'e> Exec<'e> {
         if let Some(last) = last {
             values.push(assigned(last, type_of(arguments.len())).at(at)?);
         }
+        let cost = funcs::cost(function);
+        self.context.steps(cost.steps).at(at)?;
         for value in &values {
             if let Value::String(text) = value {
-                self.context.charge_bytes(text.len()).at(at)?;
+                self.context.charge_reads(text.len(), cost.per_byte).at(at)?;
             }
         }
         Ok(values)
@@ -484,13 +497,6 @@ impl<'e> Exec<'e> {
 
 fn constant_text(bytes: &[u8]) -> Value {
     Value::text(Text::new(bytes, Origin::Template))
-}
-
-fn wrong_count(function: &Function, count: usize) -> Problem {
-    let expected = function.parameters.len();
-    let bound = if function.variadic.is_some() { "at least " } else { "" };
-    let message = format!("expected {bound}{expected} arguments for {}, found {count}", function.name);
-    Problem::new(ErrorCode::TemplateHelper, message)
 }
 
 /// The value of a number constant where no type is asked for.

@@ -36,6 +36,22 @@ pub(super) fn field(context: &Context<'_>, receiver: &Value, name: &str) -> Call
     }
 }
 
+/// How many bytes the text of a URL, its user or a version has.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::Url(Some(url)) => {
+            let parts = [&url.scheme, &url.opaque, &url.host, &url.path, &url.raw_path, &url.raw_query];
+            let parts = parts.into_iter().chain([&url.fragment, &url.raw_fragment]).map(String::len).sum::<usize>();
+            parts + url.user.as_ref().map_or(0, |user| user.len())
+        }
+        Value::UserInfo(Some(user)) => user.len(),
+        Value::Version(version) | Value::PlainVersion(version) => {
+            version.prerelease.len() + version.metadata.len() + version.original.len()
+        }
+        _ => 0,
+    }
+}
+
 /// What a map without the key gives.
 pub(super) fn zero_element(kind: MapType) -> Value {
     match kind {
@@ -135,13 +151,15 @@ static HEADER: &[Function] = &[
 static VALUES: &[Function] = &[
     without_result("Add"),
     without_result("Del"),
-    entry("Encode", NONE, |_, values| {
+    entry("Encode", NONE, |context, values| {
         let mut pairs = Vec::new();
         if let Some(map) = map(values) {
             for (name, items) in map.entries.borrow().iter() {
                 if let Value::List(list) = items {
                     for item in list.items().iter() {
                         if let Value::String(item) = item {
+                            context.step()?;
+                            context.charge_reads(name.len() + item.len(), 16)?;
                             let value = urls::escape(item.bytes(), Part::Query);
                             pairs.push(format!("{}={value}", urls::escape(name, Part::Query)));
                         }

@@ -21,6 +21,7 @@ mod lex;
 mod names;
 mod numbers;
 mod outline;
+mod output;
 mod parse;
 mod print;
 mod printf;
@@ -37,7 +38,7 @@ mod tests;
 
 pub use convert::{Conversion, Remark, RemarkKind};
 
-use super::{CompileError, Place, RenderError, RenderInput, RenderLimits, TemplateFault};
+use super::{CompileError, RenderError, RenderInput, RenderLimits, TemplateFault};
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::session::Selection;
@@ -52,6 +53,21 @@ pub struct GoTemplate {
     text: String,
     tree: ast::Tree,
     reads: reads::Reads,
+    warnings: Vec<TemplateFault>,
+}
+
+/// Returns help if the action at the byte `at` is Handlebars.
+fn handlebars_hint(text: &str, at: usize) -> Option<&'static str> {
+    const ROOTS: [&str; 5] = ["Subject", "Extra", "Header", "MatchContext", "Profile"];
+    let end = text.len().min(at + 2);
+    let start = text.get(..end)?.rfind("{{")?;
+    let inner = text.get(start + 2..)?.trim_start_matches(['-', '~']).trim_start();
+    let word = inner.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let is_handlebars = inner.starts_with(['#', '>', '!', '{']) || inner.starts_with('/') && !inner.starts_with("/*");
+    (is_handlebars || ROOTS.contains(&word)).then_some(
+        "this is Handlebars, and the file is a Go template: write {{ .Extra.name }}, or call the file claims.hbs (or use \
+         `--syntax handlebars`)",
+    )
 }
 
 impl GoTemplate {
@@ -65,12 +81,17 @@ impl GoTemplate {
         match parse::parse(text) {
             Ok(tree) => {
                 let reads = reads::of(&tree);
-                Ok(Self { name: name.to_owned(), text: text.to_owned(), tree, reads })
+                let warnings = reads.impossible.iter().take(FAULTS).map(|path| {
+                    let code = ErrorCode::TemplateHelper;
+                    TemplateFault::new(code, name, text, path.at, path.message.as_str()).help(path.help.as_str())
+                });
+                let warnings = warnings.collect();
+                Ok(Self { name: name.to_owned(), text: text.to_owned(), tree, reads, warnings })
             }
             Err(faults) => {
                 let mut faults = faults.into_iter().take(FAULTS).map(|fault| {
                     let described = TemplateFault::new(fault.code, name, text, fault.at, fault.message);
-                    match fault.help {
+                    match handlebars_hint(text, fault.at).map(str::to_owned).or(fault.help) {
                         Some(help) => described.help(help),
                         None => described,
                     }
@@ -80,6 +101,11 @@ impl GoTemplate {
                 Err(CompileError::new(first, faults.collect()))
             }
         }
+    }
+
+    /// Paths in it that no session has.
+    pub fn warnings(&self) -> &[TemplateFault] {
+        &self.warnings
     }
 
     /// What it reads of a session.
@@ -99,13 +125,14 @@ impl GoTemplate {
     /// ([`ErrorCode::ClaimsInvalid`], [`ErrorCode::ClaimsNotAnObject`]), and whatever passes `limits`
     /// ([`ErrorCode::TemplateLimit`]).
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
-        let bytes = exec::run(&self.tree, input, limits).map_err(|(problem, at)| {
-            RenderError::new(problem.code, problem.message).at(Place::of(&self.name, &self.text, at))
-        })?;
-        let claims = decode::decode(&bytes, limits.depth).map_err(|fault| {
-            let message =
-                format!("expected the rendered claims to be JSON, found {} at byte {}", fault.found, fault.at);
-            RenderError::new(ErrorCode::ClaimsInvalid, message)
+        let output = exec::run(&self.tree, input, limits)
+            .map_err(|(problem, at)| RenderError::new(problem.code, problem.message).at(&self.name, &self.text, at))?;
+        let claims = decode::decode_output(&output, limits.depth).map_err(|fault| {
+            let message = match fault.code {
+                ErrorCode::ClaimsDuplicateMember => format!("expected distinct member names, found {}", fault.found),
+                _ => format!("expected the rendered claims to be JSON, found {} at byte {}", fault.found, fault.at),
+            };
+            RenderError::new(fault.code, message)
         })?;
         if !matches!(claims, Json::Object(_)) {
             let message = format!("expected the rendered claims to be an object, found {}", claims.kind());

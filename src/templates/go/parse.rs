@@ -315,6 +315,9 @@ impl<'t> Parser<'_, 't> {
         if pipeline.commands.is_empty() {
             return Err(syntax(at, format!("expected a value for {context}, found none")));
         }
+        for (index, command) in pipeline.commands.iter().enumerate() {
+            self.check_arity(command, usize::from(index > 0));
+        }
         for command in &pipeline.commands[1..] {
             if matches!(command.first.term, Term::Bool(_) | Term::Dot | Term::Nil | Term::Number(_) | Term::String(_)) {
                 return Err(syntax(command.at, "expected a function after `|`, found a value that takes no argument"));
@@ -384,6 +387,23 @@ impl<'t> Parser<'_, 't> {
         }
         let first = operands.remove(0);
         Ok(Command { at, first, arguments: operands })
+    }
+
+    /// Notes calls with too few or too many arguments. `piped` is 1 if the last argument comes from the command before.
+    fn check_arity(&mut self, command: &Command, piped: usize) {
+        let first = match command.first.term {
+            Term::Function(function) => Some((command.first.at, function, command.arguments.len() + piped)),
+            _ => None,
+        };
+        let words = command.arguments.iter().filter_map(|argument| match argument.term {
+            Term::Function(function) => Some((argument.at, function, 0)),
+            _ => None,
+        });
+        for (at, function, count) in first.into_iter().chain(words) {
+            if let Err(message) = function.check_count(count) {
+                self.faults.push(Fault { at, code: ErrorCode::TemplateHelper, message, help: None });
+            }
+        }
     }
 
     fn operand(&mut self) -> Parsed<Option<Operand>> {

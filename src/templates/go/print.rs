@@ -88,6 +88,9 @@ impl<'p, 'c> Printer<'p, 'c> {
 
     fn operand(&mut self, value: &Value, verb: char, depth: usize) -> Result<(), Problem> {
         self.context.step()?;
+        // Each item of a list has the width.
+        let width = self.flags.width.unwrap_or(0).saturating_add(self.flags.precision.unwrap_or(0));
+        self.context.charge_reads(width.saturating_add(super::fields::size(value)), 2)?;
         if depth > self.context.limits.depth {
             return Err(Problem::limit("expected a value that is nested less deeply"));
         }
@@ -286,7 +289,8 @@ impl<'p, 'c> Printer<'p, 'c> {
     }
 
     fn string(&mut self, text: &Text, verb: char, value: &Value) -> Result<(), Problem> {
-        self.context.charge_bytes(text.len())?;
+        let cost = if matches!(verb, 'q' | 'x' | 'X') || self.flags.go_syntax { 16 } else { 2 };
+        self.context.charge_reads(text.len(), cost)?;
         let cut = || match self.flags.precision {
             Some(precision) => {
                 let end = characters(text.bytes()).nth(precision).map_or(text.len(), |(at, ..)| at);

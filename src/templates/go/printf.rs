@@ -12,6 +12,8 @@ const LARGEST: i64 = 1_000_000;
 pub(super) fn format(context: &mut Context<'_>, format: &Text, arguments: &[Value]) -> Result<Text, Problem> {
     let mut scan =
         Scan { bytes: format.bytes(), at: 0, arguments, next: 0, reordered: false, bad_index: false, bracket: Some(0) };
+    // A session must not choose where text of the author stands, or how often.
+    let is_of_session = format.is_of_session();
     let mut out = Text::default();
     while scan.at < scan.bytes.len() {
         let rest = &scan.bytes[scan.at..];
@@ -42,7 +44,10 @@ pub(super) fn format(context: &mut Context<'_>, format: &Text, arguments: &[Valu
                 flags.go_syntax = std::mem::take(&mut flags.sharp);
                 flags.names = std::mem::take(&mut flags.plus);
             }
-            Printer::new(context, flags, &mut out).argument(argument, verb)?;
+            let mut written = Text::default();
+            Printer::new(context, flags, &mut written).argument(argument, verb)?;
+            let written = if is_of_session { written.as_data() } else { written };
+            out.push_text(&written);
         } else {
             push(&mut out, &format!("%!{verb}(MISSING)"));
         }
@@ -56,7 +61,9 @@ pub(super) fn format(context: &mut Context<'_>, format: &Text, arguments: &[Valu
             if !argument.is_nil() {
                 push(&mut out, &format!("{}=", argument.type_name()));
             }
-            Printer::new(context, Flags::default(), &mut out).argument(argument, 'v')?;
+            let mut written = Text::default();
+            Printer::new(context, Flags::default(), &mut written).argument(argument, 'v')?;
+            out.push_text(&written.as_data());
         }
         push(&mut out, ")");
     }

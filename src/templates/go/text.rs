@@ -194,6 +194,37 @@ impl Text {
         Text::new(bytes, self.origin())
     }
 
+    /// How many parts [`Text::split`] makes.
+    pub(super) fn count_parts(&self, separator: &[u8], limit: Option<usize>) -> usize {
+        let parts = match separator {
+            [] => characters(&self.bytes).count(),
+            _ => {
+                let finder = Finder::new(separator);
+                let (mut parts, mut start) = (1, 0);
+                while let Some(found) = finder.find(&self.bytes[start..]) {
+                    parts += 1;
+                    start += found + separator.len();
+                }
+                parts
+            }
+        };
+        limit.map_or(parts, |limit| parts.min(limit))
+    }
+
+    /// The same text as a session's, for what a session chose to repeat.
+    pub(super) fn as_data(&self) -> Text {
+        let mut data = Text::default();
+        for (piece, origin) in self.pieces() {
+            data.push(piece, if origin == Origin::Template { Origin::Data } else { origin });
+        }
+        data
+    }
+
+    /// Returns `true` if a session may have decided any of it. An empty text can come from anywhere.
+    pub(super) fn is_of_session(&self) -> bool {
+        self.is_empty() || self.content_origin() != Origin::Template
+    }
+
     /// The parts between occurrences of `separator`, at most `limit` of them.
     pub(super) fn split(&self, separator: &[u8], limit: Option<usize>) -> Vec<Text> {
         let mut parts = Vec::new();

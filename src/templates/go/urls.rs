@@ -33,6 +33,11 @@ pub(super) struct User {
 }
 
 impl User {
+    /// How many bytes its parts have.
+    pub(super) fn len(&self) -> usize {
+        self.name.len() + self.password.as_ref().map_or(0, String::len)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let is_right = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte);
         if !text.bytes().all(is_right) {

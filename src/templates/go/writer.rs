@@ -6,6 +6,7 @@
 //! stands. So a session can never open, close or add anything.
 
 use super::decode;
+use super::output::{Foreign, Output};
 use super::quoting::to_json_content;
 use super::text::{Origin, Text, needs_escape};
 use crate::code::ErrorCode;
@@ -23,6 +24,8 @@ pub(super) struct Writer {
     open: Vec<bool>,
     /// Whether the next string is a member name, or the current one.
     is_name: bool,
+    /// What expressions wrote that the session decided.
+    foreign: Foreign,
     /// Writes everything as Go does, to compare it.
     #[cfg(test)]
     pub(super) is_raw: bool,
@@ -40,6 +43,7 @@ enum Place {
 #[derive(Default)]
 struct Run {
     json: Vec<u8>,
+    foreign: Foreign,
     is_in_string: bool,
     /// The brackets that are open.
     depth: i64,
@@ -56,13 +60,14 @@ impl Writer {
             place: Place::Outside,
             open: Vec::new(),
             is_name: false,
+            foreign: Foreign::default(),
             #[cfg(test)]
             is_raw: false,
         }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.out
+    pub(super) fn into_output(self) -> Output {
+        Output { bytes: self.out, foreign: self.foreign }
     }
 
     /// Writes what the template's author wrote.
@@ -104,8 +109,21 @@ impl Writer {
         }
     }
 
-    /// Writes what an expression gave.
-    pub(super) fn expression(&mut self, text: &Text) -> Result<(), Refusal> {
+    /// Writes what an expression gave. `is_constant` is `true` if no session can change it.
+    pub(super) fn expression(&mut self, text: &Text, is_constant: bool) -> Result<(), Refusal> {
+        // In a string it counts even if it is empty or text of the author, because the session decided that.
+        let mark = |writer: &mut Self| {
+            if !is_constant && writer.place != Place::Outside {
+                writer.foreign.add(writer.out.len()..writer.out.len());
+            }
+        };
+        mark(self);
+        self.pieces(text)?;
+        mark(self);
+        Ok(())
+    }
+
+    fn pieces(&mut self, text: &Text) -> Result<(), Refusal> {
         #[cfg(test)]
         if self.is_raw {
             self.reserve(text.len())?;
@@ -132,6 +150,15 @@ impl Writer {
             let message = "expected the rest of an escape sequence, found a value of the session";
             return Err((ErrorCode::TemplatePosition, message.to_owned()));
         }
+        let start = self.out.len();
+        self.write_inside(piece, origin)?;
+        if origin != Origin::Template {
+            self.foreign.add(start..self.out.len());
+        }
+        Ok(())
+    }
+
+    fn write_inside(&mut self, piece: &[u8], origin: Origin) -> Result<(), Refusal> {
         match origin {
             Origin::Data => self.escaped(piece),
             Origin::Encoded => self.encoded(piece),
@@ -146,8 +173,8 @@ impl Writer {
     /// Writes what stands outside of strings, if it is complete.
     fn run(&mut self, run: &Run) -> Result<(), Refusal> {
         let trimmed = run.json.trim_ascii();
+        self.reserve(run.json.len())?;
         if trimmed.is_empty() {
-            self.reserve(run.json.len())?;
             self.out.extend_from_slice(&run.json);
             return Ok(());
         }
@@ -164,7 +191,7 @@ impl Writer {
         if !is_accepted {
             return Err(if run.has_syntax { incomplete() } else { no_value() });
         }
-        self.reserve(run.json.len())?;
+        self.foreign.append(&run.foreign, self.out.len());
         self.out.extend_from_slice(&run.json);
         Ok(())
     }
@@ -217,6 +244,15 @@ impl Writer {
 impl Run {
     /// Adds a piece, which stands outside of strings of the author.
     fn push(&mut self, piece: &[u8], origin: Origin) -> Result<(), Refusal> {
+        let start = self.json.len();
+        self.add(piece, origin)?;
+        if !matches!(origin, Origin::Template | Origin::Syntax) {
+            self.foreign.add(start..self.json.len());
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, piece: &[u8], origin: Origin) -> Result<(), Refusal> {
         match (origin, self.is_in_string) {
             (Origin::Syntax, _) => {
                 self.has_syntax = true;

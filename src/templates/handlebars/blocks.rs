@@ -4,7 +4,8 @@
 use handlebars::template::{BlockParam, DecoratorTemplate, HelperTemplate, Parameter, TemplateElement};
 
 use super::compile::{Compiler, Context, DEPTH, Halt, Walk};
-use super::expressions::{ROOTS, Whole};
+use super::expressions::Whole;
+use super::hints::ROOTS;
 use super::position::Position;
 use super::program::{Base, Branch, Expr, Op, Path, Site};
 use super::scan::{Tag, TagKind};
@@ -127,6 +128,16 @@ impl Compiler<'_> {
         let has_else = else_site.is_some();
         match name {
             "if" | "unless" => {
+                if let (Expr::Path(tested), "if") = (&value, name)
+                    && writes(&body, tested)
+                {
+                    let path = &tested.shown;
+                    self.warn(
+                        site,
+                        format!("`{{{{#if {path}}}}}` leaves out the value of `{path}` if it is false, 0 or empty"),
+                        format!("write {{{{#if (has {path})}}}} to keep such values, or {{{{default {path} …}}}}"),
+                    );
+                }
                 let mut branches = vec![Branch { test: value, negated: name == "unless", body }];
                 match otherwise.pop() {
                     Some(Op::If { branches: more, otherwise: rest }) if is_chain && otherwise.is_empty() => {
@@ -174,7 +185,7 @@ impl Compiler<'_> {
     ) {
         let code = ErrorCode::TemplatePosition;
         if name == "each" {
-            if !after.is_same_place(entry) {
+            if !after.is_same_place(entry) && !after.is_unreachable {
                 let message = format!(
                     "expected the body of this {{{{#each}}}} ({}) to end where it begins, {}, found it to end {}",
                     self.line(site),
@@ -194,7 +205,7 @@ impl Compiler<'_> {
                 let help = "write { … } around the members, or a name made by the element: \"{{@key}}\"";
                 self.fault(ErrorCode::TemplateDuplicateMember, site, message, help);
             }
-            if let Some(else_site) = else_site.filter(|_| !other.is_same_place(entry)) {
+            if let Some(else_site) = else_site.filter(|_| !other.is_same_place(entry) && !other.is_unreachable) {
                 let message = format!(
                     "expected the {{{{else}}}} ({}) of this {{{{#each}}}} ({}) to end where the block begins, {}, \
                      found it to end {}",
@@ -209,8 +220,13 @@ impl Compiler<'_> {
             self.position.join(after);
             return;
         }
+        if after.is_unreachable != other.is_unreachable {
+            self.position = if after.is_unreachable { other.clone() } else { after.clone() };
+            self.position.cross_edge();
+            return;
+        }
         self.position = after.clone();
-        if after.is_same_place(other) {
+        if after.is_same_place(other) || after.is_unreachable {
             self.position.join(other);
             return;
         }
@@ -397,6 +413,18 @@ impl Compiler<'_> {
         ops.push(Op::Partial { context, values: arguments, body });
         if is_whole { Ok(()) } else { Err(Halt::Reported) }
     }
+}
+
+/// Returns `true` if `ops` write the value of `path`, whole or in a string.
+fn writes(ops: &[Op], path: &Path) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Value { expr: Expr::Path(written), .. } | Op::Part(Expr::Path(written)) => {
+            written.base == path.base
+                && written.keys.len() == path.keys.len()
+                && written.keys.iter().zip(&path.keys).all(|(written, tested)| written.name == tested.name)
+        }
+        _ => false,
+    })
 }
 
 fn block_parameters(parameters: Option<&BlockParam>) -> Vec<String> {

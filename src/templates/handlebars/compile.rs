@@ -41,6 +41,8 @@ pub(super) struct Compiler<'c> {
     pub(super) sources: Vec<(String, String)>,
     pub(super) parsed: HashMap<String, Option<Rc<Parsed>>>,
     pub(super) faults: Vec<TemplateFault>,
+    /// Faults that do not prevent the use of the template.
+    pub(super) warnings: Vec<TemplateFault>,
     pub(super) contexts: Vec<Context>,
     pub(super) locals: Vec<String>,
     /// Names below this belong to the callers of the partial that is being compiled.
@@ -98,6 +100,7 @@ pub(super) fn compile(
         sources: Vec::new(),
         parsed: HashMap::new(),
         faults: Vec::new(),
+        warnings: Vec::new(),
         contexts: vec![Context { is_session: true, is_loop: false }],
         locals: Vec::new(),
         barrier: 0,
@@ -127,7 +130,8 @@ pub(super) fn compile(
     });
     CompileError::check(faults)?;
     let selection = reads::bind(&mut program);
-    Ok(HandlebarsTemplate { program, selection, missing: options.missing, sources: compiler.sources })
+    let warnings = compiler.warnings;
+    Ok(HandlebarsTemplate { program, selection, missing: options.missing, sources: compiler.sources, warnings })
 }
 
 impl Compiler<'_> {
@@ -138,6 +142,16 @@ impl Compiler<'_> {
         }
         let Some((name, text)) = self.sources.get(site.source as usize) else { return };
         self.faults.push(TemplateFault::new(code, name, text, site.offset as usize, message).help(help));
+    }
+
+    /// Notes a fault that does not prevent the use of the template.
+    pub(super) fn warn(&mut self, site: Site, message: impl Into<String>, help: impl Into<String>) {
+        let Some((name, text)) = self.sources.get(site.source as usize) else { return };
+        let code = ErrorCode::TemplateHelper;
+        let warning = TemplateFault::new(code, name, text, site.offset as usize, message).help(help);
+        if self.warnings.len() < FAULTS && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// The place of a local name on the renderer's stack.
@@ -274,7 +288,11 @@ impl Compiler<'_> {
 
     fn expression(&mut self, expr: Expr, tag: &Tag, walk: &Walk<'_>, ops: &mut Vec<Op>) {
         let mut position = std::mem::replace(&mut self.position, Position::start());
-        self.lex(walk.parsed.source, ops, |sink| position.expression(expr, tag.start, tag.end, sink));
+        let fails = matches!(&expr, Expr::Call(call) if call.helper.name == "fail");
+        self.lex(walk.parsed.source, ops, |sink| match fails {
+            true => position.failure(expr, (tag.start, tag.end), sink),
+            false => position.expression(expr, tag.start, tag.end, sink),
+        });
         self.position = position;
     }
 

@@ -1,9 +1,7 @@
 //! Writes values where their position asks for them: encoded whole, or escaped as a part of a string.
 
-use std::rc::Rc;
-
 use super::Missing;
-use super::naming::{missing, whole_session};
+use super::naming::whole_session;
 use super::program::Expr;
 use super::render::Renderer;
 use super::value::{Shape, Value};
@@ -34,7 +32,7 @@ impl<'r> Renderer<'r> {
         let value = self.eval(expr)?;
         if is_document && !matches!(value.shape(), Shape::Object(_)) {
             if let Value::Missing(why) = &value {
-                return Err(missing(why));
+                return Err(self.missing(why));
             }
             return Err(RenderError::new(
                 ErrorCode::ClaimsNotAnObject,
@@ -43,7 +41,7 @@ impl<'r> Renderer<'r> {
         }
         if let Value::Missing(why) = &value {
             return match self.template.missing {
-                Missing::Error => Err(missing(why)),
+                Missing::Error => Err(self.missing(why)),
                 Missing::AsNull => self.whole(|writer| writer.raw("null")),
                 Missing::Omit => self.whole(|writer| {
                     writer.drop_item();
@@ -76,16 +74,17 @@ impl<'r> Renderer<'r> {
                         self.shown(expr),
                         value.kind()
                     ),
-                ));
+                )
+                .help("remove the quotes around the expression, or name a member or an element of it"));
             }
             Shape::Null => format!("{} is null, and a string needs text", self.shown(expr)).into(),
             Shape::Missing => match &value {
-                Value::Missing(why) => Rc::clone(why),
+                Value::Missing(why) => why.clone(),
                 _ => return Err(whole_session()),
             },
         };
         match self.template.missing {
-            Missing::Error => Err(missing(&why)),
+            Missing::Error => Err(self.missing(&why)),
             Missing::AsNull => Ok(()),
             Missing::Omit => {
                 self.writer.drop_item();

@@ -7,14 +7,12 @@ use handlebars::template::{HelperTemplate, Parameter, Subexpression};
 use std::collections::HashMap;
 
 use super::compile::{Compiler, Halt};
-use super::helpers::{Body, Lazy, compile_pattern, find, is_near, suggest};
+use super::helpers::{Body, Lazy, Pattern, find, suggest};
+use super::hints;
 use super::program::{Base, Call, Expr, Key, LoopFact, Path, Site};
 use super::scan::after_quote;
 use crate::code::ErrorCode;
 use crate::json::{Json, ReadLimits};
-
-/// The names at the top of the session.
-pub(super) const ROOTS: [&str; 5] = ["Subject", "Extra", "Header", "MatchContext", "Profile"];
 
 /// A place between the braces of one tag.
 pub(super) struct Cursor<'t> {
@@ -152,6 +150,9 @@ impl Compiler<'_> {
         let (arguments, named) = self.arguments(params, hash, cursor, Whole::Refused)?;
         let Some(helper) = helper else {
             let help = match suggest(name) {
+                _ if matches!(name, "print" | "println" | "printf") && arguments.len() == 1 => {
+                    format!("an expression writes its value: {{{{{}}}}}", shown_argument(&arguments))
+                }
                 Some(near) => match find(near) {
                     Some(helper) => format!("did you mean `{}`? ({})", near, helper.signature()),
                     None => format!("did you mean `{near}`?"),
@@ -191,15 +192,16 @@ impl Compiler<'_> {
         if helper.name == "regexMatch"
             && let Some(Expr::Literal(Json::String(text), site)) = arguments.get(1)
         {
-            match compile_pattern(text) {
+            match Pattern::compile(text) {
                 Ok(compiled) => pattern = Some(Box::new(compiled)),
-                Err(_) => self.fault(
-                    ErrorCode::TemplateHelper,
-                    *site,
-                    "expected a regular expression of moderate size, found another text",
-                    "the syntax is that of Rust's regex: no look-around, no back references; write \\\\ for a backslash",
-                ),
+                Err(_) => {
+                    let (message, help) = hints::pattern(text);
+                    self.fault(ErrorCode::TemplateHelper, *site, message, help);
+                }
             }
+        }
+        if helper.name == "fail" {
+            self.check_refusal(arguments.first());
         }
         if matches!(helper.body, Body::Lazy(Lazy::Required))
             && let Some(message) = arguments.get(1)
@@ -213,6 +215,24 @@ impl Compiler<'_> {
             );
         }
         Ok(Expr::Call(Call { helper, arguments, pattern, site }))
+    }
+
+    /// Checks the message of `fail`, which clients and the log get.
+    fn check_refusal(&mut self, message: Option<&Expr>) {
+        let Some(message) = message else { return };
+        let problem = match message {
+            Expr::Literal(Json::String(text), _) => match hints::refusal(text) {
+                Some(problem) => problem,
+                None => return,
+            },
+            _ => "something else",
+        };
+        self.fault(
+            ErrorCode::TemplateHelper,
+            message.site(),
+            format!("expected a message of 1 to {} characters in the template, found {problem}", hints::REFUSAL_CHARS),
+            "write it in quotes, such as {{fail \"requires aal2\"}}: clients and the log get it, so it never quotes the session",
+        );
     }
 
     /// The arguments that follow a name, in the order of the text.
@@ -386,8 +406,12 @@ impl Compiler<'_> {
                     );
                     return None;
                 }
-                Some(name) if !ROOTS.contains(&name.as_str()) => {
+                Some(name) if !hints::ROOTS.contains(&name.as_str()) => {
                     self.unknown_root(name, site);
+                    return None;
+                }
+                Some(_) if let Some((message, help)) = hints::impossible(&steps.items) => {
+                    self.fault(ErrorCode::TemplateHelper, site, message, help);
                     return None;
                 }
                 _ => {}
@@ -397,26 +421,21 @@ impl Compiler<'_> {
     }
 
     fn unknown_root(&mut self, name: &str, site: Site) {
-        let near = ROOTS.iter().find(|root| root.eq_ignore_ascii_case(name) || is_near(root, name));
-        let help = match near {
-            Some(root) => format!("did you mean `{root}`?"),
-            None if name == "end" => "close a block with its name, such as {{/if}} or {{/each}}".to_owned(),
-            None if matches!(name, "match_context" | "matchContext" | "Match") => {
-                "did you mean `MatchContext`?".to_owned()
-            }
-            None if matches!(name, "session" | "Session" | "user") => "did you mean `Extra`?".to_owned(),
-            None if find(name).is_some() => format!(
-                "`{name}` is a helper: {{{{{}}}}}",
-                find(name).map_or_else(String::new, |helper| helper.signature())
-            ),
-            None => format!("session data is below Extra: `Extra.{name}`"),
-        };
+        let help = hints::unknown_root(name);
         self.fault(
             ErrorCode::TemplateHelper,
             site,
             format!("expected Subject, Extra, Header, MatchContext or Profile, found `{name}`"),
             help,
         );
+    }
+}
+
+/// The only argument of a call as the help can write it.
+fn shown_argument(arguments: &[Expr]) -> &str {
+    match arguments {
+        [Expr::Path(path)] if path.base == Base::Root => &path.shown,
+        _ => "Extra.name",
     }
 }
 

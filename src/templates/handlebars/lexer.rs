@@ -1,6 +1,7 @@
 //! The JSON lexer that runs over a template's literal text: it makes structural steps of it, moves the position on, and
 //! says where the text can never be JSON.
 
+use super::hints;
 use super::position::{At, Comma, Level, Position, Quoted, Sink};
 use super::program::{Bracket, Op};
 use crate::code::ErrorCode;
@@ -212,12 +213,15 @@ impl Position {
                      or 1e9"
                 }
             };
-            sink.fault(
-                code,
-                offset,
-                format!("expected JSON {}, found text that is no JSON", self.describe_short()),
-                help,
-            );
+            match hints::bare_text(&literal.text, at) {
+                Some((message, help)) => sink.fault(code, offset, message, help),
+                None => sink.fault(
+                    code,
+                    offset,
+                    format!("expected JSON {}, found text that is no JSON", self.describe_short()),
+                    help,
+                ),
+            }
             match self.at() {
                 At::Member(_) => self.set(At::Colon),
                 At::Value => self.set(At::Member(Comma::No)),

@@ -32,6 +32,7 @@ mod compile;
 mod encode;
 mod expressions;
 mod helpers;
+mod hints;
 mod lexer;
 mod naming;
 mod position;
@@ -50,7 +51,7 @@ use program::{Op, Site};
 
 use crate::session::Selection;
 
-use super::{CompileError, Place, RenderError, RenderInput, RenderLimits, Rendered};
+use super::{CompileError, RenderError, RenderInput, RenderLimits, Rendered, TemplateFault};
 
 /// What a path that leads nowhere does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +91,7 @@ pub struct HandlebarsTemplate {
     missing: Missing,
     /// Name and text of the template and of the partials it uses, for the places of errors.
     sources: Vec<(String, String)>,
+    warnings: Vec<TemplateFault>,
 }
 
 impl HandlebarsTemplate {
@@ -104,6 +106,11 @@ impl HandlebarsTemplate {
         options: &HandlebarsOptions,
     ) -> Result<Self, CompileError> {
         compile::compile(template, partials, options)
+    }
+
+    /// Faults that did not prevent its use.
+    pub fn warnings(&self) -> &[TemplateFault] {
+        &self.warnings
     }
 
     /// What it reads of a session.
@@ -128,8 +135,8 @@ impl HandlebarsTemplate {
         render::Renderer::run(self, input, limits)
     }
 
-    fn place(&self, site: Site) -> Place {
+    fn place(&self, error: RenderError, site: Site) -> RenderError {
         let (name, text) = self.sources.get(site.source as usize).map_or(("", ""), |(name, text)| (name, text));
-        Place::of(name, text, site.offset as usize)
+        error.at(name, text, site.offset as usize)
     }
 }

@@ -67,6 +67,8 @@ pub(super) struct Position {
     pub(super) quote: (u32, usize),
     /// The end of a number, a word or an expression that further text must not touch.
     pub(super) bare_end: Option<usize>,
+    /// A `fail` stands before, so that no rendering comes here.
+    pub(super) is_unreachable: bool,
 }
 
 /// What one walk over literal text appends to.
@@ -99,6 +101,7 @@ impl Position {
             quoted: None,
             quote: (0, 0),
             bare_end: None,
+            is_unreachable: false,
         }
     }
 
@@ -248,6 +251,16 @@ impl Position {
         self.value(start, "an expression", sink);
         self.bare_end = Some(end);
         sink.ops.push(Op::Value { expr, is_document, copied: None });
+    }
+
+    /// A `fail` stands here, which writes nothing. In place of a value, it counts as one for the text after it.
+    pub(super) fn failure(&mut self, expr: Expr, (start, end): (usize, usize), sink: &mut Sink<'_>) {
+        if self.quoted.is_none() && matches!(self.at(), At::Value | At::Element(_)) {
+            self.expression(expr, start, end, sink);
+        } else {
+            sink.ops.push(Op::Part(expr));
+        }
+        self.is_unreachable = true;
     }
 
     /// A whole value stands here: goes past it, or says why none can stand here.

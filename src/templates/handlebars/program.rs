@@ -1,8 +1,6 @@
 //! What a template is compiled to: a list of steps whose JSON structure is fixed, with expressions between them.
 
-use regex::Regex;
-
-use super::helpers::Helper;
+use super::helpers::{Helper, Pattern};
 use crate::json::Json;
 use crate::session::Selected;
 
@@ -132,7 +130,7 @@ pub(super) struct Call {
     pub(super) helper: &'static Helper,
     pub(super) arguments: Vec<Expr>,
     /// A pattern written in the template, compiled when it is loaded.
-    pub(super) pattern: Option<Box<Regex>>,
+    pub(super) pattern: Option<Box<Pattern>>,
     pub(super) site: Site,
 }
 

@@ -1,11 +1,11 @@
 //! Runs a compiled template over a session: one pass, nothing of the session copied, every step counted.
 
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::helpers::{Arguments, Body, Lazy};
-use super::naming::{missing, whole_session};
+use super::naming::whole_session;
 use super::program::{Base, Branch, Call, Expr, LoopFact, Op, Path, Site};
-use super::value::{Elements, Members, Shape, Text, Value};
+use super::value::{Absence, Elements, Members, Shape, Text, Value};
 use super::writer::{Full, Writer};
 use super::{HandlebarsTemplate, Missing};
 use crate::code::ErrorCode;
@@ -16,7 +16,7 @@ use crate::templates::{RenderError, RenderInput, RenderLimits, Rendered};
 #[derive(Debug)]
 pub(super) enum Stop {
     /// It needs something that is not there; where it stands decides what follows.
-    Missing(Rc<str>),
+    Missing(Absence),
     Failed(Box<RenderError>),
 }
 
@@ -26,20 +26,29 @@ impl From<RenderError> for Stop {
     }
 }
 
+/// The steps that the reason costs why a value is missing.
+const STEPS_TO_EXPLAIN: usize = 4;
+
 /// Counts the work of one rendering.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(super) struct Meter<'m> {
     left: u64,
     limit: u64,
+    /// Set if the rendering is to end.
+    stop: Option<&'m AtomicBool>,
 }
 
-impl Meter {
-    pub(super) fn new(limit: u64) -> Self {
-        Self { left: limit, limit }
+impl<'m> Meter<'m> {
+    fn new(limit: u64, stop: Option<&'m AtomicBool>) -> Self {
+        Self { left: limit, limit, stop }
     }
 
     /// Takes `steps`, or says that there are no more.
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), RenderError> {
+        if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            let message = "expected a rendering that ends before its deadline";
+            return Err(RenderError::new(ErrorCode::TemplateLimit, message));
+        }
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
         match self.left.checked_sub(steps) {
             Some(left) => {
@@ -54,6 +63,11 @@ impl Meter {
                 ))
             }
         }
+    }
+
+    /// Takes the steps of a search through `bytes` with an automaton of `states`.
+    pub(super) fn spend_search(&mut self, states: usize, bytes: usize) -> Result<(), RenderError> {
+        self.spend(1 + bytes.saturating_mul(states) / 16)
     }
 
     /// The steps that looking at `bytes` of text costs.
@@ -80,7 +94,7 @@ pub(super) struct Renderer<'r> {
     pub(super) template: &'r HandlebarsTemplate,
     pub(super) input: &'r RenderInput<'r>,
     pub(super) limits: RenderLimits,
-    pub(super) meter: Meter,
+    pub(super) meter: Meter<'r>,
     pub(super) writer: Writer,
     pub(super) frames: Vec<Frame<'r>>,
     pub(super) locals: Vec<Value<'r>>,
@@ -97,7 +111,7 @@ impl<'r> Renderer<'r> {
             template,
             input,
             limits: *limits,
-            meter: Meter::new(limits.work),
+            meter: Meter::new(limits.work, input.stop),
             writer: Writer::new(limits.output_bytes, limits.depth),
             frames: vec![Frame { value: Value::Root, origin: None, round: None }],
             locals: Vec::new(),
@@ -131,7 +145,7 @@ impl<'r> Renderer<'r> {
     }
 
     pub(super) fn place(&self, error: RenderError, site: Site) -> RenderError {
-        error.at(self.template.place(site))
+        self.template.place(error, site)
     }
 
     fn ops(&mut self, ops: &'r [Op]) -> Result<(), RenderError> {
@@ -139,6 +153,12 @@ impl<'r> Renderer<'r> {
     }
 
     fn op(&mut self, op: &'r Op) -> Result<(), RenderError> {
+        // What `omit` leaves out again has been written.
+        if let Op::Name(text) | Op::Scalar(text) | Op::Text(text) = op
+            && text.len() >= 64
+        {
+            self.meter.spend(text.len() / 64)?;
+        }
         match op {
             Op::Open(bracket) => self.write(|writer| writer.open(*bracket)),
             Op::Close => self.write(Writer::close),
@@ -213,7 +233,7 @@ impl<'r> Renderer<'r> {
             Shape::Missing if otherwise.is_some() || self.template.missing != Missing::Error => true,
             Shape::Missing => {
                 let error = match &collection {
-                    Value::Missing(why) => missing(why),
+                    Value::Missing(why) => self.missing(why),
                     _ => whole_session(),
                 };
                 return Err(self.place(error, over.site()));
@@ -235,7 +255,10 @@ impl<'r> Renderer<'r> {
         }
         let (length, members) = match collection.shape() {
             Shape::Array(elements) => (elements.len(), None),
-            Shape::Object(members) => (members.len(), Some(members.to_vec())),
+            Shape::Object(members) => {
+                self.meter.spend(members.len() / 8).map_err(|error| self.place(error, over.site()))?;
+                (members.len(), Some(members.to_vec()))
+            }
             _ => (0, None),
         };
         let bound = self.locals.len();
@@ -278,7 +301,7 @@ impl<'r> Renderer<'r> {
             return match (otherwise, &value) {
                 (Some(ops), _) => self.nested(ops),
                 (None, Value::Missing(why)) if self.template.missing == Missing::Error => {
-                    Err(self.place(missing(why), expr.site()))
+                    Err(self.place(self.missing(why), expr.site()))
                 }
                 (None, _) => Ok(()),
             };
@@ -329,7 +352,7 @@ impl<'r> Renderer<'r> {
                 for argument in &call.arguments {
                     values.push(self.eval(argument)?);
                 }
-                let mut meter = std::mem::replace(&mut self.meter, Meter::new(0));
+                let mut meter = std::mem::replace(&mut self.meter, Meter::new(0, None));
                 let shown = |index: usize| call.arguments.get(index).map_or_else(String::new, |expr| self.shown(expr));
                 let result = function(&mut Arguments {
                     name: call.helper.name,
@@ -371,7 +394,7 @@ impl<'r> Renderer<'r> {
             Lazy::Required => {
                 let why = match (call.arguments.get(1), &last) {
                     (Some(Expr::Literal(Json::String(message), _)), _) => message.to_string(),
-                    (_, Value::Missing(why)) => why.to_string(),
+                    (_, Value::Missing(why)) => return Err(self.missing(why).into()),
                     _ => format!(
                         "{} is null, and it is required",
                         call.arguments.first().map_or_else(String::new, |expr| self.shown(expr))
@@ -405,7 +428,12 @@ impl<'r> Renderer<'r> {
             }
             match self.step(&value, &key.name, key.index)? {
                 Some(next) => value = next,
-                None => return Ok(Value::Missing(self.lost(path, index, &value).into())),
+                None => {
+                    // The reason names the path.
+                    let length: usize = path.keys.iter().map(|key| 1 + key.name.len() / 32).sum();
+                    self.meter.spend(STEPS_TO_EXPLAIN + length)?;
+                    return Ok(Value::Missing(self.lost(path, index, &value)));
+                }
             }
         }
         Ok(value)

@@ -4,6 +4,7 @@
 //! place for `else`, arguments and closing tags, and reads numbers as float64. This scan gives the byte span of every
 //! tag in the order of the text; the compiler walks the tree and these spans side by side.
 
+use super::hints;
 use crate::code::ErrorCode;
 
 /// How deep blocks may stand inside each other in one file.
@@ -163,6 +164,12 @@ impl Scan {
         let mut at = start;
         let mut block_parameters = false;
         while at < end {
+            if matches!(bytes[at], b'$' | b'[' | b'?' | 0xE2)
+                && let Some((message, help)) = hints::in_tag(text, start, at)
+            {
+                self.refuse(ErrorCode::TemplateSyntax, at, message, help);
+                return;
+            }
             match bytes[at] {
                 quote @ (b'"' | b'\'') => at = after_quote(bytes, at, quote, end),
                 b'[' => at = after_bracket(bytes, at, end),

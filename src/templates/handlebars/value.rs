@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use crate::json::{Json, Number};
+use crate::templates::LostMember;
 
 /// A value. Cloning one never copies what the session holds.
 #[derive(Clone, Debug)]
@@ -14,11 +15,42 @@ pub(super) enum Value<'r> {
     List(Rc<Vec<Value<'r>>>),
     Map(Rc<Vec<(Text<'r>, Value<'r>)>>),
     /// A path that leads nowhere, and why.
-    Missing(Rc<str>),
+    Missing(Absence),
     Number(Number<'r>),
     /// The whole session: names its members, but is no value.
     Root,
     Text(Text<'r>),
+}
+
+/// Why something is missing.
+#[derive(Clone, Debug)]
+pub(super) struct Absence(Rc<(String, Option<LostMember>)>);
+
+impl Absence {
+    pub(super) fn new(why: String, lost: Option<LostMember>) -> Self {
+        Self(Rc::new((why, lost)))
+    }
+
+    pub(super) fn why(&self) -> &str {
+        &self.0.0
+    }
+
+    /// The path that leads nowhere, if it starts at the top of the session.
+    pub(super) fn lost(&self) -> Option<&LostMember> {
+        self.0.1.as_ref()
+    }
+}
+
+impl From<String> for Absence {
+    fn from(why: String) -> Self {
+        Self::new(why, None)
+    }
+}
+
+impl From<&str> for Absence {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
 }
 
 /// A text, borrowed or shared.

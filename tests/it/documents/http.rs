@@ -17,7 +17,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("keys.source_timeout", "at startup, in `check`, in a metric"),
     ("keys.source_too_large", "at startup, in `check`, in a metric"),
     ("keys.source_unavailable", "at startup, in `check`, in a metric"),
-    ("request.after_close", "at any path, if a client pipelines it"),
     ("request.malformed", "in the playground of the admin listener"),
     ("request.media_type", "in the playground of the admin listener"),
     ("request.method", "at a path of the document, with a method that the path does not have"),

@@ -39,6 +39,7 @@ const OUTPUTS: &[ShownOutput] = &[
     ShownOutput("docs/operations.md", "request_id", outputs::log_line),
     ShownOutput("docs/operations.md", "lines_lost", outputs::lost_lines),
     ShownOutput("docs/operations.md", "\"keys.json", outputs::rejected_keys),
+    ShownOutput("docs/operations.md", "\"token: expected", outputs::obstructed_secret),
     ShownOutput("docs/templates.md", "templates/identity", outputs::recorded_case),
     ShownOutput("docs/templates.md", "additionalProperties", outputs::claims_schema),
 ];
@@ -130,6 +131,11 @@ fn documented_commands_run() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Returns `true` for the files of Traefik, which `make proxies` runs, and for the annotations of an Ingress.
+fn is_of_proxy(value: &Value) -> bool {
+    ["entryPoints", "http", "metadata"].iter().any(|key| value[*key].is_object())
+}
+
 #[test]
 fn documented_configurations_are_valid() {
     let mut count = 0;
@@ -142,6 +148,7 @@ fn documented_configurations_are_valid() {
             _ if value["mutators"].is_object() => check_oathkeeper_mutators(&value),
             _ if value["kind"] == "Kustomization" => outputs::check_overlay(&value),
             _ if value["containers"].is_array() => outputs::check_container(&value),
+            _ if document.path.starts_with("docs/proxies/") && is_of_proxy(&value) => {}
             _ => {
                 count += 1;
                 if let Some(errors) = configuration_errors(&block.text) {

@@ -102,6 +102,16 @@ pub(super) fn rejected_keys(shown: &str) {
     assert_alike(shown, &degraded_condition(&service));
 }
 
+pub(super) fn obstructed_secret(shown: &str) {
+    let callers = "callers: [{ name: c, bearer: { token_file: token } }]\n";
+    let folder = folder(&["session"], "  session: { issuer: i, jwks: keys.json }\n", callers);
+    let token = folder.write("token", "a-token-of-some-length");
+    let service = Service::start(folder);
+    fs::remove_file(&token).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&token).unwrap();
+    assert_alike(shown, &degraded_condition(&service));
+}
+
 pub(super) fn log_line(shown: &str) {
     let scratch = Scratch::new();
     let made = scratch.run(&format!("{GENERATE}\nclaimsmith serve"), ".", &[]);

@@ -11,6 +11,7 @@ mod telemetry {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum CloseReason {
         Answer,
+        Evicted,
         Pipeline,
         Request,
     }

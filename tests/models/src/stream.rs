@@ -6,6 +6,7 @@ mod timeout;
 /// The part of `src/edge/http/connection.rs` that `TimeoutStream` uses.
 mod connection {
     use std::cell::{Cell, RefCell};
+    use std::task::Waker;
     use std::time::Duration;
 
     use tokio::time::Instant;
@@ -16,6 +17,9 @@ mod connection {
     pub(crate) struct Connection {
         gate: Gate,
         is_answering: Cell<bool>,
+        is_evicted: Cell<bool>,
+        is_stalled: Cell<bool>,
+        waker: RefCell<Option<Waker>>,
         pub(super) arriving: Cell<Option<Instant>>,
         pub(super) idle_polls: Cell<u32>,
     }
@@ -45,6 +49,9 @@ mod connection {
             Self {
                 gate: Gate::default(),
                 is_answering: Cell::new(false),
+                is_evicted: Cell::new(false),
+                is_stalled: Cell::new(false),
+                waker: RefCell::default(),
                 arriving: Cell::new(Some(Instant::now())),
                 idle_polls: Cell::new(0),
             }
@@ -58,14 +65,35 @@ mod connection {
             self.is_answering.get()
         }
 
-        /// Starts a request, as `InFlightGuard::begin` does.
+        pub(super) fn set_stalled(&self, is_stalled: bool) {
+            self.is_stalled.set(is_stalled);
+        }
+
+        pub(super) fn is_stalled(&self) -> bool {
+            self.is_stalled.get()
+        }
+
+        pub(super) fn is_evicted(&self, waker: &Waker) -> bool {
+            *self.waker.borrow_mut() = Some(waker.clone());
+            self.is_evicted.get() && !self.is_answering.get()
+        }
+
+        /// Makes the connection close for another.
+        pub(super) fn evict(&self) {
+            self.is_evicted.set(true);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+
+        /// Starts a request, as `Connection::begin_request` does.
         pub(super) fn begin_request(&self) {
             self.arriving.set(None);
             self.is_answering.set(true);
             self.idle_polls.set(0);
         }
 
-        /// Ends a request, as dropping an `InFlightGuard` does.
+        /// Ends a request, as `Connection::end_request` does.
         pub(super) fn end_request(&self) {
             self.is_answering.set(false);
         }
@@ -488,6 +516,46 @@ async fn stuck_flush_and_shutdown_time_out() {
     assert_eq!(timeout(HOUR, stream.shutdown()).await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_elapsed(start.elapsed(), TIMEOUT);
     assert_eq!(stream.connection().gate().closed(), [CloseReason::Answer]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn evicted_connection_fails_at_once() {
+    let (mut stream, connection, _client) = accept_used().await;
+    let start = Instant::now();
+    let evicting = async {
+        sleep(seconds(1)).await;
+        connection.evict();
+    };
+    let (read_result, ()) = join!(read(&mut stream), evicting);
+    assert_eq!(read_result.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    assert_elapsed(start.elapsed(), seconds(1));
+    assert_eq!(connection.gate().closed(), [CloseReason::Evicted]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn evicted_connection_answers_its_request_first() {
+    let (mut stream, connection, mut client) = accept();
+    connection.begin_request();
+    connection.evict();
+    assert!(timeout(seconds(1), read(&mut stream)).await.is_err());
+    stream.write_all(b"x").await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'x');
+    connection.end_request();
+    assert_eq!(read(&mut stream).await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_with_an_unread_response_can_be_evicted() {
+    let (mut stream, connection, _client) = accept();
+    let evicting = async {
+        sleep(seconds(1)).await;
+        assert!(connection.is_stalled());
+        connection.evict();
+    };
+    let (written, ()) = join!(stream.write_all(&[0; 2 * BUFFER]), evicting);
+    assert_eq!(written.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    assert_eq!(connection.gate().closed(), [CloseReason::Evicted]);
 }
 
 #[tokio::test(start_paused = true)]

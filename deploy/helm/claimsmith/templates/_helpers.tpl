@@ -1,9 +1,47 @@
 {{- define "claimsmith.name" -}}
-{{- if contains "claimsmith" .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}{{ else }}{{ printf "%s-claimsmith" .Release.Name | trunc 52 | trimSuffix "-" }}{{ end }}
+{{- $chart := include "claimsmith.chart" . }}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else if contains $chart .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name $chart | trunc 52 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "claimsmith.chart" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "claimsmith.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (ternary (include "claimsmith.name" .) "default" .Values.serviceAccount.create) }}
+{{- end }}
+
+{{- /* The keys that are read only at startup. `claimsmith schema` marks them with x-restart, and a test compares both. */ -}}
+{{- define "claimsmith.restartKeys" -}}
+audit limits.connection_age limits.connections limits.connections_per_peer limits.keep_alive log serve traces
+{{- end }}
+
+{{- define "claimsmith.restartChecksum" -}}
+{{- $found := dict }}
+{{- range $path := splitList " " (include "claimsmith.restartKeys" .) }}
+{{- $value := $.Values.config }}
+{{- range $key := splitList "." $path }}
+{{- $value = get ($value | default dict) $key }}
+{{- end }}
+{{- $_ := set $found $path $value }}
+{{- end }}
+{{- toJson $found | sha256sum }}
+{{- end }}
+
+{{- /* Where the environment of the service comes from; the rotation has the same. */ -}}
+{{- define "claimsmith.environment" -}}
+{{- with concat .Values.env .Values.extraEnv }}
+env: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.envFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "claimsmith.selector" -}}
-app.kubernetes.io/name: claimsmith
+app.kubernetes.io/name: {{ include "claimsmith.chart" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
@@ -13,6 +51,9 @@ app.kubernetes.io/component: {{ .component }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "claimsmith.image" -}}

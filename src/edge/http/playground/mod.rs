@@ -10,6 +10,7 @@ mod response;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -122,7 +123,7 @@ async fn serve(route: &'static Route, request: HttpRequest, edge: Data<Edge>, pa
     let mut response = result.unwrap_or_else(|refusal| {
         let request_id = RequestId::new(Uuid::new_v4());
         let response = problem::response(&refusal, request_id, route.methods);
-        let Refusal { code, detail } = &refusal;
+        let Refusal { code, detail, .. } = &refusal;
         let status = response.status().as_u16();
         warn!(%request_id, route = "/playground", status, %code, %detail, "request refused");
         response
@@ -144,10 +145,10 @@ async fn profiles(call: Call) -> Result<HttpResponse, Refusal> {
 /// `POST /playground/evaluate`: the claims that a template makes of a session, or the errors of either.
 async fn evaluate(call: Call) -> Result<HttpResponse, Refusal> {
     let now = call.edge.issuer.now();
-    let trial = move |generation: &ServedGeneration, body: &Bytes| {
+    let trial = move |generation: &ServedGeneration, body: &Bytes, stop: &AtomicBool| {
         let asked = TrialRequest::parse(body, &generation.mint)?;
         let partials = generation.sources.as_deref().map_or(&[][..], |sources| &sources.partials);
-        let trial = asked.trial(partials, &generation.limits);
+        let trial = asked.trial(partials, &generation.limits, stop);
         let at = asked.at.unwrap_or(now);
         let tried = generation.mint.try_out(asked.profile, &trial, at, || JwtId::new(Uuid::new_v4()));
         Ok(response::tried(&tried, &asked.invalid))
@@ -157,18 +158,28 @@ async fn evaluate(call: Call) -> Result<HttpResponse, Refusal> {
 
 /// `POST /playground/convert`: a Go template in Handlebars, or the reasons why not.
 async fn convert(call: Call) -> Result<HttpResponse, Refusal> {
-    let trial = |_: &ServedGeneration, body: &Bytes| {
+    let trial = |_: &ServedGeneration, body: &Bytes, _: &AtomicBool| {
         let asked = ConversionRequest::parse(body)?;
         Ok(response::converted(try_conversion(&asked.template)))
     };
     run_apart(call, trial).await
 }
 
+/// Stops a trial when it is dropped: at the deadline, when the client leaves, and when the trial has ended.
+#[derive(Default)]
+struct Unwanted(Arc<AtomicBool>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads the body and responds with the result of `trial`, which runs on a thread of its own, within the deadline of a
 /// request.
 async fn run_apart(
     call: Call,
-    trial: impl FnOnce(&ServedGeneration, &Bytes) -> Result<String, Refusal> + Send + 'static,
+    trial: impl FnOnce(&ServedGeneration, &Bytes, &AtomicBool) -> Result<String, Refusal> + Send + 'static,
 ) -> Result<HttpResponse, Refusal> {
     let Call { request, payload, edge } = call;
     let generation = edge.issuer.current();
@@ -181,15 +192,19 @@ async fn run_apart(
         let body = pin!(body::read(request.headers(), payload, most)).await?;
         let permit = Arc::clone(&playground.trials).acquire_owned().await.map_err(|_| Refusal::internal())?;
         let (done, answer) = oneshot::channel();
+        let unwanted = Unwanted::default();
+        let stop = Arc::clone(&unwanted.0);
         let work = move || {
-            // Held until the trial ends, even if the client leaves before.
+            // Held until the trial ends, which is soon after the client has left.
             let _permit = permit;
-            let _ = done.send(trial(&generation, &body));
+            let _ = done.send(trial(&generation, &body, &stop));
         };
         let thread = std::thread::Builder::new().name("playground".to_owned()).stack_size(STACK);
         thread.spawn(work).map_err(|_| Refusal::internal())?;
         // If the trial panics, its thread ends without sending anything.
-        answer.await.map_err(|_| Refusal::internal())?
+        let answered = answer.await;
+        drop(unwanted);
+        answered.map_err(|_| Refusal::internal())?
     };
     tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Err(late(deadline))).map(json)
 }

@@ -1,5 +1,7 @@
 //! The JSON bodies that the playground's page sends.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::claims::{Audience, Issuer, RegisteredInTemplate};
 use crate::code::ErrorCode;
 use crate::json::{Json, Object, ReadLimits};
@@ -94,7 +96,12 @@ impl<'m> TrialRequest<'m> {
     }
 
     /// Returns the trial, with `partials` and within `limits`.
-    pub(super) fn trial<'t>(&'t self, partials: &'t [Partial], limits: &ServiceLimits) -> Trial<'t> {
+    pub(super) fn trial<'t>(
+        &'t self,
+        partials: &'t [Partial],
+        limits: &ServiceLimits,
+        stop: &'t AtomicBool,
+    ) -> Trial<'t> {
         Trial {
             spec: &self.spec,
             syntax: self.syntax,
@@ -103,6 +110,7 @@ impl<'m> TrialRequest<'m> {
             session: &self.session,
             session_bytes: limits.body,
             read_limits: limits.read_limits(),
+            stop: Some(stop),
         }
     }
 }

@@ -171,6 +171,7 @@ pub(super) fn call(name: &str, arguments: Vec<Form>) -> Result<Form, Reason> {
                 .collect::<Result<Vec<_>, Reason>>()?;
             Ok(Form::Call(format!("or {}", tests.join(" "))))
         }
+        ("fail", [Form::Literal(_)]) => as_written("fail"),
         ("not", [_]) => as_written("not"),
         ("and" | "or", [_, ..]) => Ok(Form::Test(format!("{name} {}", texts()?.join(" ")))),
         ("empty", [value]) => Ok(Form::Call(format!("not {}", argument(value)?))),

@@ -39,6 +39,12 @@ impl Decimal {
         text.parse().unwrap_or(0.0)
     }
 
+    /// How many digits a calculation with `other` has to do with.
+    pub(super) fn span(&self, other: &Self) -> u64 {
+        let digits = self.len() + other.len();
+        digits as u64 + u64::from(self.exponent.abs_diff(other.exponent))
+    }
+
     /// How many digits it has.
     pub(super) fn len(&self) -> usize {
         self.digits.len()

@@ -79,8 +79,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     variadic("omit", MAP, Type::String, |context, values| {
         let source = map(values, 0)?;
+        context.steps(source.entries.borrow().len() as u64)?;
         let mut entries = source.entries.borrow().clone();
-        context.steps(entries.len() as u64)?;
         for index in 1..values.len() {
             entries.remove(text(values, index).bytes());
         }
@@ -152,6 +152,7 @@ fn merge_into(
     if std::ptr::eq(Rc::as_ptr(target), source) {
         return Ok(());
     }
+    context.steps(source.entries.borrow().len() as u64)?;
     let entries = source.entries.borrow().clone();
     if !entries.is_empty() {
         change(context, target)?;

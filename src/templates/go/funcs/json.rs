@@ -2,6 +2,7 @@
 
 use super::encoding::base64;
 use super::{Called, Function, Type, function, text, value};
+use crate::code::ErrorCode;
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::decode;
 use crate::templates::go::floats;
@@ -30,7 +31,7 @@ enum Style {
 /// sprig turns errors of these functions into empty text; only limits stay errors.
 fn lenient(result: Called) -> Called {
     match result {
-        Err(problem) if problem.code != crate::code::ErrorCode::TemplateLimit => Ok(Value::text(Text::default())),
+        Err(problem) if problem.code != ErrorCode::TemplateLimit => Ok(Value::text(Text::default())),
         other => other,
     }
 }
@@ -49,13 +50,14 @@ fn read(context: &mut Context<'_>, text: &Text, is_lenient: bool) -> Called {
     context.charge_bytes(text.len())?;
     match decode::decode_any_number(text.bytes(), context.limits.depth) {
         Ok(json) => {
-            context.steps(text.len() as u64 / 16)?;
             if !is_lenient && decode::decode(text.bytes(), context.limits.depth).is_err() {
                 return Err(Problem::wrong_type("expected numbers that float64 can hold, found a larger one"));
             }
             Ok(Value::from_json(&json, text.content_origin()))
         }
-        Err(fault) if fault.is_limit => Err(Problem::limit("expected JSON that is nested less deeply")),
+        Err(fault) if fault.code == ErrorCode::TemplateLimit => {
+            Err(Problem::limit("expected JSON that is nested less deeply"))
+        }
         Err(_) if is_lenient => Ok(Value::Invalid),
         Err(fault) => Err(Problem::wrong_type(format!("expected JSON, found {} at byte {}", fault.found, fault.at))),
     }
@@ -82,6 +84,9 @@ impl Writer<'_, '_> {
 
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Problem> {
         self.context.step()?;
+        if self.style == Style::Pretty {
+            self.context.charge_bytes(2 * depth)?;
+        }
         if depth > self.context.limits.depth {
             return Err(Problem::limit("expected a value that is nested less deeply"));
         }

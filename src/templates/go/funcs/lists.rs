@@ -50,7 +50,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             list @ Value::List(_) => texts(context, &list)?,
             other => vec![print::string_of(context, &other)?],
         };
-        context.steps(texts.len() as u64 * 4)?;
+        charge_sort(context, texts.len(), texts.iter().map(Text::len).sum())?;
         texts.sort_by(|left, right| left.bytes().cmp(right.bytes()));
         Ok(Value::strings(texts))
     }),
@@ -58,11 +58,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let separator = text(values, 0);
         let mut out = Text::default();
         for (index, part) in texts(context, &value(values, 1))?.iter().enumerate() {
+            context.charge_bytes(part.len() + separator.len())?;
             if index > 0 {
                 out.push_text(&separator);
             }
             out.push_text(part);
-            context.charge_bytes(part.len() + separator.len())?;
         }
         Ok(Value::text(out))
     }),
@@ -82,14 +82,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
 ];
 
+/// Steps to make a text of a part of another one.
+pub(super) const STEPS_PER_PART: u64 = 2;
+
 fn is_strings(value: &Value) -> bool {
     matches!(value, Value::List(list) if list.element == Element::String)
 }
 
 /// The library sorts a `[]string` where it is, so that the session's own list is sorted from then on.
 fn sorted_in_place(context: &mut Context<'_>, list: &Rc<List>) -> Called {
+    let lengths = list.items().iter().map(|item| if let Value::String(text) = item { text.len() } else { 0 }).sum();
+    charge_sort(context, list.items().len(), lengths)?;
     let mut items = list.items().to_vec();
-    context.steps(items.len() as u64 * 4)?;
     let bytes = |value: &Value| match value {
         Value::String(text) => text.bytes().to_vec(),
         _ => Vec::new(),
@@ -99,11 +103,17 @@ fn sorted_in_place(context: &mut Context<'_>, list: &Rc<List>) -> Called {
     Ok(Value::List(Rc::clone(list)))
 }
 
+/// Pays for sorting `count` texts of `bytes` together: each is compared about as often as `count` doubles.
+fn charge_sort(context: &mut Context<'_>, count: usize, bytes: usize) -> Result<(), Problem> {
+    let rounds = 1 + count.checked_ilog2().unwrap_or(0);
+    context.steps((count as u64).saturating_mul(u64::from(rounds)))?;
+    context.charge_reads(bytes, rounds as usize)
+}
+
 fn split(context: &mut Context<'_>, separator: &Text, limit: Option<usize>, text: &Text) -> Result<Vec<Text>, Problem> {
     context.charge_bytes(text.len())?;
-    let parts = text.split(separator.bytes(), limit);
-    context.steps(parts.len() as u64)?;
-    Ok(parts)
+    context.steps(text.count_parts(separator.bytes(), limit) as u64 * STEPS_PER_PART)?;
+    Ok(text.split(separator.bytes(), limit))
 }
 
 /// The map `_0`, `_1`, … that sprig's `split` gives.

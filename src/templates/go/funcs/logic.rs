@@ -3,8 +3,12 @@
 use super::{Function, Type, function, text, value, variadic};
 use crate::code::ErrorCode;
 use crate::templates::go::context::{Context, Problem};
+use crate::templates::go::fields;
 use crate::templates::go::text::{Origin, Text};
 use crate::templates::go::value::Value;
+
+/// The most characters of the message of `fail` that are shown.
+const REFUSAL_CHARS: usize = 200;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     variadic("default", &[Type::Any], Type::Any, |_, values| {
@@ -24,11 +28,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function("fail", &[Type::String], |_, values| {
         let reason = text(values, 0);
-        let message = match reason.origin() {
-            Origin::Template => format!("the template refused the session: {}", reason.to_str()),
-            _ => "the template refused the session".to_owned(),
+        let shown = reason.to_str();
+        let is_literal = matches!(reason.origin(), Origin::Template) && !shown.chars().any(char::is_control);
+        let message = match is_literal && !shown.trim().is_empty() {
+            true => shown.chars().take(REFUSAL_CHARS).collect(),
+            false => {
+                "the template refused the session; its message is not shown, because it is not a literal".to_owned()
+            }
         };
-        Err(Problem::new(ErrorCode::TemplateRefused, message))
+        Err(Problem::new(ErrorCode::SessionRefused, message))
     }),
     function("typeOf", &[Type::Any], |_, values| Ok(named(type_of(&value(values, 0))))),
     function("typeIs", &[Type::String, Type::Any], |_, values| {
@@ -70,6 +78,7 @@ pub(super) fn deep_equal(
     depth: usize,
 ) -> Result<bool, Problem> {
     context.step()?;
+    context.charge_reads(fields::size(left), 2)?;
     if depth > context.limits.depth {
         return Err(Problem::limit("expected values that are nested less deeply"));
     }

@@ -3,6 +3,7 @@
 mod builtin;
 mod casing;
 mod conversions;
+mod costs;
 mod dates;
 mod decimal;
 mod dicts;
@@ -14,6 +15,7 @@ mod numbers;
 mod paths;
 mod regex_syntax;
 mod regexes;
+mod search;
 mod strings;
 mod wording;
 
@@ -25,6 +27,7 @@ use super::context::{Context, Problem};
 use super::text::Text;
 use super::value::{List, Map, Value};
 
+pub(super) use costs::cost;
 pub(super) use dicts::copied;
 pub(super) use paths::clean as clean_path;
 pub(super) use regexes::Expression;
@@ -73,6 +76,22 @@ pub(super) struct Function {
     pub(super) variadic: Option<Type>,
     /// Gets arguments of the types above.
     pub(super) call: Call,
+}
+
+impl Function {
+    /// Checks that it can be called with `count` arguments.
+    ///
+    /// # Errors
+    /// Returns what was expected and found.
+    pub(super) fn check_count(&self, count: usize) -> Result<(), String> {
+        let expected = self.parameters.len().max(usize::from(short_circuit(self).is_some()));
+        if count >= expected && (count == expected || self.variadic.is_some()) {
+            return Ok(());
+        }
+        let bound = if self.variadic.is_some() { "at least " } else { "" };
+        let plural = if expected == 1 { "" } else { "s" };
+        Err(format!("expected {bound}{expected} argument{plural} for {}, found {count}", self.name))
+    }
 }
 
 /// A method; its receiver comes before its parameters.

@@ -144,9 +144,10 @@ fn decimals(
     let infinite = || Problem::wrong_type("expected a finite number, found another");
     let mut result = Decimal::from_float(first).ok_or_else(infinite)?;
     for other in others.iter().map(to_float) {
+        let other = Decimal::from_float(other).ok_or_else(infinite)?;
         // Numbers have up to 330 digits before and after the point.
-        context.steps(32 + result.len() as u64 / 4)?;
-        result = operation(&result, &Decimal::from_float(other).ok_or_else(infinite)?);
+        context.steps(32 + 4 * result.span(&other))?;
+        result = operation(&result, &other);
     }
     Ok(Value::Float(result.to_float()))
 }

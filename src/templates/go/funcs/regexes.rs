@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use regex::bytes::{Match, Regex, RegexBuilder};
-
+use super::lists::STEPS_PER_PART;
 use super::regex_syntax::{Translated, translate};
+use super::search::{self, NotCompiled, Searcher};
 use super::{Called, Function, Type, function, int, text};
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::text::{Origin, Text, char_length, characters};
@@ -15,12 +15,14 @@ use crate::templates::go::value::{Element, Value};
 const TWO: &[Type] = &[Type::String, Type::String];
 const THREE: &[Type] = &[Type::String, Type::String, Type::String];
 const COUNTED: &[Type] = &[Type::String, Type::String, Type::Int];
-/// Bytes of a compiled expression.
-const SIZE_LIMIT: usize = 1 << 20;
+/// Steps to parse a byte of an expression.
+const STEPS_TO_PARSE: u64 = 40;
+/// Steps to compile a state of its automata.
+const STEPS_PER_STATE: u64 = 4;
+/// How many compiled expressions a rendering keeps.
+const KEPT: usize = 16;
 /// The longest expression that a session can write. Searches with larger ones are slow.
 const LONGEST_OF_SESSION: usize = 200;
-/// Bytes that the engine looks at in one step.
-const BYTES_LOOKED_AT: u64 = 4096;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     // sprig ignores the error of this one.
@@ -58,37 +60,34 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 /// A compiled expression.
 pub(in crate::templates::go) struct Expression {
-    regex: Regex,
+    searcher: Searcher,
     /// A name can have several groups.
     names: BTreeMap<String, Vec<usize>>,
 }
 
 impl Expression {
     /// The first match from `from` on. No match begins inside of a character, as in Go.
-    fn find(&self, subject: &Subject, from: usize) -> Option<Range<usize>> {
+    fn find(&self, context: &mut Context<'_>, subject: &Subject, from: usize) -> Result<Option<Range<usize>>, Problem> {
         let mut from = subject.searched_at(from);
-        loop {
-            let found = self.regex.find_at(&subject.searched, from)?.range();
+        while let Some(found) = self.searcher.find(context, &subject.searched, from)? {
             match boundary(&subject.searched, &found) {
-                None => return Some(subject.given_at(found)),
+                None => return Ok(Some(subject.given_at(found))),
                 Some(next) => from = next,
             }
         }
+        Ok(None)
     }
 
-    /// The groups of the first match from `from` on.
-    fn captures(&self, subject: &Subject, from: usize) -> Option<Vec<Option<Range<usize>>>> {
-        let mut from = subject.searched_at(from);
-        loop {
-            let found = self.regex.captures_at(&subject.searched, from)?;
-            match boundary(&subject.searched, &found.get(0)?.range()) {
-                None => {
-                    let range = |group: Option<Match<'_>>| group.map(|group| subject.given_at(group.range()));
-                    return Some(found.iter().map(range).collect());
-                }
-                Some(next) => from = next,
-            }
-        }
+    /// The groups of the match at `found`.
+    fn groups(
+        &self,
+        context: &mut Context<'_>,
+        subject: &Subject,
+        found: &Range<usize>,
+    ) -> Result<Vec<Option<Range<usize>>>, Problem> {
+        let searched = subject.searched_at(found.start)..subject.searched_at(found.end);
+        let groups = self.searcher.groups(context, &subject.searched, searched)?;
+        Ok(groups.into_iter().map(|group| group.map(|group| subject.given_at(group))).collect())
     }
 }
 
@@ -150,12 +149,12 @@ fn boundary(subject: &[u8], found: &Range<usize>) -> Option<usize> {
 fn compiled(context: &mut Context<'_>, values: &[Value]) -> Result<Rc<Expression>, Problem> {
     let pattern = text(values, 0);
     let subject = text(values, 1);
-    context.charge_bytes(subject.len().saturating_mul(4))?;
+    context.charge_reads(subject.len(), 4)?;
     if let Some(known) = context.regexes.get(pattern.bytes()) {
         return Ok(Rc::clone(known));
     }
-    // A compilation costs much more than its length says.
-    context.steps(500 + pattern.len() as u64)?;
+    // Classes of Unicode have hundreds of ranges.
+    context.steps(200 + pattern.len() as u64 * STEPS_TO_PARSE)?;
     let is_of_session = pattern.origin() != Origin::Template;
     if is_of_session && (pattern.len() > LONGEST_OF_SESSION || has_count(pattern.bytes())) {
         return Err(Problem::limit(format!(
@@ -166,17 +165,16 @@ fn compiled(context: &mut Context<'_>, values: &[Value]) -> Result<Rc<Expression
     let refused = || Problem::wrong_type("expected a regular expression of RE2, found something else");
     let utf8 = std::str::from_utf8(pattern.bytes()).map_err(|_| refused())?;
     let Translated { pattern: translated, names } = translate(utf8).ok_or_else(refused)?;
-    let regex =
-        RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().map_err(|error| {
-            match error {
-                // `regexMatch` turns other errors into false, as sprig does for what Go rejects. Go accepts this expression.
-                regex::Error::CompiledTooBig(most) => {
-                    Problem::limit(format!("expected a regular expression of at most {most} bytes, found a larger one"))
-                }
-                _ => refused(),
-            }
-        })?;
-    let expression = Rc::new(Expression { regex, names });
+    let searcher = Searcher::new(translated).map_err(|error| match error {
+        NotCompiled::Syntax => refused(),
+        // `regexMatch` turns other errors into false, as sprig does for what Go rejects. Go accepts this expression.
+        NotCompiled::TooLarge => search::too_large(),
+    })?;
+    context.steps(searcher.states().saturating_mul(STEPS_PER_STATE))?;
+    let expression = Rc::new(Expression { searcher, names });
+    if context.regexes.len() >= KEPT {
+        context.regexes.clear();
+    }
     context.regexes.insert(pattern.bytes().to_vec(), Rc::clone(&expression));
     Ok(expression)
 }
@@ -186,20 +184,15 @@ fn has_count(pattern: &[u8]) -> bool {
     pattern.windows(2).any(|pair| pair[0] == b'{' && pair[1].is_ascii_digit())
 }
 
-/// Pays for one match; looking for it may have looked at all the rest of the text.
-fn charge_match(context: &mut Context<'_>, subject: &Text, from: usize) -> Result<(), Problem> {
-    context.steps(1 + subject.len().saturating_sub(from) as u64 / BYTES_LOOKED_AT)
-}
-
 fn matches(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
-    Ok(Value::Bool(regex.regex.is_match(&Subject::new(values).searched)))
+    regex.searcher.is_match(context, &Subject::new(values).searched).map(Value::Bool)
 }
 
 fn find(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let subject = Subject::new(values);
-    let found = regex.find(&subject, 0).map_or_else(Text::default, |found| subject.slice(found));
+    let found = regex.find(context, &subject, 0)?.map_or_else(Text::default, |found| subject.slice(found));
     Ok(Value::text(found))
 }
 
@@ -225,14 +218,15 @@ fn ranges(
     let bytes = subject.bytes();
     let (mut found, mut from, mut previous_end) = (Vec::new(), 0, None);
     while found.len() < limit && from <= bytes.len() {
-        let Some(range) = regex.find(subject, from) else {
+        context.step()?;
+        let Some(range) = regex.find(context, subject, from)? else {
             break;
         };
-        charge_match(context, &subject.text, from)?;
         let counts = !(range.end == from && previous_end == Some(range.start));
         from = if range.end == from { from + char_length(&bytes[from..]).max(1) } else { range.end };
         previous_end = Some(range.end);
         if counts {
+            context.steps(STEPS_PER_PART)?;
             found.push(range);
         }
     }
@@ -242,12 +236,16 @@ fn ranges(
 fn replace_all(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let (subject, replacement) = (Subject::new(values), text(values, 2));
+    // A session must not choose where text of the author stands.
+    let replacement = if text(values, 0).is_of_session() { Rc::new(replacement.as_data()) } else { replacement };
     let has_groups = replacement.bytes().contains(&b'$');
-    replaced(context, &subject, &regex, |context, from, out| {
+    replaced(context, &subject, &regex, |context, found, out| {
         context.charge_bytes(replacement.len())?;
-        match regex.captures(&subject, from) {
-            Some(captures) if has_groups => expand(context, &regex, &captures, &subject, &replacement, out)?,
-            _ => out.push_text(&replacement),
+        if has_groups {
+            let groups = regex.groups(context, &subject, found)?;
+            expand(context, &regex, &groups, &subject, &replacement, out)?;
+        } else {
+            out.push_text(&replacement);
         }
         Ok(())
     })
@@ -256,6 +254,7 @@ fn replace_all(context: &mut Context<'_>, values: &[Value]) -> Called {
 fn replace_all_literal(context: &mut Context<'_>, values: &[Value]) -> Called {
     let regex = compiled(context, values)?;
     let replacement = text(values, 2);
+    let replacement = if text(values, 0).is_of_session() { Rc::new(replacement.as_data()) } else { replacement };
     replaced(context, &Subject::new(values), &regex, |context, _, out| {
         context.charge_bytes(replacement.len())?;
         out.push_text(&replacement);
@@ -263,25 +262,24 @@ fn replace_all_literal(context: &mut Context<'_>, values: &[Value]) -> Called {
     })
 }
 
-/// `subject` with what `write` makes of each match, which it is told where to look for, except of an empty one directly
-/// after another.
+/// `subject` with what `write` makes of each match, except of an empty one directly after another.
 fn replaced(
     context: &mut Context<'_>,
     subject: &Subject,
     regex: &Expression,
-    write: impl Fn(&mut Context<'_>, usize, &mut Text) -> Result<(), Problem>,
+    write: impl Fn(&mut Context<'_>, &Range<usize>, &mut Text) -> Result<(), Problem>,
 ) -> Called {
     let bytes = subject.bytes();
     let mut out = Text::default();
     let (mut copied, mut from) = (0, 0);
     while from <= bytes.len() {
-        let Some(found) = regex.find(subject, from) else {
+        context.step()?;
+        let Some(found) = regex.find(context, subject, from)? else {
             break;
         };
-        charge_match(context, &subject.text, from)?;
         out.push_text(&subject.slice(copied..found.start));
         if found.end > copied || found.start == 0 {
-            write(context, from, &mut out)?;
+            write(context, &found, &mut out)?;
         }
         copied = found.end;
         let width = char_length(&bytes[from..]).max(1);

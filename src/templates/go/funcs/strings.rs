@@ -1,5 +1,6 @@
 //! sprig's functions on text that keep or cut what is there.
 
+use super::lists::STEPS_PER_PART;
 use super::{Called, Function, Type, function, int, text, value, variadic};
 use crate::templates::go::context::{Context, Problem};
 use crate::templates::go::print;
@@ -189,6 +190,11 @@ fn replaced(context: &mut Context<'_>, old: &Text, new: &Text, text: &Text) -> R
     if old.bytes() == new.bytes() && old.is_empty() {
         return Ok(text.clone());
     }
+    // A session must not choose where text of the author stands.
+    let new = if old.is_of_session() { &new.as_data() } else { new };
+    let count = text.count_parts(old.bytes(), None);
+    context.steps((count as u64).saturating_mul(STEPS_PER_PART))?;
+    context.charge_bytes(new.len().saturating_mul(count + 1))?;
     let parts = if old.is_empty() {
         let mut parts = vec![Text::default()];
         parts.extend(text.split(b"", None));
@@ -197,8 +203,6 @@ fn replaced(context: &mut Context<'_>, old: &Text, new: &Text, text: &Text) -> R
     } else {
         text.split(old.bytes(), None)
     };
-    context.steps(parts.len() as u64 / 8)?;
-    context.charge_bytes(new.len().saturating_mul(parts.len()))?;
     let mut out = Text::default();
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {
@@ -215,6 +219,7 @@ fn indented(context: &mut Context<'_>, values: &[Value], before: &[u8]) -> Calle
     };
     let text = text(values, 1);
     let lines = text.bytes().iter().filter(|byte| **byte == b'\n').count() + 1;
+    context.steps((lines as u64).saturating_mul(STEPS_PER_PART))?;
     context.charge_bytes(width.saturating_mul(lines))?;
     let padding = " ".repeat(width);
     let mut out = Text::new(before, Origin::Syntax);

@@ -1,6 +1,7 @@
 mod addresses;
 mod dates;
 mod differential;
+mod duplicates;
 mod encodings;
 mod imported;
 mod kinds;
@@ -11,6 +12,7 @@ mod reading;
 mod regexes;
 mod sprig;
 mod versions;
+mod work;
 
 use proptest::prelude::*;
 

@@ -93,9 +93,11 @@ pub(super) fn sort<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, S
         return Ok(Value::list(keyed.into_iter().map(|(_, element)| element).collect()));
     }
     let mut sorted = elements;
+    let rounds = 1 + sorted.len().checked_ilog2().unwrap_or(0) as usize;
     for element in &sorted {
         match element.shape() {
-            Shape::Text(text) => arguments.meter.spend_bytes(text.len())?,
+            // Each text is compared about as often as their number doubles.
+            Shape::Text(text) => arguments.meter.spend_bytes(text.len().saturating_mul(rounds))?,
             _ => {
                 let what = (arguments.shown)(0);
                 return Err(arguments.fault(format!(
@@ -251,7 +253,7 @@ fn path_steps(path: &str) -> Option<Vec<String>> {
     }
 }
 
-fn kept<'r>(value: &Value<'r>, paths: &Paths, meter: &mut Meter) -> Result<Option<Value<'r>>, Stop> {
+fn kept<'r>(value: &Value<'r>, paths: &Paths, meter: &mut Meter<'_>) -> Result<Option<Value<'r>>, Stop> {
     if paths.ends {
         return Ok(Some(value.clone()));
     }
@@ -280,7 +282,7 @@ fn kept<'r>(value: &Value<'r>, paths: &Paths, meter: &mut Meter) -> Result<Optio
     }
 }
 
-fn without<'r>(value: &Value<'r>, paths: &Paths, meter: &mut Meter) -> Result<Value<'r>, Stop> {
+fn without<'r>(value: &Value<'r>, paths: &Paths, meter: &mut Meter<'_>) -> Result<Value<'r>, Stop> {
     match value.shape() {
         Shape::Object(members) => {
             meter.spend(1 + members.len())?;

@@ -9,6 +9,8 @@ use crate::json::Number;
 use crate::templates::handlebars::value::{Decimal, Shape, Value};
 use crate::time::Timestamp;
 
+/// How often an encoding or a digest reads each byte.
+const READS_TO_ENCODE: usize = 4;
 /// The longest text that is read as a number.
 const NUMBER_BYTES: usize = 512;
 
@@ -88,7 +90,9 @@ fn floor(number: &Number<'_>) -> Option<Number<'static>> {
 }
 
 pub(super) fn sha256<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
-    let digest = Sha256::digest(arguments.text(0)?.as_bytes());
+    let text = arguments.text(0)?;
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_TO_ENCODE))?;
+    let digest = Sha256::digest(text.as_bytes());
     let mut hex = String::with_capacity(64);
     for byte in digest {
         // Writing to a String cannot fail.
@@ -100,6 +104,7 @@ pub(super) fn sha256<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>,
 pub(super) fn base64url<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let text = arguments.text(0)?;
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_TO_ENCODE))?;
     let mut encoded = String::with_capacity(text.len().div_ceil(3) * 4);
     for chunk in text.as_bytes().chunks(3) {
         let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 
 use super::{Arguments, Stop};
+use crate::code::ErrorCode;
+use crate::templates::RenderError;
 use crate::templates::handlebars::render::Meter;
 use crate::templates::handlebars::value::{Decimal, Shape, Value};
 
@@ -40,6 +42,16 @@ pub(super) fn not<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, St
     Ok(Value::Bool(!value.is_truthy()))
 }
 
+pub(super) fn has<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    Ok(Value::Bool(!arguments.raw(0).is_absent()))
+}
+
+pub(super) fn fail<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
+    // The compiler accepts literals only, so the message contains nothing of the session.
+    let message = arguments.text(0)?;
+    Err(RenderError::new(ErrorCode::SessionRefused, message).into())
+}
+
 fn order(arguments: &mut Arguments<'_, '_>) -> Result<Ordering, Stop> {
     if matches!(arguments.present(0)?.shape(), Shape::Text(_)) {
         return Ok(arguments.text(0)?.cmp(arguments.text(1)?));
@@ -51,7 +63,7 @@ fn order(arguments: &mut Arguments<'_, '_>) -> Result<Ordering, Stop> {
 }
 
 /// Whether two values say the same. Numbers compare exactly, member order does not count, what is missing equals null.
-pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter) -> Result<bool, Stop> {
+pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter<'_>) -> Result<bool, Stop> {
     meter.spend(1)?;
     match (left.shape(), right.shape()) {
         (Shape::Missing | Shape::Null, Shape::Missing | Shape::Null) => Ok(true),
@@ -95,7 +107,7 @@ pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter) 
 }
 
 /// Appends a text that equal values share and others do not.
-pub(super) fn push_key(value: &Value<'_>, out: &mut String, meter: &mut Meter) -> Result<(), Stop> {
+pub(super) fn push_key(value: &Value<'_>, out: &mut String, meter: &mut Meter<'_>) -> Result<(), Stop> {
     let before = out.len();
     match value.shape() {
         Shape::Missing | Shape::Null => out.push('n'),

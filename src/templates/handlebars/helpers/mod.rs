@@ -11,9 +11,7 @@ mod table;
 mod texts;
 
 pub(super) use table::{find, is_near, suggest};
-pub(super) use texts::compile_pattern;
-
-use regex::Regex;
+pub(super) use texts::Pattern;
 
 use super::render::{Meter, Stop};
 use super::value::{Elements, Members, Shape, Value};
@@ -102,8 +100,8 @@ pub fn helper_reference() -> impl Iterator<Item = HelperDoc> {
 pub(super) struct Arguments<'a, 'r> {
     pub(super) name: &'static str,
     pub(super) values: &'a [Value<'r>],
-    pub(super) pattern: Option<&'a Regex>,
-    pub(super) meter: &'a mut Meter,
+    pub(super) pattern: Option<&'a Pattern>,
+    pub(super) meter: &'a mut Meter<'r>,
     /// An argument as errors name it.
     pub(super) shown: &'a dyn Fn(usize) -> String,
 }

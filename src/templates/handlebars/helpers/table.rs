@@ -18,7 +18,8 @@ pub(in crate::templates::handlebars) fn suggest(wrong: &str) -> Option<&'static 
         ("size", "len"),
         ("uniq", "unique"),
         ("sortAlpha", "sort"),
-        ("has", "contains"),
+        ("exists", "has"),
+        ("error", "fail"),
         ("hasKey", "contains"),
         ("map", "pluck"),
         ("printf", "concat"),
@@ -96,6 +97,16 @@ helpers! {
         r#"{"tenant": {{required Extra.tenant "the session names no tenant"}}}"#
         r#"{"tenant": "t-1"}"# =>
         r#"{"tenant":"t-1"}"#
+    "has" "value" (1, 1) Body::Eager(logic::has);
+        "Whether the value is there: neither missing nor null. False, 0 and empty text are there, although they do not \
+            hold in `{{#if}}`.";
+        r#"{ {{#if (has Extra.age)}}"age": {{Extra.age}}{{/if}} }"# r#"{"age": 0}"# => r#"{"age":0}"#
+    "fail" "message" (1, 1) Body::Eager(logic::fail);
+        "Makes no token: the request is refused with status 403, the code `session.refused` and the message, which is \
+            written in the template. It can stand before the claims, between members, and in place of a value.";
+        r#"{{#if (ne Extra.aal "aal2")}}{{fail "requires aal2"}}{{/if}}{"aal": {{Extra.aal}}}"#
+        r#"{"aal": "aal2"}"# =>
+        r#"{"aal":"aal2"}"#
     "eq" "left right" (2, 2) Body::Eager(logic::eq);
         "Whether both say the same. Numbers compare exactly (1 is 1.0), a number is never equal to a string, a \
             missing value equals null.";

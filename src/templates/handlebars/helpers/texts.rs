@@ -1,6 +1,8 @@
 //! Helpers on text.
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
+use regex_automata::nfa::thompson::NFA;
+use regex_automata::util::syntax;
 
 use super::{Arguments, Stop};
 use crate::templates::handlebars::value::{Shape, Value};
@@ -9,13 +11,25 @@ use crate::templates::handlebars::value::{Shape, Value};
 const PATTERN_BYTES: usize = 256 * 1024;
 /// The steps that compiling a pattern costs while a template is rendered.
 const PATTERN_STEPS: usize = 2_000;
+/// The steps to parse a byte of it.
+const STEPS_TO_PARSE: usize = 40;
+/// The steps to compile a state of it.
+const STEPS_PER_STATE: usize = 4;
+/// How often a change of letter case reads and writes each byte.
+const READS_OF_CASE: usize = 12;
+/// The steps to make a text of a part of another one.
+const STEPS_PER_PART: usize = 2;
 
 pub(super) fn upper<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
-    Ok(arguments.text(0)?.to_uppercase().into())
+    let text = arguments.text(0)?;
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_OF_CASE))?;
+    Ok(text.to_uppercase().into())
 }
 
 pub(super) fn lower<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
-    Ok(arguments.text(0)?.to_lowercase().into())
+    let text = arguments.text(0)?;
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_OF_CASE))?;
+    Ok(text.to_lowercase().into())
 }
 
 pub(super) fn trim<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
@@ -56,7 +70,8 @@ pub(super) fn split<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, 
     if separator.is_empty() {
         return Err(arguments.wrong(1, "a string that is not empty"));
     }
-    arguments.meter.spend(text.matches(separator).count())?;
+    let parts = text.matches(separator).count().saturating_add(1);
+    arguments.meter.spend(parts.saturating_mul(STEPS_PER_PART))?;
     Ok(Value::list(text.split(separator).map(|part| part.to_owned().into()).collect()))
 }
 
@@ -92,20 +107,48 @@ pub(super) fn concat<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>,
 
 pub(super) fn regex_match<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
     let (text, pattern) = (arguments.text(0)?, arguments.text(1)?);
-    // Matching is linear in the text, with the size of the pattern as the factor.
-    arguments.meter.spend_bytes(text.len().saturating_mul(1 + pattern.len() / 16))?;
     if let Some(compiled) = arguments.pattern {
-        return Ok(Value::Bool(compiled.is_match(text)));
+        return matches(arguments, compiled, text);
     }
     // Compiling costs far more than matching.
-    arguments.meter.spend(PATTERN_STEPS + pattern.len())?;
-    match compile_pattern(pattern) {
-        Ok(compiled) => Ok(Value::Bool(compiled.is_match(text))),
+    arguments.meter.spend(PATTERN_STEPS + pattern.len() * STEPS_TO_PARSE)?;
+    match Pattern::compile(pattern) {
+        Ok(compiled) => {
+            arguments.meter.spend(compiled.states * STEPS_PER_STATE)?;
+            matches(arguments, &compiled, text)
+        }
         Err(_) => Err(arguments.wrong(1, "a regular expression of moderate size")),
     }
 }
 
-/// Compiles a pattern, bounded in size.
-pub(in crate::templates::handlebars) fn compile_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).nest_limit(64).build()
+/// Matching is linear in the text, with the size of the compiled pattern as the factor.
+fn matches<'r>(arguments: &mut Arguments<'_, 'r>, pattern: &Pattern, text: &str) -> Result<Value<'r>, Stop> {
+    arguments.meter.spend_search(pattern.states, text.len())?;
+    Ok(Value::Bool(pattern.regex.is_match(text)))
+}
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(in crate::templates::handlebars) struct Pattern {
+    regex: Regex,
+    /// States of the automaton that searches, the measure of what matching costs.
+    states: usize,
+}
+
+impl Pattern {
+    /// Compiles a pattern, bounded in size.
+    pub(in crate::templates::handlebars) fn compile(pattern: &str) -> Result<Self, String> {
+        let automaton = NFA::compiler()
+            .configure(NFA::config().nfa_size_limit(Some(PATTERN_BYTES)))
+            .syntax(syntax::Config::new().nest_limit(64))
+            .build(pattern);
+        let regex = RegexBuilder::new(pattern)
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES)
+            .nest_limit(64)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let states = automaton.map_err(|error| error.to_string())?.states().len();
+        Ok(Self { regex, states })
+    }
 }

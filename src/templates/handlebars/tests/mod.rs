@@ -2,6 +2,7 @@
 
 mod properties;
 mod reading;
+mod work;
 
 use super::{HandlebarsOptions, HandlebarsTemplate, Missing, Source, helper_reference};
 use crate::code::ErrorCode;

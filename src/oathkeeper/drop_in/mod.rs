@@ -9,15 +9,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::config::OathkeeperConfig;
+use super::rules::label_of_id;
 use crate::code::ErrorCode;
 use crate::config::fault::Faults;
 use crate::config::{Config, GivenProfiles, Loaded, RuleOrigin};
 use crate::mint::{BuildFault, ProfileName};
-use crate::oathkeeper::{OathkeeperConfig, one_line};
 use crate::templates::{TemplateName, TemplateText};
 
 /// The profiles of an Oathkeeper configuration, and those that are kept.
-pub(super) struct DropIn {
+pub(crate) struct DropIn {
     oathkeeper: Arc<OathkeeperConfig>,
     file: String,
     given: GivenProfiles,
@@ -31,7 +32,7 @@ pub(super) struct DropIn {
 
 impl DropIn {
     /// Determines the profiles. `file` is the name of the configuration in errors, `current` is what is served.
-    pub(super) fn new(oathkeeper: Arc<OathkeeperConfig>, file: String, current: Option<&Config>) -> Self {
+    pub(crate) fn new(oathkeeper: Arc<OathkeeperConfig>, file: String, current: Option<&Config>) -> Self {
         let (served, templates) = oathkeeper.profiles();
         let given = GivenProfiles { served, ignored: Some(Faults::default()), ..GivenProfiles::default() };
         let of_rules = oathkeeper.profiles.iter().filter(|profile| !profile.is_global);
@@ -165,7 +166,7 @@ impl DropIn {
     ///
     /// # Errors
     /// Returns the faults of `parse`, and the reasons why there are no profiles.
-    pub(super) fn load(
+    pub(crate) fn load(
         self,
         parse: impl FnOnce(&mut GivenProfiles) -> Result<Loaded, Vec<BuildFault>>,
     ) -> Result<Loaded, Vec<BuildFault>> {
@@ -223,7 +224,7 @@ impl DropIn {
 fn label(origin: &RuleOrigin) -> String {
     match origin.id.as_str() {
         "" => "an access rule without an id".to_owned(),
-        id => format!("access rule {}", one_line(id)),
+        id => format!("access rule {}", label_of_id(id)),
     }
 }
 

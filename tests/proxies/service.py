@@ -1,0 +1,45 @@
+"""claimsmith with the configuration that a page in docs/proxies shows."""
+
+import dataclasses
+
+import pages
+from claimsmith import Claimsmith
+from programs import CLAIMSMITH, ROOT, run, write
+
+SECRET = "a-secret-for-this-test-alone"
+
+
+@dataclasses.dataclass
+class PageClaimsmith(Claimsmith):
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.api_port}"
+
+    def callers(self):
+        """Returns nothing, because the page configures the callers."""
+        return {}
+
+
+def of_page(page, kratos, directory):
+    """Returns a claimsmith that asks the Kratos at the address `kratos`."""
+    secret = write(directory / "claimsmith.secret", SECRET + "\n")
+    secret.chmod(0o600)
+    # A page shows either of these.
+    documented = {"/run/secrets/claimsmith": secret, "[10.0.0.0/8]": "[127.0.0.1]"}
+    text = pages.text(page, "claimsmith.yaml")
+    replacements = {old: new for old, new in documented.items() if old in text}
+    assert len(replacements) == 1, f"{page} needs one of {list(documented)}"
+    pages.files(page, ["claimsmith.yaml"], {"kratos:4433": kratos, **replacements}, directory)
+    (directory / "templates").symlink_to(ROOT / "templates")
+    (directory / "keys").mkdir()
+    run(CLAIMSMITH, "keys", "generate", "--alg", "ES256", "--out", "keys/id_token.jwks.json", directory=directory)
+    environment = {"CLAIMSMITH_SERVE_API_HOST": "127.0.0.1", "CLAIMSMITH_SERVE_ADMIN_HOST": "127.0.0.1"}
+    return PageClaimsmith(directory, ["--config", "claimsmith.yaml"], environment)
+
+
+def prepared(kind, kratos, upstream, directory):
+    """Returns claimsmith and a proxy of this kind in front of it, neither of which runs yet."""
+    (directory / "claimsmith").mkdir()
+    (directory / "proxy").mkdir()
+    claimsmith = of_page(kind.page, kratos, directory / "claimsmith")
+    return claimsmith, kind(directory / "proxy", upstream, claimsmith.address, SECRET)
