@@ -7,7 +7,9 @@ use super::args::Global;
 use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, STAND_IN_KEYS, line_in_file, load_callers, load_source_keys, load_source_secrets, secret_in_file};
+use crate::config::{
+    Config, Loaded, STAND_IN_KEYS, line_in_file, load_callers, load_source_keys, load_source_secrets, secret_in_file,
+};
 use crate::escape;
 use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::oathkeeper;

@@ -244,9 +244,8 @@ impl Reloader {
         let unloaded = [load_source_secrets(sources, &read), load_source_keys(sources, &read_keys)];
         for error in unloaded.into_iter().filter_map(Result::err) {
             let faults_of = error.faults().iter();
-            faults.extend(
-                faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())),
-            );
+            faults
+                .extend(faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())));
         }
         let notes = loaded.warnings.iter().cloned().chain(warnings).chain(notes).collect();
         let (config, problems) = (loaded.config.clone(), loaded.problems.clone());

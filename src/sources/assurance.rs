@@ -28,7 +28,10 @@ impl AssuranceSpec {
     /// Returns what `claims` say. Values that are not configured say nothing.
     pub(super) fn read(&self, claims: &Json<'_>) -> Assurance {
         let time = self.authenticated_at.as_ref().and_then(|path| path.find(claims));
-        Assurance { level: self.level.as_ref().and_then(|level| level.read(claims)), authenticated_at: time.and_then(read_time) }
+        Assurance {
+            level: self.level.as_ref().and_then(|level| level.read(claims)),
+            authenticated_at: time.and_then(read_time),
+        }
     }
 }
 
@@ -39,7 +42,9 @@ impl LevelSpec {
             Json::Array(values) => values.as_slice(),
             other => std::slice::from_ref(other),
         };
-        let has_one_of = |known: &[String]| values.iter().filter_map(Json::as_str).any(|value| known.iter().any(|name| name == value));
+        let has_one_of = |known: &[String]| {
+            values.iter().filter_map(Json::as_str).any(|value| known.iter().any(|name| name == value))
+        };
         match (has_one_of(&self.aal2), has_one_of(&self.aal1)) {
             (true, _) => Some(AssuranceLevel::Aal2),
             (false, true) => Some(AssuranceLevel::Aal1),

@@ -74,9 +74,7 @@ fn owner(token: &str, sources: &[Takes<'_>]) -> Option<usize> {
     match form(token) {
         TokenForm::Kratos => find(Takes::KratosTokens),
         TokenForm::Opaque => find(Takes::AccessTokens).or_else(|| find(Takes::KratosTokens)),
-        TokenForm::Jwt { issuer: Some(issuer) } => {
-            find(Takes::Issuer(&issuer)).or_else(|| find(Takes::AccessTokens))
-        }
+        TokenForm::Jwt { issuer: Some(issuer) } => find(Takes::Issuer(&issuer)).or_else(|| find(Takes::AccessTokens)),
         TokenForm::Jwt { issuer: None } | TokenForm::Unreadable => find(Takes::AccessTokens),
     }
 }
@@ -162,6 +160,10 @@ mod tests {
             assert_eq!(owner(&token, &kratos), of_kratos, "{token}");
             assert_eq!(owner(&token, &jwts), of_jwts, "{token}");
         }
-        assert_eq!(owner("ory_st_x", &[Takes::AccessTokens]), None, "a session token of Kratos goes to no other server");
+        assert_eq!(
+            owner("ory_st_x", &[Takes::AccessTokens]),
+            None,
+            "a session token of Kratos goes to no other server"
+        );
     }
 }

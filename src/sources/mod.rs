@@ -68,7 +68,7 @@ pub struct Source {
 enum Resolver {
     Anonymous(Anonymous),
     Introspection(Introspection),
-    Jwt(Jwt),
+    Jwt(Box<Jwt>),
     Kratos(Kratos),
 }
 
@@ -333,7 +333,7 @@ impl Source {
             SourceKind::Introspection(spec) => {
                 Resolver::Introspection(Introspection::new(IntrospectionSpec::clone(spec), limits, seed))
             }
-            SourceKind::Jwt(spec) => Resolver::Jwt(Jwt::new(JwtSpec::clone(spec), limits, seed)),
+            SourceKind::Jwt(spec) => Resolver::Jwt(Box::new(Jwt::new(JwtSpec::clone(spec), limits, seed))),
             SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(KratosSpec::clone(spec), limits, seed)),
         };
         Self { name, kind, limits, resolver }

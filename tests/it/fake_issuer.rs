@@ -106,7 +106,8 @@ impl State {
             }
         }
         let head = String::from_utf8(head).unwrap();
-        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length =
+            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
         let mut body = vec![0; length.unwrap_or(0)];
         stream.read_exact(&mut body).unwrap();
         let path = head.split(' ').nth(1).unwrap().to_owned();

@@ -60,7 +60,10 @@ fn answer_is_the_session_and_the_token_ends_with_it() {
     server.will_send_json(PATH, &active(&format!(r#","exp":{},"scope":"read""#, NOW + 60)));
     let app = app(&server, "", "");
     let claims = result(&app, OPAQUE).unwrap();
-    assert_eq!((&claims["sub"], &claims["exp"], &claims["session"]["scope"]), (&json!("u-1"), &json!(NOW + 60), &json!("read")));
+    assert_eq!(
+        (&claims["sub"], &claims["exp"], &claims["session"]["scope"]),
+        (&json!("u-1"), &json!(NOW + 60), &json!("read"))
+    );
     let request = server.requests(PATH).pop().unwrap();
     assert!(request.head.starts_with("POST /introspect HTTP/1.1\r\n"), "{}", request.head);
     assert!(!request.head.to_lowercase().contains("authorization:"), "{}", request.head);
@@ -94,23 +97,43 @@ fn failure_is_never_a_missing_session() {
     let huge = response("200 OK", JSON, &active(&format!(r#","x":"{}""#, "x".repeat(5000))));
     for (name, bytes, status, expected) in [
         ("inactive", response("200 OK", JSON, r#"{"active":false}"#), 401, "session.required"),
-        ("refresh token", response("200 OK", JSON, &active(r#","token_use":"refresh_token""#)), 401, "session.required"),
+        (
+            "refresh token",
+            response("200 OK", JSON, &active(r#","token_use":"refresh_token""#)),
+            401,
+            "session.required",
+        ),
         ("expired", response("200 OK", JSON, &active(&format!(r#","exp":{NOW}"#))), 401, "session.required"),
         ("401", response("401 Unauthorized", JSON, "{}"), 503, "source.unavailable"),
         ("403", response("403 Forbidden", JSON, r#"{"redirect_browser_to":"https://x"}"#), 503, "source.unavailable"),
         ("404", response("404 Not Found", JSON, "{}"), 503, "source.unavailable"),
         ("429", response("429 Too Many Requests", "Retry-After: 9\r\n", ""), 429, "source.rate_limited"),
-        ("redirect", response("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n", ""), 503, "source.unavailable"),
+        (
+            "redirect",
+            response("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n", ""),
+            503,
+            "source.unavailable",
+        ),
         ("500", response("500 Internal Server Error", JSON, r#"{"active":false}"#), 503, "source.unavailable"),
         ("truncated", truncated, 503, "source.unavailable"),
         ("huge", huge, 503, "source.unavailable"),
         ("HTML", response("200 OK", "Content-Type: text/html\r\n", r#"{"active":false}"#), 503, "source.unavailable"),
-        ("duplicates", response("200 OK", JSON, r#"{"active":false,"active":true,"sub":"u"}"#), 503, "source.unavailable"),
+        (
+            "duplicates",
+            response("200 OK", JSON, r#"{"active":false,"active":true,"sub":"u"}"#),
+            503,
+            "source.unavailable",
+        ),
         ("no subject", response("200 OK", JSON, r#"{"active":true}"#), 503, "source.unavailable"),
     ] {
         server.will_send(PATH, bytes);
         let answer = ask(&app, OPAQUE);
-        assert_eq!((answer.status, answer.json()["type"].as_str()), (status, Some(expected)), "{name} {}", answer.text());
+        assert_eq!(
+            (answer.status, answer.json()["type"].as_str()),
+            (status, Some(expected)),
+            "{name} {}",
+            answer.text()
+        );
         assert!(answer.header("authorization").is_none());
         assert!(!answer.text().contains("canary") && !answer.text().contains("opaque"), "{}", answer.text());
         if name == "429" {
@@ -122,7 +145,10 @@ fn failure_is_never_a_missing_session() {
     assert_eq!(result(&app, OPAQUE), Err("source.unavailable".to_owned()));
     assert!(start.elapsed() >= Duration::from_millis(200));
     let metrics = app.get_admin("/metrics").text();
-    assert!(metrics.contains("claimsmith_session_source_calls_total{source=\"hydra\",result=\"no_session\"} 3\n"), "{metrics}");
+    assert!(
+        metrics.contains("claimsmith_session_source_calls_total{source=\"hydra\",result=\"no_session\"} 3\n"),
+        "{metrics}"
+    );
     assert!(!metrics.contains("canary") && !metrics.contains("opaque"));
 }
 
@@ -218,7 +244,11 @@ fn bearer_token_reaches_only_the_source_that_it_belongs_to() {
     assert_eq!((kratos.calls(), calls()), (2, before), "nothing was sent anywhere");
     assert_eq!(result(&app, "").unwrap()["sub"], "anonymous", "no credential");
     let cookie = format!("Cookie: ory_kratos_session=c\r\n{}", bearer("ory_at_a.b"));
-    assert_eq!(result(&app, &cookie).unwrap()["sub"], "i-1", "the order of the check decides between a cookie and a token");
+    assert_eq!(
+        result(&app, &cookie).unwrap()["sub"],
+        "i-1",
+        "the order of the check decides between a cookie and a token"
+    );
     let two = format!("{}{}", bearer("ory_at_a.b"), bearer("ory_at_a.b"));
     assert_eq!(result(&app, &two), Err("session.ambiguous".to_owned()));
 }

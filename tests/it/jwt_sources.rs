@@ -194,7 +194,10 @@ fn keys_that_everyone_could_sign_with_verify_nothing() {
         ("encryption key", altered("use", json!("enc"))),
         ("key for other operations", altered("key_ops", json!(["encrypt"]))),
         ("other algorithm", altered("alg", json!("ES384"))),
-        ("symmetric key", json!({"keys": [{"kty": "oct", "kid": "k1", "alg": "HS256", "k": "A".repeat(43)}]}).to_string()),
+        (
+            "symmetric key",
+            json!({"keys": [{"kty": "oct", "kid": "k1", "alg": "HS256", "k": "A".repeat(43)}]}).to_string(),
+        ),
         ("no key", r#"{"keys":[]}"#.to_owned()),
     ] {
         server.will_send_json(JWKS, &set);
@@ -225,7 +228,10 @@ fn discovery_finds_the_keys_and_a_new_key_is_fetched_once() {
     }
     assert_eq!(fetches(), (2, 2), "unknown keys cause no further fetch for a while");
     let metrics = app.get_admin("/metrics").text();
-    assert!(metrics.contains("claimsmith_session_source_calls_total{source=\"partner\",result=\"keys\"} 2\n"), "{metrics}");
+    assert!(
+        metrics.contains("claimsmith_session_source_calls_total{source=\"partner\",result=\"keys\"} 2\n"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -282,7 +288,8 @@ fn failing_and_slow_keys_are_not_a_missing_session_and_the_last_good_set_stays()
 fn token_of_our_own_is_no_session_unless_a_source_names_our_issuer() {
     let key = IssuerKey::new("k1");
     let other = app_with_file(&key.set());
-    let own_token = ask(&other, &key.sign(&claims())).header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+    let own_token =
+        ask(&other, &key.sign(&claims())).header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned();
     assert_eq!(result(&other, &own_token), refused());
     let set = other.get("/.well-known/jwks.json").text();
     let named = app("issuer: 'https://issuer.example/', jwks: partner.jwks.json", "", &set);

@@ -35,6 +35,7 @@ mod mutations;
 mod oathkeeper;
 mod openapi;
 mod operations;
+mod ory_proxy;
 mod outgoing_proxies;
 mod overload;
 mod pipelining;

@@ -10,14 +10,20 @@ use super::assurance::assurance;
 use super::{TIMEOUT, cache, member_path, url};
 use crate::sources::{ClientCredential, FileSecret, IntrospectionSpec};
 
-pub(super) const KEYS: &[&str] =
-    &["url", "basic", "bearer", "audience", "subject", "timeout", "cache", "assurance"];
+pub(super) const KEYS: &[&str] = &["url", "basic", "bearer", "audience", "subject", "timeout", "cache", "assurance"];
 
 const SUBJECT: &str = "sub";
 
 pub(super) static BASIC: Section = Section {
     fields: &[
-        field("username", "Client", "The client identifier.", Kind::Text(NOT_EMPTY), Presence::Required, &["claimsmith"]),
+        field(
+            "username",
+            "Client",
+            "The client identifier.",
+            Kind::Text(NOT_EMPTY),
+            Presence::Required,
+            &["claimsmith"],
+        ),
         field(
             "password_file",
             "Client secret file",

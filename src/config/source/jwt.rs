@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::fault::Faults;
 use super::super::key_source::KeySource;
-use super::super::read::{Mapping, Misfit, duration, text, texts, words};
+use super::super::read::{Mapping, Misfit, duration, texts, words};
 use super::super::values::HttpUrl;
 use super::assurance::assurance;
 use super::{TIMEOUT, member_path};
@@ -36,7 +36,7 @@ pub(super) fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults
     let typ = mapping.optional("typ", faults, words);
     let jwks = mapping.optional("jwks", faults, |node, kind| {
         let found = |found| Misfit::Found(found);
-        match KeySource::parse(&text(node, kind)?, base_dir).map_err(found)? {
+        match KeySource::parse(&words(node, kind)?, base_dir).map_err(found)? {
             KeySource::File(path) => Ok(KeyOrigin::File(KeyFile { path, bytes: None })),
             KeySource::Remote(source) if source.is_http() => Ok(KeyOrigin::Url(source)),
             KeySource::Inline(_) | KeySource::Remote(_) => Err(found("a URL with another scheme".to_owned())),

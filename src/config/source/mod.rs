@@ -280,10 +280,8 @@ fn source(
     }
     match kind {
         Type::Anonymous => anonymous::source(mapping, faults).map(SourceKind::Anonymous),
-        Type::Introspection => {
-            introspection::source(mapping, base_dir, own_issuers, faults)
-                .map(|spec| SourceKind::Introspection(Box::new(spec)))
-        }
+        Type::Introspection => introspection::source(mapping, base_dir, own_issuers, faults)
+            .map(|spec| SourceKind::Introspection(Box::new(spec))),
         Type::Jwt => jwt::source(mapping, base_dir, faults).map(|spec| SourceKind::Jwt(Box::new(spec))),
         Type::Kratos => kratos::source(mapping, base_dir, faults).map(|spec| SourceKind::Kratos(Box::new(spec))),
     }
@@ -304,12 +302,7 @@ fn cache(cache: &Mapping<'_>, faults: &mut Faults) -> Option<CacheSpec> {
 }
 
 /// Reads a path in a session under `key`, or `default`.
-fn member_path(
-    mapping: &Mapping<'_>,
-    key: &'static str,
-    default: &str,
-    faults: &mut Faults,
-) -> Option<MemberPath> {
+fn member_path(mapping: &Mapping<'_>, key: &'static str, default: &str, faults: &mut Faults) -> Option<MemberPath> {
     if mapping.given(key).is_none() {
         return MemberPath::parse(default);
     }

@@ -68,7 +68,11 @@ fn each_contradiction_is_an_error_with_its_path() {
     let guest = "kratos: { type: kratos, public: 'http://k' }, guest: { type: anonymous }";
     for (sources, check, expected) in [
         ("kratos: { type: kratos }", "sources: kratos, profile: id_token", "sources.kratos.public: expected an http"),
-        ("a: { type: other }", "sources: a, profile: id_token", "sources.a.type: expected one of anonymous, introspection, jwt, kratos"),
+        (
+            "a: { type: other }",
+            "sources: a, profile: id_token",
+            "sources.a.type: expected one of anonymous, introspection, jwt, kratos",
+        ),
         (
             "a: { type: anonymous, public: 'http://k' }",
             "sources: a, profile: id_token",

@@ -54,7 +54,8 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
         return Ok(Resolution::NoSession);
     }
     let subject = spec.subject.find(&value).and_then(Json::as_str).filter(|subject| !subject.is_empty());
-    let subject = subject.ok_or_else(|| malformed(format!("found no text at `{}` (subject)", spec.subject)))?.to_owned();
+    let subject =
+        subject.ok_or_else(|| malformed(format!("found no text at `{}` (subject)", spec.subject)))?.to_owned();
     let assurance = spec.assurance.read(&value);
     drop(value);
     Ok(Resolution::Session(Arc::new(ResolvedSession {
@@ -108,7 +109,12 @@ mod tests {
         };
         let headers: HeaderMap = headers.iter().map(pair).collect();
         let status = StatusCode::from_u16(status).unwrap();
-        read(Answer { status, headers, body: body.as_bytes().to_vec() }, &spec(audience), 8, Timestamp::from_seconds(NOW))
+        read(
+            Answer { status, headers, body: body.as_bytes().to_vec() },
+            &spec(audience),
+            8,
+            Timestamp::from_seconds(NOW),
+        )
     }
 
     #[test]

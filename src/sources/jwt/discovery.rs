@@ -44,7 +44,8 @@ pub(super) static PUBLIC_KEY_SET: FileKind = FileKind {
 /// Returns what was expected and what was found, if the document is of another issuer, or if its keys are not at an http or
 /// https URL. The keys of an https issuer are at an https URL.
 pub(super) fn jwks_uri(document: &[u8], issuer: &str) -> Result<RemoteSource, &'static str> {
-    let value = Json::parse(document, ReadLimits::default()).map_err(|_| "expected a discovery document, found none")?;
+    let value =
+        Json::parse(document, ReadLimits::default()).map_err(|_| "expected a discovery document, found none")?;
     if value.member("issuer").and_then(Json::as_str) != Some(issuer) {
         return Err("expected a discovery document with the configured issuer, found another `issuer` or none");
     }
