@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Audience;
 use crate::json;
+use crate::time::Timestamp;
 
 /// Everything of one request, besides its profile and session, that decides the claims of its token. The default grants
 /// what the profile says and nothing else.
@@ -15,12 +16,15 @@ pub struct Grant {
     pub scope: Option<Scope>,
     /// `act`
     pub actor: Option<Actor>,
+    /// The time that the token does not outlive, besides the session's own.
+    pub ends_by: Option<Timestamp>,
 }
 
 impl Grant {
     /// Appends everything that decides the token. Grants that append equal bytes are equal.
     pub fn append_cache_key(&self, out: &mut Vec<u8>) {
-        let Self { audience, scope, actor } = self;
+        // The end is part of the lifetime, which is in each key.
+        let Self { audience, scope, actor, ends_by: _ } = self;
         let names = audience.as_ref().map_or(&[][..], |audience| audience.names());
         append_count(names.len(), out);
         names.iter().for_each(|name| append_text(name, out));
@@ -178,7 +182,7 @@ mod tests {
             Grant { actor: actor("a", None), ..Grant::default() },
             Grant { actor: actor("a", Some("b")), ..Grant::default() },
             Grant { actor: actor("a", None).map(|last| last.after(actor("b", None).unwrap())), ..Grant::default() },
-            Grant { audience: audience(&["a"]), scope: scope("a"), actor: actor("a", None) },
+            Grant { audience: audience(&["a"]), scope: scope("a"), actor: actor("a", None), ends_by: None },
         ];
         let key = |grant: &Grant| {
             let mut key = Vec::new();

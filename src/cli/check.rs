@@ -1,12 +1,15 @@
 //! `check`: reports every error of a configuration and of the files that it names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Global;
 use super::output::{self, Failure};
 use super::source::{self, Source};
 use crate::code::ErrorCode;
-use crate::config::{Config, Loaded, STAND_IN_KEYS, line_in_file, load_callers, load_source_secrets, secret_in_file};
+use crate::config::{
+    Config, Loaded, STAND_IN_KEYS, line_in_file, load_callers, load_source_keys, load_source_secrets, secret_in_file,
+};
 use crate::escape;
 use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::oathkeeper;
@@ -43,6 +46,10 @@ pub(super) fn check(global: &Global, oathkeeper: &[PathBuf]) -> Result<(), Failu
         }
         let read = |path: &Path| line_in_file(path, access.read(path, FileUse::Secret));
         if let Err(error) = load_source_secrets(&mut config.sources, &read) {
+            faults.extend(error.build_faults(&file));
+        }
+        let read = |path: &Path| access.read(path, FileUse::Keys).map(Arc::from);
+        if let Err(error) = load_source_keys(&mut config.sources, &read) {
             faults.extend(error.build_faults(&file));
         }
         let remote = source.remote_files(&config);

@@ -142,7 +142,8 @@ fn check(check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> Option<
     let pair = |name: &str, path: &str| Some((OutputHeader::parse(name)?, MemberPath::parse(path)?));
     let headers = check.optional("headers", faults, text_map(pair));
     let (sources, profile, require) = (sources?, profile?, require?);
-    refuse_guests(check, &sources, &require, known, faults);
+    refuse_ignorant_sources(check, &sources, &require, known, faults);
+    refuse_ambiguous_sources(check, &sources, known, faults);
     let headers = headers?.unwrap_or_default();
     refuse_token_header(check, &profile, &headers, known, faults);
     let origins = origins?.unwrap_or_default();
@@ -180,22 +181,55 @@ fn refuse_unknown<'k>(
     faults.add(check.path_of(key), expected, format!("`{name}`"), &check.place_of(key));
 }
 
-/// Rejects requirements on the login of people who do not log in.
-fn refuse_guests(
+/// Rejects requirements that the sessions of a source never meet, because they do not say how people logged in.
+fn refuse_ignorant_sources(
     check: &Mapping<'_>,
     sources: &[String],
     require: &Requirement,
     known: &Known<'_>,
     faults: &mut Faults,
 ) {
-    let is_guest = |name: &&String| known.sources.get(*name).is_some_and(|source| !source.has_assurance());
-    if let Some(name) = sources.iter().find(is_guest).filter(|_| require.is_set()) {
-        let expected = "no requirements in a check with an anonymous source, because nobody logged in there";
+    let given = sources.iter().filter_map(|name| Some((name, known.sources.get(name)?)));
+    for (name, source) in given {
+        let lacking: Vec<&str> = [
+            (require.level.is_some() && !source.knows_level(), "aal"),
+            (require.max_age.is_some() && !source.knows_age(), "max_auth_age"),
+        ]
+        .into_iter()
+        .filter_map(|(is_lacking, key)| is_lacking.then_some(key))
+        .collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        let expected = match source {
+            SourceKind::Anonymous(_) => {
+                "no requirements in a check with an anonymous source, because nobody logged in there".to_owned()
+            }
+            _ => format!(
+                "sources whose sessions say what {} is compared with; set assurance of the source",
+                lacking.join(" and ")
+            ),
+        };
         faults.add(check.path_of("require"), expected, format!("the source `{name}`"), &check.place_of("require"));
     }
-    if let Some(name) = sources.iter().rev().skip(1).find(is_guest) {
+}
+
+/// Rejects an order in which a source is never reached, and sources that a credential cannot be told apart for.
+fn refuse_ambiguous_sources(check: &Mapping<'_>, sources: &[String], known: &Known<'_>, faults: &mut Faults) {
+    let place = check.place_of("sources");
+    let takes_everyone = |name: &&String| known.sources.get(*name).is_some_and(SourceKind::takes_everyone);
+    if let Some(name) = sources.iter().rev().skip(1).find(takes_everyone) {
         let expected = "an anonymous source only as the last one, because it decides every request";
-        faults.add(check.path_of("sources"), expected, format!("`{name}` before others"), &check.place_of("sources"));
+        faults.add(check.path_of("sources"), expected, format!("`{name}` before others"), &place);
+    }
+    let mut takers: BTreeMap<String, &str> = BTreeMap::new();
+    for name in sources {
+        let Some(credential) = known.sources.get(name).and_then(SourceKind::exclusive_credential) else { continue };
+        if let Some(other) = takers.get(&credential) {
+            let expected = format!("one source for {credential}, because they do not say to which source they belong");
+            faults.add(check.path_of("sources"), expected, format!("`{other}` and `{name}`"), &place);
+        }
+        takers.insert(credential, name);
     }
 }
 

@@ -67,7 +67,7 @@ pub use values::{Host, HttpUrl, Network};
 pub(crate) use key_settings::KeyFileSettings;
 pub(crate) use log::{LogFormat, LogLevel};
 pub(crate) use rest::{STAND_IN_KEYS, position_of};
-pub(crate) use secret::{line_in_file, load_callers, load_source_secrets, secret_in_file};
+pub(crate) use secret::{line_in_file, load_callers, load_source_keys, load_source_secrets, secret_in_file};
 pub(crate) use serve::{Listener, UnixSocket};
 
 /// A valid configuration and its warnings.

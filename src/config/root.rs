@@ -25,7 +25,7 @@ use crate::checks::Check;
 use crate::keys::{PolicyError, RotationPolicy};
 use crate::mint::{ProfileName, ProfileSpec};
 use crate::remote::{RemoteSource, distinct_names};
-use crate::sources::SourceKind;
+use crate::sources::{KeyOrigin, SourceKind};
 use crate::templates::{TemplateName, TemplateText};
 use crate::time::Ttl;
 
@@ -268,7 +268,8 @@ pub(super) fn config(
     let mut profiles = profiles(&root, base_dir, given, faults);
     name_key_sets(&mut profiles);
     let callers = callers(&root, base_dir, &profiles, &given.absent, faults);
-    let sources = sources(&root, base_dir, faults);
+    let own_issuers = profiles.values().map(|profile| profile.spec.issuer.as_str().to_owned()).collect();
+    let sources = sources(&root, base_dir, &own_issuers, faults);
     let known = check::Known {
         sources: &sources,
         profiles: &profiles,
@@ -401,6 +402,17 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             "jwks: private keys are fetched from {source} without TLS, so an attacker on the network can read and replace \
              them; use an https URL"
         ));
+    }
+    for (name, source) in &config.sources {
+        if let SourceKind::Jwt(spec) = source
+            && let KeyOrigin::Discovery(url) | KeyOrigin::Url(url) = &spec.keys
+            && url.is_in_the_clear()
+        {
+            warnings.push(format!(
+                "sources.{name}: public keys are fetched from {url} without TLS, so an attacker on the network can replace \
+                 them and write sessions; use an https URL"
+            ));
+        }
     }
     let admin = &config.serve.admin;
     if config.serve.playground && !admin.host.is_loopback() {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -11,6 +12,7 @@ use super::caller::{Caller, CallerLimits};
 use super::credential::{Credential, SecretSource};
 use super::fault::{ConfigError, Faults, Place};
 use super::values::Network;
+use crate::keys::VerifyingSet;
 use crate::secret::Secret;
 use crate::sources::SourceKind;
 use crate::tls::CertificateName;
@@ -190,6 +192,37 @@ pub(crate) fn load_source_secrets(
                 Err((expected, found)) => {
                     faults.add(format!("sources.{name}.{key}"), expected, found, &Place::Nowhere);
                 }
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.into_error()) }
+}
+
+/// Loads the key sets that `sources` have in files; `read` reads a file.
+///
+/// # Errors
+/// Returns a fault for each file that cannot be read, or that has no key for the algorithms of its source.
+pub(crate) fn load_source_keys(
+    sources: &mut BTreeMap<String, SourceKind>,
+    read: &dyn Fn(&Path) -> io::Result<Arc<[u8]>>,
+) -> Result<(), ConfigError> {
+    let mut faults = Faults::default();
+    for (name, source) in sources {
+        let algorithms = source.algorithms().to_vec();
+        let Some(file) = source.key_file() else { continue };
+        let path = file.path.display();
+        let loaded = read(&file.path).map_err(|error| format!("{path}: {error}")).and_then(|bytes| {
+            match VerifyingSet::parse(&bytes, &algorithms) {
+                Ok(set) if set.is_empty() => Err(format!("no key for its algorithms in {path}")),
+                Ok(_) => Ok(bytes),
+                Err(error) => Err(format!("{path}: {error}")),
+            }
+        });
+        match loaded {
+            Ok(bytes) => file.bytes = Some(bytes),
+            Err(found) => {
+                let expected = "a readable JWK Set with public keys for its algorithms";
+                faults.add(format!("sources.{name}.jwks"), expected, found, &Place::Nowhere);
             }
         }
     }

@@ -44,6 +44,16 @@ impl VerifyingSet {
         Ok(Self { keys: usable_keys(bytes)?.collect(), algs: SignatureAlg::ALL.to_vec() })
     }
 
+    /// Returns a set without keys.
+    pub fn empty(algs: &[SignatureAlg]) -> Self {
+        Self { keys: Vec::new(), algs: algs.iter().copied().filter(|alg| !alg.is_symmetric()).collect() }
+    }
+
+    /// Returns `true` if it verifies nothing.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Verifies the signature of `token`. Does not check times; see [`check_times`].
     ///
     /// # Errors

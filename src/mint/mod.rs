@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::claims::{ClaimsSet, JwtId, PrivateClaims, Registered, lifetime};
+use crate::claims::{ClaimsSet, JwtId, Lifetime, LifetimeError, PrivateClaims, Registered, lifetime};
 use crate::json::Json;
 use crate::keys::{KeySet, PublicJwk};
 use crate::templates::{RenderInput, RenderLimits};
@@ -76,7 +76,7 @@ impl Mint {
         let spec = &profile.spec;
         let signer = profile.keys.signer(now, spec.alg)?;
         let key_end = signer.publication_end(self.longest_ttl(profile));
-        let lifetime = lifetime(request.session(), &spec.expires_with, spec.ttl, key_end, now)?;
+        let lifetime = lifetime_of(request, key_end, now)?;
         Ok(TokenParams { signer, subject, lifetime })
     }
 
@@ -136,8 +136,7 @@ impl Mint {
     /// Every variant of [`IssueError`] except those about keys.
     pub fn unsigned_claims(&self, request: &IssueRequest<'_>, now: Timestamp) -> Result<UnsignedClaims, IssueError> {
         let subject = subject(request)?;
-        let spec = &request.profile().spec;
-        let lifetime = lifetime(request.session(), &spec.expires_with, spec.ttl, None, now)?;
+        let lifetime = lifetime_of(request, None, now)?;
         let RenderedClaims { claims, overridden } = self.render(request, now)?;
         let grant = request.grant().clone();
         Ok(UnsignedClaims { claims, overridden, subject, grant, ends_by: lifetime.ends_by })
@@ -153,6 +152,20 @@ impl Mint {
         // Every profile of this generation was counted; a trial has the key set of one of them.
         self.longest_ttl.get(&profile.spec.key_set).copied().unwrap_or(profile.spec.ttl)
     }
+}
+
+/// Returns the lifetime of a token for `request` at `now`, whose key is published until `key_end`.
+fn lifetime_of(
+    request: &IssueRequest<'_>,
+    key_end: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Lifetime, LifetimeError> {
+    let (spec, granted_end) = (&request.profile().spec, request.grant().ends_by);
+    if granted_end.is_some_and(|end| end <= now) {
+        return Err(LifetimeError::Expired { path: "exp of the session source".to_owned() });
+    }
+    let end = [key_end, granted_end].into_iter().flatten().min();
+    lifetime(request.session(), &spec.expires_with, spec.ttl, end, now)
 }
 
 fn subject(request: &IssueRequest<'_>) -> Result<String, IssueError> {

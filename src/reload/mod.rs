@@ -28,6 +28,7 @@ use set_aside::{Current, set_aside};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ use zeroize::Zeroizing;
 
 use crate::code::ErrorCode;
 use crate::config::{
-    Config, KeySource, KnownCaller, Loaded, line_in_file, load_callers, load_source_secrets, secret_in_file,
+    Config, KeySource, KnownCaller, Loaded, line_in_file, load_callers, load_source_keys, load_source_secrets,
+    secret_in_file,
 };
 use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateSources};
 use crate::remote::{RemoteFiles, WantedFiles};
@@ -237,7 +239,10 @@ impl Reloader {
             }
         };
         let read = |path: &Path| read_line(path, &self.held, &mut files.borrow_mut());
-        if let Err(error) = load_source_secrets(&mut loaded.config.sources, &read) {
+        let read_keys = |path: &Path| read_source_keys(path, &self.held, &mut files.borrow_mut());
+        let sources = &mut loaded.config.sources;
+        let unloaded = [load_source_secrets(sources, &read), load_source_keys(sources, &read_keys)];
+        for error in unloaded.into_iter().filter_map(Result::err) {
             let faults_of = error.faults().iter();
             faults
                 .extend(faults_of.map(|fault| BuildFault::new(ErrorCode::ConfigInvalid, "sources", fault.to_string())));
@@ -274,6 +279,20 @@ fn read_line(path: &Path, held: &Held, files: &mut Files) -> Result<Zeroizing<St
     let of_source = |source: &SourceKind| source.secret_of(path);
     let held = held.loaded.iter().flat_map(|loaded| loaded.config.sources.values()).find_map(of_source);
     read.unwrap_or_else(|| held.ok_or_else(|| ("a file that can be read", path.display().to_string())))
+}
+
+/// Returns the key set of a session source in the file at `path`, or the one that the current generation has if the file is
+/// obstructed.
+fn read_source_keys(path: &Path, held: &Held, files: &mut Files) -> io::Result<Arc<[u8]>> {
+    let name = format!("source keys {}", path.display());
+    let read = files.part(&name, |files| files.read(path, FileUse::Keys));
+    let of_source = |source: &SourceKind| source.keys_of(path);
+    let held = held.loaded.iter().flat_map(|loaded| loaded.config.sources.values()).find_map(of_source);
+    match (read, held) {
+        (Some(read), _) => read.map(Arc::from),
+        (None, Some(keys)) => Ok(keys),
+        (None, None) => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 /// Everything that one check read.

@@ -134,7 +134,7 @@ impl RemoteFiles {
     /// Fetches every file that is due at `now`. Returns `true` if the bytes of any file changed.
     ///
     /// `chance` returns random numbers between 0 and 1, which spread the fetches of a fleet over time.
-    pub async fn refresh(&self, now: Instant, chance: &dyn Fn() -> f64) -> bool {
+    pub async fn refresh(&self, now: Instant, chance: &(dyn Fn() -> f64 + Sync)) -> bool {
         let due =
             self.tracked().iter().filter(|(_, file)| file.is_due(now)).map(|(source, _)| source.clone()).collect();
         self.fetch(due, now, chance).await
@@ -161,7 +161,7 @@ impl RemoteFiles {
     }
 
     /// Fetches `sources` concurrently and stores the results. Returns `true` if the bytes of any file changed.
-    async fn fetch(&self, sources: Vec<RemoteSource>, now: Instant, chance: &dyn Fn() -> f64) -> bool {
+    async fn fetch(&self, sources: Vec<RemoteSource>, now: Instant, chance: &(dyn Fn() -> f64 + Sync)) -> bool {
         let policy = &self.policy();
         let fetches = sources.into_iter().map(async |source| {
             let known = self.tracked().get(&source).map(|file| (file.kind, file.version()));

@@ -50,6 +50,11 @@ impl RemoteSource {
         }
     }
 
+    /// Returns `true` if it is an http or https URL.
+    pub(crate) fn is_http(&self) -> bool {
+        matches!(self.0, Location::Http(_))
+    }
+
     /// Returns the complete URL. Unlike `Display`, it includes the query.
     pub(crate) fn url(&self) -> String {
         match &self.0 {

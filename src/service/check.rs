@@ -13,12 +13,14 @@ use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
 use super::peer::Peer;
 use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::claims::Grant;
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
 use crate::session::SessionParts;
 use crate::sources::{CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
 use crate::telemetry::SpanParent;
+use crate::time::Timestamp;
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
 #[derive(Debug)]
@@ -102,9 +104,9 @@ impl Issuer {
             return Err(lookalike());
         }
         let denied = |reason| check.deny(reason, &original);
-        let Some((source, credential)) = credential(generation, check, &request.credentials)? else {
-            return Err(denied(Reason::NoSession));
-        };
+        let found = generation.session_sources.find(&check.sources, &request.credentials);
+        let found = found.map_err(|error| Denial::new(ErrorCode::SessionAmbiguous, error.to_string()))?;
+        let Some((source, credential)) = found else { return Err(denied(Reason::NoSession)) };
         let mut resolved = self.resolve(source, &credential, false, span).await;
         let lacks_login = |resolution: &Resolution| match resolution {
             Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
@@ -114,31 +116,11 @@ impl Issuer {
             // The person can have logged in again since the session was cached.
             resolved = self.resolve(source, &credential, true, span).await;
         }
-        let session = match resolved.resolution {
-            Resolution::Session(session) => session,
-            Resolution::NoSession => return Err(denied(Reason::NoSession)),
-            Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
-            Resolution::RateLimited(limited) => {
-                let detail = format!("session source {}: it limits its callers; try again later", source.name());
-                let denial = Denial::new(ErrorCode::SourceRateLimited, detail);
-                return Err(Denial { headers: limited.headers.clone(), ..denial });
-            }
-            Resolution::Unavailable(unavailable) => {
-                let detail = format!("session source {}: {}", source.name(), unavailable.message);
-                return Err(Denial::new(ErrorCode::SourceUnavailable, detail));
-            }
-        };
-        if let Some(shortfall) = check.require.shortfall(&session.assurance, self.now()) {
-            return Err(denied(Reason::Shortfall(shortfall)));
-        }
+        let session = admit_session(check, source.name(), resolved.resolution, &original, self.now())?;
         let match_context = original.match_context();
-        let parts = SessionParts {
-            subject: session.subject.as_str().into(),
-            extra: Some(&session.extra),
-            header: None,
-            match_context: Some(&match_context),
-        };
-        let issued = async { self.issue(permit.read_parts(parts)?).await };
+        let parts = session_parts(&session, &match_context);
+        let grant = Grant { ends_by: session.expires_at, ..Grant::default() };
+        let issued = async { self.issue(permit.read_parts(parts)?.with_grant(grant)).await };
         let outcome = issued.await.map_err(|refusal| match refusal.code {
             // The session ended since the source returned it.
             ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::NoSession),
@@ -169,19 +151,46 @@ impl Issuer {
     }
 }
 
-/// Returns the first source of `check` whose credential is present, with the credential.
-fn credential<'g>(
-    generation: &'g ServedGeneration,
+/// Returns the session of `resolution`, the answer of `source`, if it satisfies `check` at `now`.
+///
+/// # Errors
+/// A [`Denial`] of the request `original`.
+pub(crate) fn admit_session(
     check: &Check,
-    credentials: &RequestCredentials<'_>,
-) -> Result<Option<(&'g Source, Credential)>, Denial> {
-    for source in check.sources.iter().filter_map(|name| generation.session_sources.source(name)) {
-        let found = source.credential(credentials);
-        if let Some(credential) = found.map_err(|error| Denial::new(ErrorCode::SessionAmbiguous, error.to_string()))? {
-            return Ok(Some((source, credential)));
+    source: &str,
+    resolution: Resolution,
+    original: &OriginalRequest<'_>,
+    now: Timestamp,
+) -> Result<Arc<ResolvedSession>, Denial> {
+    let denied = |reason| check.deny(reason, original);
+    let session = match resolution {
+        Resolution::Session(session) => session,
+        Resolution::NoSession => return Err(denied(Reason::NoSession)),
+        Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
+        Resolution::RateLimited(limited) => {
+            let detail = format!("session source {source}: it limits its callers; try again later");
+            let denial = Denial::new(ErrorCode::SourceRateLimited, detail);
+            return Err(Denial { headers: limited.headers.clone(), ..denial });
         }
+        Resolution::Unavailable(unavailable) => {
+            let detail = format!("session source {source}: {}", unavailable.message);
+            return Err(Denial::new(ErrorCode::SourceUnavailable, detail));
+        }
+    };
+    match check.require.shortfall(&session.assurance, now) {
+        Some(shortfall) => Err(denied(Reason::Shortfall(shortfall))),
+        None => Ok(session),
     }
-    Ok(None)
+}
+
+/// Returns the parts of a session as templates see them.
+pub(crate) fn session_parts<'s>(session: &'s ResolvedSession, match_context: &'s str) -> SessionParts<'s> {
+    SessionParts {
+        subject: session.subject.as_str().into(),
+        extra: Some(&session.extra),
+        header: None,
+        match_context: Some(match_context),
+    }
 }
 
 /// Returns the name of the header of the token, and the scheme before the token.

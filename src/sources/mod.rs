@@ -2,45 +2,47 @@
 //!
 //! A [`Source`] knows neither the protocol of the request nor what is issued for the session. It looks only at
 //! [`RequestCredentials`], and its answer is a [`Resolution`]. To add a type of source, add its file, a variant of
-//! [`SourceKind`] and one of `Resolver`.
+//! [`SourceKind`] and one of `Resolver`. What the types differ in is in `kind`.
 //!
 //! Credentials and sessions never reach an error or `Debug`.
 
 mod anonymous;
+mod assurance;
+mod bearer;
 mod calls;
 mod circuit;
 mod credentials;
 mod flight;
+mod http;
+mod introspection;
+mod jwt;
+mod kind;
 mod kratos;
 mod session_cache;
+mod token_claims;
 
 pub(crate) use anonymous::AnonymousSpec;
+pub(crate) use assurance::{AssuranceSpec, LevelSpec};
 pub(crate) use credentials::{AmbiguousCredentials, RequestCredentials};
+pub(crate) use introspection::{ClientCredential, IntrospectionSpec};
+pub(crate) use jwt::{JwtSpec, KeyFile, KeyOrigin};
+pub(crate) use kind::SourceKind;
 pub(crate) use kratos::{CookieName, ExtendSpec, FileSecret, KratosSpec};
 pub(crate) use session_cache::CacheSpec;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-use zeroize::Zeroizing;
 
 use crate::session::Assurance;
 use crate::time::Timestamp;
 
 use anonymous::Anonymous;
+use bearer::Takes;
+use introspection::Introspection;
+use jwt::Jwt;
 use kratos::Kratos;
-
-/// The settings of a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceKind {
-    /// A session that nobody authenticated.
-    Anonymous(AnonymousSpec),
-    /// Sessions of Ory Kratos or Ory Network.
-    Kratos(Box<KratosSpec>),
-}
 
 /// The limits of what a source reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub struct Source {
 
 enum Resolver {
     Anonymous(Anonymous),
+    Introspection(Introspection),
+    Jwt(Box<Jwt>),
     Kratos(Kratos),
 }
 
@@ -74,6 +78,8 @@ pub struct Credential(CredentialKind);
 
 #[derive(Clone)]
 enum CredentialKind {
+    /// A bearer token.
+    Bearer(String),
     /// No credential is needed.
     None,
     /// One header of the request to the source.
@@ -241,6 +247,8 @@ pub struct SourceCall {
 pub enum CallResult {
     /// The call failed.
     Failed(SourceFailure),
+    /// The keys of an issuer were fetched.
+    Keys,
     /// There is no session.
     NoSession,
     /// The source limits its callers.
@@ -263,6 +271,7 @@ impl CallResult {
             CallResult::Failed(SourceFailure::Timeout) => "timeout",
             CallResult::Failed(SourceFailure::TooLarge) => "too_large",
             CallResult::Failed(SourceFailure::Unreachable) => "unreachable",
+            CallResult::Keys => "keys",
             CallResult::NoSession => "no_session",
             CallResult::RateLimited => "rate_limited",
             CallResult::Session => "session",
@@ -285,55 +294,6 @@ impl Resolution {
 
     fn unavailable(failure: SourceFailure, message: impl Into<String>) -> Self {
         Self::Unavailable(Arc::new(Unavailable { failure, message: message.into() }))
-    }
-}
-
-impl SourceKind {
-    /// Returns the word for the type in the configuration.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            SourceKind::Anonymous(_) => "anonymous",
-            SourceKind::Kratos(_) => "kratos",
-        }
-    }
-
-    /// Returns the secrets that it sends, each with its key in the configuration.
-    pub(crate) fn secrets(&mut self) -> Vec<(&'static str, &mut FileSecret)> {
-        match self {
-            SourceKind::Anonymous(_) => Vec::new(),
-            SourceKind::Kratos(spec) => {
-                let token = spec.extend.as_mut().and_then(|extend| extend.token.as_mut());
-                token.into_iter().map(|token| ("admin_token_file", token)).collect()
-            }
-        }
-    }
-
-    /// Returns the files of its secrets.
-    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
-        let extend = match self {
-            SourceKind::Anonymous(_) => None,
-            SourceKind::Kratos(spec) => spec.extend.as_ref(),
-        };
-        extend.and_then(|extend| extend.token.as_ref()).map(|token| token.file.as_path()).into_iter()
-    }
-
-    /// Returns the secret of `file`, if it is one that this source sends and it was read.
-    pub(crate) fn secret_of(&self, file: &Path) -> Option<Zeroizing<String>> {
-        match self {
-            SourceKind::Anonymous(_) => None,
-            SourceKind::Kratos(spec) => {
-                let token = spec.extend.as_ref().and_then(|extend| extend.token.as_ref());
-                token.filter(|token| token.file == file).and_then(|token| token.text.clone())
-            }
-        }
-    }
-
-    /// Returns `true` if a session of this source says how its person was authenticated.
-    pub fn has_assurance(&self) -> bool {
-        match self {
-            SourceKind::Anonymous(_) => false,
-            SourceKind::Kratos(_) => true,
-        }
     }
 }
 
@@ -370,6 +330,10 @@ impl Source {
     fn new(name: String, kind: SourceKind, limits: SourceLimits, seed: [u8; 32]) -> Self {
         let resolver = match &kind {
             SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
+            SourceKind::Introspection(spec) => {
+                Resolver::Introspection(Introspection::new(IntrospectionSpec::clone(spec), limits, seed))
+            }
+            SourceKind::Jwt(spec) => Resolver::Jwt(Box::new(Jwt::new(JwtSpec::clone(spec), limits, seed))),
             SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(KratosSpec::clone(spec), limits, seed)),
         };
         Self { name, kind, limits, resolver }
@@ -380,13 +344,24 @@ impl Source {
         &self.name
     }
 
-    /// Returns the credential for this source in a request; `None` if there is none.
-    ///
-    /// # Errors
-    /// Returns [`AmbiguousCredentials`] if there is more than one.
-    pub fn credential(&self, request: &RequestCredentials<'_>) -> Result<Option<Credential>, AmbiguousCredentials> {
+    /// Returns the bearer tokens that it takes.
+    fn takes(&self) -> Takes<'_> {
+        match &self.resolver {
+            Resolver::Anonymous(_) => Takes::Nothing,
+            Resolver::Introspection(_) => Takes::AccessTokens,
+            Resolver::Jwt(jwt) => Takes::Issuer(jwt.issuer()),
+            Resolver::Kratos(_) => Takes::KratosTokens,
+        }
+    }
+
+    /// Returns the credential for this source in a request, whose bearer token is of this source; `None` if there is none.
+    fn credential(&self, request: &RequestCredentials<'_>) -> Result<Option<Credential>, AmbiguousCredentials> {
         match &self.resolver {
             Resolver::Anonymous(_) => Ok(Some(Credential(CredentialKind::None))),
+            Resolver::Introspection(_) | Resolver::Jwt(_) => {
+                let token = request.bearer()?;
+                Ok(token.map(|token| Credential(CredentialKind::Bearer(token.to_owned()))))
+            }
             Resolver::Kratos(kratos) => kratos.credential(request),
         }
     }
@@ -404,6 +379,8 @@ impl Source {
     async fn resolve_with(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         match &self.resolver {
             Resolver::Anonymous(anonymous) => Resolved { resolution: anonymous.resolve(), call: None, lookup: None },
+            Resolver::Introspection(introspection) => introspection.resolve(credential, now, is_anew).await,
+            Resolver::Jwt(jwt) => jwt.resolve(credential, now).await,
             Resolver::Kratos(kratos) => kratos.resolve(credential, now, is_anew).await,
         }
     }
@@ -411,7 +388,8 @@ impl Source {
     /// Returns what the source uses now; `None` if it makes no calls.
     pub fn load(&self) -> Option<SourceLoad> {
         match &self.resolver {
-            Resolver::Anonymous(_) => None,
+            Resolver::Anonymous(_) | Resolver::Jwt(_) => None,
+            Resolver::Introspection(introspection) => Some(introspection.load()),
             Resolver::Kratos(kratos) => Some(kratos.load()),
         }
     }

@@ -16,6 +16,7 @@ mod doc_test_references;
 mod documents;
 mod eviction;
 mod extra_cache;
+mod fake_issuer;
 mod fake_kratos;
 #[cfg(unix)]
 mod faults;
@@ -26,12 +27,15 @@ mod hostile_headers;
 #[cfg(unix)]
 mod hostile_output;
 mod hydrate;
+mod introspection;
+mod jwt_sources;
 mod key_files;
 mod layers;
 mod mutations;
 mod oathkeeper;
 mod openapi;
 mod operations;
+mod ory_proxy;
 mod outgoing_proxies;
 mod overload;
 mod pipelining;

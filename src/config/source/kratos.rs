@@ -1,23 +1,17 @@
 //! Sources of the type `kratos`.
 
 use std::path::Path;
-use std::time::Duration;
-
-use url::Url;
 
 use super::super::fault::Faults;
-use super::super::read::{Mapping, Misfit, duration, path, size, text_as, texts};
-use super::super::values::HttpUrl;
-use super::MEMBER_PATH;
-use crate::json::MemberPath;
-use crate::sources::{CacheSpec, CookieName, ExtendSpec, FileSecret, KratosSpec};
+use super::super::read::{Mapping, Misfit, duration, path, text_as, texts};
+use super::{TIMEOUT, cache, member_path, url};
+use crate::sources::{CookieName, ExtendSpec, FileSecret, KratosSpec};
 
 pub(super) const KEYS: &[&str] =
     &["public", "cookies", "subject", "timeout", "cache", "admin", "admin_token_file", "extend"];
 
 const COOKIE: &str = "ory_kratos_session";
 const SUBJECT: &str = "identity.id";
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<KratosSpec> {
     if mapping.given("public").is_none() {
@@ -31,13 +25,7 @@ pub(super) fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults
         }),
         None => CookieName::parse(COOKIE).map(|name| vec![name]),
     };
-    let subject = match mapping.given("subject") {
-        Some(_) => mapping.value("subject", faults, |node, kind| {
-            let path = text_as(MemberPath::parse)(node, kind);
-            path.map_err(|_| Misfit::Found(format!("text that is not {}", MEMBER_PATH.expected)))
-        }),
-        None => MemberPath::parse(SUBJECT),
-    };
+    let subject = member_path(mapping, "subject", SUBJECT, faults);
     let timeout = mapping.optional("timeout", faults, duration);
     let cache = mapping.optional_mapping("cache", faults, cache);
     let extend = extend(mapping, base_dir, faults);
@@ -49,13 +37,6 @@ pub(super) fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults
         cache: cache?,
         extend: extend?,
     })
-}
-
-fn cache(cache: &Mapping<'_>, faults: &mut Faults) -> Option<CacheSpec> {
-    let ttl = cache.value("ttl", faults, duration);
-    let stale_if_error = cache.value("stale_if_error", faults, duration);
-    let size = cache.value("size", faults, size);
-    Some(CacheSpec { ttl: ttl?, stale_if_error: stale_if_error?, size: size? })
 }
 
 /// Reads the extension and the keys that only it uses.
@@ -78,8 +59,4 @@ fn extend(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option
         return None;
     };
     Some(Some(ExtendSpec { below, admin, token: file.map(|file| FileSecret { file, text: None }) }))
-}
-
-fn url(text: &str) -> Option<Url> {
-    HttpUrl::parse(text).and_then(|_| Url::parse(text).ok())
 }

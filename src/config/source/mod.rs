@@ -3,24 +3,32 @@
 //! To add a type: add its file with `KEYS` and `source`, its keys to [`SOURCE`], and a variant of [`Type`].
 
 mod anonymous;
+mod assurance;
+mod introspection;
+mod jwt;
 mod kratos;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
 
 use super::fault::Faults;
 use super::field::{HTTP_URL, Kind, NAME, NOT_EMPTY, Presence, Section, Words, field, section};
-use super::read::{Mapping, choice_of};
-use super::values::is_name;
+use super::read::{Mapping, Misfit, choice_of, duration, size, text_as};
+use super::values::{HttpUrl, is_name};
 use super::yaml::{Quoting, Value, joined};
-use crate::sources::SourceKind;
+use crate::json::MemberPath;
+use crate::sources::{CacheSpec, SourceKind};
 
 pub(super) static SOURCE: Section = section(&[
     field(
         "type",
         "Type",
-        "The type of the source: `kratos` for Ory Kratos and Ory Network, `anonymous` for a session without a login.",
-        Kind::Choice(&["anonymous", "kratos"]),
+        "The type of the source: `kratos` for Ory Kratos and Ory Network, `introspection` for access tokens that a \
+         server knows, `jwt` for tokens of another issuer, `anonymous` for a session without a login.",
+        Kind::Choice(&["anonymous", "introspection", "jwt", "kratos"]),
         Presence::Required,
         &["kratos"],
     ),
@@ -43,15 +51,15 @@ pub(super) static SOURCE: Section = section(&[
     field(
         "subject",
         "Subject",
-        "With `kratos`, the path of the subject in the session; with `anonymous`, the subject.",
+        "With `anonymous`, the subject; otherwise the path of the subject in the session.",
         Kind::Text(NOT_EMPTY),
-        Presence::DefaultInWords("`identity.id` with `kratos`, `anonymous` with `anonymous`"),
+        Presence::DefaultInWords("`identity.id` with `kratos`, `anonymous` with `anonymous`, otherwise `sub`"),
         &["identity.external_id", "guest"],
     ),
     field(
         "timeout",
         "Timeout",
-        "How long a call to the source can take. Only for `kratos`.",
+        "How long a call to the source can take. Not for `anonymous`.",
         Kind::Duration { least_in_ms: 10 },
         Presence::DefaultInWords("`2s`"),
         &["500ms", "2s"],
@@ -59,7 +67,8 @@ pub(super) static SOURCE: Section = section(&[
     field(
         "cache",
         "Session cache",
-        "Uses a session again without another call. Without it, each request is a call. Only for `kratos`. See \
+        "Uses a session again without another call. Without it, each request is a call. Only for `kratos` and \
+         `introspection`. See \
          docs/sessions.md.",
         Kind::Section(&CACHE),
         Presence::Optional,
@@ -89,6 +98,90 @@ pub(super) static SOURCE: Section = section(&[
         Kind::Section(&EXTEND),
         Presence::Optional,
         &["{ below: 6h }"],
+    ),
+    field(
+        "url",
+        "Introspection URL",
+        "The URL of the introspection endpoint. Required by `introspection`, and only for it.",
+        Kind::Text(HTTP_URL),
+        Presence::Optional,
+        &["http://hydra:4445/admin/oauth2/introspect"],
+    ),
+    field(
+        "basic",
+        "Client secret",
+        "How claimsmith authenticates at the introspection endpoint: with a client secret. Only for `introspection`.",
+        Kind::Section(&introspection::BASIC),
+        Presence::Optional,
+        &["{ username: claimsmith, password_file: /run/secrets/introspection }"],
+    ),
+    field(
+        "bearer",
+        "Client token",
+        "How claimsmith authenticates at the introspection endpoint: with a bearer token. Only for `introspection`.",
+        Kind::Section(&introspection::BEARER),
+        Presence::Optional,
+        &["{ token_file: /run/secrets/introspection-token }"],
+    ),
+    field(
+        "issuer",
+        "Issuer",
+        "The exact `iss` of the tokens. Required by `jwt`, and only for it.",
+        Kind::Text(NOT_EMPTY),
+        Presence::Optional,
+        &["https://idp.example"],
+    ),
+    field(
+        "audience",
+        "Audience",
+        "The audiences that claimsmith accepts; a token needs one of them. Required by `jwt`, optional for \
+         `introspection`.",
+        Kind::Texts,
+        Presence::Optional,
+        &["[orders]"],
+    ),
+    field(
+        "algorithms",
+        "Algorithms",
+        "The signature algorithms that claimsmith accepts: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES256K, \
+         ES384, ES512 and EdDSA. Required by `jwt`, and only for it.",
+        Kind::Texts,
+        Presence::Optional,
+        &["[ES256, EdDSA]"],
+    ),
+    field(
+        "typ",
+        "Token type",
+        "The required `typ` in the header of a token. Without it, `typ` is absent, `JWT` or `at+jwt`. Only for `jwt`.",
+        Kind::Text(NOT_EMPTY),
+        Presence::Optional,
+        &["at+jwt"],
+    ),
+    field(
+        "jwks",
+        "JWK Set",
+        "The public keys of the issuer: a path, or a file, http or https URL. Without it, discovery finds them. Only for \
+         `jwt`.",
+        Kind::Text(NOT_EMPTY),
+        Presence::Optional,
+        &["https://idp.example/jwks.json", "keys/partner.jwks.json"],
+    ),
+    field(
+        "leeway",
+        "Leeway",
+        "How far `nbf` and `iat` of a token can be ahead because clocks differ, at most `5m`. Only for `jwt`.",
+        Kind::Duration { least_in_ms: 0 },
+        Presence::DefaultInWords("`30s`"),
+        &["10s"],
+    ),
+    field(
+        "assurance",
+        "Assurance",
+        "How sessions say how their people were authenticated, for `require` of checks. Only for `introspection` and \
+         `jwt`.",
+        Kind::Section(&assurance::ASSURANCE),
+        Presence::Optional,
+        &["{ authenticated_at: auth_time, level: acr, aal2: [mfa] }"],
     ),
 ]);
 
@@ -133,6 +226,8 @@ static EXTEND: Section = section(&[field(
 #[derive(Clone, Copy)]
 enum Type {
     Anonymous,
+    Introspection,
+    Jwt,
     Kratos,
 }
 
@@ -141,24 +236,41 @@ impl Type {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Type::Anonymous => anonymous::KEYS,
+            Type::Introspection => introspection::KEYS,
+            Type::Jwt => jwt::KEYS,
             Type::Kratos => kratos::KEYS,
         }
     }
 }
 
-/// Reads the section.
-pub(super) fn sources(root: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> BTreeMap<String, SourceKind> {
+/// Reads the section. `own_issuers` are those of the profiles.
+pub(super) fn sources(
+    root: &Mapping<'_>,
+    base_dir: &Path,
+    own_issuers: &BTreeSet<String>,
+    faults: &mut Faults,
+) -> BTreeMap<String, SourceKind> {
     let mut sources = BTreeMap::new();
     for (name, mapping) in named(root, "sources", &SOURCE, faults) {
-        if let (Some(name), Some(kind)) = (name, source(&mapping, base_dir, faults)) {
+        if let (Some(name), Some(kind)) = (name, source(&mapping, base_dir, own_issuers, faults)) {
             sources.insert(name, kind);
         }
     }
     sources
 }
 
-fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<SourceKind> {
-    let types = [("anonymous", Type::Anonymous), ("kratos", Type::Kratos)];
+fn source(
+    mapping: &Mapping<'_>,
+    base_dir: &Path,
+    own_issuers: &BTreeSet<String>,
+    faults: &mut Faults,
+) -> Option<SourceKind> {
+    let types = [
+        ("anonymous", Type::Anonymous),
+        ("introspection", Type::Introspection),
+        ("jwt", Type::Jwt),
+        ("kratos", Type::Kratos),
+    ];
     let kind = mapping.value("type", faults, choice_of(&types))?;
     for key in SOURCE.names().filter(|key| *key != "type" && !kind.keys().contains(key)) {
         if mapping.given(key).is_some() {
@@ -168,8 +280,36 @@ fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option
     }
     match kind {
         Type::Anonymous => anonymous::source(mapping, faults).map(SourceKind::Anonymous),
+        Type::Introspection => introspection::source(mapping, base_dir, own_issuers, faults)
+            .map(|spec| SourceKind::Introspection(Box::new(spec))),
+        Type::Jwt => jwt::source(mapping, base_dir, faults).map(|spec| SourceKind::Jwt(Box::new(spec))),
         Type::Kratos => kratos::source(mapping, base_dir, faults).map(|spec| SourceKind::Kratos(Box::new(spec))),
     }
+}
+
+/// How long a call can take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+fn url(text: &str) -> Option<Url> {
+    HttpUrl::parse(text).and_then(|_| Url::parse(text).ok())
+}
+
+fn cache(cache: &Mapping<'_>, faults: &mut Faults) -> Option<CacheSpec> {
+    let ttl = cache.value("ttl", faults, duration);
+    let stale_if_error = cache.value("stale_if_error", faults, duration);
+    let size = cache.value("size", faults, size);
+    Some(CacheSpec { ttl: ttl?, stale_if_error: stale_if_error?, size: size? })
+}
+
+/// Reads a path in a session under `key`, or `default`.
+fn member_path(mapping: &Mapping<'_>, key: &'static str, default: &str, faults: &mut Faults) -> Option<MemberPath> {
+    if mapping.given(key).is_none() {
+        return MemberPath::parse(default);
+    }
+    mapping.value(key, faults, |node, kind| {
+        let path = text_as(MemberPath::parse)(node, kind);
+        path.map_err(|_| Misfit::Found(format!("text that is not {}", MEMBER_PATH.expected)))
+    })
 }
 
 /// Opens each mapping of the section `key`, whose keys are names; `None` for an invalid name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::session::AssuranceLevel;
-use crate::sources::{CookieName, SourceKind};
+use crate::sources::{ClientCredential, CookieName, KeyOrigin, SourceKind};
 
 /// A configuration with a proxy that can use the check, whose further settings are `check`.
 fn with_check(check: &str) -> String {
@@ -68,7 +68,11 @@ fn each_contradiction_is_an_error_with_its_path() {
     let guest = "kratos: { type: kratos, public: 'http://k' }, guest: { type: anonymous }";
     for (sources, check, expected) in [
         ("kratos: { type: kratos }", "sources: kratos, profile: id_token", "sources.kratos.public: expected an http"),
-        ("a: { type: other }", "sources: a, profile: id_token", "sources.a.type: expected one of anonymous, kratos"),
+        (
+            "a: { type: other }",
+            "sources: a, profile: id_token",
+            "sources.a.type: expected one of anonymous, introspection, jwt, kratos",
+        ),
         (
             "a: { type: anonymous, public: 'http://k' }",
             "sources: a, profile: id_token",
@@ -132,6 +136,88 @@ fn each_contradiction_is_an_error_with_its_path() {
         let found = faults(&with(sources, check), &[]).join("\n");
         assert!(found.contains(expected), "{expected}\nnot in\n{found}");
     }
+}
+
+#[test]
+fn sources_of_tokens_have_their_defaults_and_settings() {
+    let sources = "hydra: { type: introspection, url: 'http://hydra/i', basic: { username: u, password_file: p }, cache: { ttl: 30s } }, \
+                   partner: { type: jwt, issuer: 'https://idp.example/', audience: [a, b], algorithms: [ES256, EdDSA], \
+                   assurance: { authenticated_at: auth_time, level: acr, aal2: mfa } }";
+    let config = accepted(&with(sources, "sources: [hydra, partner], profile: id_token"), &[]);
+    let SourceKind::Introspection(hydra) = &config.sources["hydra"] else { panic!("another type") };
+    assert_eq!((hydra.subject.to_string().as_str(), hydra.timeout), ("sub", Duration::from_secs(2)));
+    assert_eq!(hydra.own_issuers.len(), 1, "tokens of the profile are no sessions");
+    assert!(hydra.audience.is_empty() && hydra.cache.is_some());
+    let Some(ClientCredential::Basic { password, .. }) = &hydra.client else { panic!("another credential") };
+    assert!(password.file.ends_with("p"));
+    let SourceKind::Jwt(partner) = &config.sources["partner"] else { panic!("another type") };
+    let KeyOrigin::Discovery(document) = &partner.keys else { panic!("another origin") };
+    assert_eq!(document.to_string(), "https://idp.example/.well-known/openid-configuration");
+    assert_eq!((partner.leeway, partner.typ.as_deref()), (Duration::from_secs(30), None));
+    assert!(config.sources["partner"].knows_level() && config.sources["partner"].knows_age());
+    assert!(!config.sources["hydra"].knows_level() && !config.sources["hydra"].knows_age());
+}
+
+#[test]
+fn contradictions_of_sources_of_tokens_are_errors() {
+    let jwt = "type: jwt, audience: a, algorithms: ES256, issuer";
+    let check = "sources: s, profile: id_token";
+    for (sources, check, expected) in [
+        ("s: { type: introspection }".to_owned(), check, "sources.s.url: expected an http"),
+        (
+            "s: { type: introspection, url: 'http://i', basic: { username: u, password_file: p }, bearer: { token_file: t } }"
+                .to_owned(),
+            check,
+            "sources.s.bearer: expected either basic or bearer, found both",
+        ),
+        ("s: { type: jwt, issuer: 'https://i', algorithms: ES256 }".to_owned(), check, "sources.s.audience: "),
+        ("s: { type: jwt, issuer: 'https://i', audience: a }".to_owned(), check, "sources.s.algorithms: "),
+        ("s: { type: jwt, issuer: i, audience: a, algorithms: HS256 }".to_owned(), check, "sources.s.algorithms: "),
+        ("s: { type: jwt, issuer: i, audience: a, algorithms: none }".to_owned(), check, "sources.s.algorithms: "),
+        (format!("s: {{ {jwt}: i }}"), check, "sources.s.issuer: expected an http or https URL for discovery"),
+        (format!("s: {{ {jwt}: i, jwks: 's3://a/b' }}"), check, "sources.s.jwks: "),
+        (format!("s: {{ {jwt}: i, jwks: k, leeway: 6m }}"), check, "sources.s.leeway: "),
+        (format!("s: {{ {jwt}: i, jwks: k, assurance: {{ level: acr }} }}"), check, "sources.s.assurance.aal2: "),
+        (format!("s: {{ {jwt}: i, jwks: k, assurance: {{ aal2: b }} }}"), check, "sources.s.assurance.level: "),
+        (
+            format!("s: {{ {jwt}: i, jwks: k }}"),
+            "sources: s, profile: id_token, require: { aal: aal2, max_auth_age: 1m }",
+            "checks.web.require: expected sources whose sessions say what aal and max_auth_age is compared with; set assurance of \
+             the source, found the source `s`",
+        ),
+        (
+            format!("s: {{ {jwt}: i, jwks: k, assurance: {{ level: acr, aal2: b }} }}"),
+            "sources: s, profile: id_token, require: { aal: aal2, max_auth_age: 1m }",
+            "checks.web.require: expected sources whose sessions say what max_auth_age is compared with",
+        ),
+        (
+            "s: { type: introspection, url: 'http://i' }, t: { type: introspection, url: 'http://j' }".to_owned(),
+            "sources: [s, t], profile: id_token",
+            "checks.web.sources: expected one source for access tokens, because they do not say to which source they belong, \
+             found `s` and `t`",
+        ),
+        (
+            format!("s: {{ {jwt}: i, jwks: k }}, t: {{ {jwt}: i, jwks: l }}"),
+            "sources: [s, t], profile: id_token",
+            "checks.web.sources: expected one source for JWTs of i",
+        ),
+        (
+            "s: { type: kratos, public: 'http://k' }, t: { type: kratos, public: 'http://l' }".to_owned(),
+            "sources: [s, t], profile: id_token",
+            "checks.web.sources: expected one source for session tokens of Kratos",
+        ),
+    ] {
+        let found = faults(&with(&sources, check), &[]).join("\n");
+        assert!(found.contains(expected), "{expected}\nnot in\n{found}");
+    }
+}
+
+#[test]
+fn keys_of_another_issuer_without_tls_are_a_warning() {
+    let sources = "s: { type: jwt, issuer: 'http://idp.example', audience: a, algorithms: ES256 }";
+    let text = with(sources, "sources: s, profile: id_token");
+    let warnings = parse(&text, &[]).unwrap().warnings.join("\n");
+    assert!(warnings.contains("sources.s: public keys are fetched from http://idp.example/"), "{warnings}");
 }
 
 #[test]

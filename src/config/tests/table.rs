@@ -37,6 +37,21 @@ fn around(path: &[&str], value: &str) -> String {
             (["sources", "*", "extend"], 1) | (["sources", "*", "extend", _], 2) => {
                 "type: kratos, public: 'http://k', admin: 'http://k', "
             }
+            (["sources", "*", "url"], 1) => "type: introspection, ",
+            (["sources", "*", "basic", "username"], 1) => "password_file: p, ",
+            (["sources", "*", "basic", "password_file"], 1) => "username: u, ",
+            (["sources", "*", "basic" | "bearer"], 1) | (["sources", "*", "basic" | "bearer", _], 2) => {
+                "type: introspection, url: 'http://i', "
+            }
+            (["sources", "*", "issuer"], 1) => "type: jwt, audience: a, algorithms: ES256, ",
+            (["sources", "*", "audience"], 1) => "type: jwt, issuer: 'https://i', algorithms: ES256, ",
+            (["sources", "*", "algorithms"], 1) => "type: jwt, issuer: 'https://i', audience: a, ",
+            (["sources", "*", "assurance", "level"], 1) => "aal2: b, ",
+            (["sources", "*", "assurance", "aal1"], 1) => "level: acr, aal2: b, ",
+            (["sources", "*", "assurance", "aal2"], 1) => "level: acr, ",
+            (["sources", "*", "typ" | "jwks" | "leeway" | "assurance"], 1) | (["sources", "*", "assurance", _], 2) => {
+                "type: jwt, issuer: 'https://i', audience: a, algorithms: ES256, "
+            }
             (["sources", "*", "cache", _], 2) => "type: kratos, public: 'http://k', ",
             (["sources", "*", _], 1) => "type: kratos, public: 'http://k', ",
             (["checks", "*", "sources"], 1) => "profile: id_token, ",

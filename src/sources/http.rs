@@ -1,0 +1,128 @@
+//! Calls over HTTP within limits of time and size, and what their answers have in common.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use url::Url;
+
+use super::{RateLimited, Resolution, SourceFailure};
+use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+
+/// How long an unused connection to a source stays open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The headers of a 429 that describe the limit, besides those that start with [`LIMIT_PREFIXES`].
+const RETRY_AFTER: &str = "retry-after";
+const LIMIT_PREFIXES: [&str; 2] = ["ratelimit", "x-ratelimit-"];
+
+/// The client of one source.
+pub(super) struct HttpApi {
+    /// A URL of the source, for the choice of the client.
+    url: Url,
+    timeout: Duration,
+    most_bytes: usize,
+    /// Built on first use, because a service that needs no HTTPS may run where there are no root certificates.
+    client: OnceLock<Client>,
+}
+
+/// A complete response.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl HttpApi {
+    pub(super) fn new(url: Url, timeout: Duration, most_bytes: usize) -> Self {
+        Self { url, timeout, most_bytes, client: OnceLock::new() }
+    }
+
+    /// Sends the request that `request` makes.
+    ///
+    /// # Errors
+    /// Returns [`Resolution::Unavailable`] if there is no complete response within the limits.
+    pub(super) async fn send(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
+        let answer = tokio::time::timeout(self.timeout, self.send_patiently(request)).await;
+        answer.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    async fn send_patiently(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
+        let mut response = request(self.client()?).send().await.map_err(|error| self.failure(&error))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
+            if body.len() + chunk.len() > self.most_bytes {
+                let message = format!("expected at most {} bytes (limits.body), found more", self.most_bytes);
+                return Err(Resolution::unavailable(SourceFailure::TooLarge, message));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status(), headers: response.headers().clone(), body })
+    }
+
+    fn client(&self) -> Result<&Client, Resolution> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = http_client(self.url.as_str())
+            // A proxy from the environment would see the credentials of all users.
+            .no_proxy()
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .connect_timeout(self.timeout)
+            .build()
+            .map_err(|_| Resolution::unavailable(SourceFailure::Unreachable, NO_ROOT_CERTIFICATES))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// Describes an error of the HTTP client, whose own text would show the URL.
+    fn failure(&self, error: &reqwest::Error) -> Resolution {
+        if error.is_timeout() {
+            return self.timed_out();
+        }
+        if error.is_connect() {
+            let message = "expected a connection, found none; check the URL and the server";
+            return Resolution::unavailable(SourceFailure::Unreachable, message);
+        }
+        let message = "expected a complete HTTP response, found one that is truncated or not HTTP";
+        Resolution::unavailable(SourceFailure::Malformed, message)
+    }
+
+    fn timed_out(&self) -> Resolution {
+        let message = format!("expected a complete response within {:?} (timeout), found none", self.timeout);
+        Resolution::unavailable(SourceFailure::Timeout, message)
+    }
+}
+
+impl Answer {
+    /// Returns `true` if the media type is JSON.
+    pub(super) fn is_json(&self) -> bool {
+        let media = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        media.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// Returns what the headers of a 429 say about the limit.
+    pub(super) fn rate_limit(&self) -> RateLimited {
+        let is_limit = |name: &str| name == RETRY_AFTER || LIMIT_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let passed_on = self
+            .headers
+            .iter()
+            .filter(|(name, _)| is_limit(name.as_str()))
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+        RateLimited { headers: passed_on.collect() }
+    }
+
+    /// Returns the failure that a status is which says nothing about the session. `key` names the URL in the configuration.
+    pub(super) fn unexpected(&self, key: &str) -> Resolution {
+        let status = self.status;
+        if status.is_redirection() {
+            let message =
+                format!("expected 200, found {status}: redirects are not followed; set `{key}` to the final URL");
+            return Resolution::unavailable(SourceFailure::Status, message);
+        }
+        let is_gateway =
+            matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
+        let failure = if is_gateway { SourceFailure::Gateway } else { SourceFailure::Status };
+        Resolution::unavailable(failure, format!("expected 200, found {status}"))
+    }
+}

@@ -1,0 +1,112 @@
+//! Sessions of JWTs that other issuers signed (RFC 7519, RFC 8725). The keys of a source verify only tokens of its issuer.
+
+mod claims;
+mod discovery;
+mod keys;
+mod spec;
+
+pub(crate) use spec::{JwtSpec, KeyFile, KeyOrigin};
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::bearer::LONGEST_TOKEN;
+use super::{Credential, CredentialKind, Resolution, Resolved, SourceFailure, SourceLimits};
+use crate::keys::{VerifiedToken, VerifyError, VerifyingSet};
+use crate::time::Timestamp;
+use keys::RemoteKeys;
+
+/// An issuer of JWTs.
+pub(super) struct Jwt {
+    spec: JwtSpec,
+    limits: SourceLimits,
+    keys: Keys,
+}
+
+enum Keys {
+    Fixed(Arc<VerifyingSet>),
+    Remote(Arc<RemoteKeys>),
+}
+
+impl Jwt {
+    pub(super) fn new(spec: JwtSpec, limits: SourceLimits, seed: [u8; 32]) -> Self {
+        let chance = f64::from(seed[0]) / f64::from(u8::MAX);
+        let keys = match RemoteKeys::new(&spec, limits.body, chance) {
+            Some(keys) => Keys::Remote(Arc::new(keys)),
+            None => Keys::Fixed(Arc::new(fixed_set(&spec))),
+        };
+        Self { spec, limits, keys }
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.spec.issuer
+    }
+
+    pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp) -> Resolved {
+        let resolution = match &credential.0 {
+            CredentialKind::Bearer(token) => self.session(token, now).await,
+            _ => Resolution::NoSession,
+        };
+        let call = match &self.keys {
+            Keys::Fixed(_) => None,
+            Keys::Remote(keys) => keys.take_call(),
+        };
+        Resolved { resolution, call, lookup: None }
+    }
+
+    async fn session(&self, token: &str, now: Timestamp) -> Resolution {
+        if token.len() > LONGEST_TOKEN {
+            return Resolution::NoSession;
+        }
+        match self.verify(token).await {
+            Ok(Some(token)) => self.read(&token, now),
+            Ok(None) => Resolution::NoSession,
+            Err(resolution) => resolution,
+        }
+    }
+
+    fn read(&self, token: &VerifiedToken, now: Timestamp) -> Resolution {
+        let session = claims::session(token, &self.spec, self.limits.depth, now);
+        session.map_or(Resolution::NoSession, |session| Resolution::Session(Arc::new(session)))
+    }
+
+    /// Verifies the signature; `None` if it is wrong.
+    async fn verify(&self, token: &str) -> Result<Option<VerifiedToken>, Resolution> {
+        let now = Instant::now();
+        let set = match &self.keys {
+            Keys::Fixed(set) => Arc::clone(set),
+            Keys::Remote(keys) => keys.set(now).await.map_err(Resolution::Unavailable)?,
+        };
+        let (result, set) = match (set.verify(token), &self.keys) {
+            (Err(VerifyError::NoKey { .. }), Keys::Remote(keys)) => {
+                let set = keys.newer(now).await.map_err(Resolution::Unavailable)?;
+                (set.verify(token), set)
+            }
+            (result, _) => (result, set),
+        };
+        match result {
+            Err(VerifyError::NoKey { .. }) if set.is_empty() => {
+                let message = "expected a key for its algorithms in the key set of its issuer, found none";
+                Err(Resolution::unavailable(SourceFailure::Malformed, message))
+            }
+            result => Ok(result.ok()),
+        }
+    }
+}
+
+/// Returns the key set in the file of `spec`. A file that cannot be used was reported when it was read.
+fn fixed_set(spec: &JwtSpec) -> VerifyingSet {
+    let bytes = match &spec.keys {
+        KeyOrigin::File(file) => file.bytes.as_deref(),
+        KeyOrigin::Discovery(_) | KeyOrigin::Url(_) => None,
+    };
+    let set = bytes.and_then(|bytes| VerifyingSet::parse(bytes, &spec.algorithms).ok());
+    set.unwrap_or_else(|| VerifyingSet::empty(&spec.algorithms))
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Jwt").field(&self.spec).finish()
+    }
+}
