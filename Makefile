@@ -115,8 +115,9 @@ $(PEERS)/helm: tests/peers/helm/go.mod tests/peers/helm/go.sum
 	cd tests/peers/helm && go build -p 2 -ldflags=-w -o $@ helm.sh/helm/v3/cmd/helm
 
 # Tests with the real Oathkeeper and Kratos, which Go builds from the module proxy. Neither optimization nor debug information
-# is needed for these tests. Without them, the compiler takes half of the time.
-PEER_FLAGS := -p 2 -ldflags=-w '-gcflags=all=-N -l -dwarf=false'
+# is needed for these tests. Without them, the compiler takes half of the time. Kratos hashes passwords slowly on purpose, so
+# the cryptography is optimized.
+PEER_FLAGS := -p 2 -ldflags=-w '-gcflags=all=-N -l -dwarf=false' '-gcflags=golang.org/x/crypto/...=-dwarf=false'
 peers: $(PEERS)/oathkeeper $(PEERS)/kratos $(PEERS)/installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/peers
