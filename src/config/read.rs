@@ -118,7 +118,11 @@ impl<'n> Mapping<'n> {
                     (Value::Scalar { text, .. }, Kind::Choice(words)) => nearest(text, words.iter().copied()),
                     _ => None,
                 };
-                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let hint = match near {
+                    Some(near) => format!("; did you mean `{near}`?"),
+                    None if matches!(quoting_of(self.section), Quoting::Shown) => unit_hint(&node, field.kind),
+                    None => String::new(),
+                };
                 format!("{}{hint}", node.description(quoting_of(self.section)))
             }
         };
@@ -190,6 +194,16 @@ impl<'n> Mapping<'n> {
             }
             Presence::DefaultInWords(_) | Presence::Optional | Presence::EnvironmentOnly => None,
         }
+    }
+}
+
+/// Returns a hint for a duration without a unit.
+fn unit_hint(node: &Node, kind: Kind) -> String {
+    match (&node.value, kind) {
+        (Value::Scalar { text, .. }, Kind::Duration { .. }) if digits(text).is_some_and(|number| number > 0) => {
+            format!("; add the unit: {text}s, {text}m or {text}h")
+        }
+        _ => String::new(),
     }
 }
 
