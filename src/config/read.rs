@@ -8,6 +8,7 @@ use crate::time::parse_duration;
 
 use super::fault::{Faults, Place, nearest};
 use super::field::{Field, Kind, Presence, Section};
+use super::root::ROOT;
 use super::yaml::{self, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 
 /// A mapping of known keys at its path.
@@ -29,6 +30,9 @@ pub(super) enum Misfit {
     Found(String),
 }
 
+/// The most mappings that are named as the owners of a misplaced key.
+const MOST_OWNERS: usize = 2;
+
 impl<'n> Mapping<'n> {
     /// Opens `node` as a mapping of the keys of `section`; other keys are faults. `place` is where missing keys are reported.
     pub(super) fn open(
@@ -43,12 +47,19 @@ impl<'n> Mapping<'n> {
             match &node.value {
                 Value::Map(entries) => {
                     for entry in entries.iter().filter(|entry| section.field(&entry.key).is_none()) {
-                        let (path, expected) = match nearest(&entry.key, section.names()) {
+                        let known = nearest(&entry.key, section.names()).or_else(|| with_word(&entry.key, section));
+                        let (path, expected) = match known {
                             Some(name) => (joined(&path, &entry.key), format!("a known key (did you mean `{name}`?)")),
                             None => {
                                 // A secret in place of a mapping looks like a key: `{ token }`.
                                 let path = if section.is_secret { path.clone() } else { joined(&path, &entry.key) };
-                                (path, format!("one of the keys {}", section.names().collect::<Vec<_>>().join(", ")))
+                                let names = section.names().collect::<Vec<_>>().join(", ");
+                                let others = if section.is_secret { Vec::new() } else { owners_of(&entry.key) };
+                                let hint = match others.as_slice() {
+                                    [] => String::new(),
+                                    owners => format!("; `{}` is a key of {}", entry.key, owners.join(" and ")),
+                                };
+                                (path, format!("one of the keys {names}{hint}"))
                             }
                         };
                         faults.add(path, expected, "an unknown one", &entry.place);
@@ -195,6 +206,32 @@ impl<'n> Mapping<'n> {
             Presence::DefaultInWords(_) | Presence::Optional | Presence::EnvironmentOnly => None,
         }
     }
+}
+
+/// Returns the only key of `section` that has `word` as one of its words.
+fn with_word(word: &str, section: &'static Section) -> Option<&'static str> {
+    let mut found = section.names().filter(|name| name.split('_').any(|part| part == word));
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Returns the paths of the mappings that have a key `name`, if these are few.
+fn owners_of(name: &str) -> Vec<String> {
+    fn collect(section: &'static Section, path: &str, name: &str, owners: &mut Vec<String>) {
+        if section.field(name).is_some() && !path.is_empty() {
+            owners.push(path.to_owned());
+        }
+        for field in section.fields {
+            match field.kind {
+                Kind::Section(inner) => collect(inner, &joined(path, field.name), name, owners),
+                Kind::Named(inner) => collect(inner, &joined(path, &format!("{}.<name>", field.name)), name, owners),
+                Kind::Many(inner) => collect(inner, &joined(path, &format!("{}[]", field.name)), name, owners),
+                _ => {}
+            }
+        }
+    }
+    let mut owners = Vec::new();
+    collect(&ROOT, "", name, &mut owners);
+    if owners.len() > MOST_OWNERS { Vec::new() } else { owners }
 }
 
 /// Returns a hint for a duration without a unit.

@@ -19,8 +19,8 @@ use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::sources::{CacheLookup as SessionLookup, Resolved};
 use crate::telemetry::{
-    Answered, Audit, CacheLookup, Issued, Metrics, Refused, RequestSpan, RouteMetrics, SourceAnswered, SourceSpan,
-    SpanParent, TokenFacts, Traces, UNKNOWN,
+    Answered, Audit, CacheLookup, Issued, Metrics, ProfileResult, Refused, RequestSpan, RouteMetrics, SourceAnswered,
+    SourceSpan, SpanParent, TokenFacts, Traces, UNKNOWN,
 };
 use crate::time::Timestamp;
 
@@ -194,7 +194,8 @@ impl Recorder {
         let (profile_label, caller_label) = (profile.unwrap_or(UNKNOWN), caller.unwrap_or(UNKNOWN));
         self.metrics.failure(*code, profile_label, caller_label);
         if *requester != Requester::Unauthenticated {
-            self.metrics.profile_request(profile_label, false);
+            let result = if code.is_about_login() { ProfileResult::Login } else { ProfileResult::Refused };
+            self.metrics.profile_request(profile_label, result);
         }
         // With other codes the name was not looked up, or the client may not be a gateway.
         let is_about_profile = matches!(code, ErrorCode::CallerForbidden | ErrorCode::ProfileUnknown);
@@ -220,7 +221,7 @@ impl Recorder {
 
     fn issued(&self, request_id: RequestId, outcome: &Outcome) {
         let Outcome { token, cache, at, caller, subject } = outcome;
-        self.metrics.profile_request(token.profile.as_str(), true);
+        self.metrics.profile_request(token.profile.as_str(), ProfileResult::Issued);
         if *cache != CacheUse::Hit {
             self.metrics.issued(token.profile.as_str(), token.alg.as_str());
             self.warn_of_overridden(token.profile.as_str(), &token.overridden);

@@ -60,6 +60,19 @@ const HINTS: &[(&str, Mistake, &[&str])] = &[
         Config("profiles:\n  p:\n    issuer: https://id.example.org/\n    jwks: keys.json\n    ttl: 15\n"),
         &["found the number `15`; add the unit: 15s, 15m or 15h", "line 5"],
     ),
+    (
+        "key of another mapping",
+        Config("profiles:\n  p:\n    issuer: https://id.example.org/\n    jwks: keys.json\n    sources: [kratos]\n"),
+        &["profiles.p.sources", "`sources` is a key of checks.<name>"],
+    ),
+    (
+        "key without one of its words",
+        Config(
+            "callers: [{ name: a, bearer: { files: secret } }]\n\
+             profiles: { p: { issuer: \"https://id.example.org/\", jwks: keys.json } }\n",
+        ),
+        &["callers[0].bearer", "did you mean `token_files`?"],
+    ),
     ("root variable of Go", Handlebars(r#"{"a": {{$.Extra.x}}}"#), &["1:9", "write {{Extra.x}}"]),
     ("curly quotes in a tag", Handlebars("{\"a\": {{default Extra.x “none”}}}"), &["curly quote", "straight quotes"]),
     ("curly quotes around a name", Handlebars("{“a”: 1}"), &["curly quote", "straight quotes"]),
