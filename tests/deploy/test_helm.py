@@ -32,3 +32,10 @@ def test_helm_refuses_values_that_the_schema_of_the_configuration_refuses(tmp_pa
     values.write_text(json.dumps({"config": {"profiles": {"id_token": {"isuer": "https://id.example.org/"}}}}))
     refused = run(*TEMPLATE, "--values", values, check=False)
     assert refused.returncode != 0 and "isuer" in refused.stderr, refused
+
+
+def test_helm_names_the_values_that_replace_an_earlier_one(tmp_path):
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps({"networkPolicy": {"api": [{"podSelector": {}}]}}))
+    refused = run(*TEMPLATE, "--values", values, check=False)
+    assert refused.returncode != 0 and "networkPolicy.gateways" in refused.stderr, refused

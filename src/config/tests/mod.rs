@@ -195,7 +195,7 @@ public_url: example.org
         "serve.api.prot: expected a known key (did you mean `port`?), found an unknown one (line 2, column 27)",
         "serve.workers: expected a whole number from 0 to 1024, found the text `many` (line 3, column 12)",
         "limits.body: expected a size from 1KiB to 256MiB, such as 64KiB, found the text `12MB` (line 5, column 9)",
-        "limits.request: expected a duration of 10ms or more, such as 5s, found the number `5` (line 6, column 12)",
+        "limits.request: expected a duration of 10ms or more, such as 5s, found the number `5`; add the unit: 5s, 5m or 5h (line 6, column 12)",
         "profiles.id token: expected a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, \
          digit or `_`, found an invalid name (line 8, column 3)",
         "profiles.id token.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found \
