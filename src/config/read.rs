@@ -99,6 +99,11 @@ impl<'n> Mapping<'n> {
         self.node.and_then(|node| node.entry(name)).map(|entry| &entry.value)
     }
 
+    /// Returns `true` if the mapping under the key `section` has the key `name`, valid or not.
+    pub(super) fn has_entry(&self, section: &str, name: &str) -> bool {
+        self.given(section).is_some_and(|node| node.entry(name).is_some())
+    }
+
     /// Returns the place of the value of `name`, or of this mapping if it is missing.
     pub(super) fn place_of(&self, name: &str) -> Place {
         self.given(name).map_or(&self.place, |node| &node.place).clone()

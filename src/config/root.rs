@@ -270,11 +270,18 @@ pub(super) fn config(
     let callers = callers(&root, base_dir, &profiles, &given.absent, faults);
     let own_issuers = profiles.values().map(|profile| profile.spec.issuer.as_str().to_owned()).collect();
     let sources = sources(&root, base_dir, &own_issuers, faults);
+    let written_callers = match root.given("callers").map(|node| &node.value) {
+        Some(Value::List(callers)) => callers.len(),
+        _ => 0,
+    };
     let known = check::Known {
+        root: &root,
         sources: &sources,
         profiles: &profiles,
         absent: &given.absent,
-        has_trusted_caller: callers.iter().any(|caller| caller.credential.is_of_proxy()),
+        // A caller with a fault could be one.
+        has_trusted_caller: callers.len() < written_callers
+            || callers.iter().any(|caller| caller.credential.is_of_proxy()),
     };
     let checks = checks(&root, &known, faults);
     let reload_interval = root.mapping("reload", faults).value("interval", faults, duration);

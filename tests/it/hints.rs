@@ -306,6 +306,19 @@ fn errors_that_follow_from_another_one_are_left_out() {
         assert_eq!(faults(text), count, "{text}");
     }
     let check = || stderr(&claimsmith(folder.path(), &["check"]));
+    folder.write(
+        "claimsmith.yaml",
+        "callers: [{ name: proxy, networks: [10.0.0.0/33], profiles: [q] }]\n\
+         sources: { kratos: { type: Kratos, public: http://kratos:4433 } }\n\
+         checks: { web: { sources: [kratos], profile: q } }\n\
+         profiles: { q: { isuer: https://id.example.org/, jwks: keys.json, template: p } }\n",
+    );
+    let settings = check();
+    for fault in ["callers[0].networks", "sources.kratos.type", "profiles.q.isuer"] {
+        assert!(settings.contains(fault), "{fault} not in\n{settings}");
+    }
+    assert!(!settings.contains("checks") && !settings.contains("a configured"), "{settings}");
+    folder.write("claimsmith.yaml", CONFIG);
     fs::write(folder.path().join("templates/p/claims.hbs"), b"\xff").unwrap();
     let unreadable = check();
     assert!(unreadable.contains("UTF-8") && unreadable.contains("1 fault\n"), "{unreadable}");
