@@ -38,11 +38,11 @@ pub struct Comparison {
     pub(super) profile: ProfileName,
     /// The time of the request.
     pub(super) at: Timestamp,
-    /// What was found.
+    /// The result.
     pub(super) result: ShadowResult,
 }
 
-/// What a request that succeeded is recorded as, beside its response.
+/// The record of a successful request, beside its response.
 #[derive(Debug)]
 pub enum Completion {
     /// Its claims were compared.
