@@ -57,22 +57,22 @@ impl ProfileSpec {
     }
 }
 
-/// Whether a token of a profile can be served again to a session that would get the same claims.
+/// The setting whether a cached token can be served to a session with equal claims.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Caching {
     /// Each request gets its own token.
     Off,
-    /// Until little of its lifetime is left, or its key no longer signs.
+    /// A token is cached until little of its lifetime is left, or its key no longer signs.
     #[default]
     On,
 }
 
-/// When claims are validated against the schema beside their template.
+/// The setting when claims are validated against the schema beside their template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Validate {
-    /// Whenever a token is issued, and when [`Validate::Recorded`] does.
+    /// For every token, and in the cases of [`Validate::Recorded`].
     Always,
-    /// With the recorded cases, when a generation is built.
+    /// For the recorded cases, when a generation is built.
     #[default]
     Recorded,
 }
