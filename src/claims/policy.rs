@@ -12,7 +12,7 @@ use crate::time::{Timestamp, Ttl};
 pub struct Audience(Vec<String>);
 
 impl Audience {
-    /// Returns the audience `names`. Returns `None` if there is no name or a name is empty.
+    /// Returns the audience `names`. Returns `None` if `names` is empty or has an empty name.
     pub fn new(names: Vec<String>) -> Option<Self> {
         (!names.is_empty() && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
     }

@@ -240,8 +240,8 @@ fn material(member: &Json<'_>, kty: &str) -> Result<Material, String> {
     }
 }
 
-/// Checks that `p` and `q` are the factors of `n`, because OpenSSL signs with `d` alone if the primes are wrong, so
-/// the test signature would not detect them.
+/// Checks that `p` and `q` are the factors of `n`, because OpenSSL signs with only `d` if the primes are wrong. The
+/// test signature would not detect wrong primes.
 fn check_primes(member: &Json<'_>) -> Result<(), String> {
     if member.member("oth").is_some() {
         return Err("expected an RSA private key with two primes, found more (`oth`)".to_owned());

@@ -12,7 +12,7 @@ use crate::escape;
 /// The longest key ID in bytes. Names of keys in vaults, certificate thumbprints and SPIFFE IDs are shorter.
 const LONGEST: usize = 256;
 
-/// The ID of a key (`kid`). Never empty, at most 256 bytes, and without characters that change the display of text,
+/// The ID of a key (`kid`). Never empty and at most 256 bytes. It has no characters that change the display of text,
 /// because a `kid` is part of log lines, tables and token headers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);

@@ -181,8 +181,8 @@ impl KeySet {
         changes.into_iter().find(|(_, next)| next.map(SigningKey::kid) != current)
     }
 
-    /// Returns the public keys that verifiers need at `now`, each `kid` once: active keys, pending keys, and keys with
-    /// a token that can still be valid. Symmetric keys are never published.
+    /// Returns the public keys that verifiers need at `now`, each `kid` once. These are active keys, pending keys, and
+    /// keys with a token that can still be valid. Symmetric keys are never published.
     pub fn published(&self, now: Timestamp, longest_ttl: Ttl) -> Vec<&PublicJwk> {
         let (mut published, mut seen) = (Vec::new(), HashSet::new());
         // If the set has a private and a public member of a key, the times of the private member count.

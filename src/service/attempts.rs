@@ -1,8 +1,8 @@
 //! Failed authentications, counted by address.
 //!
 //! Each failure raises the level of an address by one, and the level falls to zero over a minute. An address above the
-//! limit is throttled. Only failures are counted and throttled, because a gateway is one address for everyone behind
-//! it, and a guessing user must not lock the gateway out.
+//! limit is throttled. Only failures are counted and throttled, because all users of a gateway share its address. A
+//! user who guesses secrets must not lock out the gateway.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,8 +1,8 @@
 //! The cache of signed tokens.
 //!
-//! The cache key of a token is everything that determines it: the identity of its profile, the signing key, the expiry
-//! that caps it, the grant, the subject, and the session bytes that its template reads. The bytes are compared, not
-//! their digest, because a client chooses many of them.
+//! The cache key contains everything that determines the token: the identity of the profile, the signing key, the
+//! latest possible expiry, the grant, the subject, and the session bytes that the template reads. The bytes are
+//! compared, not their digest, because a client chooses many of them.
 //!
 //! Most of a session is its `extra`, which is equal in all requests of one user. It is cached too, so that equal bytes
 //! for the same profile are compared instead of parsed.
@@ -81,7 +81,7 @@ impl TokenCache {
         self.tokens.len()
     }
 
-    /// Returns `true` if there are no tokens.
+    /// Returns `true` if the cache has no tokens.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

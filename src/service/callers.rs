@@ -1,8 +1,8 @@
 //! Callers: clients that can request tokens, with their profiles and limits. They authenticate with HTTP Basic (RFC
 //! 7617), the only scheme that Oathkeeper supports, bearer tokens (RFC 6750), and client certificates.
 //!
-//! Credentials are compared in constant time, and every secret of every caller is compared every time, so that neither
-//! a secret's length nor a caller's position in the list shows in the response time.
+//! Credentials are compared in constant time, and always with every secret of every caller. The response time therefore
+//! depends neither on the length of a secret nor on the position of a caller in the list.
 
 use std::fmt;
 use std::net::IpAddr;

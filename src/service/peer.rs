@@ -84,7 +84,8 @@ impl Transport {
 pub enum Credentials<'r> {
     /// None.
     None,
-    /// The value of an HTTP `Authorization` header, or of the gRPC metadata of that name (RFC 9110 section 11.6.2).
+    /// The value of an HTTP `Authorization` header, or of the gRPC metadata with the same name (RFC 9110 section
+    /// 11.6.2).
     Authorization(&'r [u8]),
     /// More than one such value, so the sender is ambiguous.
     Several,

@@ -169,7 +169,7 @@ fn has_text(json: &Value, is_match: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Returns `text` with the characters that its JSON escapes stand for.
+/// Returns `text` with its JSON escapes decoded.
 fn unescaped(text: &str) -> String {
     let mut rest = text.chars();
     let mut out = String::with_capacity(text.len());

@@ -56,8 +56,8 @@ impl SigningQueue {
     /// Signs `draft`.
     ///
     /// # Errors
-    /// `keys.busy` if too many drafts wait for slow keys, `internal` if the threads cannot be started or the signature
-    /// panics, and those of [`Draft::sign`].
+    /// `keys.busy` if too many drafts wait for slow keys. `internal` if the threads cannot be started or the signature
+    /// panics. The errors of [`Draft::sign`].
     pub(super) async fn sign(&self, draft: Draft) -> Result<IssuedToken, Refusal> {
         let signed = if draft.signer().is_slow() { self.run(|| sign_timed(draft)).await? } else { sign_timed(draft) };
         signed.map_err(Refusal::from)
@@ -103,9 +103,9 @@ fn sign_timed(draft: Draft) -> Result<IssuedToken, IssueError> {
 }
 
 impl Workers {
-    /// Starts a thread for each core that signs in idle time, and for each core but one, which is left for requests, a
-    /// thread that signs late drafts. While requests wait, Linux runs a thread of lower priority for a millisecond, and
-    /// a thread of idle priority not at all. If requests leave no idle time, idle threads hardly run.
+    /// Starts one thread per core that signs in idle time. Also starts one thread per core, except one core for
+    /// requests, that signs late drafts. While requests wait, Linux runs a thread of lower priority for a millisecond,
+    /// and a thread of idle priority not at all. If requests leave no idle time, idle threads hardly run.
     ///
     /// # Errors
     /// The error of `spawn`. The threads that have started end, also if `spawn` panics.

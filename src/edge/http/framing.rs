@@ -5,9 +5,8 @@
 //! last requires. A `HEAD` request behind a `GET` would remove the body from the response of the `GET`.
 //!
 //! The HTTP layer defines the extent of a request. Usually this module finds the end of the first request itself,
-//! because the head arrives as a whole and announces its length with one plain `Content-Length`. Otherwise it passes on
-//! only the head, and gets the length of the body from the HTTP layer ([`Framing::decoded`]). If both disagree, the
-//! connection must end.
+//! because the head arrives as a whole with one plain `Content-Length`. Otherwise it passes on only the head, and gets
+//! the length of the body from the HTTP layer ([`Framing::decoded`]). If both disagree, the connection must end.
 
 use memchr::memchr;
 

@@ -1,8 +1,8 @@
 //! A stream that passes on one request at a time.
 //!
-//! Pipelined requests wait until the response before them was written, and nothing behind the last request of a
-//! connection is passed on (RFC 9112, section 9.6). See [`Framing`] for the reasons. At most [`MAX_HELD`] bytes wait;
-//! more is read only after the response was written.
+//! Pipelined requests wait until the response before them was written. Bytes behind the last request of a connection
+//! are not passed on (RFC 9112, section 9.6). See [`Framing`] for the reasons. At most [`MAX_HELD`] bytes wait; more is
+//! read only after the response was written.
 //!
 //! If a client sends more than is read, closing the connection would discard the last response before the client has
 //! read it. The stream therefore closes its own half first and reads for a short time (RFC 9112, section 9.6).

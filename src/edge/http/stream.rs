@@ -1,12 +1,12 @@
 //! A stream that ends if the service waits too long for its client.
 //!
-//! The HTTP layer times out idle connections only. It would wait forever for the rest of a head that is not the first on
-//! its connection, for the end of a body that is not read, and for a client that does not read its response. This stream
-//! ends all of these after `limits.request`. Usually it costs one clock reading for each request.
+//! The HTTP layer times out idle connections only. It would wait forever for the rest of a later head on a connection,
+//! for the end of an unread body, and for a client that does not read its response. This stream ends such connections
+//! after `limits.request`. Usually it costs one clock reading for each request.
 //!
-//! It also ends a connection on which a client pipelines more than the HTTP layer buffers (128 KiB behind 16 requests)
-//! while a request is processed or a response is not read. The HTTP layer would run its task repeatedly until it can
-//! continue.
+//! It also ends a connection if a client pipelines more than the HTTP layer buffers (128 KiB behind 16 requests) while
+//! the service processes a request or the client does not read a response. The HTTP layer would run its task repeatedly
+//! until it can continue.
 //!
 //! `tests/models` tests it with paused time.
 

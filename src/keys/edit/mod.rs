@@ -82,9 +82,9 @@ impl RotationPolicy {
         Ok(Self { lead, retire })
     }
 
-    /// Returns `true` if the next key of `alg` must be added at `now`, so that a new key starts `every` period: no key is
-    /// pending, and the successor of the newest key must be published. A key without `nbf` can have any age, so its
-    /// successor is due.
+    /// Returns `true` if the next key of `alg` must be added at `now`, so that a new key starts `every` period. This is
+    /// the case if no key is pending and the successor of the newest key must be published. A key without `nbf` can
+    /// have any age, so its successor is due.
     pub fn is_due(&self, set: &KeySet, alg: SignatureAlg, every: Duration, now: Timestamp) -> bool {
         let fitting = || set.signing_keys().filter(move |key| key.alg() == alg);
         if fitting().any(|key| key.state(now) == KeyState::Pending) {
@@ -249,8 +249,9 @@ pub fn rotate(
     Ok(rotation)
 }
 
-/// Replaces all private keys of the set in `file`, and their public keys, with new keys that sign immediately: one for
-/// each algorithm of an active or pending key. Use it for leaked keys; verifiers reject their tokens.
+/// Replaces all private keys of the set in `file`, and their public keys, with new keys that sign immediately. There is
+/// one new key for each algorithm of an active or pending key. Use this function for leaked keys; verifiers then reject
+/// their tokens.
 ///
 /// # Errors
 /// Returns [`EditError`] if the file or the changed file is not a usable key set, or if no key can be generated.

@@ -45,7 +45,7 @@ impl Clock for TestClock {
     }
 }
 
-/// Different for each token, so that tokens can be told apart.
+/// Returns a different identifier for each token, so that a test can distinguish tokens.
 fn next_id() -> JwtId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // The last bytes stay zero, so that all tokens have an equal spread.
