@@ -38,7 +38,7 @@ pub struct Comparison {
     pub(super) profile: ProfileName,
     /// The time of the request.
     pub(super) at: Timestamp,
-    /// The result.
+    /// What was found.
     pub(super) result: ShadowResult,
 }
 

@@ -66,8 +66,8 @@ impl ShadowResult {
     }
 }
 
-/// Returns the claims of the bearer token in `header.Authorization` of `session`. The signature is not verified,
-/// because the claims decide nothing.
+/// Returns the claims of the bearer token in `header.Authorization` of `session`. The signature is not verified, because
+/// nothing is decided by the claims.
 fn token_claims(session: &Value) -> Result<Map<String, Value>, &'static str> {
     let member = |value: &'_ Value, name: &str| match value {
         Value::Object(members) => {
