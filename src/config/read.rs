@@ -8,7 +8,6 @@ use crate::time::parse_duration;
 
 use super::fault::{Faults, Place, nearest};
 use super::field::{Field, Kind, Presence, Section};
-use super::root::ROOT;
 use super::yaml::{self, Node, Quoting, ScalarKind, Value, joined, scalar_kind};
 
 /// A mapping of known keys at its path.
@@ -29,9 +28,6 @@ pub(super) enum Misfit {
     /// As `Kind`, with a description of the value that quotes no secret.
     Found(String),
 }
-
-/// The most mappings that are named as the owners of a misplaced key.
-const MOST_OWNERS: usize = 2;
 
 impl<'n> Mapping<'n> {
     /// Opens `node` as a mapping of the keys of `section`; other keys are faults. `place` is where missing keys are reported.
@@ -54,15 +50,13 @@ impl<'n> Mapping<'n> {
                                 // A secret in place of a mapping looks like a key: `{ token }`.
                                 let path = if section.is_secret { path.clone() } else { joined(&path, &entry.key) };
                                 let names = section.names().collect::<Vec<_>>().join(", ");
-                                let others = if section.is_secret { Vec::new() } else { owners_of(&entry.key) };
-                                let hint = match others.as_slice() {
-                                    [] => String::new(),
-                                    owners => format!("; `{}` is a key of {}", entry.key, owners.join(" and ")),
-                                };
-                                (path, format!("one of the keys {names}{hint}"))
+                                (path, format!("one of the keys {names}"))
                             }
                         };
                         faults.add(path, expected, "an unknown one", &entry.place);
+                        if known.is_none() && !section.is_secret {
+                            faults.mark_unknown_key(&entry.key);
+                        }
                     }
                 }
                 _ => {
@@ -217,26 +211,6 @@ impl<'n> Mapping<'n> {
 fn with_word(word: &str, section: &'static Section) -> Option<&'static str> {
     let mut found = section.names().filter(|name| name.split('_').any(|part| part == word));
     found.next().filter(|_| found.next().is_none())
-}
-
-/// Returns the paths of the mappings that have a key `name`, if these are few.
-fn owners_of(name: &str) -> Vec<String> {
-    fn collect(section: &'static Section, path: &str, name: &str, owners: &mut Vec<String>) {
-        if section.field(name).is_some() && !path.is_empty() {
-            owners.push(path.to_owned());
-        }
-        for field in section.fields {
-            match field.kind {
-                Kind::Section(inner) => collect(inner, &joined(path, field.name), name, owners),
-                Kind::Named(inner) => collect(inner, &joined(path, &format!("{}.<name>", field.name)), name, owners),
-                Kind::Many(inner) => collect(inner, &joined(path, &format!("{}[]", field.name)), name, owners),
-                _ => {}
-            }
-        }
-    }
-    let mut owners = Vec::new();
-    collect(&ROOT, "", name, &mut owners);
-    if owners.len() > MOST_OWNERS { Vec::new() } else { owners }
 }
 
 /// Returns a hint for a duration without a unit.
