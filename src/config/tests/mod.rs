@@ -225,7 +225,7 @@ public_url: example.org
         "callers[1].bearer: expected a mapping, found text that is not shown, because it may be a secret \
          (line 22, column 24)",
         "log.level: expected one of error, warn, info, debug, trace, found the text `verbose` (line 23, column 15)",
-        "extra: expected one of the keys serve, limits, templates, profiles, callers, sources, checks, reload, rotation, jwks_max_age, log, audit, traces, public_url, found an \
+        "extra: expected one of the keys serve, limits, templates, profiles, callers, sources, checks, reload, rotation, jwks_max_age, log, audit, traces, public_url; `extra` is a key of profiles.<name>.placement, found an \
          unknown \
          one (line 24, column 1)",
         "public_url: expected an http or https URL without user, query or fragment, such as \
@@ -244,7 +244,10 @@ fn empty_configuration_lacks_profiles() {
     for text in ["", "# nothing yet\n", "---\n", "{}"] {
         let found = faults(text, &[]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("profiles: expected a mapping of names, found nothing"), "{found:?}");
+        assert!(
+            found[0].starts_with("profiles: expected a mapping of names, such as `name: { … }`, found nothing"),
+            "{found:?}"
+        );
     }
     assert_fault(
         "profiles: {}",
