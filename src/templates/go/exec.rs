@@ -17,11 +17,15 @@ type Failure = (Problem, usize);
 type Run<T> = Result<T, Failure>;
 
 /// How often the writer reads what an expression gave.
-const READS_OF_OUTPUT: usize = 4;
+const READS_OF_OUTPUT: usize = 8;
 /// How often a field or method of a URL or version reads and writes its text.
 const READS_OF_RECEIVER: usize = 16;
+/// How often a loop reads and writes the key of an entry.
+const READS_OF_KEY: usize = 4;
 /// How many variables are looked through in one step.
 const VARIABLES_PER_STEP: u64 = 32;
+/// How many bytes of the name of a variable count as one more variable.
+const BYTES_OF_VARIABLE: usize = 256;
 
 /// How deep blocks may run inside each other when a template calls another one, whatever the limits say.
 const MAX_NESTED: usize = 200;
@@ -44,7 +48,7 @@ fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer:
         tree,
         context: Context::new(input, limits).at(0)?,
         writer,
-        variables: vec![("$".to_owned(), Value::Session)],
+        variables: vec![("$", Value::Session)],
         nested: 0,
     };
     exec.nodes(&Value::Session, &tree.root)?;
@@ -55,7 +59,7 @@ struct Exec<'e> {
     tree: &'e Tree,
     context: Context<'e>,
     writer: Writer,
-    variables: Vec<(String, Value)>,
+    variables: Vec<(&'e str, Value)>,
     /// Lists of nodes that are being run inside each other.
     nested: usize,
 }
@@ -152,7 +156,7 @@ impl<'e> Exec<'e> {
         let refused = |(code, message): super::writer::Refusal| Problem::new(code, message);
         match value {
             Value::String(text) => {
-                self.context.charge_reads(text.len(), READS_OF_OUTPUT)?;
+                self.context.charge_text(text, READS_OF_OUTPUT)?;
                 self.writer.expression(text, is_constant).map_err(refused)
             }
             // What is written is the structure that the pointer points to.
@@ -176,6 +180,7 @@ impl<'e> Exec<'e> {
     }
 
     fn template(&mut self, dot: &Value, at: usize, name: &str, argument: Option<&'e Pipeline>) -> Run<()> {
+        self.context.charge_bytes(name.len()).at(at)?;
         let Some(nodes) = self.tree.defined.get(name) else {
             return fail(at, Problem::new(ErrorCode::TemplateHelper, "found a template that is not defined"));
         };
@@ -186,7 +191,7 @@ impl<'e> Exec<'e> {
         if self.nested >= self.context.limits.depth.min(MAX_NESTED) {
             return fail(at, Problem::limit("expected templates that call each other less deeply"));
         }
-        let outer = std::mem::replace(&mut self.variables, vec![("$".to_owned(), dot.clone())]);
+        let outer = std::mem::replace(&mut self.variables, vec![("$", dot.clone())]);
         let result = self.nodes(&dot, nodes);
         self.variables = outer;
         result.map(|_| ())
@@ -208,7 +213,7 @@ impl<'e> Exec<'e> {
                 }
             }
             Value::Map(map) => {
-                self.context.steps(map.entries.borrow().len() as u64).at(at)?;
+                self.context.charge_entries(map, READS_OF_KEY).at(at)?;
                 let entries: Vec<_> =
                     map.entries.borrow().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
                 for (key, item) in entries {
@@ -286,8 +291,8 @@ impl<'e> Exec<'e> {
     }
 
     fn assign(&mut self, name: &str, value: Value, at: usize) -> Run<()> {
-        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
-        match self.variables.iter_mut().rev().find(|(known, _)| known == name) {
+        self.pay_for_variable(name, at)?;
+        match self.variables.iter_mut().rev().find(|(known, _)| *known == name) {
             Some(variable) => {
                 variable.1 = value;
                 Ok(())
@@ -296,9 +301,15 @@ impl<'e> Exec<'e> {
         }
     }
 
+    /// Pays for the search of a variable, whose name is compared with others.
+    fn pay_for_variable(&mut self, name: &str, at: usize) -> Run<()> {
+        let length = 1 + (name.len() / BYTES_OF_VARIABLE) as u64;
+        self.context.steps(length.saturating_mul(self.variables.len() as u64) / VARIABLES_PER_STEP).at(at)
+    }
+
     fn variable(&mut self, name: &str, at: usize) -> Run<Value> {
-        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
-        match self.variables.iter().rev().find(|(known, _)| known == name) {
+        self.pay_for_variable(name, at)?;
+        match self.variables.iter().rev().find(|(known, _)| *known == name) {
             Some((_, value)) => Ok(value.clone()),
             None => fail(at, Problem::new(ErrorCode::TemplateSyntax, format!("found the undefined variable {name}"))),
         }
@@ -315,7 +326,7 @@ impl<'e> Exec<'e> {
             if pipeline.is_assignment {
                 self.assign(name, value.clone(), pipeline.at)?;
             } else {
-                self.variables.push((name.clone(), value.clone()));
+                self.variables.push((name, value.clone()));
             }
         }
         Ok(value)
@@ -346,7 +357,10 @@ impl<'e> Exec<'e> {
                     Term::Bool(value) => Ok(Value::Bool(*value)),
                     Term::Dot => Ok(dot.clone()),
                     Term::Number(number) => ideal(number).at(at),
-                    Term::String(bytes) => Ok(constant_text(bytes)),
+                    Term::String(bytes) => {
+                        self.context.charge_bytes(bytes.len()).at(at)?;
+                        Ok(constant_text(bytes))
+                    }
                     _ => fail(at, Problem::wrong_type("expected a command, found nil")),
                 }
             }
@@ -411,7 +425,7 @@ impl<'e> Exec<'e> {
             let message = format!("expected the method {name} for an argument, found none in {}", receiver.type_name());
             return fail(at, Problem::wrong_type(message));
         }
-        fields::field(&self.context, &receiver, name).at(at)
+        fields::field(&mut self.context, &receiver, name).at(at)
     }
 
     fn call(
@@ -460,7 +474,7 @@ impl<'e> Exec<'e> {
         self.context.steps(cost.steps).at(at)?;
         for value in &values {
             if let Value::String(text) = value {
-                self.context.charge_reads(text.len(), cost.per_byte).at(at)?;
+                self.context.charge_text(text, cost.per_byte).at(at)?;
             }
         }
         Ok(values)
@@ -489,7 +503,11 @@ impl<'e> Exec<'e> {
                 let receiver = self.receiver(dot, inner)?;
                 self.fields(dot, receiver, names, &[], None, at)?
             }
-            Term::Bool(_) | Term::Number(_) | Term::String(_) => return constant(&operand.term, wanted).at(at),
+            Term::String(bytes) => {
+                self.context.charge_bytes(bytes.len()).at(at)?;
+                return constant(&operand.term, wanted).at(at);
+            }
+            Term::Bool(_) | Term::Number(_) => return constant(&operand.term, wanted).at(at),
         };
         assigned(value, wanted).at(at)
     }

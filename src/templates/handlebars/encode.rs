@@ -64,7 +64,10 @@ impl<'r> Renderer<'r> {
                 self.meter.spend_bytes(text.len())?;
                 return self.write(|writer| writer.escaped(text));
             }
-            Shape::Number(number) => return self.write(|writer| writer.raw(number.token())),
+            Shape::Number(number) => {
+                self.meter.spend(number.token().len() / 64)?;
+                return self.write(|writer| writer.raw(number.token()));
+            }
             Shape::Bool(value) => return self.write(|writer| writer.raw(if value { "true" } else { "false" })),
             Shape::Array(_) | Shape::Object(_) => {
                 return Err(RenderError::new(
@@ -103,7 +106,10 @@ impl<'r> Renderer<'r> {
         match value.shape() {
             Shape::Missing | Shape::Null => self.write(|writer| writer.raw("null")),
             Shape::Bool(value) => self.write(|writer| writer.raw(if value { "true" } else { "false" })),
-            Shape::Number(number) => self.write(|writer| writer.raw(number.token())),
+            Shape::Number(number) => {
+                self.meter.spend(number.token().len() / 64)?;
+                self.write(|writer| writer.raw(number.token()))
+            }
             Shape::Text(text) => {
                 self.meter.spend_bytes(text.len())?;
                 self.write(|writer| writer.quoted(text))
@@ -125,6 +131,7 @@ impl<'r> Renderer<'r> {
                     if index > 0 {
                         self.write(|writer| writer.raw(","))?;
                     }
+                    self.meter.spend(name.as_str().len() / 64)?;
                     self.write(|writer| writer.quoted(name.as_str()).and_then(|()| writer.raw(":")))?;
                     self.encode(member)?;
                 }
@@ -164,6 +171,7 @@ impl<'r> Renderer<'r> {
                     if index > 0 {
                         self.write(|writer| writer.raw(","))?;
                     }
+                    self.meter.spend(name.len() / 64)?;
                     self.write(|writer| writer.quoted(name).and_then(|()| writer.raw(":")))?;
                     self.encode_json(member)?;
                 }

@@ -17,6 +17,10 @@ const STEPS_TO_PARSE: usize = 40;
 const STEPS_PER_STATE: usize = 4;
 /// How often a change of letter case reads and writes each byte.
 const READS_OF_CASE: usize = 12;
+/// How often a search for all places of a text reads each byte.
+const READS_OF_MATCHES: usize = 2;
+/// How many of these places one step replaces.
+const MATCHES_PER_STEP: usize = 8;
 /// The steps to make a text of a part of another one.
 const STEPS_PER_PART: usize = 2;
 
@@ -41,8 +45,11 @@ pub(super) fn replace<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>
     if old.is_empty() {
         return Err(arguments.wrong(1, "a string that is not empty"));
     }
+    // Each byte can be a match.
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_OF_MATCHES))?;
     // The result may be as large as the text times the new part, so it is paid for before it is made.
     let count = text.matches(old).count();
+    arguments.meter.spend(count / MATCHES_PER_STEP)?;
     arguments.meter.spend_bytes(count.saturating_mul(new.len()))?;
     Ok(text.replace(old, new).into())
 }
@@ -70,6 +77,7 @@ pub(super) fn split<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, 
     if separator.is_empty() {
         return Err(arguments.wrong(1, "a string that is not empty"));
     }
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_OF_MATCHES))?;
     let parts = text.matches(separator).count().saturating_add(1);
     arguments.meter.spend(parts.saturating_mul(STEPS_PER_PART))?;
     Ok(Value::list(text.split(separator).map(|part| part.to_owned().into()).collect()))
