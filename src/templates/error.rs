@@ -48,8 +48,10 @@ pub struct TemplateFault {
     pub code: ErrorCode,
     /// Where.
     pub place: Place,
-    /// The line of the template it stands in.
+    /// The line of the template it stands in, cut to what stands around it.
     pub source_line: String,
+    /// How many characters of `source_line` stand before it. It can stand beyond the end of its line.
+    caret: usize,
     /// What was expected and what was found.
     pub message: String,
     /// What to write instead, where that can be said.
@@ -60,8 +62,8 @@ impl TemplateFault {
     /// A fault at byte `offset` of `text`.
     pub fn new(code: ErrorCode, template: &str, text: &str, offset: usize, message: impl Into<String>) -> Self {
         let place = Place::of(template, text, offset);
-        let source_line = text.lines().nth(place.line - 1).unwrap_or_default().to_owned();
-        Self { code, place, source_line, message: message.into(), help: None }
+        let (source_line, caret) = excerpt(text, &place);
+        Self { code, place, source_line, caret, message: message.into(), help: None }
     }
 
     /// The same fault with advice.
@@ -72,14 +74,35 @@ impl TemplateFault {
     }
 }
 
+/// The most characters of a line of a template that an error quotes.
+const LINE_CHARS: usize = 400;
+
+/// The line of `place` in `text`, cut to what stands around the place, and how many of its characters stand before that.
+fn excerpt(text: &str, place: &Place) -> (String, usize) {
+    let line = text.lines().nth(place.line - 1).unwrap_or_default();
+    let caret = place.column - 1;
+    let length = line.chars().count();
+    if length <= LINE_CHARS {
+        return (line.to_owned(), caret);
+    }
+    let start = caret.saturating_sub(LINE_CHARS / 2).min(length - LINE_CHARS);
+    let (before, length_before) = if start > 0 { ("…", 1) } else { ("", 0) };
+    let mut shown = String::from(before);
+    shown.extend(line.chars().skip(start).take(LINE_CHARS));
+    if start + LINE_CHARS < length {
+        shown.push('…');
+    }
+    (shown, caret - start + length_before)
+}
+
 impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} [{}]", self.place, escape::line(&self.message), self.code)?;
         let number = self.place.line.to_string();
         writeln!(f, "  {number} | {}", escape::line(&self.source_line))?;
         // Escapes are wider than what they stand for.
-        let before: String = self.source_line.chars().take(self.place.column - 1).collect();
-        let beyond = (self.place.column - 1).saturating_sub(before.chars().count());
+        let before: String = self.source_line.chars().take(self.caret).collect();
+        let beyond = self.caret.saturating_sub(before.chars().count());
         let width = escape::line(&before).chars().count() + beyond;
         write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(width))?;
         if let Some(help) = &self.help {
@@ -143,6 +166,7 @@ pub struct RenderError {
 struct Details {
     place: Option<Place>,
     source_line: String,
+    caret: usize,
     help: Option<String>,
     lost: Option<LostMember>,
 }
@@ -173,7 +197,7 @@ impl RenderError {
         if self.place().is_none() {
             let place = Place::of(template, text, offset);
             let details = self.details();
-            details.source_line = text.lines().nth(place.line - 1).unwrap_or_default().to_owned();
+            (details.source_line, details.caret) = excerpt(text, &place);
             details.place = Some(place);
         }
         self
@@ -233,6 +257,7 @@ impl RenderError {
             code: self.code,
             place: details.place.clone()?,
             source_line: details.source_line.clone(),
+            caret: details.caret,
             message: self.message.clone(),
             help: details.help.clone(),
         })

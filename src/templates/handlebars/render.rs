@@ -65,11 +65,6 @@ impl<'m> Meter<'m> {
         }
     }
 
-    /// Takes the steps of a search through `bytes` with an automaton of `states`.
-    pub(super) fn spend_search(&mut self, states: usize, bytes: usize) -> Result<(), RenderError> {
-        self.spend(1 + bytes.saturating_mul(states) / 16)
-    }
-
     /// The steps that looking at `bytes` of text costs.
     pub(super) fn spend_bytes(&mut self, bytes: usize) -> Result<(), RenderError> {
         self.spend(1 + bytes / 64)
