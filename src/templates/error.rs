@@ -355,3 +355,29 @@ impl LostMember {
 
 /// The most names of a session that advice lists.
 const NAMES_SHOWN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_line_is_cut_around_the_place() {
+        let text = format!("first\n{}X{}\nlast", "ä".repeat(250_000), "b".repeat(250_000));
+        let caret_of = |shown: &str| {
+            let lines: Vec<&str> = shown.lines().collect();
+            lines[1].chars().nth(lines[2].chars().count() - 1)
+        };
+        let place = |offset: usize| TemplateFault::new(ErrorCode::TemplateSyntax, "t", &text, offset, "m").to_string();
+        let middle = text.find('X').unwrap();
+        for (offset, marked) in [(middle, 'X'), (6, 'ä'), (text.len() - 6, 'b'), (6 + 2 * 150, 'ä'), (0, 'f')] {
+            let shown = place(offset);
+            assert!(shown.chars().count() < 1_300, "{} characters", shown.chars().count());
+            assert_eq!(caret_of(&shown), Some(marked), "{shown}");
+        }
+        assert!(place(middle).contains("t:2:250001: m") && place(middle).contains("| …ä"));
+        let error = RenderError::new(ErrorCode::TemplateMissingValue, "m").at("t", &text, middle);
+        assert_eq!(caret_of(&error.fault().unwrap().to_string()), Some('X'));
+        let whole = TemplateFault::new(ErrorCode::TemplateSyntax, "t", &"a".repeat(400), 399, "m");
+        assert_eq!(whole.source_line, "a".repeat(400));
+    }
+}

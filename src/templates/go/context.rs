@@ -117,6 +117,12 @@ impl<'c> Context<'c> {
         Ok(())
     }
 
+    /// The steps so far.
+    #[cfg(test)]
+    pub(super) fn spent(&self) -> u64 {
+        self.work
+    }
+
     /// Pays for `count` bytes of text that are about to be made or looked at.
     pub(super) fn charge_bytes(&mut self, count: usize) -> Result<(), Problem> {
         self.charge_reads(count, 1)

@@ -43,14 +43,20 @@ pub(super) fn run_raw(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimit
     run_into(tree, input, limits, writer).map(|output| output.bytes)
 }
 
-fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Output> {
-    let mut exec = Exec {
-        tree,
-        context: Context::new(input, limits).at(0)?,
-        writer,
-        variables: vec![("$", Value::Session)],
-        nested: 0,
+/// Renders `tree`, and counts the steps.
+#[cfg(test)]
+pub(super) fn run_counted(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> (Run<()>, u64) {
+    let context = match Context::new(input, limits) {
+        Ok(context) => context,
+        Err(problem) => return (Err((problem, 0)), 0),
     };
+    let mut exec = Exec::new(tree, context, Writer::new(limits.output_bytes, limits.depth));
+    let result = exec.nodes(&Value::Session, &tree.root).map(|_| ());
+    (result, exec.context.spent())
+}
+
+fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Output> {
+    let mut exec = Exec::new(tree, Context::new(input, limits).at(0)?, writer);
     exec.nodes(&Value::Session, &tree.root)?;
     Ok(exec.writer.into_output())
 }
@@ -93,6 +99,10 @@ fn fail<T>(at: usize, problem: Problem) -> Run<T> {
 }
 
 impl<'e> Exec<'e> {
+    fn new(tree: &'e Tree, context: Context<'e>, writer: Writer) -> Self {
+        Self { tree, context, writer, variables: vec![("$", Value::Session)], nested: 0 }
+    }
+
     fn nodes(&mut self, dot: &Value, nodes: &'e [Node]) -> Run<Flow> {
         self.nested += 1;
         for node in nodes {

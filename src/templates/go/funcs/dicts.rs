@@ -229,7 +229,11 @@ fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
 }
 
 fn copied_inside(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
-    if value.is_nil() { Ok(value.clone()) } else { copied(context, value, depth) }
+    if value.is_nil() {
+        context.step()?;
+        return Ok(value.clone());
+    }
+    copied(context, value, depth)
 }
 
 pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {

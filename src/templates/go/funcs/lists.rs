@@ -128,9 +128,10 @@ fn numbered(parts: Vec<Text>) -> Called {
 pub(super) fn texts(context: &mut Context<'_>, value: &Value) -> Result<Vec<Text>, Problem> {
     match value {
         Value::List(list) => {
+            charged(context, list)?;
             let mut texts = Vec::with_capacity(list.items().len());
             for item in list.items().iter().filter(|item| !item.is_nil()) {
-                context.steps(STEPS_PER_PART)?;
+                context.step()?;
                 texts.push(print::string_of(context, item)?);
             }
             Ok(texts)
