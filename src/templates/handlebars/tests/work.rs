@@ -141,7 +141,7 @@ fn patterns_of_a_template_have_a_budget() {
     assert!(tests(&vec!["a".to_owned(); 1_000]).is_ok(), "equal patterns are compiled once");
     let error = tests(&patterns(65, "a")).unwrap_err();
     assert_eq!((error.code(), error.faults()[0].place.line), (ErrorCode::TemplateLimit, 66), "{error}");
-    let error = tests(&patterns(40, "\\\\pL{20}")).unwrap_err();
+    let error = tests(&patterns(40, "\\\\pL{6}")).unwrap_err();
     assert_eq!(error.code(), ErrorCode::TemplateLimit, "{error}");
     assert!(error.to_string().contains("bytes together") && error.faults()[0].place.line < 41, "{error}");
     let part = "{{regexMatch Subject \"b\"}}";
