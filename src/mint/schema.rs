@@ -230,8 +230,11 @@ mod tests {
         for (schema, claims) in [
             (r#"{"properties":{"v":{"pattern":"a[ab]{500}c"}}}"#, json!({ "v": text }).to_string()),
             (r#"{"properties":{"v":{"items":{"pattern":"a[ab]{500}c"}}}}"#, texts.clone()),
-            (r##"{"properties":{"v":{"items":{"anyOf":[{"$ref":"#/$defs/p"},{"$ref":"#/$defs/p"},{"$ref":"#/$defs/p"}]}}},
-                "$defs":{"p":{"pattern":"a[ab]{200}c"}}}"##, texts),
+            (
+                r##"{"properties":{"v":{"items":{"anyOf":[{"$ref":"#/$defs/p"},{"$ref":"#/$defs/p"},{"$ref":"#/$defs/p"}]}}},
+                "$defs":{"p":{"pattern":"a[ab]{200}c"}}}"##,
+                texts,
+            ),
             (r#"{"properties":{"v":{"patternProperties":{"a[ab]{500}c":false}}}}"#, names.to_string()),
             (r#"{"properties":{"v":{"propertyNames":{"pattern":"a[ab]{500}c|b"}}}}"#, names.to_string()),
         ] {

@@ -40,7 +40,10 @@ const GO_TEMPLATES: [(&str, &str); 26] = [
     ("fields", "{{ range 1000000000 }}{{ $y := $.MatchContext.URL.Path }}{{ end }}{}"),
     ("fields", "{{ range 1000000000 }}{{ $y := $.Extra.x.a.b.c }}{{ end }}{}"),
     ("nested templates", "{{ define `t` }}{{ end }}{{ range 1000000000 }}{{ template `t` X }}{{ end }}{}"),
-    ("nested templates", "{{ define `t` }}{{ template `u` . }}{{ template `u` . }}{{ end }}{{ define `u` }}{{ template `v` . }}{{ template `v` . }}{{ end }}{{ define `v` }}{{ end }}{{ range 1000000000 }}{{ template `t` X }}{{ end }}{}"),
+    (
+        "nested templates",
+        "{{ define `t` }}{{ template `u` . }}{{ template `u` . }}{{ end }}{{ define `u` }}{{ template `v` . }}{{ template `v` . }}{{ end }}{{ define `v` }}{{ end }}{{ range 1000000000 }}{{ template `t` X }}{{ end }}{}",
+    ),
     ("output", "{\"v\":\"{{ range 1000000000 }}{{ `` }}{{ end }}\"}"),
     ("output", "{\"v\":\"{{ range 60000 }}{{ `a` }}{{ end }}\"}"),
     ("output", "{\"v\":\"{{ X }}{{ X }}\"}"),
@@ -50,26 +53,58 @@ const GO_TEMPLATES: [(&str, &str); 26] = [
     ("growing values", "{{ $l := list 1 }}{{ range 1000000000 }}{{ $l = append $l $l }}{{ end }}{}"),
     ("growing values", "{{ $l := `a` }}{{ range 1000000000 }}{{ $l = cat $l $l }}{{ end }}{}"),
     ("growing values", "{{ $l := X }}{{ range 1000000000 }}{{ $l = concat $l $l }}{{ end }}{}"),
-    ("growing values", "{{ $d := dict `a` 1 }}{{ range 1000000000 }}{{ $d = merge $d (dict `a` $d `b` $d) }}{{ end }}{}"),
+    (
+        "growing values",
+        "{{ $d := dict `a` 1 }}{{ range 1000000000 }}{{ $d = merge $d (dict `a` $d `b` $d) }}{{ end }}{}",
+    ),
     ("growing values", "{{ $d := dict }}{{ range $i := until 1000000000 }}{{ $y := set $d (print $i) $i }}{{ end }}{}"),
     ("growing values", "{{ $d := dict }}{{ range 1000000000 }}{{ $y := set $d `a` $d }}{{ end }}{}"),
-    ("growing values", "{{ $d := X }}{{ range until 20 }}{{ $d = list $d $d }}{{ end }}{{ range 1000000000 }}{{ $y := FUNCTION $d }}{{ end }}{}"),
-    ("growing values", "{{ $d := X }}{{ range until 16 }}{{ $d = dict `a` $d `b` $d }}{{ end }}{{ range 1000000000 }}{{ $y := FUNCTION $d }}{{ end }}{}"),
+    (
+        "growing values",
+        "{{ $d := X }}{{ range until 20 }}{{ $d = list $d $d }}{{ end }}{{ range 1000000000 }}{{ $y := FUNCTION $d }}{{ end }}{}",
+    ),
+    (
+        "growing values",
+        "{{ $d := X }}{{ range until 16 }}{{ $d = dict `a` $d `b` $d }}{{ end }}{{ range 1000000000 }}{{ $y := FUNCTION $d }}{{ end }}{}",
+    ),
     ("growing values", "{{ $l := until 3000 }}{{ range 1000000000 }}{{ $y := FUNCTION $l }}{{ end }}{}"),
-    ("growing values", "{{ $l := splitList `` (repeat 3000 `a`) }}{{ range 1000000000 }}{{ $y := FUNCTION $l }}{{ end }}{}"),
+    (
+        "growing values",
+        "{{ $l := splitList `` (repeat 3000 `a`) }}{{ range 1000000000 }}{{ $y := FUNCTION $l }}{{ end }}{}",
+    ),
 ];
 
 /// What stands for `FUNCTION`.
 const GO_FUNCTIONS: [&str; 20] = [
-    "print", "printf `%v`", "printf `%#v`", "printf `%+v`", "printf `%q`", "printf `%x`", "printf `%9d`", "toJson",
-    "toPrettyJson", "deepCopy", "uniq", "sortAlpha", "join `,`", "toStrings", "reverse", "has `zz`", "without",
-    "without 1 2 3", "deepEqual (list)", "html",
+    "print",
+    "printf `%v`",
+    "printf `%#v`",
+    "printf `%+v`",
+    "printf `%q`",
+    "printf `%x`",
+    "printf `%9d`",
+    "toJson",
+    "toPrettyJson",
+    "deepCopy",
+    "uniq",
+    "sortAlpha",
+    "join `,`",
+    "toStrings",
+    "reverse",
+    "has `zz`",
+    "without",
+    "without 1 2 3",
+    "deepEqual (list)",
+    "html",
 ];
 
 const HANDLEBARS_TEMPLATES: [(&str, &str); 14] = [
     ("loops", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{/each}}{{/each}}]}"#),
     ("loops", r#"{"v":[{{#each X}}{{#each X}}{{/each}}{{/each}}]}"#),
-    ("loops", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}{{else if ../this}}{{/if}}{{/each}}{{/each}}]}"#),
+    (
+        "loops",
+        r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#if this}}{{else if ../this}}{{/if}}{{/each}}{{/each}}]}"#,
+    ),
     ("loops", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#with X}}{{/with}}{{/each}}{{/each}}]}"#),
     ("variables", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#let a=X b=X c=X}}{{/let}}{{/each}}{{/each}}]}"#),
     ("fields", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#if X.a.b.c}}{{/if}}{{/each}}{{/each}}]}"#),
@@ -171,7 +206,9 @@ pub(crate) fn measure(shown: f64) {
 }
 
 fn print(report: &Report) {
-    println!("\n| | renderings | CPU ms of the worst | template | session | outcome |\n| --- | --- | --- | --- | --- | --- |");
+    println!(
+        "\n| | renderings | CPU ms of the worst | template | session | outcome |\n| --- | --- | --- | --- | --- | --- |"
+    );
     let mut most = 0.0_f64;
     for ((engine, family), worst) in &report.rows {
         let template = worst.template.replace('|', "\\|");
@@ -210,8 +247,7 @@ fn render_all(report: &mut Report, kind: (&'static str, String), syntax: Syntax,
         ..CompileOptions::default()
     };
     let source = |text: &str| TemplateText { name: "worst".to_owned(), text: text.to_owned() };
-    let partials =
-        [claimsmith::templates::Partial { name: "part".to_owned(), source: source("{{#if a}}{{/if}}") }];
+    let partials = [claimsmith::templates::Partial { name: "part".to_owned(), source: source("{{#if a}}{{/if}}") }];
     let template = ClaimTemplate::compile(syntax, &source(&text), &partials, options);
     let template = template.unwrap_or_else(|error| panic!("{error}"));
     for fixture in fixtures.iter().take(if reads_values { usize::MAX } else { 1 }) {
@@ -247,7 +283,9 @@ fn schemas(report: &mut Report) {
             let claims = PrivateClaims::parse(&claims.to_string(), None).unwrap();
             let mut outcome = "";
             let millis = millis(|| {
-                outcome = schema.check(&claims, RenderLimits::default().work).map_or_else(|error| error.code().as_str(), |()| "");
+                outcome = schema
+                    .check(&claims, RenderLimits::default().work)
+                    .map_or_else(|error| error.code().as_str(), |()| "");
             });
             report.add(("schema", keyword.to_owned()), keyword, name, millis, outcome.to_owned());
         }
@@ -308,7 +346,9 @@ fn values() -> Vec<(String, Value)> {
     ] {
         values.push((name.to_owned(), json!(text)));
     }
-    for (name, unit) in [("JSON", "1,"), ("JSON", "[],"), ("JSON", "\"\","), ("JSON", "{\"a\":1},"), ("JSON", "1.5e-300,")] {
+    for (name, unit) in
+        [("JSON", "1,"), ("JSON", "[],"), ("JSON", "\"\","), ("JSON", "{\"a\":1},"), ("JSON", "1.5e-300,")]
+    {
         for size in SIZES {
             let items = unit.repeat(size / unit.len() / 2);
             values.push((format!("{name} of `{unit}`, {size} bytes"), json!(format!("[{}1]", items))));
@@ -338,7 +378,8 @@ fn values() -> Vec<(String, Value)> {
         add("objects as members", Value::Object(maps.collect()));
     }
     for (name, inner) in [("arrays", json!([])), ("objects", json!({"k1": 1}))] {
-        let deep = (0..170).fold(inner, |inner, _| if name == "arrays" { json!([inner]) } else { json!({"k1": inner}) });
+        let deep =
+            (0..170).fold(inner, |inner, _| if name == "arrays" { json!([inner]) } else { json!({"k1": inner}) });
         values.push((format!("170 {name} inside each other"), deep));
     }
     for number in [json!(0), json!(7), json!(-1.5), json!(1e308), json!(5e-324), json!(1e15)] {

@@ -42,7 +42,8 @@ fn name_of(call: &str) -> &str {
 /// Values of each kind with much in them.
 fn large() -> Vec<(&'static str, Value)> {
     let list = |of: &dyn Fn(usize) -> Value| Value::Array((0..3_000).map(of).collect());
-    let map = |of: &dyn Fn(usize) -> Value| Value::Object((0..3_000).map(|index| (format!("k{index}"), of(index))).collect());
+    let map =
+        |of: &dyn Fn(usize) -> Value| Value::Object((0..3_000).map(|index| (format!("k{index}"), of(index))).collect());
     let long = "a".repeat(100_000);
     vec![
         ("numbers", list(&|index| json!(index))),
@@ -151,7 +152,9 @@ fn every_call_pays_for_what_it_looks_at() {
 #[test]
 fn keys_are_paid_for_by_their_length() {
     let name = "n".repeat(60_000);
-    let extra = Json::parse(json!({"x": {name.as_str(): 1}}).to_string().as_bytes(), ReadLimits::default()).unwrap().into_owned();
+    let extra = Json::parse(json!({"x": {name.as_str(): 1}}).to_string().as_bytes(), ReadLimits::default())
+        .unwrap()
+        .into_owned();
     for call in [
         "keys X",
         "omit X",
@@ -210,13 +213,19 @@ fn numbers_are_paid_for_by_their_digits() {
 
 #[test]
 fn directives_and_pieces_are_paid_for() {
-    let text = |length: usize| Json::parse(json!({"x": "a,".repeat(length)}).to_string().as_bytes(), ReadLimits::default()).unwrap().into_owned();
+    let text = |length: usize| {
+        Json::parse(json!({"x": "a,".repeat(length)}).to_string().as_bytes(), ReadLimits::default())
+            .unwrap()
+            .into_owned()
+    };
     let pieces = "{{ $t := replace `,` `;` $.Extra.x }}";
     let plain = "{{ $t := $.Extra.x }}";
     let extra = text(5_000);
     for call in ["print $t", "toJson $t", "quote $t", "toString $t", "repeat 2 $t", "cat $t"] {
         let marginal = |start: &str| {
-            let with = |uses: usize| steps(&format!("{start}{}{{}}", format!("{{{{ $y := {call} }}}}").repeat(uses)), &extra).unwrap();
+            let with = |uses: usize| {
+                steps(&format!("{start}{}{{}}", format!("{{{{ $y := {call} }}}}").repeat(uses)), &extra).unwrap()
+            };
             with(3) - with(2)
         };
         assert!(marginal(pieces) > 4 * marginal(plain), "{call}: {} {}", marginal(pieces), marginal(plain));

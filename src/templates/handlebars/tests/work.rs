@@ -75,7 +75,8 @@ fn rendering_ends_when_nobody_waits_for_it() {
 
 /// The fewest steps within which `call` renders over `extra`.
 fn steps(call: &str, extra: &str) -> u64 {
-    let template = compiled(&format!("{{\"v\": {{{{#if ({call})}}}}1{{{{else}}}}2{{{{/if}}}}}}"), &[], Missing::Error).unwrap();
+    let template =
+        compiled(&format!("{{\"v\": {{{{#if ({call})}}}}1{{{{else}}}}2{{{{/if}}}}}}"), &[], Missing::Error).unwrap();
     let (mut least, mut most) = (0, 1 << 22);
     while least < most {
         let middle = (least + most) / 2;
@@ -145,8 +146,14 @@ fn patterns_of_a_template_have_a_budget() {
     assert_eq!(error.code(), ErrorCode::TemplateLimit, "{error}");
     assert!(error.to_string().contains("bytes together") && error.faults()[0].place.line < 41, "{error}");
     let part = "{{regexMatch Subject \"b\"}}";
-    let whole = format!("{{\n\"p\": {{{{> part}}}},\n{}\n}}", patterns(64, "a").iter().enumerate().map(|(index, pattern)| {
-        format!("\"m{index}\": {{{{regexMatch Subject \"{pattern}\"}}}}")
-    }).collect::<Vec<_>>().join(",\n"));
+    let whole = format!(
+        "{{\n\"p\": {{{{> part}}}},\n{}\n}}",
+        patterns(64, "a")
+            .iter()
+            .enumerate()
+            .map(|(index, pattern)| { format!("\"m{index}\": {{{{regexMatch Subject \"{pattern}\"}}}}") })
+            .collect::<Vec<_>>()
+            .join(",\n")
+    );
     assert_eq!(compiled(&whole, &[("part", part)], Missing::Error).unwrap_err().code(), ErrorCode::TemplateLimit);
 }
