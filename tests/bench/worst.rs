@@ -29,8 +29,10 @@ const REPEATED: f64 = 15.0;
 const GO_CALLS: &str = include_str!("worst/go.calls");
 const HANDLEBARS_CALLS: &str = include_str!("worst/handlebars.calls");
 
-/// Templates that combine functions and statements; `X` is a value of the session.
-const GO_TEMPLATES: [(&str, &str); 26] = [
+/// The bytes of the names that are long.
+const LONG_NAME: usize = 28_000;
+/// Templates that combine functions and statements; `X` is a value of the session, and `NAME` a long name.
+const GO_TEMPLATES: [(&str, &str); 28] = [
     ("loops", "{{ range 1000000000 }}{{ end }}{}"),
     ("loops", "{{ range $k, $v := X }}{{ range $l, $w := X }}{{ end }}{{ end }}{}"),
     ("loops", "{{ range 1000000000 }}{{ if X }}{{ else }}{{ end }}{{ end }}{}"),
@@ -39,6 +41,8 @@ const GO_TEMPLATES: [(&str, &str); 26] = [
     ("variables", "{{ range 1000000000 }}{{ $a := 1 }}{{ $b := $a }}{{ $a = $b }}{{ end }}{}"),
     ("fields", "{{ range 1000000000 }}{{ $y := $.MatchContext.URL.Path }}{{ end }}{}"),
     ("fields", "{{ range 1000000000 }}{{ $y := $.Extra.x.a.b.c }}{{ end }}{}"),
+    ("fields", "{{ range 1000000000 }}{{ $y := X.NAME }}{{ end }}{}"),
+    ("loops", "{{ range 1000000000 }}{{ range $k, $v := X }}{{ end }}{{ end }}{}"),
     ("nested templates", "{{ define `t` }}{{ end }}{{ range 1000000000 }}{{ template `t` X }}{{ end }}{}"),
     (
         "nested templates",
@@ -98,7 +102,7 @@ const GO_FUNCTIONS: [&str; 20] = [
     "html",
 ];
 
-const HANDLEBARS_TEMPLATES: [(&str, &str); 14] = [
+const HANDLEBARS_TEMPLATES: [(&str, &str); 15] = [
     ("loops", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{/each}}{{/each}}]}"#),
     ("loops", r#"{"v":[{{#each X}}{{#each X}}{{/each}}{{/each}}]}"#),
     (
@@ -109,6 +113,7 @@ const HANDLEBARS_TEMPLATES: [(&str, &str); 14] = [
     ("variables", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#let a=X b=X c=X}}{{/let}}{{/each}}{{/each}}]}"#),
     ("fields", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#if X.a.b.c}}{{/if}}{{/each}}{{/each}}]}"#),
     ("fields", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#if X.k1}}{{/if}}{{/each}}{{/each}}]}"#),
+    ("fields", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{#if X.NAME}}{{/if}}{{/each}}{{/each}}]}"#),
     ("partials", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{> part a=X}}{{/each}}{{/each}}]}"#),
     ("output", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}{{X}}{{/each}}{{/each}}]}"#),
     ("output", r#"{"v":[{{#each Extra.l}}{{#each @root.Extra.l}}"{{X}}"{{/each}}{{/each}}]}"#),
@@ -154,7 +159,7 @@ struct Report {
 impl Report {
     fn add(&mut self, kind: (&'static str, String), template: &str, session: &str, millis: f64, outcome: String) {
         if millis > self.shown {
-            println!("{millis:8.1} ms  {} {}: {template}  over {session}: {outcome}", kind.0, kind.1);
+            println!("{millis:8.1} ms  {} {}: {template:.120}  over {session}: {outcome}", kind.0, kind.1);
         }
         let row = self.rows.entry(kind).or_default();
         row.renderings += 1;
@@ -174,7 +179,6 @@ pub(crate) fn measure(shown: f64) {
         let kind = ("session", "read".to_owned());
         report.add(kind, "", &fixture.name, fixture.millis, format!("{} bytes", fixture.text.len()));
     }
-    crate::say("Go");
     for (family, call) in calls(GO_CALLS) {
         let template = format!("{{{{ range $i := 1000000000 }}}}{{{{ $y := {call} }}}}{{{{ end }}}}{{}}");
         render_all(&mut report, ("Go", family.to_owned()), Syntax::Go, &template, &fixtures);
@@ -186,7 +190,6 @@ pub(crate) fn measure(shown: f64) {
             render_all(&mut report, ("Go", family.to_owned()), Syntax::Go, &template, &fixtures);
         }
     }
-    crate::say("Handlebars");
     for (family, call) in calls(HANDLEBARS_CALLS) {
         let template = format!(
             "{{\"v\":[{{{{#each Extra.l}}}}{{{{#each @root.Extra.l}}}}{{{{#if ({call})}}}}{{{{/if}}}}{{{{/each}}}}{{{{/each}}}}]}}"
@@ -211,7 +214,7 @@ fn print(report: &Report) {
     );
     let mut most = 0.0_f64;
     for ((engine, family), worst) in &report.rows {
-        let template = worst.template.replace('|', "\\|");
+        let template: String = worst.template.replace('|', "\\|").chars().take(120).collect();
         println!(
             "| {engine}, {family} | {} | {:.1} | `{template}` | {} | {} |",
             worst.renderings, worst.millis, worst.session, worst.outcome
@@ -236,12 +239,15 @@ fn calls(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str
 }
 
 fn render_all(report: &mut Report, kind: (&'static str, String), syntax: Syntax, text: &str, fixtures: &[Fixture]) {
+    if !report.rows.contains_key(&kind) {
+        crate::say(&format!("{}, {}", kind.0, kind.1));
+    }
     let (x, y) = match syntax {
         Syntax::Go => ("$.Extra.x", "$.Extra.y"),
         Syntax::Handlebars => ("@root.Extra.x", "@root.Extra.y"),
     };
     let reads_values = text.contains('X') || text.contains("MatchContext");
-    let text = text.replace('X', x).replace('Y', y);
+    let text = text.replace('X', x).replace('Y', y).replace("NAME", &"n".repeat(LONG_NAME));
     let options = CompileOptions {
         missing: if kind.1 == "omitted output" { Missing::Omit } else { Missing::Error },
         ..CompileOptions::default()
@@ -377,6 +383,8 @@ fn values() -> Vec<(String, Value)> {
         let maps = (0..count).map(|index| (format!("k{index}"), json!({"a": {"b": {}}})));
         add("objects as members", Value::Object(maps.collect()));
     }
+    let long = (0..16).map(|index| (format!("{}{index:02}", "n".repeat(LONG_NAME - 2)), json!(index)));
+    values.push(("16 members with long names".to_owned(), Value::Object(long.collect())));
     for (name, inner) in [("arrays", json!([])), ("objects", json!({"k1": 1}))] {
         let deep =
             (0..170).fold(inner, |inner, _| if name == "arrays" { json!([inner]) } else { json!({"k1": inner}) });
