@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::{compiled, rendered};
+use super::{compiled, helper_reference, rendered};
 use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::session::SessionValues;
@@ -156,4 +156,24 @@ fn patterns_of_a_template_have_a_budget() {
             .join(",\n")
     );
     assert_eq!(compiled(&whole, &[("part", part)], Missing::Error).unwrap_err().code(), ErrorCode::TemplateLimit);
+}
+
+#[test]
+fn text_is_paid_for_even_if_it_is_left_out_again() {
+    let template =
+        compiled(r#"{"a": [{{#each Extra.l}}"{{@root.Extra.x}}{{@root.Extra.none}}"{{/each}}]}"#, &[], Missing::Omit);
+    let template = template.unwrap();
+    let extra = format!(r#"{{"x": "{}", "l": [1,2,3,4]}}"#, "\\n".repeat(10_000));
+    let within = |work: u64| rendered(&template, &extra, &RenderLimits { work, ..RenderLimits::default() });
+    assert_eq!(within(4 * 4 * 10_000 / 64).map_err(|error| error.code()), Err(ErrorCode::TemplateLimit));
+    assert_eq!(within(100_000).as_deref(), Ok(r#"{"a":[]}"#));
+}
+
+#[test]
+fn every_helper_is_measured() {
+    let calls = include_str!("../../../../tests/bench/worst/handlebars.calls");
+    for helper in helper_reference().filter(|helper| helper.name != "fail") {
+        let is_called = calls.lines().any(|line| line.split(' ').next() == Some(helper.name));
+        assert!(is_called, "no call of {} in tests/bench/worst/handlebars.calls", helper.name);
+    }
 }
