@@ -1,5 +1,5 @@
-# `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` measures,
-# `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
+# `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` and
+# `make worst` measure, `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
 # `make peers` tests with Oathkeeper and Kratos, which it builds with Go, `make proxies` with nginx, HAProxy, Traefik and Caddy.
 # `make release` builds what deploy/ ships.
 
@@ -14,7 +14,7 @@ PEERS := $(TOOLS)/peers
 # Prefix of builds that are not shipped: they use the OpenSSL of the system where possible.
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
-.PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
+.PHONY: test rust-tests interop bench bench-build bench-quick worst micro soak instructions profile fuzz models demo setup page-test \
 	deploy-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
@@ -46,6 +46,12 @@ bench: bench-build
 
 bench-quick: bench-build
 	target/release/claimsmith-bench --quick
+
+# The most expensive templates and sessions that the default limits allow, by CPU time, in some minutes. WORST_MILLISECONDS
+# prints each rendering that takes longer.
+WORST_MILLISECONDS ?= 50
+worst: bench-build
+	target/release/claimsmith-bench worst $(WORST_MILLISECONDS)
 
 soak: bench-build
 	target/release/claimsmith-bench soak --minutes $(SOAK_MINUTES)

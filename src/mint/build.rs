@@ -298,7 +298,7 @@ fn validate_template(
                 faults.push(whole.in_file(fault.case, fault.message));
             }
             Ok(claims) => {
-                if let Some(Err(error)) = schema.as_ref().map(|schema| schema.check(&claims)) {
+                if let Some(Err(error)) = schema.as_ref().map(|schema| schema.check(&claims, parts.limits.work)) {
                     let whole = BuildFault::new(error.code(), &part, format!("{}: {error}", case.name));
                     faults.push(whole.in_file(&case.name, error.to_string()));
                 }

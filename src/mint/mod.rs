@@ -124,7 +124,7 @@ impl Mint {
         )?;
         claims.check_grant(request.grant())?;
         if let Some(schema) = &profile.schema {
-            schema.check(&claims)?;
+            schema.check(&claims, self.limits.work)?;
         }
         Ok(RenderedClaims { claims, overridden })
     }

@@ -160,7 +160,9 @@ impl Mint {
         tried.claims = Some(rendered.claims.clone());
         tried.overridden.clone_from(&rendered.overridden);
         // A reload validates the claims of recorded cases against this schema, too.
-        if let Some(Err(error)) = profile.recorded_schema.as_ref().map(|schema| schema.check(&rendered.claims)) {
+        if let Some(Err(error)) =
+            profile.recorded_schema.as_ref().map(|schema| schema.check(&rendered.claims, self.limits.work))
+        {
             tried.faults.push(TrialFault::of_issue(&IssueError::Schema(error)));
         }
         match self.token_params(&request, now) {

@@ -48,8 +48,10 @@ pub struct TemplateFault {
     pub code: ErrorCode,
     /// Where.
     pub place: Place,
-    /// The line of the template it stands in.
+    /// The line of the template it stands in, cut to what stands around it.
     pub source_line: String,
+    /// How many characters of `source_line` stand before it. It can stand beyond the end of its line.
+    caret: usize,
     /// What was expected and what was found.
     pub message: String,
     /// What to write instead, where that can be said.
@@ -60,8 +62,8 @@ impl TemplateFault {
     /// A fault at byte `offset` of `text`.
     pub fn new(code: ErrorCode, template: &str, text: &str, offset: usize, message: impl Into<String>) -> Self {
         let place = Place::of(template, text, offset);
-        let source_line = text.lines().nth(place.line - 1).unwrap_or_default().to_owned();
-        Self { code, place, source_line, message: message.into(), help: None }
+        let (source_line, caret) = excerpt(text, &place);
+        Self { code, place, source_line, caret, message: message.into(), help: None }
     }
 
     /// The same fault with advice.
@@ -72,21 +74,36 @@ impl TemplateFault {
     }
 }
 
+/// The most characters of a line of a template that an error quotes.
+const LINE_CHARS: usize = 160;
+
+/// The line of `place` in `text`, cut to what stands around the place, and how many of its characters stand before that.
+fn excerpt(text: &str, place: &Place) -> (String, usize) {
+    let line = text.lines().nth(place.line - 1).unwrap_or_default();
+    let caret = place.column - 1;
+    let length = line.chars().count();
+    if length <= LINE_CHARS {
+        return (line.to_owned(), caret);
+    }
+    let start = caret.saturating_sub(LINE_CHARS / 2).min(length - LINE_CHARS);
+    let (before, length_before) = if start > 0 { ("…", 1) } else { ("", 0) };
+    let mut shown = String::from(before);
+    shown.extend(line.chars().skip(start).take(LINE_CHARS));
+    if start + LINE_CHARS < length {
+        shown.push('…');
+    }
+    (shown, caret - start + length_before)
+}
+
 impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} [{}]", self.place, escape::line(&self.message), self.code)?;
         let number = self.place.line.to_string();
-        let column = self.place.column.saturating_sub(1);
-        // Of a long line, the part around the column is enough.
-        let skipped = if column > LINE_CHARS / 2 { column - LINE_CHARS / 2 } else { 0 };
-        let mut rest = self.source_line.chars().skip(skipped);
-        let shown: String = rest.by_ref().take(LINE_CHARS).collect();
-        let (start, end) = (if skipped > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
-        writeln!(f, "  {number} | {start}{}{end}", escape::line(&shown))?;
+        writeln!(f, "  {number} | {}", escape::line(&self.source_line))?;
         // Escapes are wider than what they stand for.
-        let before: String = shown.chars().take(column - skipped).collect();
-        let beyond = (column - skipped).saturating_sub(before.chars().count());
-        let width = start.chars().count() + escape::line(&before).chars().count() + beyond;
+        let before: String = self.source_line.chars().take(self.caret).collect();
+        let beyond = self.caret.saturating_sub(before.chars().count());
+        let width = escape::line(&before).chars().count() + beyond;
         write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(width))?;
         if let Some(help) = &self.help {
             write!(f, "\n  help: {}", escape::line(help))?;
@@ -149,6 +166,7 @@ pub struct RenderError {
 struct Details {
     place: Option<Place>,
     source_line: String,
+    caret: usize,
     help: Option<String>,
     lost: Option<LostMember>,
 }
@@ -199,7 +217,7 @@ impl RenderError {
         if self.place().is_none() {
             let place = Place::of(template, text, offset);
             let details = self.details();
-            details.source_line = text.lines().nth(place.line - 1).unwrap_or_default().to_owned();
+            (details.source_line, details.caret) = excerpt(text, &place);
             details.place = Some(place);
         }
         self
@@ -259,6 +277,7 @@ impl RenderError {
             code: self.code,
             place: details.place.clone()?,
             source_line: details.source_line.clone(),
+            caret: details.caret,
             message: self.message.clone(),
             help: details.help.clone(),
         })
@@ -382,7 +401,31 @@ fn joined(names: &[String]) -> String {
     path
 }
 
-/// The most characters of a line of a template that an error shows.
-const LINE_CHARS: usize = 160;
 /// The most names of a session that advice lists.
 const NAMES_SHOWN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_line_is_cut_around_the_place() {
+        let text = format!("first\n{}X{}\nlast", "ä".repeat(250_000), "b".repeat(250_000));
+        let caret_of = |shown: &str| {
+            let lines: Vec<&str> = shown.lines().collect();
+            lines[1].chars().nth(lines[2].chars().count() - 1)
+        };
+        let place = |offset: usize| TemplateFault::new(ErrorCode::TemplateSyntax, "t", &text, offset, "m").to_string();
+        let middle = text.find('X').unwrap();
+        for (offset, marked) in [(middle, 'X'), (6, 'ä'), (text.len() - 6, 'b'), (6 + 2 * 150, 'ä'), (0, 'f')] {
+            let shown = place(offset);
+            assert!(shown.chars().count() < 1_300, "{} characters", shown.chars().count());
+            assert_eq!(caret_of(&shown), Some(marked), "{shown}");
+        }
+        assert!(place(middle).contains("t:2:250001: m") && place(middle).contains("| …ä"));
+        let error = RenderError::new(ErrorCode::TemplateMissingValue, "m").at("t", &text, middle);
+        assert_eq!(caret_of(&error.fault().unwrap().to_string()), Some('X'));
+        let whole = TemplateFault::new(ErrorCode::TemplateSyntax, "t", &"a".repeat(160), 159, "m");
+        assert_eq!(whole.source_line, "a".repeat(160));
+    }
+}

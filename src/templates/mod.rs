@@ -9,6 +9,7 @@ mod error;
 pub mod go;
 pub mod handlebars;
 mod name;
+pub(crate) mod pattern;
 
 pub(crate) use cases::differences;
 pub use cases::{CaseFault, RecordedCase};

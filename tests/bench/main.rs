@@ -23,6 +23,7 @@ mod requests;
 mod servers;
 mod signature;
 mod soak;
+mod worst;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -32,6 +33,7 @@ use servers::{Abilities, WORKERS};
 
 const USAGE: &str = "claimsmith-bench [--quick] [hydrate | fleet | mixed | idle | connections | render]...
 claimsmith-bench soak [--minutes MINUTES]
+claimsmith-bench worst [MILLISECONDS]
 claimsmith-bench instructions (hit | miss) COUNT
 claimsmith-bench session BYTES";
 
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
     match words[..] {
         ["serve-echo", folder] => servers::serve_echo(Path::new(folder)),
         ["instructions", case, count] => instructions::repeat(case, count.parse().expect("a count")),
+        ["worst"] => worst::measure(f64::INFINITY),
+        ["worst", shown] => worst::measure(shown.parse().expect("milliseconds")),
         ["session", bytes] => print!("{}", fixture::session(bytes.parse().expect("a number of bytes"))),
         ["soak", ref rest @ ..] => {
             let minutes = match rest {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::text::Origin;
+use super::text::{Origin, Text};
 use super::urls::Url;
 use super::value::{Element, Map, MapType, Value};
 use crate::code::ErrorCode;
@@ -13,8 +13,8 @@ use crate::templates::{LostMember, RenderInput, RenderLimits};
 
 /// How many bytes of text one step pays for.
 const BYTES_PER_STEP: u64 = 64;
-/// How many values of a session one step makes Go's values of.
-const VALUES_PER_STEP: u64 = 2;
+/// How many bytes of text a piece of it counts as.
+const BYTES_PER_PIECE: usize = 16;
 /// How many bytes a search reads in one step, times the states of its automaton.
 const STATES_PER_STEP: u64 = 16;
 /// How many times the size of the claims a text may have on its way there.
@@ -78,8 +78,7 @@ impl<'c> Context<'c> {
     pub(super) fn new(input: &RenderInput<'c>, limits: &'c RenderLimits) -> Result<Self, Problem> {
         let member = |name| input.match_context.member(name).unwrap_or(&Json::Null);
         // Go's values are made of all that is selected, before anything is read.
-        let converted: u64 = [input.extra, input.header, input.match_context].into_iter().map(values_in).sum();
-        let work = converted / VALUES_PER_STEP;
+        let work: u64 = [input.extra, input.header, input.match_context].into_iter().map(values_in).sum();
         if work > limits.work {
             return Err(Problem::limit(format!("expected at most {} steps of work, found more", limits.work)));
         }
@@ -122,6 +121,12 @@ impl<'c> Context<'c> {
         Ok(())
     }
 
+    /// The steps so far.
+    #[cfg(test)]
+    pub(super) fn spent(&self) -> u64 {
+        self.work
+    }
+
     /// Pays for `count` bytes of text that are about to be made or looked at.
     pub(super) fn charge_bytes(&mut self, count: usize) -> Result<(), Problem> {
         self.charge_reads(count, 1)
@@ -137,6 +142,24 @@ impl<'c> Context<'c> {
         let steps = self.unpaid_bytes / BYTES_PER_STEP;
         self.unpaid_bytes %= BYTES_PER_STEP;
         self.steps(steps)
+    }
+
+    /// Pays for texts that are about to be read `times` times, and for the pieces that they consist of.
+    pub(super) fn charge_text(&mut self, text: &Text, times: usize) -> Result<(), Problem> {
+        self.charge_reads(text.len(), times)?;
+        self.charge_reads(text.joints().saturating_mul(BYTES_PER_PIECE), times)
+    }
+
+    /// Pays for a look at each entry of `map`, and for reading each key `times` times.
+    pub(super) fn charge_entries(&mut self, map: &Map, times: usize) -> Result<(), Problem> {
+        let entries = map.entries.borrow();
+        self.steps(entries.len() as u64)?;
+        self.charge_reads(entries.keys().map(Vec::len).sum(), times)
+    }
+
+    /// Pays for the search of a key of `length` bytes among `count` ordered ones, which compares it with some of them.
+    pub(super) fn charge_lookup(&mut self, length: usize, count: usize) -> Result<(), Problem> {
+        self.charge_reads(length, 1 + count.checked_ilog2().unwrap_or(0) as usize / 4)
     }
 
     /// Pays for a search that is about to read `bytes` with an automaton of `states`.

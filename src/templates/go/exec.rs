@@ -18,11 +18,15 @@ type Failure = (Problem, usize);
 type Run<T> = Result<T, Failure>;
 
 /// How often the writer reads what an expression gave.
-const READS_OF_OUTPUT: usize = 4;
+const READS_OF_OUTPUT: usize = 8;
 /// How often a field or method of a URL or version reads and writes its text.
 const READS_OF_RECEIVER: usize = 16;
+/// How often a loop reads and writes the key of an entry.
+const READS_OF_KEY: usize = 4;
 /// How many variables are looked through in one step.
 const VARIABLES_PER_STEP: u64 = 32;
+/// How many bytes of the name of a variable count as one more variable.
+const BYTES_OF_VARIABLE: usize = 256;
 
 /// How deep blocks may run inside each other when a template calls another one, whatever the limits say.
 const MAX_NESTED: usize = 200;
@@ -40,16 +44,20 @@ pub(super) fn run_raw<'e>(tree: &'e Tree, input: &'e RenderInput<'e>, limits: &'
     run_into(tree, input, limits, writer).map(|output| output.bytes)
 }
 
-fn run_into<'e>(tree: &'e Tree, input: &'e RenderInput<'e>, limits: &'e RenderLimits, writer: Writer) -> Run<Output> {
-    let mut exec = Exec {
-        tree,
-        context: Context::new(input, limits).at(0)?,
-        writer,
-        input,
-        blocks: vec![Source::Session],
-        variables: vec![Variable { name: "$".to_owned(), value: Value::Session, source: Source::Session }],
-        nested: 0,
+/// Renders `tree`, and counts the steps.
+#[cfg(test)]
+pub(super) fn run_counted<'e>(tree: &'e Tree, input: &'e RenderInput<'e>, limits: &'e RenderLimits) -> (Run<()>, u64) {
+    let context = match Context::new(input, limits) {
+        Ok(context) => context,
+        Err(problem) => return (Err((problem, 0)), 0),
     };
+    let mut exec = Exec::new(tree, input, context, Writer::new(limits.output_bytes, limits.depth));
+    let result = exec.nodes(&Value::Session, &tree.root).map(|_| ());
+    (result, exec.context.spent())
+}
+
+fn run_into<'e>(tree: &'e Tree, input: &'e RenderInput<'e>, limits: &'e RenderLimits, writer: Writer) -> Run<Output> {
+    let mut exec = Exec::new(tree, input, Context::new(input, limits).at(0)?, writer);
     exec.nodes(&Value::Session, &tree.root)?;
     Ok(exec.writer.into_output())
 }
@@ -95,6 +103,11 @@ fn fail<T>(at: usize, problem: Problem) -> Run<T> {
 }
 
 impl<'e> Exec<'e> {
+    fn new(tree: &'e Tree, input: &'e RenderInput<'e>, context: Context<'e>, writer: Writer) -> Self {
+        let session = Variable { name: "$", value: Value::Session, source: Source::Session };
+        Self { tree, context, writer, input, blocks: vec![Source::Session], variables: vec![session], nested: 0 }
+    }
+
     fn nodes(&mut self, dot: &Value, nodes: &'e [Node]) -> Run<Flow> {
         self.nested += 1;
         for node in nodes {
@@ -168,7 +181,7 @@ impl<'e> Exec<'e> {
         let refused = |(code, message): super::writer::Refusal| Problem::new(code, message);
         match value {
             Value::String(text) => {
-                self.context.charge_reads(text.len(), READS_OF_OUTPUT)?;
+                self.context.charge_text(text, READS_OF_OUTPUT)?;
                 self.writer.expression(text, is_constant).map_err(refused)
             }
             // What is written is the structure that the pointer points to.
@@ -192,6 +205,7 @@ impl<'e> Exec<'e> {
     }
 
     fn template(&mut self, dot: &Value, at: usize, name: &str, argument: Option<&'e Pipeline>) -> Run<()> {
+        self.context.charge_bytes(name.len()).at(at)?;
         let Some(nodes) = self.tree.defined.get(name) else {
             return fail(at, Problem::new(ErrorCode::TemplateHelper, "found a template that is not defined"));
         };
@@ -202,7 +216,7 @@ impl<'e> Exec<'e> {
         if self.nested >= self.context.limits.depth.min(MAX_NESTED) {
             return fail(at, Problem::limit("expected templates that call each other less deeply"));
         }
-        let session = Variable { name: "$".to_owned(), value: dot.clone(), source: Source::Unknown };
+        let session = Variable { name: "$", value: dot.clone(), source: Source::Unknown };
         let outer = std::mem::replace(&mut self.variables, vec![session]);
         self.blocks.push(Source::Unknown);
         let result = self.nodes(&dot, nodes);
@@ -227,7 +241,7 @@ impl<'e> Exec<'e> {
                 }
             }
             Value::Map(map) => {
-                self.context.steps(map.entries.borrow().len() as u64).at(at)?;
+                self.context.charge_entries(map, READS_OF_KEY).at(at)?;
                 let entries: Vec<_> =
                     map.entries.borrow().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
                 for (key, item) in entries {
@@ -314,7 +328,7 @@ impl<'e> Exec<'e> {
     }
 
     fn assign(&mut self, name: &str, value: Value, at: usize) -> Run<()> {
-        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
+        self.pay_for_variable(name, at)?;
         match self.variables.iter_mut().rev().find(|variable| variable.name == name) {
             Some(variable) => {
                 (variable.value, variable.source) = (value, Source::Unknown);
@@ -324,8 +338,14 @@ impl<'e> Exec<'e> {
         }
     }
 
+    /// Pays for the search of a variable, whose name is compared with others.
+    fn pay_for_variable(&mut self, name: &str, at: usize) -> Run<()> {
+        let length = 1 + (name.len() / BYTES_OF_VARIABLE) as u64;
+        self.context.steps(length.saturating_mul(self.variables.len() as u64) / VARIABLES_PER_STEP).at(at)
+    }
+
     fn variable(&mut self, name: &str, at: usize) -> Run<Value> {
-        self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
+        self.pay_for_variable(name, at)?;
         match self.variables.iter().rev().find(|variable| variable.name == name) {
             Some(variable) => Ok(variable.value.clone()),
             None => fail(at, Problem::new(ErrorCode::TemplateSyntax, format!("found the undefined variable {name}"))),
@@ -350,7 +370,7 @@ impl<'e> Exec<'e> {
                 self.assign(name, value.clone(), pipeline.at)?;
             } else {
                 let source = Source::Pipeline { pipeline, blocks, variables, round: None };
-                self.variables.push(Variable { name: name.clone(), value: value.clone(), source });
+                self.variables.push(Variable { name, value: value.clone(), source });
             }
         }
         Ok(value)
@@ -381,7 +401,10 @@ impl<'e> Exec<'e> {
                     Term::Bool(value) => Ok(Value::Bool(*value)),
                     Term::Dot => Ok(dot.clone()),
                     Term::Number(number) => ideal(number).at(at),
-                    Term::String(bytes) => Ok(constant_text(bytes)),
+                    Term::String(bytes) => {
+                        self.context.charge_bytes(bytes.len()).at(at)?;
+                        Ok(constant_text(bytes))
+                    }
                     _ => fail(at, Problem::wrong_type("expected a command, found nil")),
                 }
             }
@@ -450,7 +473,7 @@ impl<'e> Exec<'e> {
             let message = format!("expected the method {name} for an argument, found none in {}", receiver.type_name());
             return fail(at, Problem::wrong_type(message));
         }
-        fields::field(&self.context, &receiver, name).at(at)
+        fields::field(&mut self.context, &receiver, name).at(at)
     }
 
     fn call(
@@ -499,7 +522,7 @@ impl<'e> Exec<'e> {
         self.context.steps(cost.steps).at(at)?;
         for value in &values {
             if let Value::String(text) = value {
-                self.context.charge_reads(text.len(), cost.per_byte).at(at)?;
+                self.context.charge_text(text, cost.per_byte).at(at)?;
             }
         }
         Ok(values)
@@ -528,7 +551,11 @@ impl<'e> Exec<'e> {
                 let receiver = self.receiver(dot, inner)?;
                 self.fields(dot, (Base::Value, receiver), names, &[], None, at)?
             }
-            Term::Bool(_) | Term::Number(_) | Term::String(_) => return constant(&operand.term, wanted).at(at),
+            Term::String(bytes) => {
+                self.context.charge_bytes(bytes.len()).at(at)?;
+                return constant(&operand.term, wanted).at(at);
+            }
+            Term::Bool(_) | Term::Number(_) => return constant(&operand.term, wanted).at(at),
         };
         assigned(value, wanted).at(at)
     }

@@ -11,9 +11,10 @@ use super::versions::Version;
 type Called = Result<Value, Problem>;
 
 /// The field `name` of a struct or the entry of a map.
-pub(super) fn field(context: &Context<'_>, receiver: &Value, name: &str) -> Called {
+pub(super) fn field(context: &mut Context<'_>, receiver: &Value, name: &str) -> Called {
     let fields = match receiver {
         Value::Map(map) => {
+            context.charge_lookup(name.len(), map.entries.borrow().len())?;
             return Ok(match map.entries.borrow().get(name.as_bytes()) {
                 Some(value) => value.clone(),
                 None => zero_element(map.kind),

@@ -8,7 +8,7 @@ use crate::templates::{LostMember, LostUsage, RenderInput};
 
 /// A variable of a template.
 pub(super) struct Variable<'e> {
-    pub(super) name: String,
+    pub(super) name: &'e str,
     pub(super) value: Value,
     pub(super) source: Source<'e>,
 }

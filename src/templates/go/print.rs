@@ -10,6 +10,10 @@ use super::versions::Version;
 
 /// More places than any float64 has.
 const FLOAT_PLACES: usize = 1100;
+/// How many decimal digits of a number one step writes, if their count is given.
+const DIGITS_PER_STEP: u64 = 4;
+/// How often a `[]byte`, whose bytes are values, is read.
+const READS_OF_BYTES: usize = 16;
 
 /// What `%v` makes of `value`.
 pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
@@ -21,8 +25,11 @@ pub(super) fn text_of(context: &mut Context<'_>, value: &Value) -> Result<Text, 
 /// What sprig's `toString` makes of `value`.
 pub(super) fn string_of(context: &mut Context<'_>, value: &Value) -> Result<Text, Problem> {
     match value {
-        Value::String(text) => Ok(text.as_ref().clone()),
-        Value::List(list) if list.element == Element::Byte => Ok(text_of_bytes(list)),
+        Value::String(text) => {
+            context.charge_text(text, 1)?;
+            Ok(text.as_ref().clone())
+        }
+        Value::List(list) if list.element == Element::Byte => text_of_bytes(context, list),
         Value::Url(None) => Err(Problem::missing("expected a value to write, found nil")),
         other => text_of(context, other),
     }
@@ -69,7 +76,7 @@ impl<'p, 'c> Printer<'p, 'c> {
             'w' if !value.is_nil() => self.bad_verb(value, verb)?,
             'T' | 'v' if value.is_nil() => self.padded(Text::new("<nil>", Origin::Data)),
             _ if value.is_nil() => self.raw(&format!("%!{verb}(<nil>)")),
-            'v' if self.flags.go_syntax && is_bytes(value) => self.go_bytes(value),
+            'v' if self.flags.go_syntax && is_bytes(value) => self.go_bytes(value)?,
             'T' => self.string(&Text::new(value.type_name(), Origin::Data), 's', value)?,
             _ => self.operand(value, verb, 0)?,
         }
@@ -77,13 +84,17 @@ impl<'p, 'c> Printer<'p, 'c> {
     }
 
     /// A `[]byte` in Go's syntax, which has another name by itself than inside of something.
-    fn go_bytes(&mut self, value: &Value) {
+    fn go_bytes(&mut self, value: &Value) -> Result<(), Problem> {
         let bytes = match value {
-            Value::List(list) => list.as_bytes().unwrap_or_default(),
+            Value::List(list) => {
+                self.context.steps(list.items().len() as u64)?;
+                list.as_bytes().unwrap_or_default()
+            }
             _ => Vec::new(),
         };
         let digits: Vec<_> = bytes.iter().map(|byte| format!("0x{byte:x}")).collect();
         self.raw(&format!("[]byte{{{}}}", digits.join(", ")));
+        Ok(())
     }
 
     fn operand(&mut self, value: &Value, verb: char, depth: usize) -> Result<(), Problem> {
@@ -127,7 +138,8 @@ impl<'p, 'c> Printer<'p, 'c> {
             }
             Value::String(text) => self.string(text, verb, value)?,
             Value::List(list) if list.element == Element::Byte && matches!(verb, 's' | 'q' | 'x' | 'X') => {
-                self.string(&text_of_bytes(list), verb, value)?;
+                let text = text_of_bytes(self.context, list)?;
+                self.string(&text, verb, value)?;
             }
             Value::List(list) => {
                 if verb == 'p' {
@@ -150,6 +162,7 @@ impl<'p, 'c> Printer<'p, 'c> {
                     return Ok(());
                 }
                 for (index, (key, item)) in map.entries.borrow().iter().enumerate() {
+                    self.context.step()?;
                     self.separate(index, verb);
                     let key = map.key(key);
                     self.string(&key, verb, &Value::text(key.clone()))?;
@@ -210,6 +223,7 @@ impl<'p, 'c> Printer<'p, 'c> {
     /// An element of a list or a map.
     fn element(&mut self, item: &Value, verb: char, depth: usize) -> Result<(), Problem> {
         if item.is_nil() {
+            self.context.step()?;
             self.raw(if self.flags.go_syntax { "interface {}(nil)" } else { "<nil>" });
             return Ok(());
         }
@@ -290,7 +304,7 @@ impl<'p, 'c> Printer<'p, 'c> {
 
     fn string(&mut self, text: &Text, verb: char, value: &Value) -> Result<(), Problem> {
         let cost = if matches!(verb, 'q' | 'x' | 'X') || self.flags.go_syntax { 16 } else { 2 };
-        self.context.charge_reads(text.len(), cost)?;
+        self.context.charge_text(text, cost)?;
         let cut = || match self.flags.precision {
             Some(precision) => {
                 let end = characters(text.bytes()).nth(precision).map_or(text.len(), |(at, ..)| at);
@@ -429,6 +443,10 @@ impl<'p, 'c> Printer<'p, 'c> {
             self.padded_with(Text::new(text, Origin::Data), false);
             return Ok(());
         }
+        // Exact digits take far longer than the fewest that tell a number from others.
+        let whole = if kind == 'f' { number.abs().log10().clamp(0.0, 309.0) as u64 } else { 0 };
+        let digits = whole + precision.unwrap_or(0) as u64;
+        self.context.steps(1 + digits / DIGITS_PER_STEP)?;
         let mut unsigned = floats::format(number.abs(), kind, precision);
         if flags.sharp && verb != 'b' {
             unsigned = floats::with_point(&unsigned, kind, precision);
@@ -490,8 +508,9 @@ fn version_fields(version: &Version) -> [(&'static str, Value); 6] {
 }
 
 /// The content of a `[]byte`, whose quotes a method wrote.
-fn text_of_bytes(list: &List) -> Text {
-    Text::new(list.as_bytes().unwrap_or_default(), Origin::Mixed)
+fn text_of_bytes(context: &mut Context<'_>, list: &List) -> Result<Text, Problem> {
+    context.charge_reads(list.items().len(), READS_OF_BYTES)?;
+    Ok(Text::new(list.as_bytes().unwrap_or_default(), Origin::Mixed))
 }
 
 fn is_bytes(value: &Value) -> bool {

@@ -25,6 +25,7 @@ pub(super) fn format(context: &mut Context<'_>, format: &Text, arguments: &[Valu
             break;
         }
         scan.at += 1;
+        context.step()?;
         let mut flags = scan.directive(&mut out);
         let size = flags.width.unwrap_or(0).saturating_add(flags.precision.unwrap_or(0));
         context.charge_bytes(size)?;

@@ -75,6 +75,11 @@ impl Text {
         self.bytes.is_empty()
     }
 
+    /// How often the origin changes in it.
+    pub(super) fn joints(&self) -> usize {
+        self.pieces.len().saturating_sub(1)
+    }
+
     /// For comparing with names that are text.
     pub(super) fn to_str(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.bytes)

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use handlebars::template::TemplateElement;
 use handlebars::{Template, TemplateError, TemplateErrorReason};
 
 use super::expressions::Cursor;
+use super::helpers::Pattern;
 use super::lexer::Literal;
 use super::position::{Position, Sink};
 use super::program::{Base, Expr, Op, Site};
@@ -15,6 +17,7 @@ use super::scan::{Tag, TagKind, scan};
 use super::{HandlebarsOptions, HandlebarsTemplate, Source};
 use crate::code::ErrorCode;
 use crate::json::Json;
+use crate::templates::pattern::PatternBudget;
 use crate::templates::{CompileError, Place, TemplateFault};
 
 /// The largest template or partial.
@@ -54,6 +57,9 @@ pub(super) struct Compiler<'c> {
     pub(super) using: Vec<String>,
     pub(super) steps: usize,
     pub(super) depth: usize,
+    /// The patterns of the template and its partials, by their text.
+    pub(super) patterns: HashMap<String, Arc<Pattern>>,
+    pub(super) pattern_budget: PatternBudget,
 }
 
 /// A source, parsed.
@@ -111,6 +117,8 @@ pub(super) fn compile(
         using: Vec::new(),
         steps: 0,
         depth: 0,
+        patterns: HashMap::new(),
+        pattern_budget: PatternBudget::default(),
     };
     let mut program = Vec::new();
     if let Some(parsed) = compiler.parse(template, false) {

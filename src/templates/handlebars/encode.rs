@@ -11,6 +11,9 @@ use crate::json::Json;
 use crate::session::Verbatim;
 use crate::templates::RenderError;
 
+/// How often each byte of a text is paid for that is escaped. A text of line breaks takes that long.
+const READS_TO_ESCAPE: usize = 4;
+
 impl<'r> Renderer<'r> {
     /// Writes one whole value.
     pub(super) fn whole(&mut self, write: impl FnOnce(&mut Writer) -> Result<(), Full>) -> Result<(), RenderError> {
@@ -61,10 +64,13 @@ impl<'r> Renderer<'r> {
         let why = match value.shape() {
             Shape::Text(text) => {
                 // Text is paid for even where `omit` leaves it out again.
-                self.meter.spend_bytes(text.len())?;
+                self.meter.spend_bytes(text.len().saturating_mul(READS_TO_ESCAPE))?;
                 return self.write(|writer| writer.escaped(text));
             }
-            Shape::Number(number) => return self.write(|writer| writer.raw(number.token())),
+            Shape::Number(number) => {
+                self.meter.spend(number.token().len() / 64)?;
+                return self.write(|writer| writer.raw(number.token()));
+            }
             Shape::Bool(value) => return self.write(|writer| writer.raw(if value { "true" } else { "false" })),
             Shape::Array(_) | Shape::Object(_) => {
                 return Err(RenderError::new(
@@ -103,9 +109,12 @@ impl<'r> Renderer<'r> {
         match value.shape() {
             Shape::Missing | Shape::Null => self.write(|writer| writer.raw("null")),
             Shape::Bool(value) => self.write(|writer| writer.raw(if value { "true" } else { "false" })),
-            Shape::Number(number) => self.write(|writer| writer.raw(number.token())),
+            Shape::Number(number) => {
+                self.meter.spend(number.token().len() / 64)?;
+                self.write(|writer| writer.raw(number.token()))
+            }
             Shape::Text(text) => {
-                self.meter.spend_bytes(text.len())?;
+                self.meter.spend_bytes(text.len().saturating_mul(READS_TO_ESCAPE))?;
                 self.write(|writer| writer.quoted(text))
             }
             Shape::Array(elements) => {
@@ -125,6 +134,7 @@ impl<'r> Renderer<'r> {
                     if index > 0 {
                         self.write(|writer| writer.raw(","))?;
                     }
+                    self.meter.spend(name.as_str().len().saturating_mul(READS_TO_ESCAPE) / 64)?;
                     self.write(|writer| writer.quoted(name.as_str()).and_then(|()| writer.raw(":")))?;
                     self.encode(member)?;
                 }
@@ -144,7 +154,7 @@ impl<'r> Renderer<'r> {
                 self.write(|writer| writer.raw(number.token()))
             }
             Json::String(text) => {
-                self.meter.spend(text.len() / 64)?;
+                self.meter.spend(text.len().saturating_mul(READS_TO_ESCAPE) / 64)?;
                 self.write(|writer| writer.quoted(text))
             }
             Json::Array(elements) => {
@@ -164,6 +174,7 @@ impl<'r> Renderer<'r> {
                     if index > 0 {
                         self.write(|writer| writer.raw(","))?;
                     }
+                    self.meter.spend(name.len().saturating_mul(READS_TO_ESCAPE) / 64)?;
                     self.write(|writer| writer.quoted(name).and_then(|()| writer.raw(":")))?;
                     self.encode_json(member)?;
                 }

@@ -5,6 +5,7 @@
 
 use handlebars::template::{HelperTemplate, Parameter, Subexpression};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::compile::{Compiler, Halt};
 use super::helpers::{Body, Lazy, Pattern, find, suggest};
@@ -192,13 +193,7 @@ impl Compiler<'_> {
         if helper.name == "regexMatch"
             && let Some(Expr::Literal(Json::String(text), site)) = arguments.get(1)
         {
-            match Pattern::compile(text) {
-                Ok(compiled) => pattern = Some(Box::new(compiled)),
-                Err(_) => {
-                    let (message, help) = hints::pattern(text);
-                    self.fault(ErrorCode::TemplateHelper, *site, message, help);
-                }
-            }
+            pattern = self.pattern(text, *site);
         }
         if helper.name == "fail" {
             self.check_refusal(arguments.first());
@@ -215,6 +210,26 @@ impl Compiler<'_> {
             );
         }
         Ok(Expr::Call(Call { helper, arguments, pattern, site }))
+    }
+
+    /// The compiled pattern `text`, or `None` if it was reported. Equal patterns are compiled once.
+    fn pattern(&mut self, text: &str, site: Site) -> Option<Arc<Pattern>> {
+        if let Some(known) = self.patterns.get(text) {
+            return Some(Arc::clone(known));
+        }
+        let Ok(compiled) = Pattern::compile(text) else {
+            let (message, help) = hints::pattern(text);
+            self.fault(ErrorCode::TemplateHelper, site, message, help);
+            return None;
+        };
+        if let Err(over) = self.pattern_budget.take(compiled.size) {
+            let help = "use fewer or smaller patterns, such as a{1,9} instead of a{1,999}; partials count, too";
+            self.fault(ErrorCode::TemplateLimit, site, over.to_string(), help);
+            return None;
+        }
+        let compiled = Arc::new(compiled);
+        self.patterns.insert(text.to_owned(), Arc::clone(&compiled));
+        Some(compiled)
     }
 
     /// Checks the message of `fail`, which clients and the log get.

@@ -1,5 +1,7 @@
 //! What a template is compiled to: a list of steps whose JSON structure is fixed, with expressions between them.
 
+use std::sync::Arc;
+
 use super::helpers::{Helper, Pattern};
 use crate::json::Json;
 use crate::session::Selected;
@@ -130,7 +132,7 @@ pub(super) struct Call {
     pub(super) helper: &'static Helper,
     pub(super) arguments: Vec<Expr>,
     /// A pattern written in the template, compiled when it is loaded.
-    pub(super) pattern: Option<Box<Pattern>>,
+    pub(super) pattern: Option<Arc<Pattern>>,
     pub(super) site: Site,
 }
 

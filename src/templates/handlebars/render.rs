@@ -65,11 +65,6 @@ impl<'m> Meter<'m> {
         }
     }
 
-    /// Takes the steps of a search through `bytes` with an automaton of `states`.
-    pub(super) fn spend_search(&mut self, states: usize, bytes: usize) -> Result<(), RenderError> {
-        self.spend(1 + bytes.saturating_mul(states) / 16)
-    }
-
     /// The steps that looking at `bytes` of text costs.
     pub(super) fn spend_bytes(&mut self, bytes: usize) -> Result<(), RenderError> {
         self.spend(1 + bytes / 64)
@@ -450,10 +445,10 @@ impl<'r> Renderer<'r> {
             match self.step(&value, &key.name, key.index)? {
                 Some(next) => value = next,
                 None => {
-                    // The reason names the path.
-                    let length: usize = path.keys.iter().map(|key| 1 + key.name.len() / 32).sum();
-                    self.meter.spend(STEPS_TO_EXPLAIN + length)?;
-                    return Ok(Value::Missing(self.lost(path, index, &value)));
+                    let lost = self.lost(path, index, &value);
+                    // The reason names the path, and the paths of the blocks around it.
+                    self.meter.spend(STEPS_TO_EXPLAIN + path.keys.len() + lost.why().len() / 16)?;
+                    return Ok(Value::Missing(lost));
                 }
             }
         }
@@ -474,7 +469,7 @@ impl<'r> Renderer<'r> {
         }
         match value.shape() {
             Shape::Object(members) => {
-                self.meter.spend(1 + members.len() / 16)?;
+                self.meter.spend(steps_to_find(name, members.len()))?;
                 let is_match_context =
                     matches!(value, Value::Json(json) if std::ptr::eq(*json, self.input.match_context));
                 Ok(members.member(if is_match_context { wire_name(name) } else { name }))
@@ -483,6 +478,11 @@ impl<'r> Renderer<'r> {
             _ => Ok(None),
         }
     }
+}
+
+/// The steps of a search for `name` among `count` members, which compares it with those of its length.
+pub(super) fn steps_to_find(name: &str, count: usize) -> usize {
+    1 + count.saturating_mul(1 + name.len() / 64) / 16
 }
 
 /// The wire name of a member of the match context, where `name` is Oathkeeper's Go name.

@@ -67,7 +67,10 @@ impl Writer {
         let Some(level) = self.open.last_mut() else { return };
         if let Some(item) = level.item.take().filter(|item| item.is_dropped) {
             self.out.truncate(item.start);
-            self.copied.retain(|copied| copied.end <= item.start);
+            // Ascending, so only the last ones can stand in the item.
+            while self.copied.last().is_some_and(|copied| copied.end > item.start) {
+                self.copied.pop();
+            }
             level.has_items = item.had_items;
         }
     }

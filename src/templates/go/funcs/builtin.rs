@@ -12,6 +12,9 @@ use crate::templates::go::text::{Origin, Text, characters};
 use crate::templates::go::urls::{self, Part};
 use crate::templates::go::value::{UintType, Value};
 
+/// How often escapes read and write each byte.
+const READS_TO_ESCAPE: usize = 16;
+
 pub(super) static FUNCTIONS: &[Function] = &[
     // Both are run by the executor, which stops at the first argument that decides.
     variadic("and", &[], Type::Reflect, |_, values| Ok(value(values, 0))),
@@ -85,7 +88,7 @@ fn joined(context: &mut Context<'_>, values: &[Value]) -> Result<Text, Problem> 
         }
         previous_is_text = is_text;
     }
-    context.charge_bytes(out.len())?;
+    context.charge_text(&out, READS_TO_ESCAPE)?;
     Ok(out)
 }
 
@@ -248,6 +251,7 @@ fn index(context: &mut Context<'_>, values: &[Value]) -> Called {
         context.step()?;
         item = match (&item, key) {
             (Value::Map(map), Value::String(name)) => {
+                context.charge_lookup(name.len(), map.entries.borrow().len())?;
                 let found = map.entries.borrow().get(name.bytes()).cloned();
                 found.unwrap_or_else(|| fields::zero_element(map.kind))
             }

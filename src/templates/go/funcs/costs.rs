@@ -30,6 +30,9 @@ pub(in crate::templates::go) fn cost(function: &Function) -> Cost {
         }
         "printf" | "quote" | "js" | "html" | "urlquery" | "toJson" | "mustToJson" | "toRawJson" | "mustToRawJson"
         | "toPrettyJson" | "mustToPrettyJson" => (2, 16),
+        "int" | "int64" | "float64" | "toDecimal" | "atoi" | "add" | "add1" | "sub" | "mul" | "div" | "mod" | "max"
+        | "biggest" | "min" | "maxf" | "minf" | "addf" | "add1f" | "subf" | "mulf" | "divf" | "ceil" | "floor"
+        | "round" => (2, 16),
         "b32dec" | "b64dec" | "trimAll" | "trimall" | "clean" | "osClean" | "dir" | "osDir" | "regexQuoteMeta" => {
             (2, 16)
         }

@@ -45,6 +45,13 @@ impl Decimal {
         digits as u64 + u64::from(self.exponent.abs_diff(other.exponent))
     }
 
+    /// How many pairs of digits a product or quotient has to do with.
+    pub(super) fn products(&self, other: &Self) -> u64 {
+        let zeros = u64::from(self.exponent.abs_diff(other.exponent));
+        let (left, right) = (self.len() as u64, other.len() as u64);
+        left.saturating_mul(right.saturating_add(zeros)).max(right.saturating_mul(left.saturating_add(zeros)))
+    }
+
     /// How many digits it has.
     pub(super) fn len(&self) -> usize {
         self.digits.len()

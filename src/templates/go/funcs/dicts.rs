@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::logic::is_empty;
 use super::{Called, Function, Type, function, map, text, value, variadic};
 use crate::templates::go::context::{Context, Problem};
+use crate::templates::go::fields;
 use crate::templates::go::print;
 use crate::templates::go::text::Text;
 use crate::templates::go::urls::Url;
@@ -19,6 +20,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let mut entries = BTreeMap::new();
         let mut origins = Vec::new();
         for pair in values.chunks(2) {
+            context.step()?;
             let key = print::string_of(context, &value(pair, 0))?;
             origins.push(key.origin());
             let entry = pair.get(1).cloned().unwrap_or_else(|| Value::text(Text::default()));
@@ -28,24 +30,28 @@ pub(super) static FUNCTIONS: &[Function] = &[
         origins.into_iter().for_each(|origin| map.add_key_origin(origin));
         Ok(Value::Map(Rc::new(map)))
     }),
-    function("get", MAP_KEY, |_, values| {
+    function("get", MAP_KEY, |context, values| {
+        charge_key(context, values)?;
         let found = map(values, 0)?.entries.borrow().get(text(values, 1).bytes()).cloned();
         Ok(found.unwrap_or_else(|| Value::text(Text::default())))
     }),
     function("set", &[Type::Map, Type::String, Type::Any], |context, values| {
         let target = map(values, 0)?;
         change(context, &target)?;
+        charge_key(context, values)?;
         let key = text(values, 1);
         target.add_key_origin(key.origin());
         target.entries.borrow_mut().insert(key.bytes().to_vec(), value(values, 2).boxed());
         Ok(value(values, 0))
     }),
-    function("unset", MAP_KEY, |_, values| {
+    function("unset", MAP_KEY, |context, values| {
+        charge_key(context, values)?;
         let removed = map(values, 0)?.entries.borrow_mut().remove(text(values, 1).bytes());
         drop(removed);
         Ok(value(values, 0))
     }),
-    function("hasKey", MAP_KEY, |_, values| {
+    function("hasKey", MAP_KEY, |context, values| {
+        charge_key(context, values)?;
         Ok(Value::Bool(map(values, 0)?.entries.borrow().contains_key(text(values, 1).bytes())))
     }),
     variadic("keys", &[], Type::Map, |context, values| {
@@ -53,6 +59,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         for index in 0..values.len() {
             let map = map(values, index)?;
             let entries = map.entries.borrow();
+            context.charge_entries(&map, 2)?;
             context.steps(entries.len() as u64)?;
             keys.extend(entries.keys().map(|key| Value::text(map.key(key))));
         }
@@ -79,7 +86,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     variadic("omit", MAP, Type::String, |context, values| {
         let source = map(values, 0)?;
-        context.steps(source.entries.borrow().len() as u64)?;
+        context.charge_entries(&source, 2)?;
         let mut entries = source.entries.borrow().clone();
         for index in 1..values.len() {
             entries.remove(text(values, index).bytes());
@@ -103,6 +110,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("deepCopy", &[Type::Any], |context, values| copied(context, &value(values, 0), 0)),
     function("mustDeepCopy", &[Type::Any], |context, values| copied(context, &value(values, 0), 0)),
 ];
+
+/// Pays for the search of a key.
+fn charge_key(context: &mut Context<'_>, values: &[Value]) -> Result<(), Problem> {
+    context.charge_lookup(text(values, 1).len(), map(values, 0)?.entries.borrow().len())
+}
 
 /// A map with some of the entries of `source`.
 fn keyed_like(source: &Map, entries: BTreeMap<Vec<u8>, Value>) -> Value {
@@ -152,7 +164,7 @@ fn merge_into(
     if std::ptr::eq(Rc::as_ptr(target), source) {
         return Ok(());
     }
-    context.steps(source.entries.borrow().len() as u64)?;
+    context.charge_entries(source, 4)?;
     let entries = source.entries.borrow().clone();
     if !entries.is_empty() {
         change(context, target)?;
@@ -217,7 +229,11 @@ fn dig(context: &mut Context<'_>, values: &[Value]) -> Called {
 }
 
 fn copied_inside(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
-    if value.is_nil() { Ok(value.clone()) } else { copied(context, value, depth) }
+    if value.is_nil() {
+        context.step()?;
+        return Ok(value.clone());
+    }
+    copied(context, value, depth)
 }
 
 pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value, depth: usize) -> Called {
@@ -233,6 +249,7 @@ pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value,
         }
         Value::Map(map) if !map.is_nil => {
             let mut entries = BTreeMap::new();
+            context.charge_entries(map, 2)?;
             for (key, item) in map.entries.borrow().iter() {
                 entries.insert(key.clone(), copied_inside(context, item, depth + 1)?);
             }
@@ -245,6 +262,7 @@ pub(in crate::templates::go) fn copied(context: &mut Context<'_>, value: &Value,
         Value::PlainVersion(_) => Value::PlainVersion(Rc::default()),
         Value::UserInfo(Some(_)) => Value::UserInfo(Some(Rc::default())),
         Value::Url(Some(url)) => {
+            context.charge_reads(fields::size(value), 2)?;
             let user = url.user.as_ref().map(|_| Rc::default());
             Value::Url(Some(Rc::new(Url { user, ..url.as_ref().clone() })))
         }

@@ -20,6 +20,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("mustFromJson", &[Type::String], |context, values| read(context, &text(values, 0), false)),
 ];
 
+/// How often escapes read and write each byte.
+const READS_TO_ESCAPE: usize = 8;
+/// How often a `[]byte`, whose bytes are values, is read.
+const READS_OF_BYTES: usize = 16;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
     /// `<`, `>` and `&` as escapes.
@@ -102,6 +107,7 @@ impl Writer<'_, '_> {
             Value::String(text) => self.string(text)?,
             Value::List(list) if list.is_nil => self.scalar("null"),
             Value::List(list) if list.element == Element::Byte => {
+                self.context.charge_reads(list.items().len(), READS_OF_BYTES)?;
                 let bytes = list.as_bytes().unwrap_or_default();
                 self.string(&Text::new(base64(&bytes), Origin::Data))?;
             }
@@ -160,6 +166,7 @@ impl Writer<'_, '_> {
     }
 
     fn member(&mut self, index: usize, name: &Text, value: &Value, depth: usize) -> Result<(), Problem> {
+        self.context.step()?;
         self.separate(index, depth + 1);
         self.string(name)?;
         self.syntax.push_str(if self.style == Style::Pretty { ": " } else { ":" });
@@ -187,7 +194,7 @@ impl Writer<'_, '_> {
     }
 
     fn string(&mut self, text: &Text) -> Result<(), Problem> {
-        self.context.charge_bytes(text.len())?;
+        self.context.charge_text(text, READS_TO_ESCAPE)?;
         self.syntax.push('"');
         for (piece, origin) in text.pieces() {
             self.flush();
@@ -220,7 +227,10 @@ fn escaped(bytes: &[u8], style: Style) -> String {
 }
 
 fn escape(character: char, out: &mut String) {
-    out.push_str(&format!("\\u{:04x}", u32::from(character)));
+    let code = u32::from(character);
+    out.push_str("\\u");
+    let digits = [12, 8, 4, 0].map(|shift| char::from_digit(code >> shift & 0xf, 16).unwrap_or('0'));
+    out.extend(digits);
 }
 
 /// The names under which the session's fields travel.

@@ -58,7 +58,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let separator = text(values, 0);
         let mut out = Text::default();
         for (index, part) in texts(context, &value(values, 1))?.iter().enumerate() {
-            context.charge_bytes(part.len() + separator.len())?;
+            context.charge_text(&separator, 1)?;
+            context.charge_text(part, 1)?;
             if index > 0 {
                 out.push_text(&separator);
             }
@@ -127,6 +128,7 @@ fn numbered(parts: Vec<Text>) -> Called {
 pub(super) fn texts(context: &mut Context<'_>, value: &Value) -> Result<Vec<Text>, Problem> {
     match value {
         Value::List(list) => {
+            charged(context, list)?;
             let mut texts = Vec::with_capacity(list.items().len());
             for item in list.items().iter().filter(|item| !item.is_nil()) {
                 context.step()?;
@@ -196,6 +198,7 @@ fn holds(context: &mut Context<'_>, items: &[Value], wanted: &Value) -> Result<b
 
 fn uniq(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
+    charged(context, &list)?;
     let mut items = Vec::new();
     for item in list.items().iter() {
         if !holds(context, &items, item)? {
@@ -207,6 +210,7 @@ fn uniq(context: &mut Context<'_>, values: &[Value]) -> Called {
 
 fn without(context: &mut Context<'_>, values: &[Value]) -> Called {
     let list = list(values, 0)?;
+    charged(context, &list)?;
     let mut items = Vec::new();
     for item in list.items().iter() {
         if !holds(context, &values[1..], item)? {
@@ -252,6 +256,7 @@ fn chunk(context: &mut Context<'_>, values: &[Value]) -> Called {
     charged(context, &list)?;
     match usize::try_from(int(values, 0)) {
         Ok(size @ 1..) => {
+            context.steps((list.items().len() as u64).div_ceil(size as u64).saturating_mul(STEPS_PER_PART))?;
             let chunks = list.items().chunks(size).map(|chunk| Value::any_list(chunk.to_vec())).collect();
             Ok(Value::list(Element::Lists, chunks))
         }

@@ -107,6 +107,7 @@ pub(super) fn deep_equal(
                 return Ok(false);
             }
             for ((left_key, left), (right_key, right)) in lefts.iter().zip(rights.iter()) {
+                context.charge_bytes(left_key.len())?;
                 if left_key != right_key || !deep_equal(context, left, right, depth + 1)? {
                     return Ok(false);
                 }

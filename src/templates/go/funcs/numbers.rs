@@ -11,6 +11,9 @@ use crate::templates::go::value::{Element, Value};
 const ANY: &[Type] = &[Type::Any];
 const TWO: &[Type] = &[Type::Any, Type::Any];
 
+/// How many pairs of digits of two decimals one step calculates with.
+const PRODUCTS_PER_STEP: u64 = 64;
+
 pub(super) static FUNCTIONS: &[Function] = &[
     variadic("add", &[], Type::Any, |_, values| {
         Ok(Value::int64(values.iter().fold(0, |sum: i64, value| sum.wrapping_add(to_int(value)))))
@@ -146,7 +149,7 @@ fn decimals(
     for other in others.iter().map(to_float) {
         let other = Decimal::from_float(other).ok_or_else(infinite)?;
         // Numbers have up to 330 digits before and after the point.
-        context.steps(32 + 4 * result.span(&other))?;
+        context.steps(32 + 4 * result.span(&other) + result.products(&other) / PRODUCTS_PER_STEP)?;
         result = operation(&result, &other);
     }
     Ok(Value::Float(result.to_float()))

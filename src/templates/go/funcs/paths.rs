@@ -12,6 +12,9 @@ use crate::templates::go::versions::{self, Version};
 
 const TEXT: &[Type] = &[Type::String];
 
+/// How often the parts of a URL are read and written until they are its text.
+const READS_OF_URL: usize = 32;
+
 pub(super) static FUNCTIONS: &[Function] = &[
     function("base", TEXT, |_, values| on_text(values, base)),
     function("osBase", TEXT, |_, values| on_text(values, base)),
@@ -120,9 +123,15 @@ fn url_parse(_: &mut Context<'_>, values: &[Value]) -> Called {
     Ok(Value::any_map(entries))
 }
 
-fn url_join(_: &mut Context<'_>, values: &[Value]) -> Called {
+fn url_join(context: &mut Context<'_>, values: &[Value]) -> Called {
     let map = map(values, 0)?;
     let entries = map.entries.borrow();
+    context.steps(entries.len() as u64)?;
+    for value in entries.values() {
+        if let Value::String(text) = value {
+            context.charge_text(text, READS_OF_URL)?;
+        }
+    }
     let mut origins = Text::default();
     for text in entries.values() {
         if let Value::String(text) = text {

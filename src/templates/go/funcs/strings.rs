@@ -12,6 +12,11 @@ const TEXT: &[Type] = &[Type::String];
 const TWO: &[Type] = &[Type::String, Type::String];
 const INT_TEXT: &[Type] = &[Type::Int, Type::String];
 
+/// How many copies of a piece of text are made in one step, besides what their bytes cost.
+const REPETITIONS_PER_STEP: u64 = 16;
+/// How often quotes read and write each byte.
+const READS_TO_QUOTE: usize = 16;
+
 pub(super) static FUNCTIONS: &[Function] = &[
     function("trim", TEXT, |_, values| {
         Ok(Value::text(trimmed(&text(values, 0), |c| c.is_some_and(char::is_whitespace))))
@@ -72,6 +77,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             return Err(Problem::wrong_type("expected a count of zero or more for repeat, found a negative one"));
         };
         context.charge_bytes(text.len().saturating_mul(count))?;
+        context.steps((count as u64).saturating_mul(1 + text.joints() as u64) / REPETITIONS_PER_STEP)?;
         if text.is_empty() {
             return Ok(Value::text(Text::default()));
         }
@@ -123,7 +129,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
             if index > 0 {
                 out.push(b" ", Origin::Syntax);
             }
-            out.push_text(&print::text_of(context, value)?);
+            let text = print::text_of(context, value)?;
+            context.charge_text(&text, 1)?;
+            out.push_text(&text);
         }
         Ok(Value::text(out))
     }),
@@ -163,7 +171,7 @@ fn each(
             out.push(b" ", Origin::Syntax);
         }
         let text = write(context, value)?;
-        context.charge_bytes(text.len().saturating_mul(2))?;
+        context.charge_text(&text, READS_TO_QUOTE)?;
         out.push_text(&change(text));
     }
     Ok(Value::text(out))
@@ -281,7 +289,7 @@ fn wrapped(context: &mut Context<'_>, text: &Text, width: i64, separator: &Text,
     let mut at = 0;
     context.charge_bytes(bytes.len())?;
     while bytes.len() - at > width {
-        context.step()?;
+        context.steps(STEPS_PER_PART)?;
         if bytes[at] == b' ' {
             at += 1;
             continue;

@@ -1,4 +1,5 @@
 mod addresses;
+mod costs;
 mod dates;
 mod differential;
 mod duplicates;

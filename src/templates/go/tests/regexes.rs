@@ -1,7 +1,8 @@
 //! Regular expressions: syntax, empty matches, and what a replacement may say.
 
-use super::{refused, texts, values};
+use super::{refused, render_with, texts, values};
 use crate::code::ErrorCode;
+use crate::templates::RenderLimits;
 
 #[test]
 fn syntax_is_that_of_re2() {
@@ -68,4 +69,22 @@ fn empty_matches_stand_between_characters() {
         ("{{ regexSplit `,` `a,b` 0 | toJson }}", "null"),
         ("{{ regexSplit `b*` `abc` -1 | toJson }}", "[\"a\",\"c\"]"),
     ]);
+}
+
+#[test]
+fn large_expressions_are_refused() {
+    let limits = RenderLimits { work: u64::MAX, ..RenderLimits::default() };
+    let over = |pattern: &str| {
+        let session = serde_json::json!({"subject": "s", "extra": {"p": pattern}}).to_string();
+        render_with("{\"v\": {{ regexMatch .Extra.p `b` }}}", &session, &limits)
+    };
+    assert_eq!(over(&"a".repeat(200)), Ok("{\"v\":false}".to_owned()));
+    for pattern in ["a".repeat(201), "a{9}".to_owned()] {
+        assert_eq!(over(&pattern), Err(ErrorCode::TemplateLimit), "{pattern}");
+    }
+    let written = |pattern: &str| {
+        render_with(&format!("{{\"v\": {{{{ regexMatch `{pattern}` `b` }}}}}}"), "{\"subject\":\"s\"}", &limits)
+    };
+    assert_eq!(written("[ab]{900}"), Ok("{\"v\":false}".to_owned()));
+    assert_eq!(written("\\pL{900}"), Err(ErrorCode::TemplateLimit));
 }

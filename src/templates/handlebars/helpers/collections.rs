@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::logic::{are_equal, push_key};
 use super::{Arguments, Stop};
 use crate::json::Number;
-use crate::templates::handlebars::render::{Meter, member_of};
+use crate::templates::handlebars::render::{Meter, member_of, steps_to_find};
 use crate::templates::handlebars::value::{Decimal, Shape, Text, Value};
 
 pub(super) fn len<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
@@ -40,7 +40,8 @@ pub(super) fn index<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, 
                 )));
             }
         };
-        arguments.meter.spend_bytes(key.len() + size * 4)?;
+        arguments.meter.spend_bytes(key.len())?;
+        arguments.meter.spend(steps_to_find(&key, size))?;
         value = member_of(&value, &key).ok_or_else(|| {
             let (what, key) = ((arguments.shown)(0), (arguments.shown)(position));
             Stop::Missing(format!("{what} has nothing at the place that {key} names").into())
@@ -123,7 +124,9 @@ pub(super) fn contains<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r
         Shape::Text(_) => arguments.text(0)?.contains(arguments.text(1)?),
         Shape::Object(_) => {
             let name = arguments.text(1)?;
-            arguments.members(0)?.member(name).is_some()
+            let members = arguments.members(0)?;
+            arguments.meter.spend(steps_to_find(name, members.len()))?;
+            members.member(name).is_some()
         }
         Shape::Array(_) => {
             let wanted = arguments.any(1)?;
@@ -184,7 +187,7 @@ pub(super) fn pluck<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, 
             value = match value {
                 Some(value) => {
                     if let Shape::Object(members) = value.shape() {
-                        arguments.meter.spend(members.len() / 16)?;
+                        arguments.meter.spend(steps_to_find(step, members.len()))?;
                     }
                     member_of(&value, step)
                 }
@@ -262,6 +265,7 @@ fn kept<'r>(value: &Value<'r>, paths: &Paths, meter: &mut Meter<'_>) -> Result<O
             meter.spend(1 + members.len())?;
             let mut chosen = Vec::new();
             for (name, member) in members.to_vec() {
+                meter.spend(name.as_str().len() / 64)?;
                 if let Some(next) = paths.next.get(name.as_str())
                     && let Some(member) = kept(&member, next, meter)?
                 {
@@ -288,6 +292,7 @@ fn without<'r>(value: &Value<'r>, paths: &Paths, meter: &mut Meter<'_>) -> Resul
             meter.spend(1 + members.len())?;
             let mut left = Vec::new();
             for (name, member) in members.to_vec() {
+                meter.spend(name.as_str().len() / 64)?;
                 match paths.next.get(name.as_str()) {
                     Some(next) if next.ends => {}
                     Some(next) => left.push((name, without(&member, next, meter)?)),

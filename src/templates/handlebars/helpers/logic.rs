@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::{Arguments, Stop};
 use crate::code::ErrorCode;
 use crate::templates::RenderError;
-use crate::templates::handlebars::render::Meter;
+use crate::templates::handlebars::render::{Meter, steps_to_find};
 use crate::templates::handlebars::value::{Decimal, Shape, Value};
 
 pub(super) fn eq<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, Stop> {
@@ -94,7 +94,7 @@ pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &mut Meter<'
             }
             meter.spend(left.len())?;
             for (name, value) in left.to_vec() {
-                meter.spend(1 + right.len() / 16)?;
+                meter.spend(steps_to_find(name.as_str(), right.len()))?;
                 let Some(other) = right.member(name.as_str()) else { return Ok(false) };
                 if !are_equal(&value, &other, meter)? {
                     return Ok(false);
@@ -124,6 +124,11 @@ pub(super) fn push_key(value: &Value<'_>, out: &mut String, meter: &mut Meter<'_
         }
         Shape::Object(members) => {
             let mut members = members.to_vec();
+            // Each name is compared about as often as their number doubles.
+            let rounds = 1 + members.len().checked_ilog2().unwrap_or(0) as usize;
+            let names: usize = members.iter().map(|(name, _)| name.as_str().len()).sum();
+            meter.spend(members.len().saturating_mul(rounds) / 4)?;
+            meter.spend_bytes(names.saturating_mul(rounds))?;
             members.sort_by(|(left, _), (right, _)| left.as_str().cmp(right.as_str()));
             out.push('{');
             for (name, value) in &members {

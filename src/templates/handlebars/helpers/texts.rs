@@ -1,14 +1,11 @@
 //! Helpers on text.
 
 use regex::{Regex, RegexBuilder};
-use regex_automata::nfa::thompson::NFA;
-use regex_automata::util::syntax;
 
 use super::{Arguments, Stop};
 use crate::templates::handlebars::value::{Shape, Value};
+use crate::templates::pattern::{self, PatternSize};
 
-/// What a compiled pattern may take, so that one from a session cannot take the memory.
-const PATTERN_BYTES: usize = 256 * 1024;
 /// The steps that compiling a pattern costs while a template is rendered.
 const PATTERN_STEPS: usize = 2_000;
 /// The steps to parse a byte of it.
@@ -17,6 +14,10 @@ const STEPS_TO_PARSE: usize = 40;
 const STEPS_PER_STATE: usize = 4;
 /// How often a change of letter case reads and writes each byte.
 const READS_OF_CASE: usize = 12;
+/// How often a search for all places of a text reads each byte.
+const READS_OF_MATCHES: usize = 2;
+/// How many of these places one step replaces.
+const MATCHES_PER_STEP: usize = 8;
 /// The steps to make a text of a part of another one.
 const STEPS_PER_PART: usize = 2;
 
@@ -41,8 +42,11 @@ pub(super) fn replace<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>
     if old.is_empty() {
         return Err(arguments.wrong(1, "a string that is not empty"));
     }
+    // Each byte can be a match.
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_OF_MATCHES))?;
     // The result may be as large as the text times the new part, so it is paid for before it is made.
     let count = text.matches(old).count();
+    arguments.meter.spend(count / MATCHES_PER_STEP)?;
     arguments.meter.spend_bytes(count.saturating_mul(new.len()))?;
     Ok(text.replace(old, new).into())
 }
@@ -70,6 +74,7 @@ pub(super) fn split<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value<'r>, 
     if separator.is_empty() {
         return Err(arguments.wrong(1, "a string that is not empty"));
     }
+    arguments.meter.spend_bytes(text.len().saturating_mul(READS_OF_MATCHES))?;
     let parts = text.matches(separator).count().saturating_add(1);
     arguments.meter.spend(parts.saturating_mul(STEPS_PER_PART))?;
     Ok(Value::list(text.split(separator).map(|part| part.to_owned().into()).collect()))
@@ -114,7 +119,7 @@ pub(super) fn regex_match<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value
     arguments.meter.spend(PATTERN_STEPS + pattern.len() * STEPS_TO_PARSE)?;
     match Pattern::compile(pattern) {
         Ok(compiled) => {
-            arguments.meter.spend(compiled.states * STEPS_PER_STATE)?;
+            arguments.meter.spend(compiled.size.states * STEPS_PER_STATE)?;
             matches(arguments, &compiled, text)
         }
         Err(_) => Err(arguments.wrong(1, "a regular expression of moderate size")),
@@ -123,7 +128,7 @@ pub(super) fn regex_match<'r>(arguments: &mut Arguments<'_, 'r>) -> Result<Value
 
 /// Matching is linear in the text, with the size of the compiled pattern as the factor.
 fn matches<'r>(arguments: &mut Arguments<'_, 'r>, pattern: &Pattern, text: &str) -> Result<Value<'r>, Stop> {
-    arguments.meter.spend_search(pattern.states, text.len())?;
+    arguments.meter.spend(pattern.size.search_steps(text.len()))?;
     Ok(Value::Bool(pattern.regex.is_match(text)))
 }
 
@@ -131,24 +136,20 @@ fn matches<'r>(arguments: &mut Arguments<'_, 'r>, pattern: &Pattern, text: &str)
 #[derive(Debug)]
 pub(in crate::templates::handlebars) struct Pattern {
     regex: Regex,
-    /// States of the automaton that searches, the measure of what matching costs.
-    states: usize,
+    /// The measure of what compiling and matching cost.
+    pub(in crate::templates::handlebars) size: PatternSize,
 }
 
 impl Pattern {
     /// Compiles a pattern, bounded in size.
-    pub(in crate::templates::handlebars) fn compile(pattern: &str) -> Result<Self, String> {
-        let automaton = NFA::compiler()
-            .configure(NFA::config().nfa_size_limit(Some(PATTERN_BYTES)))
-            .syntax(syntax::Config::new().nest_limit(64))
-            .build(pattern);
-        let regex = RegexBuilder::new(pattern)
-            .size_limit(PATTERN_BYTES)
-            .dfa_size_limit(PATTERN_BYTES)
-            .nest_limit(64)
+    pub(in crate::templates::handlebars) fn compile(text: &str) -> Result<Self, String> {
+        let size = PatternSize::of(text)?;
+        let regex = RegexBuilder::new(text)
+            .size_limit(pattern::LARGEST)
+            .dfa_size_limit(pattern::LARGEST)
+            .nest_limit(pattern::DEPTH)
             .build()
             .map_err(|error| error.to_string())?;
-        let states = automaton.map_err(|error| error.to_string())?.states().len();
-        Ok(Self { regex, states })
+        Ok(Self { regex, size })
     }
 }

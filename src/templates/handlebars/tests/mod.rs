@@ -436,7 +436,10 @@ fn limits_hold() {
     assert_eq!(rendered(&dropped, &big, &RenderLimits::default()).unwrap_err().code(), ErrorCode::TemplateLimit);
     let blocks = format!("{}{{}}{}", "{{#let a=1}}".repeat(48), "{{/let}}".repeat(48));
     compiled(&blocks, &[], Missing::Error).unwrap();
+    compiled(&format!("{{}}{}", " ".repeat(256 * 1024 - 2)), &[], Missing::Error).unwrap();
     for text in [
+        format!("{{}}{}", " ".repeat(256 * 1024)),
+        format!("{}{{}}{}", "{{#let a=1}}".repeat(49), "{{/let}}".repeat(49)),
         "{{#if (".repeat(5000),
         "{{#if a}}".repeat(5000),
         format!("{{\"a\": {{{{{}1}}}}", "(".repeat(5000)),
