@@ -72,8 +72,8 @@ impl<'p, 'c> Printer<'p, 'c> {
     /// Writes a whole argument.
     pub(super) fn argument(&mut self, value: &Value, verb: char) -> Result<(), Problem> {
         match verb {
-            // Only errors can be wrapped.
-            'w' if !value.is_nil() => self.bad_verb(value, verb)?,
+            // Only errors can be wrapped. Of a `[]byte`, each byte is checked by itself.
+            'w' if !value.is_nil() && !is_byte_list(value) => self.bad_verb(value, verb)?,
             'T' | 'v' if value.is_nil() => self.padded(Text::new("<nil>", Origin::Data)),
             _ if value.is_nil() => self.raw(&format!("%!{verb}(<nil>)")),
             'v' if self.flags.go_syntax && is_bytes(value) => self.go_bytes(value)?,
@@ -287,7 +287,12 @@ impl<'p, 'c> Printer<'p, 'c> {
             'v' if self.flags.go_syntax => self.raw(&format!("({})(nil)", value.type_name())),
             'v' => self.padded(Text::new("<nil>", Origin::Data)),
             'b' | 'o' | 'd' | 'x' | 'X' => self.integer(false, 0, verb, value)?,
-            'p' => self.padded(Text::new("0x0", Origin::Data)),
+            'p' => {
+                self.flags.sharp = !self.flags.sharp;
+                let result = self.integer(false, 0, 'x', value);
+                self.flags.sharp = !self.flags.sharp;
+                result?;
+            }
             _ => self.bad_verb(value, verb)?,
         }
         Ok(())
@@ -511,6 +516,10 @@ fn version_fields(version: &Version) -> [(&'static str, Value); 6] {
 fn text_of_bytes(context: &mut Context<'_>, list: &List) -> Result<Text, Problem> {
     context.charge_reads(list.items().len(), READS_OF_BYTES)?;
     Ok(Text::new(list.as_bytes().unwrap_or_default(), Origin::Mixed))
+}
+
+fn is_byte_list(value: &Value) -> bool {
+    matches!(value, Value::List(list) if list.element == Element::Byte)
 }
 
 fn is_bytes(value: &Value) -> bool {

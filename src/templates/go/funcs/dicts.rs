@@ -233,6 +233,11 @@ fn copied_inside(context: &mut Context<'_>, value: &Value, depth: usize) -> Call
         context.step()?;
         return Ok(value.clone());
     }
+    // The library turns a nil pointer inside of a list or map into nil.
+    if matches!(value, Value::Url(None) | Value::UserInfo(None)) {
+        context.step()?;
+        return Ok(Value::NilInterface);
+    }
     copied(context, value, depth)
 }
 

@@ -183,3 +183,35 @@ fn odd_calls_do_what_the_library_does() {
     ]);
     assert!(render("{\"v\": {{ regexQuoteMeta .Extra.json | toJson }}}").is_ok());
 }
+
+#[test]
+fn nil_pointers_and_bytes_print_as_in_go() {
+    let url = r#"{"Scheme":"","Opaque":"","User":null,"Host":"","Path":"x","RawPath":"","OmitHost":false,"ForceQuery":false,"RawQuery":"","Fragment":"","RawFragment":""}"#;
+    for (url, template, expected) in [
+        (url, "{{ print (dict `u` .MatchContext.URL.User) }}", "map[u:]"),
+        (url, "{{ print (deepCopy (dict `u` .MatchContext.URL.User)) }}", "map[u:<nil>]"),
+        (url, "{{ printf `%#v` (deepCopy (list .MatchContext.URL.User)) }}", "[]interface {}{interface {}(nil)}"),
+        (url, "{{ printf `%T` (deepCopy .MatchContext.URL.User) }}", "*url.Userinfo"),
+        (url, "{{ kindOf (first (deepCopy (list .MatchContext.URL.User))) }}", "invalid"),
+        ("null", "{{ print (deepCopy (dict `u` .MatchContext.URL)) }}", "map[u:<nil>]"),
+        (
+            "null",
+            "{{ $u := .MatchContext.URL }}{{ printf `%p|%.p|%5.0p|%05p|%#p|%+p|% p|%-8p|%8p|%.3p|%#.p` $u $u $u $u $u $u $u $u $u $u $u }}",
+            "0x0||     |0x00000|0|+0x0| 0x0|0x0     |     0x0|0x000|",
+        ),
+        (
+            url,
+            "{{ printf `%w` (semver `1`).MarshalText }}",
+            "[%!w(uint8=49) %!w(uint8=46) %!w(uint8=48) %!w(uint8=46) %!w(uint8=48)]",
+        ),
+        (
+            url,
+            "{{ printf `%#w` (semver `1`).MarshalText }}",
+            "[]uint8{%!w(uint8=0x31), %!w(uint8=0x2e), %!w(uint8=0x30), %!w(uint8=0x2e), %!w(uint8=0x30)}",
+        ),
+    ] {
+        let session = format!(r#"{{"subject":"u","extra":{{}},"match_context":{{"url":{url}}}}}"#);
+        let found = render_with(&format!("{{\"v\":\"{template}\"}}"), &session, &RenderLimits::default());
+        assert_eq!(found.as_deref(), Ok(&*format!("{{\"v\":\"{expected}\"}}")), "{template}");
+    }
+}
