@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(line("\u{202e}\u{2066}\u{2028}\u{feff}"), "\\u202e\\u2066\\u2028\\ufeff");
         assert_eq!(line("\u{e0041}"), "\\udb40\\udc41");
         assert_eq!(lines("a\nb\r\n"), "a\nb\\r\n");
-        assert!(super::testing::HOSTILE.into_iter().all(is_unsafe));
+        assert!(testing::HOSTILE.into_iter().all(is_unsafe));
     }
 
     proptest! {

@@ -364,7 +364,7 @@ fn seed() -> [u8; 32] {
 }
 
 /// Stops a server after its requests in flight, within its shutdown timeout.
-async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHandle<std::io::Result<()>>) {
+async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHandle<io::Result<()>>) {
     handle.stop(true).await;
     // The result no longer matters, because the server was stopped on purpose.
     let _ = server.await;
