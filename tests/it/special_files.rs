@@ -196,7 +196,7 @@ fn pipe_in_place_of_root_certificates_stops_nothing() {
                   checks: { c: { sources: [kratos], profile: q } }\ncallers: [{ name: proxy, networks: ['127.0.0.1/32'] }]";
     let folder = serving_folder("workers: 1", config);
     let text = fs::read_to_string(folder.path().join("claimsmith.yaml")).unwrap();
-    let profile = "profiles: { q: { issuer: i, jwks: keys.json, template: p, token: { header: Authorization } },";
+    let profile = "profiles: { q: { issuer: i, jwks: keys.json, template: p },";
     folder.write("claimsmith.yaml", &text.replace("profiles: {", profile));
     make_pipe(&folder.path().join("roots.pem"));
     let mut command = command(folder.path());
