@@ -111,17 +111,18 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     }
     let (added, is_now) = (Arc::new(key), args.now);
     let key = Arc::clone(&added);
-    let signs_from = FileAccess::default().change_key_file(&args.file, CHANGE_TIMEOUT, move |bytes| {
-        let now = SystemClock.now();
-        // The first key of a set signs immediately, because there is no other key.
-        let signs_from = match (bytes, is_now) {
-            (Some(_), false) => Some(now.after(lead)),
-            (Some(_), true) => Some(now),
-            (None, _) => None,
-        };
-        keys::add_key(bytes, &key, signs_from).map(|set| (Some(set), signs_from))
-    })
-    .map_err(|error| refused(&args.file, &error))?;
+    let signs_from = FileAccess::default()
+        .change_key_file(&args.file, CHANGE_TIMEOUT, move |bytes| {
+            let now = SystemClock.now();
+            // The first key of a set signs immediately, because there is no other key.
+            let signs_from = match (bytes, is_now) {
+                (Some(_), false) => Some(now.after(lead)),
+                (Some(_), true) => Some(now),
+                (None, _) => None,
+            };
+            keys::add_key(bytes, &key, signs_from).map(|set| (Some(set), signs_from))
+        })
+        .map_err(|error| refused(&args.file, &error))?;
     let added = KeySet::parse(added.to_set().as_bytes()).map_err(|error| Failure::Refused(error.to_string()))?;
     for key in added.signing_keys() {
         if global.json {
@@ -221,11 +222,12 @@ fn changed(
         let bytes = read_set(path)?;
         return edit(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())));
     }
-    FileAccess::default().change_key_file(path, CHANGE_TIMEOUT, |bytes| {
-        let mut rotation = edit(bytes.unwrap_or_default())?;
-        Ok((rotation.set.take(), rotation))
-    })
-    .map_err(|error| refused(path, &error))
+    FileAccess::default()
+        .change_key_file(path, CHANGE_TIMEOUT, |bytes| {
+            let mut rotation = edit(bytes.unwrap_or_default())?;
+            Ok((rotation.set.take(), rotation))
+        })
+        .map_err(|error| refused(path, &error))
 }
 
 /// Returns the failure because of the keys in a file. Their errors name each member on a line of its own.

@@ -88,7 +88,8 @@ impl FileAccess {
         let target = path.to_owned();
         self.run(path, deadline, move || Ok(change_key_file(&target, edit))).unwrap_or_else(|error| {
             let found = "a file system that does not respond, or a process that holds the lock of the file";
-            let error = if error.kind() == io::ErrorKind::TimedOut { io::Error::new(error.kind(), found) } else { error };
+            let error =
+                if error.kind() == io::ErrorKind::TimedOut { io::Error::new(error.kind(), found) } else { error };
             Err(io_error("change", path, error))
         })
     }

@@ -51,7 +51,8 @@ impl ObjectStores {
         known: Option<&Version>,
         policy: &RefreshPolicy,
     ) -> Result<Fetched, FetchFailure> {
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(location.clone()).or_default().clone();
+        let turns =
+            self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(location.clone()).or_default().clone();
         let (settings, location, known, policy) = (self.settings.clone(), location.clone(), known.cloned(), *policy);
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

@@ -68,7 +68,11 @@ fn audit_log_must_be_a_regular_file() {
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
         let output = ended(command(folder.path()).arg("serve"));
         assert_eq!(output.status.code(), Some(1), "{target}: {}", stderr(&output));
-        assert!(stderr(&output).contains("audit.to: cannot open ") && stderr(&output).contains(IRREGULAR), "{target}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains("audit.to: cannot open ") && stderr(&output).contains(IRREGULAR),
+            "{target}: {}",
+            stderr(&output)
+        );
     }
 }
 
@@ -133,7 +137,10 @@ fn hanging_server(body: Vec<u8>, prompt: usize) -> (String, Arc<AtomicUsize>) {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let _ = stream.read(&mut [0; 4096]);
             if seen.fetch_add(1, Ordering::SeqCst) < prompt {
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
                 let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
             } else {
                 held.push(stream);
@@ -156,8 +163,8 @@ fn shutdown_does_not_wait_for_any_read() {
         &format!(
             "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, shutdown_timeout: 2s }}\nreload: {{ interval: 100ms }}\n\
              limits: {{ key_fetch: 60s }}\n\
-             profiles: {{ p: {{ issuer: i, jwks: keys.json, token: {{ header: Authorization }} }}, q: {{ issuer: i, jwks: '{keys}/keys.json', template: p }} }}\n\
-             sources: {{ kratos: {{ type: kratos, public: '{kratos}', timeout: 60s }} }}\n\
+             profiles: {{ p: {{ issuer: i, jwks: keys.json }}, q: {{ issuer: i, jwks: '{keys}/keys.json', template: p }} }}\n\
+             sources: {{ kratos: {{ type: kratos, public: '{kratos}', timeout: 30s }} }}\n\
              checks: {{ c: {{ sources: [kratos], profile: p }} }}\n\
              callers: [{{ name: a, basic: {{ username: u, password_file: secret }} }}, {{ name: proxy, networks: ['127.0.0.1/32'] }}]\n"
         ),
@@ -170,8 +177,13 @@ fn shutdown_does_not_wait_for_any_read() {
     service.signal("HUP");
     wait_until(|| fetches.load(Ordering::SeqCst) > 1);
     let mut waiting = connect(service.api);
-    let forwarded = "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\nX-Forwarded-Uri: /";
-    waiting.write_all(format!("GET /forward-auth/c HTTP/1.1\r\nHost: x\r\n{forwarded}\r\nX-Session-Token: t\r\n\r\n").as_bytes()).unwrap();
+    let forwarded =
+        "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\nX-Forwarded-Uri: /";
+    waiting
+        .write_all(
+            format!("GET /forward-auth/c HTTP/1.1\r\nHost: x\r\n{forwarded}\r\nX-Session-Token: t\r\n\r\n").as_bytes(),
+        )
+        .unwrap();
     wait_until(|| asked.load(Ordering::SeqCst) == 1);
     let took = stop(&mut service);
     assert!(took < Duration::from_secs(10), "{took:?}");
@@ -184,7 +196,11 @@ fn pipe_in_place_of_root_certificates_stops_nothing() {
     for arguments in [&["serve"][..], &["check"], &["verify", "e30.e30.e30", "--jwks", "https://127.0.0.1:9/"]] {
         let output = ended(command(folder.path()).args(arguments).env("SSL_CERT_FILE", "roots.pem"));
         assert!(matches!(output.status.code(), Some(1 | 78)), "{arguments:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains("expected SSL_CERT_FILE to name a regular file"), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains("expected SSL_CERT_FILE to name a regular file"),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
     }
     let traces = serving_folder("", "traces: { endpoint: 'https://127.0.0.1:9/v1/traces' }");
     make_pipe(&traces.path().join("roots.pem"));
@@ -233,7 +249,8 @@ fn pipe_in_place_of_a_credential_of_an_object_store_stops_nothing() {
     let path = service.folder.path().join("claimsmith.yaml");
     let text = fs::read_to_string(&path).unwrap();
     for url in ["s3://bucket/keys.json", "azblob://bucket/keys.json", "gs://bucket/keys.json"] {
-        let changed = text.replace("profiles: {", &format!("profiles: {{ q: {{ issuer: i, jwks: '{url}', template: p }},"));
+        let changed =
+            text.replace("profiles: {", &format!("profiles: {{ q: {{ issuer: i, jwks: '{url}', template: p }},"));
         fs::write(&path, changed).unwrap();
         let output = ended(command(service.folder.path()).arg("check").envs(environment));
         assert_eq!(output.status.code(), Some(1), "{url}: {}", stderr(&output));
