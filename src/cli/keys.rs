@@ -74,14 +74,16 @@ fn generate(
     match out {
         None => output::bytes(key.to_set().as_bytes()),
         Some(path) => {
-            let target = path.to_owned();
+            let (access, target, parent) = (FileAccess::default(), path.to_owned(), path.parent().map(Path::to_owned));
+            access
+                .run(path, CHANGE_TIMEOUT, move || parent.map_or(Ok(()), fs::create_dir_all))
+                .with_context(|| format!("cannot create the directory of {}", path.display()))?;
             let create = move || {
-                target.parent().map_or(Ok(()), fs::create_dir_all)?;
                 let mut file = output::private_file(&target)?;
                 file.write_all(key.to_set().as_bytes())?;
                 file.sync_all()
             };
-            FileAccess::default().run(path, CHANGE_TIMEOUT, create).map_err(|error| match error.kind() {
+            access.run(path, CHANGE_TIMEOUT, create).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => Failure::Refused(format!(
                     "{0}: expected a new file, found one that exists; give another path, or add a key to this set: \
                      claimsmith keys rotate {0}",

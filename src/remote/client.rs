@@ -1,7 +1,5 @@
 //! The HTTP clients of the service and the command line.
 
-use std::env;
-use std::fs;
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, redirect};
@@ -15,8 +13,6 @@ pub(crate) const NO_ROOT_CERTIFICATES: &str =
 /// The error of a client whose root certificates cannot be read in time.
 const HANGING: &str = "expected root certificates of the system, found files that do not respond; check SSL_CERT_FILE and \
                        SSL_CERT_DIR";
-/// The error of a variable that names a pipe, a device or a directory.
-const IRREGULAR: &str = "expected SSL_CERT_FILE to name a regular file, found something else";
 
 /// The longest time in which root certificates are read.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -42,7 +38,7 @@ pub(crate) async fn built(builder: ClientBuilder, url: &str, turns: &Turns) -> R
     if is_plain(url) {
         return with_roots(builder);
     }
-    let build = turns.run(move || regular_roots().and_then(|()| with_roots(builder)));
+    let build = turns.run(move || with_roots(builder));
     tokio::time::timeout(DEADLINE, build).await.ok().flatten().unwrap_or(Err(HANGING))
 }
 
@@ -54,7 +50,7 @@ pub(crate) fn built_now(builder: ClientBuilder, url: &str) -> Result<Client, &'s
     if is_plain(url) {
         return with_roots(builder);
     }
-    within(DEADLINE, move || regular_roots().and_then(|()| with_roots(builder))).unwrap_or(Err(HANGING))
+    within(DEADLINE, move || with_roots(builder)).unwrap_or(Err(HANGING))
 }
 
 fn is_plain(url: &str) -> bool {
@@ -63,13 +59,4 @@ fn is_plain(url: &str) -> bool {
 
 fn with_roots(builder: ClientBuilder) -> Result<Client, &'static str> {
     builder.build().map_err(|_| NO_ROOT_CERTIFICATES)
-}
-
-/// Fails if the variable for root certificates names something whose open or read waits. A file that is missing is left to
-/// the library, which has other places for root certificates.
-fn regular_roots() -> Result<(), &'static str> {
-    match env::var_os("SSL_CERT_FILE").map(fs::metadata) {
-        Some(Ok(metadata)) if !metadata.is_file() => Err(IRREGULAR),
-        _ => Ok(()),
-    }
 }

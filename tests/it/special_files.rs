@@ -97,19 +97,6 @@ fn pipe_in_place_of_the_audit_log_stops_neither_requests_nor_the_shutdown() {
 }
 
 #[test]
-fn full_disk_stops_neither_requests_nor_the_shutdown() {
-    // The shell limits the size of files, so that a write fails as on a full disk.
-    let folder = serving_folder("", "audit: { to: 'file://audit.jsonl' }\nreload: { interval: 100ms }");
-    let mut service = Service::start_after(folder, "trap '' XFSZ && ulimit -f 1");
-    for _ in 0..8 {
-        assert!(is_served(&service));
-    }
-    wait_until(|| !ready(&service)["audit"].is_null());
-    assert!(is_served(&service));
-    assert!(stop(&mut service) < Duration::from_secs(10));
-}
-
-#[test]
 fn unread_standard_output_stops_neither_requests_nor_the_shutdown() {
     let folder = serving_folder("workers: 1", "audit: { to: stdout }");
     let mut command = command(folder.path());
@@ -191,13 +178,13 @@ fn shutdown_does_not_wait_for_any_read() {
 
 #[test]
 fn pipe_in_place_of_root_certificates_stops_nothing() {
-    let folder = crate::support::folder_with_keys("https://127.0.0.1:9/keys.json", "", "limits: { key_fetch: 2s }");
+    let folder = crate::support::folder_with_keys("https://127.0.0.1:9/keys.json", "", "");
     make_pipe(&folder.path().join("roots.pem"));
     for arguments in [&["serve"][..], &["check"], &["verify", "e30.e30.e30", "--jwks", "https://127.0.0.1:9/"]] {
         let output = ended(command(folder.path()).args(arguments).env("SSL_CERT_FILE", "roots.pem"));
         assert!(matches!(output.status.code(), Some(1 | 78)), "{arguments:?}: {}", stderr(&output));
         assert!(
-            stderr(&output).contains("expected SSL_CERT_FILE to name a regular file"),
+            stderr(&output).contains("found files that do not respond; check SSL_CERT_FILE"),
             "{arguments:?}: {}",
             stderr(&output)
         );
@@ -205,7 +192,7 @@ fn pipe_in_place_of_root_certificates_stops_nothing() {
     let traces = serving_folder("", "traces: { endpoint: 'https://127.0.0.1:9/v1/traces' }");
     make_pipe(&traces.path().join("roots.pem"));
     let output = ended(command(traces.path()).arg("serve").env("SSL_CERT_FILE", "roots.pem"));
-    assert!(stderr(&output).contains("expected SSL_CERT_FILE to name a regular file"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("found files that do not respond; check SSL_CERT_FILE"), "{}", stderr(&output));
 
     // A source needs them first when a request comes.
     let config = "reload: { interval: 100ms }\nsources: { kratos: { type: kratos, public: 'https://127.0.0.1:9' } }\n\
