@@ -20,13 +20,15 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |char| char != '\n' && is_unsafe(char))
 }
 
-/// Returns `true` for control characters (C0, DEL, C1), separators of lines and paragraphs, and invisible characters that
-/// change the order or the extent of what is shown.
+/// Returns `true` for control characters (C0, DEL, C1), separators of lines and paragraphs, characters that change the order of
+/// what is shown, and everything without a width of its own (`Default_Ignorable_Code_Point` of Unicode 16).
 pub(crate) fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(char,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -51,6 +53,39 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Characters for tests of outputs.
+#[cfg(test)]
+pub(crate) mod testing {
+    /// Characters of each class that is escaped: control characters (C0, DEL, C1), separators, bidirectional formatting,
+    /// and characters without a width.
+    pub(crate) const HOSTILE: [char; 24] = [
+        '\0',
+        '\u{7}',
+        '\t',
+        '\n',
+        '\r',
+        '\u{1b}',
+        '\u{7f}',
+        '\u{80}',
+        '\u{85}',
+        '\u{9b}',
+        '\u{9f}',
+        '\u{ad}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{3164}',
+        '\u{feff}',
+        '\u{e0041}',
+    ];
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +100,7 @@ mod tests {
         assert_eq!(line("\u{202e}\u{2066}\u{2028}\u{feff}"), "\\u202e\\u2066\\u2028\\ufeff");
         assert_eq!(line("\u{e0041}"), "\\udb40\\udc41");
         assert_eq!(lines("a\nb\r\n"), "a\nb\\r\n");
+        assert!(testing::HOSTILE.into_iter().all(is_unsafe));
     }
 
     proptest! {

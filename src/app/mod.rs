@@ -11,7 +11,10 @@ mod server;
 pub use background::BackgroundTasks;
 pub use fd_limit::raise_nofile_limit;
 
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +34,7 @@ use crate::edge::http::{
     playground_routes, route_metrics,
 };
 use crate::mint::Mint;
-use crate::reload::Generation;
+use crate::reload::{FileAccess, Generation};
 use crate::service::{
     Callers, DegradedConditions, Issuer, IssuerParts, Readiness, Recorder, ServedGeneration, ServiceLimits, Stage,
 };
@@ -114,7 +117,7 @@ impl Application {
         let audit = match &config.audit {
             None => None,
             Some(audit) => Some(
-                Audit::open(audit, metrics.audit_counts(), Arc::clone(&clock))
+                Audit::open(audit, metrics.audit_counts(), Arc::clone(&clock), audit_file())
                     .with_context(|| format!("audit.to: cannot open {}", target(&audit.to)))?,
             ),
         };
@@ -283,6 +286,12 @@ fn close(edge: &Edge) {
     }
 }
 
+/// Returns the function that opens the file of the audit log, within the limits of all file access.
+fn audit_file() -> impl Fn(&Path) -> io::Result<File> + Send + 'static {
+    let access = FileAccess::default();
+    move |path| access.append(path)
+}
+
 /// Returns the audit target for error messages.
 fn target(to: &AuditTarget) -> String {
     match to {
@@ -355,7 +364,7 @@ fn seed() -> [u8; 32] {
 }
 
 /// Stops a server after its requests in flight, within its shutdown timeout.
-async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHandle<std::io::Result<()>>) {
+async fn stop_server(handle: &ServerHandle, server: actix_web::rt::task::JoinHandle<io::Result<()>>) {
     handle.stop(true).await;
     // The result no longer matters, because the server was stopped on purpose.
     let _ = server.await;

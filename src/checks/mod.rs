@@ -9,7 +9,7 @@ mod login;
 mod original;
 
 pub(crate) use denial::{Denial, Reason};
-pub(crate) use headers::{OutputHeader, is_lookalike, plain_headers};
+pub(crate) use headers::{OutputHeader, carries_token, is_lookalike, plain_headers};
 pub(crate) use login::{Login, Origin};
 pub(crate) use original::OriginalRequest;
 
@@ -22,6 +22,10 @@ use crate::time::Timestamp;
 /// A session whose person was authenticated this recently is not sent to log in again, because that could not make it
 /// more recent: the browser would be redirected without end.
 const JUST_NOW: Duration = Duration::from_secs(5);
+
+/// How far in the future the time of an authentication can be, because clocks differ. A source that writes milliseconds
+/// would otherwise make every session recent.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// The settings of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl Requirement {
         let max_age = i64::try_from(self.max_age?.as_secs()).unwrap_or(i64::MAX);
         let age = assurance.authenticated_at.map(|at| now.seconds_since(at));
         match age {
-            Some(age) if age <= max_age => None,
+            Some(age) if (-(CLOCK_SKEW.as_secs() as i64)..=max_age).contains(&age) => None,
             age => Some(Shortfall::Age { is_curable: age.is_none_or(|age| age > JUST_NOW.as_secs() as i64) }),
         }
     }
@@ -114,6 +118,9 @@ mod tests {
             (None, minutes(15), Some(Aal1), Some(900), None),
             (None, minutes(15), Some(Aal1), Some(901), old),
             (None, minutes(15), Some(Aal1), Some(-60), None),
+            (None, minutes(15), Some(Aal1), Some(-300), None),
+            (None, minutes(15), Some(Aal1), Some(-301), hopeless),
+            (None, minutes(15), Some(Aal1), Some(-1_794_000_000_000), hopeless),
             (None, minutes(15), Some(Aal1), None, old),
             (None, Some(Duration::from_secs(1)), Some(Aal1), Some(3), hopeless),
             (None, Some(Duration::from_secs(1)), Some(Aal1), Some(6), old),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::runtime;
-use crate::remote::{NO_ROOT_CERTIFICATES, http_client, without_secrets};
+use crate::remote::{built_now, http_client, without_secrets};
 
 /// Creates a client for requests to `url`, which uses no proxy.
 pub(super) fn client(url: &str) -> anyhow::Result<reqwest::Client> {
-    http_client(url).no_proxy().timeout(Duration::from_secs(10)).build().context(NO_ROOT_CERTIFICATES)
+    built_now(http_client(url).no_proxy().timeout(Duration::from_secs(10)), url).map_err(anyhow::Error::msg)
 }
 
 /// Returns the body at `url`, at most `limit` bytes; blocks until it has arrived.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,7 +18,7 @@ use super::source::{Source, algorithm};
 use crate::config::KeyFileSettings;
 use crate::escape;
 use crate::keys::{self, EditError, KeyId, KeySet, KeyState, PublicJwk, Rotation, RotationPolicy, SigningKey};
-use crate::reload::{FileAccess, FileUse, Files, KeyFileError, change_key_file, is_same_file};
+use crate::reload::{FileAccess, FileUse, Files, KeyFileError, is_same_file};
 use crate::time::{Clock as _, SystemClock, Timestamp, Ttl, parse_duration};
 
 /// The lead time without a configuration.
@@ -26,10 +27,12 @@ const LEAD: Duration = Duration::from_secs(3600);
 const RETIRE: Duration = Duration::from_secs(24 * 3600);
 /// The max-age of published key sets without a configuration.
 const MAX_AGE: Duration = Duration::from_secs(300);
+/// The longest time of one change: the generation of a key, and the lock of another process.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> {
     match command {
-        KeysCommand::Generate { out: Some(path), unless_exists: true, .. } if path.exists() => {
+        KeysCommand::Generate { out: Some(path), unless_exists: true, .. } if is_key_file(&path)? => {
             if global.json {
                 return output::line(
                     &json!({"path": path.display().to_string(), "alg": null, "kid": null}).to_string(),
@@ -48,6 +51,16 @@ pub(super) fn run(command: KeysCommand, global: &Global) -> Result<(), Failure> 
     }
 }
 
+/// Returns `true` if there is a file at `path`, and fails if there is something else.
+fn is_key_file(path: &Path) -> Result<bool, Failure> {
+    match FileAccess::default().metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) => Err(Failure::Refused(format!("{}: expected a regular file, found something else", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(anyhow::Error::new(error).context(format!("cannot find {}", path.display())).into()),
+    }
+}
+
 fn generate(
     alg: &str,
     kid: Option<String>,
@@ -61,10 +74,16 @@ fn generate(
     match out {
         None => output::bytes(key.to_set().as_bytes()),
         Some(path) => {
-            path.parent()
-                .map_or(Ok(()), fs::create_dir_all)
+            let (access, target, parent) = (FileAccess::default(), path.to_owned(), path.parent().map(Path::to_owned));
+            access
+                .run(path, CHANGE_TIMEOUT, move || parent.map_or(Ok(()), fs::create_dir_all))
                 .with_context(|| format!("cannot create the directory of {}", path.display()))?;
-            let mut file = output::private_file(path).map_err(|error| match error.kind() {
+            let create = move || {
+                let mut file = output::private_file(&target)?;
+                file.write_all(key.to_set().as_bytes())?;
+                file.sync_all()
+            };
+            access.run(path, CHANGE_TIMEOUT, create).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => Failure::Refused(format!(
                     "{0}: expected a new file, found one that exists; give another path, or add a key to this set: \
                      claimsmith keys rotate {0}",
@@ -72,9 +91,6 @@ fn generate(
                 )),
                 _ => anyhow::Error::new(error).context(format!("cannot create {}", path.display())).into(),
             })?;
-            file.write_all(key.to_set().as_bytes())
-                .and_then(|()| file.sync_all())
-                .with_context(|| format!("cannot write {}", path.display()))?;
             if as_json {
                 let report = json!({"path": path.display().to_string(), "alg": alg.as_str(), "kid": kid.as_str()});
                 return output::line(&report.to_string());
@@ -95,18 +111,21 @@ fn add(args: &AddArgs, global: &Global) -> Result<(), Failure> {
     if !args.now {
         surroundings.policy(lead, None)?;
     }
-    let signs_from = change_key_file(&args.file, |bytes| {
-        let now = SystemClock.now();
-        // The first key of a set signs immediately, because there is no other key.
-        let signs_from = match (bytes, args.now) {
-            (Some(_), false) => Some(now.after(lead)),
-            (Some(_), true) => Some(now),
-            (None, _) => None,
-        };
-        keys::add_key(bytes, &key, signs_from).map(|set| (Some(set), signs_from))
-    })
-    .map_err(|error| refused(&args.file, &error))?;
-    let added = KeySet::parse(key.to_set().as_bytes()).map_err(|error| Failure::Refused(error.to_string()))?;
+    let (added, is_now) = (Arc::new(key), args.now);
+    let key = Arc::clone(&added);
+    let signs_from = FileAccess::default()
+        .change_key_file(&args.file, CHANGE_TIMEOUT, move |bytes| {
+            let now = SystemClock.now();
+            // The first key of a set signs immediately, because there is no other key.
+            let signs_from = match (bytes, is_now) {
+                (Some(_), false) => Some(now.after(lead)),
+                (Some(_), true) => Some(now),
+                (None, _) => None,
+            };
+            keys::add_key(bytes, &key, signs_from).map(|set| (Some(set), signs_from))
+        })
+        .map_err(|error| refused(&args.file, &error))?;
+    let added = KeySet::parse(added.to_set().as_bytes()).map_err(|error| Failure::Refused(error.to_string()))?;
     for key in added.signing_keys() {
         if global.json {
             output::line(
@@ -131,7 +150,7 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
         changed(path, args.dry_run, |bytes| keys::replace_keys(bytes, SystemClock.now(), &mut random_kid))
     } else {
         let policy = surroundings.policy(lead, retire)?;
-        changed(path, args.dry_run, |bytes| keys::rotate(bytes, alg, &policy, &SystemClock, &mut random_kid))
+        changed(path, args.dry_run, move |bytes| keys::rotate(bytes, alg, &policy, &SystemClock, &mut random_kid))
     }?;
     if global.json {
         let added = |key: &keys::AddedKey| json!({"kid": key.kid.as_str(), "alg": key.alg.as_str(), "nbf": key.signs_from.seconds()});
@@ -183,13 +202,18 @@ fn rotate(args: &RotateArgs, global: &Global) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns `true` if nothing has the name `path`.
+fn is_missing(path: &Path) -> bool {
+    FileAccess::default().metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// Applies `edit` to the existing file `path`, and changes the file unless this is a dry run.
 fn changed(
     path: &Path,
     is_dry_run: bool,
-    edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError>,
+    edit: impl FnOnce(&[u8]) -> Result<Rotation, EditError> + Send + 'static,
 ) -> Result<Rotation, Failure> {
-    if !path.exists() {
+    if is_missing(path) {
         return Err(Failure::Refused(format!(
             "expected {} to be a JWK Set, found no such file; create one: claimsmith keys generate --out {}",
             path.display(),
@@ -200,11 +224,12 @@ fn changed(
         let bytes = read_set(path)?;
         return edit(&bytes).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())));
     }
-    change_key_file(path, |bytes| {
-        let mut rotation = edit(bytes.unwrap_or_default())?;
-        Ok((rotation.set.take(), rotation))
-    })
-    .map_err(|error| refused(path, &error))
+    FileAccess::default()
+        .change_key_file(path, CHANGE_TIMEOUT, |bytes| {
+            let mut rotation = edit(bytes.unwrap_or_default())?;
+            Ok((rotation.set.take(), rotation))
+        })
+        .map_err(|error| refused(path, &error))
 }
 
 /// Returns the failure because of the keys in a file. Their errors name each member on a line of its own.

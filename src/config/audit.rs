@@ -43,7 +43,7 @@ pub(super) static AUDIT: Section = section(&[
     field(
         "to",
         "To",
-        "The destination of lines: `stdout`, or a file. A path after `file://` is relative to the \
+        "The destination of lines: `stdout`, or a regular file. A path after `file://` is relative to the \
          configuration file unless it starts with a slash.",
         Kind::Text(AUDIT_TARGET),
         Presence::Required,

@@ -10,7 +10,7 @@ use super::profile::Profile;
 use super::read::{Mapping, Misfit, choice, duration, text_as, text_map, texts};
 use super::source::{MEMBER_PATH, named};
 use super::values::HttpUrl;
-use crate::checks::{Check, Login, Origin, OutputHeader, Requirement};
+use crate::checks::{Check, Login, Origin, OutputHeader, Requirement, carries_token};
 use crate::json::MemberPath;
 use crate::mint::{Placement, ProfileName};
 use crate::session::AssuranceLevel;
@@ -257,6 +257,11 @@ fn refuse_token_header(
     };
     if name.as_str().contains('_') {
         let expected = "a profile whose header has no underscore, because some services read it as a dash";
+        let found = format!("`{name}`, the header of `{}`", profile.spec.name);
+        faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
+    }
+    if !carries_token(name.as_str()) {
+        let expected = "a profile whose header has no other meaning for a proxy, such as Authorization";
         let found = format!("`{name}`, the header of `{}`", profile.spec.name);
         faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
     }

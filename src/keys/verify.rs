@@ -119,11 +119,11 @@ impl Header {
             return Err(VerifyError::Critical);
         }
         let alg = header.member("alg").and_then(Json::as_str).and_then(SignatureAlg::parse);
-        let kid = match header.member("kid") {
-            None => None,
-            Some(kid) => Some(kid.as_str().ok_or(VerifyError::Form("a kid that is a string"))?.to_owned()),
+        let text = |name: &str, expected| match header.member(name) {
+            None => Ok(None),
+            Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or(VerifyError::Form(expected)),
         };
-        let typ = header.member("typ").and_then(Json::as_str).map(str::to_owned);
+        let (kid, typ) = (text("kid", "a kid that is a string")?, text("typ", "a typ that is a string")?);
         Ok(Self { alg, kid, typ })
     }
 }
@@ -148,7 +148,7 @@ impl VerifiedToken {
         self.alg
     }
 
-    /// Returns the `typ` of the header. `None` if it has none, or one that is not a string.
+    /// Returns the `typ` of the header. `None` if it has none.
     pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
     }
@@ -311,6 +311,8 @@ mod tests {
             (r#"{"alg":"HS256","kid":"k1"}"#, VerifyError::NoKey { alg: SignatureAlg::Hs256, usable: 1 }),
             (r#"{"alg":"RS256","kid":"k2"}"#, VerifyError::NoKey { alg: SignatureAlg::Rs256, usable: 1 }),
             (r#"{"alg":"RS256","kid":7}"#, VerifyError::Form("a kid that is a string")),
+            (r#"{"alg":"RS256","kid":"k1","typ":["logout+jwt"]}"#, VerifyError::Form("a typ that is a string")),
+            (r#"{"alg":"RS256","kid":"k1","typ":null}"#, VerifyError::Form("a typ that is a string")),
         ] {
             assert_eq!(verify(&forged(header), public.as_bytes()).unwrap_err(), refused, "{header}");
         }

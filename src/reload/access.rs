@@ -1,4 +1,5 @@
-//! Bounded access to the file system. Every read of the service and the commands goes through [`FileAccess`].
+//! Bounded access to the file system. Every read of the service and the commands goes through [`FileAccess`], and so does the
+//! open of the audit log.
 //!
 //! Only regular files are read, each up to a size that depends on its use, so pipes, devices and endless files are errors.
 //! Every call has a deadline, because a network file system can block in any of them. The call then stays on its thread,
@@ -148,6 +149,15 @@ impl FileAccess {
         })
     }
 
+    /// Opens the regular file at `path` to add bytes to its end, and follows links. Only its owner can read a new file.
+    ///
+    /// # Errors
+    /// Fails for anything but a regular file, and after the deadline.
+    pub(crate) fn append(&self, path: &Path) -> io::Result<File> {
+        let target = path.to_owned();
+        self.run(path, self.deadline, move || append_without_waiting(&target))
+    }
+
     /// Returns the metadata of the file at `path`, and follows links.
     ///
     /// # Errors
@@ -270,6 +280,22 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
     options.read(true);
     // Another file can have the name by now.
     never_wait(&mut options).open(path)
+}
+
+/// Opens a regular file, or creates one, to add bytes to its end.
+fn append_without_waiting(path: &Path) -> io::Result<File> {
+    match fs::metadata(path) {
+        Ok(metadata) => require_regular(&metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = never_wait(&mut options).open(path)?;
+    require_regular(&file.metadata()?)?;
+    Ok(file)
 }
 
 /// Makes the open of a pipe return at once.
@@ -397,6 +423,33 @@ mod tests {
             }
             assert_eq!(found(&access, &here.join("link")), "4 bytes");
             assert!(access.read(&here.join("loop"), FileUse::Secret).is_err());
+        }
+        fs::remove_dir_all(here).unwrap();
+    }
+
+    #[test]
+    fn only_regular_files_are_appended_to() {
+        let (here, access) = (directory("append"), FileAccess::default());
+        let append = |name: &str| access.append(&here.join(name)).map_err(|error| error.to_string());
+        let irregular = "something that is not a regular file";
+        for text in ["a", "b"] {
+            io::Write::write_all(&mut append("log").unwrap(), text.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read(here.join("log")).unwrap(), b"ab");
+        assert_eq!(append("").unwrap_err(), irregular);
+        assert!(append("missing/log").is_err());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{PermissionsExt as _, symlink};
+            assert_eq!(fs::metadata(here.join("log")).unwrap().permissions().mode() & 0o077, 0);
+            assert!(std::process::Command::new("mkfifo").arg(here.join("pipe")).status().unwrap().success());
+            let _socket = std::os::unix::net::UnixListener::bind(here.join("socket")).unwrap();
+            symlink("/dev/null", here.join("device")).unwrap();
+            symlink("log", here.join("link")).unwrap();
+            for name in ["pipe", "socket", "device"] {
+                assert_eq!(append(name).unwrap_err(), irregular, "{name}");
+            }
+            assert!(append("link").is_ok());
         }
         fs::remove_dir_all(here).unwrap();
     }

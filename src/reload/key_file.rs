@@ -5,10 +5,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::access::{FileUse, never_wait, read_here, require_regular};
+use super::access::{FileAccess, FileUse, never_wait, read_here, require_regular};
 use crate::keys::KeySetText;
 
 /// The reason why a key file was not changed. The file is intact.
@@ -46,6 +47,11 @@ pub fn change_key_file<T, E>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_path_buf(),
         other => other.map_err(|error| io_error("find", path, error))?,
     };
+    // No lock file appears beside a device.
+    match fs::metadata(&path).and_then(|metadata| require_regular(&metadata)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("read", &path, error)),
+        _ => {}
+    }
     let lock_path = beside(&path, "lock");
     let lock = private_file(OpenOptions::new().write(true).create(true).truncate(false), &lock_path)
         .map_err(|error| io_error("open the lock file", &lock_path, error))?;
@@ -65,6 +71,28 @@ pub fn change_key_file<T, E>(
     }
     Ok(outcome)
     // Dropping `lock` releases the lock. Its file stays, otherwise two processes could lock two files of one name.
+}
+
+impl FileAccess {
+    /// Changes a key file like [`change_key_file`], but fails after `deadline`: a file system or another process that holds
+    /// the lock can hang. The change can still happen after that.
+    ///
+    /// # Errors
+    /// As [`change_key_file`], and after the deadline.
+    pub fn change_key_file<T: Send + 'static, E: Send + 'static>(
+        &self,
+        path: &Path,
+        deadline: Duration,
+        edit: impl FnOnce(Option<&[u8]>) -> Result<(Option<KeySetText>, T), E> + Send + 'static,
+    ) -> Result<T, KeyFileError<E>> {
+        let target = path.to_owned();
+        self.run(path, deadline, move || Ok(change_key_file(&target, edit))).unwrap_or_else(|error| {
+            let found = "a file system that does not respond, or a process that holds the lock of the file";
+            let error =
+                if error.kind() == io::ErrorKind::TimedOut { io::Error::new(error.kind(), found) } else { error };
+            Err(io_error("change", path, error))
+        })
+    }
 }
 
 fn replace<E>(path: &Path, bytes: &[u8], exists: bool) -> Result<(), KeyFileError<E>> {
@@ -134,6 +162,30 @@ mod tests {
     use crate::json::{Json, ReadLimits};
     use crate::keys::{KeySet, PemError};
     use crate::session::SessionError;
+
+    #[test]
+    fn change_ends_although_another_process_holds_the_lock() {
+        let here = std::env::temp_dir().join(format!("claimsmith-key-lock-{}", std::process::id()));
+        fs::create_dir_all(&here).unwrap();
+        let path = fs::canonicalize(&here).unwrap().join("keys.json");
+        let held = File::create(beside(&path, "lock")).unwrap();
+        held.lock().unwrap();
+        let access = FileAccess::default();
+        let change = |deadline| {
+            let edit = |_: Option<&[u8]>| Ok::<_, String>((None::<KeySetText>, 7));
+            access.change_key_file(&path, deadline, edit).map_err(|error| error.to_string())
+        };
+        let error = change(Duration::from_millis(50)).unwrap_err();
+        assert!(error.contains("a process that holds the lock"), "{error}");
+        held.unlock().unwrap();
+        // The abandoned change ends now, and until then the path counts as hanging.
+        let start = std::time::Instant::now();
+        while change(Duration::from_secs(10)).is_err() && start.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+        }
+        assert_eq!(change(Duration::from_secs(10)), Ok(7));
+        fs::remove_dir_all(here).unwrap();
+    }
 
     #[test]
     fn errors_with_a_cause_in_their_text_have_no_source() {

@@ -7,7 +7,8 @@ use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, StatusCode};
 use url::Url;
 
-use super::client::{NO_ROOT_CERTIFICATES, http_client};
+use super::blocking::Turns;
+use super::client::{built, http_client};
 use super::error::FetchFailure;
 use super::policy::RefreshPolicy;
 use super::proxy::is_local_url;
@@ -21,6 +22,7 @@ pub(super) struct HttpClients {
     /// there are none.
     https: Routes,
     plain: Routes,
+    turns: Turns,
 }
 
 #[derive(Default)]
@@ -41,7 +43,7 @@ impl HttpClients {
         known: Option<&Version>,
         policy: &RefreshPolicy,
     ) -> Result<Fetched, FetchFailure> {
-        let mut request = self.client(url)?.get(url.clone()).header(header::ACCEPT, accept);
+        let mut request = self.client(url).await?.get(url.clone()).header(header::ACCEPT, accept);
         if let Some(etag) = known.and_then(|known| known.etag.as_ref()) {
             request = request.header(header::IF_NONE_MATCH, etag);
         } else if let Some(time) = known.and_then(|known| known.last_modified.as_ref()) {
@@ -76,13 +78,14 @@ impl HttpClients {
         Ok(Fetched::New { bytes: body.into_bytes(), version, lifetime })
     }
 
-    fn client(&self, url: &Url) -> Result<&Client, FetchFailure> {
+    async fn client(&self, url: &Url) -> Result<&Client, FetchFailure> {
         let routes = if url.scheme() == "http" { &self.plain } else { &self.https };
         let slot = if is_local_url(url.as_str()) { &routes.direct } else { &routes.proxied };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = http_client(url.as_str()).build().map_err(|_| FetchFailure::unavailable(NO_ROOT_CERTIFICATES))?;
+        let client = built(http_client(url.as_str()), url.as_str(), &self.turns).await;
+        let client = client.map_err(FetchFailure::unavailable)?;
         Ok(slot.get_or_init(|| client))
     }
 }

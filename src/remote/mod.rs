@@ -4,6 +4,7 @@
 //! or returns anything else, changes only its [`SourceStatus`]. This module does not know what the files contain. It never
 //! logs, sleeps or reads a clock: the caller decides when to refresh, and passes the time and a source of randomness.
 
+mod blocking;
 mod client;
 mod error;
 mod fetch;
@@ -21,7 +22,8 @@ mod source;
 #[cfg(feature = "object-stores")]
 mod stores;
 
-pub(crate) use client::{NO_ROOT_CERTIFICATES, http_client};
+pub(crate) use blocking::Turns;
+pub(crate) use client::{built, built_now, http_client};
 pub use error::FetchError;
 pub use invalid::InvalidSource;
 pub use policy::{FailureCodes, FailureHints, FileKind, RefreshPolicy};

@@ -1,9 +1,12 @@
 //! Fetches from object stores: S3, Google Cloud Storage, Azure Blob Storage. Their settings and credentials come from the
 //! environment variables that each store's own tools read.
+//!
+//! The library reads files that these variables name, such as `AWS_WEB_IDENTITY_TOKEN_FILE`, so each fetch has its own thread.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 use object_store::aws::AmazonS3Builder;
@@ -13,6 +16,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{ClientOptions, GetOptions, ObjectStore, RetryConfig};
 
+use super::blocking::Turns;
 use super::error::FetchFailure;
 use super::local_stores::LocalWithoutProxy;
 use super::object::{ObjectLocation, Store};
@@ -21,14 +25,20 @@ use super::response::{Body, Fetched, Version, os_error};
 
 /// The settings of all object stores.
 pub(super) struct ObjectStores {
-    environment: Vec<(String, String)>,
+    settings: Settings,
+    /// The fetches of each object, so that at most one of them hangs.
+    turns: Mutex<BTreeMap<ObjectLocation, Turns>>,
 }
+
+/// The environment variables of all object stores.
+#[derive(Clone)]
+struct Settings(Arc<[(String, String)]>);
 
 impl ObjectStores {
     pub(super) fn new(environment: &[(String, String)]) -> Self {
         let is_setting = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
         let environment = environment.iter().filter(|(name, _)| is_setting(name)).cloned().collect();
-        Self { environment }
+        Self { settings: Settings(environment), turns: Mutex::default() }
     }
 
     /// Fetches the object at `location`, conditionally if `known` is the version of the current bytes.
@@ -36,6 +46,29 @@ impl ObjectStores {
     /// # Errors
     /// Returns [`FetchFailure`] if the store does not return the complete object.
     pub(super) async fn fetch(
+        &self,
+        location: &ObjectLocation,
+        known: Option<&Version>,
+        policy: &RefreshPolicy,
+    ) -> Result<Fetched, FetchFailure> {
+        let turns =
+            self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(location.clone()).or_default().clone();
+        let (settings, location, known, policy) = (self.settings.clone(), location.clone(), known.cloned(), *policy);
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            let fetch = settings.fetch(&location, known.as_ref(), &policy);
+            Some(runtime.block_on(async {
+                let fetched = tokio::time::timeout(policy.timeout, fetch).await;
+                fetched.unwrap_or(Err(FetchFailure::Timeout(policy.timeout)))
+            }))
+        };
+        let failed = || Err(FetchFailure::unavailable("expected a thread for the fetch, found none"));
+        turns.run(work).await.flatten().unwrap_or_else(failed)
+    }
+}
+
+impl Settings {
+    async fn fetch(
         &self,
         location: &ObjectLocation,
         known: Option<&Version>,
@@ -70,27 +103,27 @@ impl ObjectStores {
             Store::Azblob => {
                 let builder = MicrosoftAzureBuilder::new().with_http_connector(connector);
                 let builder = builder.with_client_options(client).with_retry(retry).with_container_name(bucket);
-                let settings = self.settings("AZURE_");
+                let settings = self.with_prefix("AZURE_");
                 Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
             }
             Store::Gs => {
                 let builder = GoogleCloudStorageBuilder::new().with_http_connector(connector);
                 let builder = builder.with_client_options(client).with_retry(retry).with_bucket_name(bucket);
-                let settings = self.settings("GOOGLE_");
+                let settings = self.with_prefix("GOOGLE_");
                 Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
             }
             Store::S3 => {
                 let builder = AmazonS3Builder::new().with_http_connector(connector);
                 let builder = builder.with_client_options(client).with_retry(retry).with_bucket_name(bucket);
-                let settings = self.settings("AWS_");
+                let settings = self.with_prefix("AWS_");
                 Arc::new(settings.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
             }
         })
     }
 
     /// Returns the variables with `prefix` that are settings of a store.
-    fn settings<K: FromStr>(&self, prefix: &'static str) -> impl Iterator<Item = (K, String)> {
-        let variables = self.environment.iter().filter(move |(name, _)| name.starts_with(prefix));
+    fn with_prefix<K: FromStr>(&self, prefix: &'static str) -> impl Iterator<Item = (K, String)> {
+        let variables = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
         variables.filter_map(|(name, value)| {
             let name = match name.as_str() {
                 // Ory's services read these two names, the store has others for them.

@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use url::Url;
 
 use super::{RateLimited, Resolution, SourceFailure};
-use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+use crate::remote::{Turns, built, http_client};
 
 /// How long an unused connection to a source stays open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,6 +25,7 @@ pub(super) struct HttpApi {
     most_bytes: usize,
     /// Built on first use, because a service that needs no HTTPS may run where there are no root certificates.
     client: OnceLock<Client>,
+    turns: Turns,
 }
 
 /// A complete response.
@@ -36,7 +37,7 @@ pub(super) struct Answer {
 
 impl HttpApi {
     pub(super) fn new(url: Url, timeout: Duration, most_bytes: usize) -> Self {
-        Self { url, timeout, most_bytes, client: OnceLock::new() }
+        Self { url, timeout, most_bytes, client: OnceLock::new(), turns: Turns::default() }
     }
 
     /// Sends the request that `request` makes.
@@ -49,7 +50,7 @@ impl HttpApi {
     }
 
     async fn send_patiently(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
-        let mut response = request(self.client()?).send().await.map_err(|error| self.failure(&error))?;
+        let mut response = request(self.client().await?).send().await.map_err(|error| self.failure(&error))?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > self.most_bytes {
@@ -61,17 +62,17 @@ impl HttpApi {
         Ok(Answer { status: response.status(), headers: response.headers().clone(), body })
     }
 
-    fn client(&self) -> Result<&Client, Resolution> {
+    async fn client(&self) -> Result<&Client, Resolution> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = http_client(self.url.as_str())
+        let builder = http_client(self.url.as_str())
             // A proxy from the environment would see the credentials of all users.
             .no_proxy()
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .connect_timeout(self.timeout)
-            .build()
-            .map_err(|_| Resolution::unavailable(SourceFailure::Unreachable, NO_ROOT_CERTIFICATES))?;
+            .connect_timeout(self.timeout);
+        let client = built(builder, self.url.as_str(), &self.turns).await;
+        let client = client.map_err(|message| Resolution::unavailable(SourceFailure::Unreachable, message))?;
         Ok(self.client.get_or_init(|| client))
     }
 

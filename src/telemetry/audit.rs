@@ -6,7 +6,7 @@
 //! audit log itself report the loss.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -21,11 +21,15 @@ use tracing::{error, info, warn};
 use super::queue::{Bounds, Queue};
 use crate::code::ErrorCode;
 use crate::config::{AuditLog, AuditSubject, AuditTarget};
+use crate::escape;
 use crate::json;
 use crate::time::{Clock, Timestamp};
 
 /// Some seconds of a busy service; a line has some hundred bytes.
 const BOUNDS: Bounds = Bounds { waiting: 8192, portion: 512, linger: Duration::ZERO };
+
+/// The fault while lines are lost because the queue is full.
+const OVERFLOW: &str = "expected audit lines to be written as fast as they come, found a full queue";
 
 /// The audit log of one running service.
 pub struct Audit {
@@ -100,14 +104,20 @@ struct State {
 }
 
 impl Audit {
-    /// Opens the audit log that `config` describes; `clock` dates the lines that are about the log itself.
+    /// Opens the audit log that `config` describes; `clock` dates the lines that are about the log itself. `append` opens a
+    /// file to add lines to it, and must not block for long.
     ///
     /// # Errors
     /// Where the file cannot be opened, or no thread be started.
-    pub fn open(config: &AuditLog, counts: AuditCounts, clock: Arc<dyn Clock>) -> io::Result<Self> {
+    pub fn open(
+        config: &AuditLog,
+        counts: AuditCounts,
+        clock: Arc<dyn Clock>,
+        append: impl Fn(&Path) -> io::Result<File> + Send + 'static,
+    ) -> io::Result<Self> {
         match &config.to {
             AuditTarget::File(path) => {
-                let mut file = AuditFile::open(path)?;
+                let mut file = AuditFile::open(path, Box::new(append))?;
                 Self::start(config, counts, clock, move |bytes| file.append(bytes))
             }
             AuditTarget::Stdout => Self::start(config, counts, clock, |bytes| {
@@ -135,7 +145,7 @@ impl Audit {
                 let _ = writeln!(text, "{{\"time\":\"{}\",\"event\":\"lines_lost\",\"count\":{untold}}}", clock.now());
             }
             text.extend(lines.iter().map(String::as_str));
-            is_torn = match write(text.as_bytes()) {
+            is_torn = match write(escape::lines(&text).as_bytes()) {
                 Ok(()) => {
                     shared.written(lines.len() as u64, untold);
                     false
@@ -176,9 +186,11 @@ impl Audit {
         }
     }
 
-    /// Why lines cannot be written now.
+    /// Why lines cannot be written now, or not as fast as they come.
     pub fn fault(&self) -> Option<String> {
-        self.state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let fault = self.state.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_overflowing = || self.state.is_overflowing.load(Ordering::Relaxed);
+        fault.or_else(|| is_overflowing().then(|| OVERFLOW.to_owned()))
     }
 
     /// Writes what is waiting and ends; gives up after `within`.
@@ -281,31 +293,26 @@ fn hexadecimal(bytes: &[u8]) -> String {
 struct AuditFile {
     path: PathBuf,
     file: Option<File>,
+    open: Box<Append>,
 }
 
+/// Opens a file to add lines to it.
+type Append = dyn Fn(&Path) -> io::Result<File> + Send;
+
 impl AuditFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: Some(open(path)?) })
+    fn open(path: &Path, open: Box<Append>) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: Some(open(path)?), open })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut file = match self.file.take().filter(|file| is_at(file, &self.path)) {
             Some(file) => file,
-            None => open(&self.path)?,
+            None => (self.open)(&self.path)?,
         };
         file.write_all(bytes)?;
         self.file = Some(file);
         Ok(())
     }
-}
-
-/// Opens the file, which only its owner can read where it is new.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// Whether `file` is what stands at `path`.
@@ -395,18 +402,38 @@ mod tests {
     }
 
     #[test]
+    fn hostile_characters_of_a_subject_are_escaped() {
+        let (release, released) = channel();
+        let config = AuditLog { to: AuditTarget::Stdout, subject: AuditSubject::Plain, refused: false };
+        let audit = Audit::start(&config, AuditCounts::default(), Arc::new(SystemClock), move |bytes| {
+            let _ = release.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(())
+        })
+        .unwrap();
+        let subject: String = escape::testing::HOSTILE.iter().collect();
+        audit.issued(&Issued { subject: &subject, ..TOKEN });
+        let text = released.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(escape::line(text.trim_end_matches('\n')) + "\n", text);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["sub"], subject);
+        audit.close(Duration::from_secs(10));
+    }
+
+    #[test]
     fn what_finds_no_room_is_counted_and_told_by_a_line() {
         let (audit, release, told) = held();
         let count = BOUNDS.waiting as u64 + BOUNDS.portion as u64 + 10;
         (0..count).for_each(|_| audit.issued(&TOKEN));
         let lost = audit.state.counts.lost.get();
         assert!(lost >= 10, "{lost}");
+        assert_eq!(audit.fault().as_deref(), Some(OVERFLOW), "nothing failed, but lines are lost");
         drop(release);
         audit.close(Duration::from_secs(10));
         let text: String = told.iter().collect();
         assert_eq!(text.matches("token_issued").count() as u64, count - lost);
         assert_eq!(audit.state.counts.written.get(), count - lost);
         assert!(text.contains(&format!("\"event\":\"lines_lost\",\"count\":{lost}}}")), "{lost}");
+        assert_eq!(audit.fault(), None);
     }
 
     #[test]

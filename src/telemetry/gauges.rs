@@ -6,6 +6,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::KeySetLabel;
+use crate::escape;
 
 /// The metrics that show [`Gauges`].
 #[derive(Debug, Default)]
@@ -129,7 +130,7 @@ impl ScrapedMetrics {
 
 impl EncodeLabelSet for KeyStateLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("set", self.set.as_str()), ("state", self.state)].encode(encoder)
+        [("set", escape::line(&self.set)), ("state", self.state.into())].encode(encoder)
     }
 }
 

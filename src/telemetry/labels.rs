@@ -4,6 +4,7 @@
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 
 use crate::code::ErrorCode;
+use crate::escape;
 
 /// The label of a profile or a caller that is not configured, or not known.
 pub(crate) const UNKNOWN: &str = "unknown";
@@ -175,19 +176,19 @@ impl EncodeLabelSet for CallerLabels {
 
 impl EncodeLabelSet for KeySetLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("set", self.0.as_str())].encode(encoder)
+        [("set", escape::line(&self.0))].encode(encoder)
     }
 }
 
 impl EncodeLabelSet for SourceLabel {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("source", self.0.as_str())].encode(encoder)
+        [("source", escape::line(&self.0))].encode(encoder)
     }
 }
 
 impl EncodeLabelSet for SourceFailureLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        [("source", self.source.as_str()), ("code", self.code.as_str())].encode(encoder)
+        [("source", escape::line(&self.source)), ("code", self.code.as_str().into())].encode(encoder)
     }
 }
 

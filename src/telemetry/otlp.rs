@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::queue::{Bounds, Queue};
 use super::traces::{Answered, SourceAnswered, TokenFacts, TraceCounts};
 use crate::config;
-use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+use crate::remote::{built_now, http_client};
 use crate::sources::CallResult;
 
 /// The defaults of OpenTelemetry's batch processor, but with a shorter delay.
@@ -51,13 +51,13 @@ impl Traces {
             .with_service_name("claimsmith")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
-        let client =
-            http_client(config.endpoint.as_str()).timeout(TIMEOUT).build().map_err(|_| NO_ROOT_CERTIFICATES)?;
+        let url = config.endpoint.as_str();
+        let client = built_now(http_client(url).timeout(TIMEOUT), url)?;
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(client)
             .with_protocol(Protocol::HttpJson)
-            .with_endpoint(config.endpoint.as_str())
+            .with_endpoint(url)
             .with_timeout(TIMEOUT)
             .build()
             .map_err(|error| format!("expected an exporter of traces, found: {error}"))?;

@@ -77,17 +77,19 @@ fn full_disk_keeps_issuing_and_reports_the_failed_rotation() {
 
 #[test]
 fn full_disk_keeps_issuing_and_reports_the_audit_log() {
-    let app = spawn_app(&Setup {
-        config: "audit: { to: 'file:///dev/full' }\nreload: { interval: 100ms }",
-        ..Setup::default()
-    });
-    for _ in 0..3 {
-        assert_eq!(app.hydrate(r#"{"subject":"u"}"#).status, 200);
-    }
-    wait_until(|| has_metric(&app, "claimsmith_audit_lines_lost_total 3"));
-    wait_until(|| app.get_admin("/health/ready").text().contains("\"audit\":{\"since\""));
-    assert!(has_metric(&app, "claimsmith_audit_lines_total 0"));
-    assert_eq!(app.get_admin("/health/ready").status, 200);
+    let folder = folder("audit: { to: 'file://audit.jsonl' }\nreload: { interval: 100ms }");
+    // A file that cannot grow fails like a full disk.
+    let mut service = Service::start_after(folder, "trap '' XFSZ && ulimit -f 1");
+    let issue = || assert_eq!(send(service.api, &post("/issue/p", &[], br#"{"subject":"u"}"#)).status, 200);
+    (0..8).for_each(|_| issue());
+    wait_until(|| !service.get_admin("/health/ready").json()["audit"].is_null());
+    assert!(!service.get_admin("/metrics").text().contains("claimsmith_audit_lines_lost_total 0\n"));
+    issue();
+    assert_eq!(service.get_admin("/health/ready").status, 200);
+    let stopped = Instant::now();
+    service.signal("TERM");
+    assert_eq!(service.child.wait().unwrap().code(), Some(0));
+    assert!(stopped.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

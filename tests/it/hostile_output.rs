@@ -148,8 +148,12 @@ fn faults_of_templates_show_no_hostile_character() {
 }
 
 #[test]
-fn text_log_shows_no_hostile_character() {
-    let folder = serving_folder("", "reload: { interval: 100ms }\nlog: { format: text }");
+fn log_shows_no_hostile_character_in_text_or_json() {
+    ["text", "json"].into_iter().for_each(assert_log_is_harmless);
+}
+
+fn assert_log_is_harmless(format: &str) {
+    let folder = serving_folder("", &format!("reload: {{ interval: 100ms }}\nlog: {{ format: {format} }}"));
     let mut child = command(folder.path()).arg("serve").stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut text = String::new();

@@ -53,6 +53,8 @@ mod session_cache;
 mod session_extension;
 mod session_sources;
 mod shutdown;
+#[cfg(unix)]
+mod special_files;
 mod support;
 mod telemetry;
 mod threats;

@@ -169,7 +169,7 @@ fn excess_connections_get_503_and_are_closed() {
         stream.write_all(&kept).unwrap();
         assert_eq!(read_response(stream, true).status, 200);
     }
-    assert_eq!(metric(&app, "claimsmith_connections"), "2");
+    wait_until(|| metric(&app, "claimsmith_connections") == "2");
     let mut third = connect(app.api);
     third.write_all(&kept).unwrap();
     let answer = read_response(&mut third, true);

@@ -279,7 +279,8 @@ impl Service {
                 log.lock().unwrap()
             );
             log.lock().unwrap().push_str(&line);
-            let event: Value = serde_json::from_str(&line).unwrap();
+            let event: Value =
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("the service did not serve: {line}"));
             if event["message"] == "serving" {
                 let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
                 let (api, admin) = (address("api"), address("admin"));

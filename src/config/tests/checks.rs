@@ -225,6 +225,8 @@ fn token_of_a_check_travels_in_a_header_without_underscores() {
     for (placement, expected) in [
         ("{ extra: token }", "checks.web.profile: expected a profile whose placement is a header"),
         ("{ header: X_Token }", "checks.web.profile: expected a profile whose header has no underscore"),
+        ("{ header: Cache-Control }", "checks.web.profile: expected a profile whose header has no other meaning"),
+        ("{ header: X-Request-Id }", "checks.web.profile: expected a profile whose header has no other meaning"),
     ] {
         let text = with_check("").replace("callers:", &format!("    placement: {placement}\ncallers:"));
         let found = faults(&text, &[]).join("\n");

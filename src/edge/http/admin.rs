@@ -84,8 +84,7 @@ async fn metrics(edge: Data<Edge>) -> HttpResponse {
 
 fn json(mut response: HttpResponseBuilder, document: &impl Serialize) -> HttpResponse {
     response.content_type("application/json").insert_header((header::CACHE_CONTROL, "no-store"));
-    // Serializing texts into a string cannot fail.
-    response.body(serde_json::to_string(document).unwrap_or_default())
+    response.body(problem::json_text(document))
 }
 
 #[cfg(test)]

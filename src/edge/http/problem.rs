@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::routes::Methods;
 use crate::checks::Denial;
 use crate::code::ErrorCode;
+use crate::escape;
 use crate::service::{Refusal, RequestId};
 
 /// A problem document.
@@ -69,7 +70,7 @@ pub(super) fn of_proxy(denial: &Denial, request_id: RequestId) -> HttpResponse {
     if is_closing(*code) {
         response.force_close();
     }
-    response.body(serde_json::to_string(&problem).unwrap_or_default())
+    response.body(json_text(&problem))
 }
 
 /// Returns the response for `refusal` on a route with `methods`; `request_id` becomes the `instance`.
@@ -97,8 +98,13 @@ pub(super) fn response(refusal: &Refusal, request_id: RequestId, methods: Method
     if let Some(allow) = methods.names().filter(|_| *code == ErrorCode::RequestMethod) {
         response.insert_header((header::ALLOW, allow));
     }
+    response.body(json_text(&problem))
+}
+
+/// Returns `document` in JSON that a terminal can show as it is, because people read it with command-line tools.
+pub(super) fn json_text(document: &impl Serialize) -> String {
     // Serializing texts and numbers into a string cannot fail.
-    response.body(serde_json::to_string(&problem).unwrap_or_default())
+    escape::line(&serde_json::to_string(document).unwrap_or_default()).into_owned()
 }
 
 /// Returns `true` if the connection is closed, which frees it for others and makes each guess cost one.

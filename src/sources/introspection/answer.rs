@@ -46,6 +46,10 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
     let time = |claim: &'static str| {
         numeric_date(&value, claim).map_err(|()| malformed(format!("found a `{claim}` that is not a number")))
     };
+    // The server could read our issuer in a token that cannot be read here, such as an encrypted one.
+    if value.member("iss").and_then(Json::as_str).is_some_and(|issuer| spec.is_own(issuer)) {
+        return Ok(Resolution::NoSession);
+    }
     let window = Window { expires_at: time("exp")?, not_before: time("nbf")?, issued_at: None };
     if !window.contains(now, LEEWAY) || !is_bearer_access_token(&value) || is_bound(&value) {
         return Ok(Resolution::NoSession);
@@ -140,6 +144,8 @@ mod tests {
             (200, &[JSON], r#"{"active":true,"sub":"u","token_use":"refresh_token"}"#, NoSession),
             (200, &[JSON], r#"{"active":true,"sub":"u","token_type":"DPoP"}"#, NoSession),
             (200, &[JSON], r#"{"active":true,"sub":"u","cnf":{"jkt":"x"}}"#, NoSession),
+            (200, &[JSON], r#"{"active":true,"sub":"u","iss":"https://own.example"}"#, NoSession),
+            (200, &[JSON], r#"{"active":true,"sub":"u","iss":"https://other.example"}"#, Session),
             (200, &[JSON], r#"{"active":"true","sub":"u"}"#, Failed(Malformed)),
             (200, &[JSON], r#"{"sub":"u"}"#, Failed(Malformed)),
             (200, &[JSON], r#"{"active":true}"#, Failed(Malformed)),

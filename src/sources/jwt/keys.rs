@@ -139,17 +139,22 @@ impl RemoteKeys {
     ///
     /// The fetch goes on without its request, so that one that leaves early cannot use up the only fetch for a while.
     async fn wait(self: &Arc<Self>, need: Need, now: Instant) -> bool {
-        let keys = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let permit = Arc::clone(&keys.busy).lock_owned().await;
-            if keys.state().begin(need, now) {
+        let fetched = async {
+            // A request that leaves while it waits for another fetch leaves nothing behind.
+            let permit = Arc::clone(&self.busy).lock_owned().await;
+            if !self.state().begin(need, now) {
+                return true;
+            }
+            let keys = Arc::clone(self);
+            let task = tokio::spawn(async move {
                 if need == Need::Newer {
                     keys.files.mark_all_due();
                 }
                 keys.fetch(permit, now).await;
-            }
-        });
-        matches!(tokio::time::timeout(self.timeout, task).await, Ok(Ok(())))
+            });
+            task.await.is_ok()
+        };
+        tokio::time::timeout(self.timeout, fetched).await.unwrap_or(false)
     }
 
     async fn fetch(&self, _permit: OwnedMutexGuard<()>, now: Instant) {

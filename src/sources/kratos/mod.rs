@@ -23,7 +23,7 @@ use super::{
     AmbiguousCredentials, Credential, CredentialKind, Extension, RequestCredentials, Resolution, Resolved,
     SourceFailure, SourceLimits, SourceLoad,
 };
-use crate::remote::{NO_ROOT_CERTIFICATES, http_client};
+use crate::remote::{Turns, built, http_client};
 use crate::time::Timestamp;
 use extend::Attempts;
 use whoami::Answer;
@@ -44,6 +44,7 @@ struct Api {
     whoami: Url,
     /// Built on first use, because a service that needs no HTTPS may run where there are no root certificates.
     client: OnceLock<reqwest::Client>,
+    turns: Turns,
     extensions: Attempts,
 }
 
@@ -55,8 +56,8 @@ impl Kratos {
             segments.pop_if_empty().extend(["sessions", "whoami"]);
         }
         let calls = Calls::new(spec.cache, seed);
-        let (client, extensions) = (OnceLock::new(), Attempts::default());
-        Self { calls, api: Arc::new(Api { spec, limits, whoami, client, extensions }) }
+        let (client, turns, extensions) = (OnceLock::new(), Turns::default(), Attempts::default());
+        Self { calls, api: Arc::new(Api { spec, limits, whoami, client, turns, extensions }) }
     }
 
     pub(super) fn credential(
@@ -129,7 +130,7 @@ impl Api {
         name: &'static str,
         value: &str,
     ) -> Option<(StatusCode, Resolution)> {
-        let mut request = self.client().ok()?.patch(extend.url(id)).header(CONTENT_LENGTH, 0);
+        let mut request = self.client().await.ok()?.patch(extend.url(id)).header(CONTENT_LENGTH, 0);
         if let Some(token) = extend.token.as_ref().and_then(|token| token.text.as_ref()) {
             request = request.bearer_auth(token.as_str());
         }
@@ -150,7 +151,8 @@ impl Api {
     async fn fetch(&self, name: &'static str, value: &str) -> Result<Answer, Resolution> {
         let mut value = HeaderValue::from_str(value).map_err(|_| Resolution::NoSession)?;
         value.set_sensitive(true);
-        let request = self.client()?.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value);
+        let request = self.client().await?.get(self.whoami.clone());
+        let request = request.header(ACCEPT, "application/json").header(name, value);
         let mut response = request.send().await.map_err(|error| self.failure(&error))?;
         let too_large = || {
             let message = format!("expected at most {} bytes (limits.body), found more", self.limits.body);
@@ -166,17 +168,20 @@ impl Api {
         Ok(Answer { status: response.status(), headers: response.headers().clone(), body })
     }
 
-    fn client(&self) -> Result<&reqwest::Client, Resolution> {
+    async fn client(&self) -> Result<&reqwest::Client, Resolution> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = http_client(self.whoami.scheme())
+        // One of the two APIs can use TLS without the other.
+        let admin = self.spec.extend.as_ref().map(|extend| &extend.admin).filter(|admin| admin.scheme() == "https");
+        let url = admin.unwrap_or(&self.whoami).as_str();
+        let builder = http_client(url)
             // A proxy from the environment would see the credentials of all users.
             .no_proxy()
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .connect_timeout(self.spec.timeout)
-            .build()
-            .map_err(|_| Resolution::unavailable(SourceFailure::Unreachable, NO_ROOT_CERTIFICATES))?;
+            .connect_timeout(self.spec.timeout);
+        let client = built(builder, url, &self.turns).await;
+        let client = client.map_err(|message| Resolution::unavailable(SourceFailure::Unreachable, message))?;
         Ok(self.client.get_or_init(|| client))
     }
 

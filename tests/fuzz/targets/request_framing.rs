@@ -4,7 +4,7 @@
 
 use actix_http::h1::{Codec, Message};
 use actix_http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use actix_http::{Method, Request};
+use actix_http::{Method, Request, ServiceConfig};
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
@@ -19,22 +19,22 @@ use framing::{BodyLength, Framing};
 fuzz_target!(|data: &[u8]| {
     let Some((&size, bytes)) = data.split_first() else { return };
     let size = if size == 0 { bytes.len().max(1) } else { usize::from(size) };
-    // The HTTP layer starts a task for its clock.
-    RUNTIME.with(|(runtime, tasks)| {
-        tasks.block_on(runtime, async { assert_eq!(decode_paced(bytes, size), decode_at_once(bytes)) });
-    });
+    CONFIG.with(|(config, ..)| assert_eq!(decode_paced(bytes, size, config), decode_at_once(bytes, config)));
 });
 
 thread_local! {
-    static RUNTIME: (Runtime, LocalSet) =
-        (Builder::new_current_thread().enable_time().build().expect("a runtime starts"), LocalSet::new());
+    /// The settings of all codecs. Each of them starts a task for its clock, which ends only while the runtime runs.
+    static CONFIG: (ServiceConfig, LocalSet, Runtime) = {
+        let (runtime, tasks) = (Builder::new_current_thread().enable_time().build().expect("a runtime starts"), LocalSet::new());
+        let config = tasks.block_on(&runtime, async { ServiceConfig::default() });
+        (config, tasks, runtime)
+    };
 }
 
 /// The line of a request, and its body.
 type Decoded = (String, Vec<u8>);
 
 /// What the HTTP layer decoded of a connection.
-#[derive(Default)]
 struct Decoder {
     codec: Codec,
     buffer: BytesMut,
@@ -46,6 +46,11 @@ struct Decoder {
 }
 
 impl Decoder {
+    fn new(config: &ServiceConfig) -> Self {
+        let codec = Codec::new(config.clone());
+        Self { codec, buffer: BytesMut::new(), requests: Vec::new(), head: None, is_over: false }
+    }
+
     fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
         while !self.is_over {
@@ -74,8 +79,8 @@ impl Decoder {
     }
 }
 
-fn decode_at_once(bytes: &[u8]) -> Vec<Decoded> {
-    let mut decoder = Decoder::default();
+fn decode_at_once(bytes: &[u8], config: &ServiceConfig) -> Vec<Decoded> {
+    let mut decoder = Decoder::new(config);
     // `begin` allows one request between two calls, so the bytes come one by one.
     for byte in bytes {
         decoder.feed(&[*byte]);
@@ -84,8 +89,8 @@ fn decode_at_once(bytes: &[u8]) -> Vec<Decoded> {
     decoder.requests
 }
 
-fn decode_paced(bytes: &[u8], size: usize) -> Vec<Decoded> {
-    let (mut framing, mut decoder, mut at, mut is_decoded) = (Framing::default(), Decoder::default(), 0, false);
+fn decode_paced(bytes: &[u8], size: usize, config: &ServiceConfig) -> Vec<Decoded> {
+    let (mut framing, mut decoder, mut at, mut is_decoded) = (Framing::default(), Decoder::new(config), 0, false);
     while at < bytes.len() && !decoder.is_over {
         let part = &bytes[at..bytes.len().min(at + size)];
         let count = framing.pass(part);
