@@ -1,6 +1,7 @@
 # `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` measures,
 # `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
-# `make peers` tests with Oathkeeper and Kratos, which it builds with Go, `make proxies` with nginx, HAProxy, Traefik and Caddy.
+# `make peers` tests with Oathkeeper and Kratos, which it builds with Go, `make proxies` with nginx, HAProxy, Traefik, Caddy
+# and Envoy.
 # `make release` builds what deploy/ ships.
 
 FUZZ_SECONDS := 60
@@ -122,7 +123,7 @@ peers: $(PEERS)/oathkeeper $(PEERS)/kratos $(PEERS)/installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/peers
 
-# Tests with nginx, HAProxy, Traefik and Caddy, which need no Go. A part of them also uses Kratos if it is built.
+# Tests with nginx, HAProxy, Traefik, Caddy and Envoy, which need no Go. A part of them also uses Kratos if it is built.
 proxies: $(PEERS)/proxies-installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/proxies

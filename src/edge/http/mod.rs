@@ -9,6 +9,7 @@ mod body;
 mod conditional;
 mod connection;
 mod exchange;
+mod ext_authz;
 mod forward_auth;
 mod framing;
 mod hydrate;

@@ -2,12 +2,13 @@
 //!
 //! A [`Dialect`] reads only its own metadata headers, because a client can send those that its proxy does not overwrite.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, LOCATION, SET_COOKIE,
 };
+use actix_web::http::uri::PathAndQuery;
 use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::connection::{Connection, proxy};
 use super::exchange::{Answer, Call};
@@ -37,8 +38,8 @@ pub(super) enum Redirects {
     Never,
 }
 
-/// The headers of a proxy's request, read as metadata.
-pub(super) struct Metadata<'r>(&'r HeaderMap);
+/// The request of a proxy, read as metadata.
+pub(super) struct Metadata<'r>(&'r HttpRequest);
 
 /// Checks the original request of `call`.
 ///
@@ -50,7 +51,7 @@ pub(super) async fn check(call: Call, dialect: &'static Dialect) -> Result<Answe
     let name = call.check();
     let is_usual = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let unusual: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| !is_usual(name)).collect();
-    let original = refuse_lookalikes(&unusual, dialect).and_then(|()| (dialect.original)(&Metadata(headers)));
+    let original = refuse_lookalikes(&unusual, dialect).and_then(|()| (dialect.original)(&Metadata(&call.request)));
     let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), unusual };
     let peer = proxy(&call.request, generation, issuer);
     let result = issuer.check(generation, &peer, request, call.span.as_ref()).await;
@@ -125,13 +126,12 @@ pub(super) fn metadata_refused(expected: &str, found: &str) -> Refusal {
 impl<'r> Metadata<'r> {
     /// Returns the only value of the header `name`, which has only visible ASCII.
     pub(super) fn one(&self, name: &'static str) -> Result<Option<&'r str>, Refusal> {
-        let mut values = self.0.get_all(name);
+        let mut values = self.0.headers().get_all(name);
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             return Err(metadata_refused(&format!("one {name}"), "several"));
         }
-        let is_plain = !value.is_empty() && value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic);
-        match value.to_str().ok().filter(|_| is_plain) {
+        match value.to_str().ok().filter(|text| is_plain(text)) {
             Some(text) => Ok(Some(text)),
             None => Err(metadata_refused(&format!("{name} in visible ASCII"), "another value")),
         }
@@ -153,7 +153,19 @@ impl<'r> Metadata<'r> {
 
     /// Reads a method.
     pub(super) fn method(&self, name: &'static str) -> Result<&'r str, Refusal> {
-        self.valid(name, "a method", |text| text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'))
+        self.valid(name, "a method", is_method)
+    }
+
+    /// Reads the method and the target of the request itself, for proxies that repeat those of the original request.
+    pub(super) fn request_line(&self) -> Result<(&'r str, &'r str), Refusal> {
+        let (method, target) = (self.0.method().as_str(), self.0.uri().path_and_query().map_or("", PathAndQuery::as_str));
+        if !is_method(method) {
+            return Err(metadata_refused("the method of the original request", "another value"));
+        }
+        if !is_plain(target) {
+            return Err(metadata_refused("the path of the original request in visible ASCII", "another value"));
+        }
+        Ok((method, target))
     }
 
     /// Reads a scheme. Traefik has its own for WebSocket requests.
@@ -184,12 +196,20 @@ impl<'r> Metadata<'r> {
 
     /// Returns `true` if the client accepts HTML by name, as browsers do for pages.
     pub(super) fn accepts_html(&self) -> bool {
-        let values = self.0.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+        let values = self.0.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
         let mut ranges = values.flat_map(|value| value.split(','));
         ranges.any(|range| {
             range.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/html"))
         })
     }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_method(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
 }
 
 fn is_host(text: &str) -> bool {

@@ -131,9 +131,9 @@ fn documented_commands_run() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Returns `true` for the files of Traefik, which `make proxies` runs, and for the annotations of an Ingress.
+/// Returns `true` for the files of Traefik and Envoy, which `make proxies` runs, and for the annotations of an Ingress.
 fn is_of_proxy(value: &Value) -> bool {
-    ["entryPoints", "http", "metadata"].iter().any(|key| value[*key].is_object())
+    ["entryPoints", "http", "metadata", "static_resources"].iter().any(|key| value[*key].is_object())
 }
 
 #[test]
