@@ -16,7 +16,7 @@ PEERS := $(TOOLS)/peers
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
+	deploy-test gateway-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -105,6 +105,17 @@ deploy-test: $(TOOLS)/deploy/installed
 	$(LOCAL) cargo build
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
+
+# Validates the manifests for gateways against the schemas of their projects, which Go downloads. `deploy-test` skips these checks
+# if the schemas are not there.
+gateway-test: $(TOOLS)/deploy/installed $(TOOLS)/schemas/downloaded
+	$(LOCAL) cargo build
+	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_gateways.py
+
+$(TOOLS)/schemas/downloaded: tests/deploy/schemas.py $(TOOLS)/deploy/installed
+	sh tests/interop/need.sh go golang
+	$(TOOLS)/deploy/bin/python tests/deploy/schemas.py $(TOOLS)/schemas
+	touch $@
 
 # Renders the chart with the real helm, which Go builds from the module proxy.
 helm-test: $(TOOLS)/deploy/installed $(PEERS)/helm
