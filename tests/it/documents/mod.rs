@@ -99,7 +99,9 @@ fn has_placeholder(script: &str) -> bool {
 fn run(document: &Document) -> Vec<String> {
     let scratch = Scratch::new();
     prepare(&document.path, &scratch);
-    let within = if document.path.starts_with("deploy/compose/") { "deploy/compose" } else { "." };
+    // The documents of a compose project are read in its directory.
+    let parent = Path::new(&document.path).parent().and_then(Path::to_str);
+    let within = parent.filter(|parent| parent.starts_with("deploy/compose")).unwrap_or(".");
     let mut failures = Vec::new();
     for block in document.blocks.iter().filter(|block| block.language == "sh") {
         let place = place(document, block);
