@@ -243,3 +243,11 @@ def test_client_cannot_choose_what_the_gateway_adds(gateway, kratos):
     forged = {name: "forged" for name in question.adds("GET", TARGET) if name != "Host"}
     answer = gateways.ask(question, api, "GET", TARGET, client(cookie, **forged))
     assert answer.status == 200, answer
+
+
+def test_ingress_nginx_with_auth_method_is_refused(running, kratos):
+    """With this annotation, the controller describes the request in a second form."""
+    question = gateways.question("ingress-nginx")
+    cookie, _ = kratos.log_in()
+    added = {**question.adds("GET", TARGET), "X-Original-URI": TARGET}
+    assert gateways.ask(question, running["gateway-secret"], "GET", TARGET, client(cookie), adds=added).status == 403
