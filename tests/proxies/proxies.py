@@ -155,12 +155,14 @@ class Envoy(Proxy):
     timeout_status = 503
     timeout_seconds = 5
 
+    documented = "claimsmith:4477"
+
     def replacements(self):
         socket = lambda address: "address: {}, port_value: {} ".format(*address.split(":"))
         return {
             socket("0.0.0.0:80"): socket(f"127.0.0.1:{self.port}"),
             socket("app:8080"): socket(self.upstream),
-            socket("claimsmith:4477"): socket(self.claimsmith),
+            socket(self.documented): socket(self.claimsmith),
             "the-secret": self.secret,
         }
 
@@ -169,9 +171,15 @@ class Envoy(Proxy):
         return [installed("envoy"), "--disable-hot-restart", "--concurrency", "2", "-c", paths[self.files[0]]]
 
 
+class EnvoyGrpc(Envoy):
+    page = "envoy-grpc.md"
+    endpoint = "grpc"
+    documented = "claimsmith:4479"
+
+
 def installed(name):
     """Returns a program of the virtual environment."""
     return pathlib.Path(sys.executable).with_name(name)
 
 
-ALL = (Nginx, HAProxy, Traefik, Caddy, Envoy)
+ALL = (Nginx, HAProxy, Traefik, Caddy, Envoy, EnvoyGrpc)

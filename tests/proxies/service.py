@@ -4,16 +4,22 @@ import dataclasses
 
 import pages
 from claimsmith import Claimsmith
-from programs import CLAIMSMITH, ROOT, run, write
+from programs import CLAIMSMITH, ROOT, free_port, run, write
 
 SECRET = "a-secret-for-this-test-alone"
 
 
 @dataclasses.dataclass
 class PageClaimsmith(Claimsmith):
+    grpc_port: int = dataclasses.field(default_factory=free_port)
+
     @property
     def address(self):
         return f"127.0.0.1:{self.api_port}"
+
+    @property
+    def grpc_address(self):
+        return f"127.0.0.1:{self.grpc_port}"
 
     def callers(self):
         """Returns nothing, because the page configures the callers."""
@@ -34,7 +40,11 @@ def of_page(page, kratos, directory):
     (directory / "keys").mkdir()
     run(CLAIMSMITH, "keys", "generate", "--alg", "ES256", "--out", "keys/id_token.jwks.json", directory=directory)
     environment = {"CLAIMSMITH_SERVE_API_HOST": "127.0.0.1", "CLAIMSMITH_SERVE_ADMIN_HOST": "127.0.0.1"}
-    return PageClaimsmith(directory, ["--config", "claimsmith.yaml"], environment)
+    claimsmith = PageClaimsmith(directory, ["--config", "claimsmith.yaml"], environment)
+    if "grpc:" in text:
+        environment["CLAIMSMITH_SERVE_GRPC_HOST"] = "127.0.0.1"
+        environment["CLAIMSMITH_SERVE_GRPC_PORT"] = str(claimsmith.grpc_port)
+    return claimsmith
 
 
 def prepared(kind, kratos, upstream, directory):
@@ -42,4 +52,5 @@ def prepared(kind, kratos, upstream, directory):
     (directory / "claimsmith").mkdir()
     (directory / "proxy").mkdir()
     claimsmith = of_page(kind.page, kratos, directory / "claimsmith")
-    return claimsmith, kind(directory / "proxy", upstream, claimsmith.address, SECRET)
+    address = claimsmith.grpc_address if kind.endpoint == "grpc" else claimsmith.address
+    return claimsmith, kind(directory / "proxy", upstream, address, SECRET)

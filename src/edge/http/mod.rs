@@ -20,7 +20,7 @@ mod openid_configuration;
 mod pace;
 mod playground;
 mod posted;
-mod problem;
+pub(super) mod problem;
 mod proxied;
 mod roster;
 mod routes;

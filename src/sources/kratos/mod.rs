@@ -265,6 +265,7 @@ mod tests {
                 authorization: bytes(authorization),
                 cookies: bytes(cookies),
                 session_tokens: bytes(tokens),
+                verified: &[],
             };
             let found = kratos.credential(&request).map_err(drop).map(|credential| {
                 credential.map(|credential| match credential.0 {
