@@ -8,6 +8,7 @@ import http.client
 import re
 import urllib.parse
 
+import grpc
 import yaml
 from conftest import DEPLOY, documents
 
@@ -36,6 +37,8 @@ class Question:
     keeps_request_line: bool = False
     # Whether the gateway itself drops the client's headers in `LOOKALIKES`.
     drops_lookalikes: bool = False
+    # The context of the route, if the gateway asks over gRPC. Then, all headers of the client are forwarded.
+    context: dict | None = None
 
     def forwarded(self, name):
         name = name.lower()
@@ -140,6 +143,30 @@ def istio(objects):
     )
 
 
+def over_grpc(name, namespace, port, context):
+    """The gRPC service of Envoy's filter. Envoy joins headers of the same name, because the gateways keep its default."""
+    url = f"grpc://{name}.{namespace}.svc.cluster.local:{port}/"
+    return Question(url, ["*"], lambda method, target: {}, [], context=context)
+
+
+def contour(objects):
+    service, route = of_kind(objects, "ExtensionService"), of_kind(objects, "HTTPProxy")
+    authorization = route["spec"]["virtualhost"]["authorization"]
+    reference, metadata = authorization["extensionRef"], service["metadata"]
+    assert (reference["name"], reference["namespace"]) == (metadata["name"], metadata["namespace"])
+    assert (reference["apiVersion"], service["spec"]["protocol"]) == (service["apiVersion"], "h2c")
+    target = service["spec"]["services"][0]
+    return over_grpc(target["name"], metadata["namespace"], target["port"], authorization["authPolicy"]["context"])
+
+
+def envoy_gateway_grpc(objects):
+    settings = of_kind(objects, "SecurityPolicy")["spec"]["extAuth"]
+    assert "headersToExtAuth" not in settings
+    reference = settings["grpc"]["backendRefs"][0]
+    context = {one["name"]: one["value"] for one in settings["contextExtensions"] if one["type"] == "Value"}
+    return over_grpc(reference["name"], reference["namespace"], reference["port"], context)
+
+
 def question(name):
     return globals()[name.replace("-", "_")](manifest(name))
 
@@ -154,6 +181,8 @@ class Answer:
 
 def ask(question, api, method, target, headers, adds=None):
     """Asks the claimsmith at `api` as the gateway does. `adds` replaces what the gateway adds."""
+    if question.context is not None:
+        return ask_over_grpc(question, api, method, target, headers)
     path = urllib.parse.urlsplit(question.url).path + (target if question.keeps_request_line else "")
     if question.drops_lookalikes:
         headers = {name: value for name, value in headers.items() if name not in LOOKALIKES}
@@ -174,3 +203,70 @@ def ask(question, api, method, target, headers, adds=None):
     upstream |= {name: received[name] for name in copied if name in received}
     return Answer(response.status, received, upstream)
 
+
+def encoded(*fields):
+    """Returns a message of Protocol Buffers: pairs of a number, and a text or a message."""
+    result = b""
+    for number, value in fields:
+        value = value.encode() if isinstance(value, str) else value
+        result += varint(number << 3 | 2) + varint(len(value)) + value
+    return result
+
+
+def varint(number):
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def decoded(message):
+    """Returns the values of a message by their number. Only lengths and varints occur."""
+    found, position = {}, 0
+
+    def read():
+        nonlocal position
+        number = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return number
+
+    while position < len(message):
+        tag = read()
+        value = read()
+        if tag & 7 == 2:
+            position, value = position + value, message[position : position + value]
+        else:
+            assert tag & 7 == 0, tag
+        found.setdefault(tag >> 3, []).append(value)
+    return found
+
+
+def pairs(mapping):
+    return [encoded((1, name), (2, value)) for name, value in mapping.items()]
+
+
+OVERWRITE_IF_EXISTS_OR_ADD = 2
+
+
+def ask_over_grpc(question, address, method, target, headers):
+    """`envoy/service/auth/v3/external_auth.proto` and `attribute_context.proto`, as far as the filter uses them."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    fields = [(2, method), *((3, pair) for pair in pairs(lower)), (4, target), (5, HOST), (6, "https")]
+    context = [(10, pair) for pair in pairs(question.context)]
+    attributes = encoded((4, encoded((2, encoded(*fields)))), *context)
+    with grpc.insecure_channel(address) as channel:
+        call = channel.unary_unary("/envoy.service.auth.v3.Authorization/Check")
+        response = decoded(call(encoded((1, attributes)), timeout=10))
+    is_allowed = decoded(response[1][0]).get(1, [0]) == [0]
+    answer = decoded(response[3 if is_allowed else 2][0])
+    received = {}
+    for option in map(decoded, answer.get(2, [])):
+        # Without `append`, the action decides. Any other one would keep the client's header.
+        assert not is_allowed or (2 not in option and option[3] == [OVERWRITE_IF_EXISTS_OR_ADD]), option
+        header = decoded(option[1][0])
+        received[header[1][0].decode().lower()] = header.get(2, [b""])[0].decode()
+    upstream = {name: value for name, value in headers.items() if name.lower() not in received} | received
+    return Answer(200 if is_allowed else decoded(answer[1][0])[1][0], received, upstream)

@@ -3,6 +3,8 @@
 As a program, it downloads the schemas into a directory: `python schemas.py DIRECTORY`. It needs Go, which downloads modules.
 """
 
+import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -74,6 +76,23 @@ def download(directory):
                 (directory / pathlib.PurePath(path).name).write_bytes(archive.read(name))
 
 
+@dataclasses.dataclass
+class Definition:
+    schema: dict
+
+    @functools.cached_property
+    def validator(self):
+        return jsonschema.Draft202012Validator(closed(self.schema))
+
+    def validate(self, value):
+        """Raises `Invalid` unless the value fits the schema and its rules."""
+        value = with_defaults(self.schema, value)
+        errors = [error.message for error in self.validator.iter_errors(value)]
+        errors = errors or list(broken_rules(self.schema, value))
+        if errors:
+            raise Invalid(errors)
+
+
 def definitions():
     """Returns the schemas of all custom resources by apiVersion and kind: the downloaded ones, and those beside this file."""
     found = {}
@@ -85,7 +104,8 @@ def definitions():
             for version in spec["versions"]:
                 key = f"{spec['group']}/{version['name']}", spec["names"]["kind"]
                 assert key not in found, f"{key} is defined twice"
-                found[key] = version["schema"]["openAPIV3Schema"]
+                schema = version["schema"]["openAPIV3Schema"]
+                found[key] = Definition({**schema, "properties": {**schema["properties"], **COMMON}})
     return found
 
 
@@ -101,6 +121,9 @@ METADATA = {
 }
 
 
+COMMON = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": METADATA}
+
+
 def closed(schema):
     """Returns the schema without permission for unknown fields, which an API server removes or rejects."""
     if isinstance(schema, list):
@@ -108,6 +131,10 @@ def closed(schema):
     if not isinstance(schema, dict):
         return schema
     result = {name: part if name in ("enum", "default") else closed(part) for name, part in schema.items()}
+    # OpenAPI 3.0 has the booleans of an older JSON Schema.
+    for limit in ("Maximum", "Minimum"):
+        if result.get(f"exclusive{limit}") is True:
+            result[f"exclusive{limit}"] = result.pop(limit.lower())
     if isinstance(schema.get("properties"), dict):
         result["properties"] = {name: closed(part) for name, part in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
@@ -149,18 +176,6 @@ def broken_rules(schema, value, path=""):
             yield from broken_rules(schema.get("items", {}), part, f"{path}[{index}]")
 
 
-def validate(schema, value):
-    """Raises `Invalid` unless the object fits the schema and its rules."""
-    if schema.get("properties") and "$defs" not in schema:
-        common = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": METADATA}
-        schema = {**schema, "properties": {**schema["properties"], **common}}
-    value = with_defaults(schema, value)
-    errors = [error.message for error in jsonschema.Draft202012Validator(closed(schema)).iter_errors(value)]
-    errors = errors or list(broken_rules(schema, value))
-    if errors:
-        raise Invalid(errors)
-
-
 SCALARS = {
     **dict.fromkeys(("double", "float"), {"type": "number"}),
     **dict.fromkeys(("int32", "int64", "uint32", "uint64"), {"type": "integer"}),
@@ -171,7 +186,7 @@ SCALARS = {
 
 
 def of_proto(text, root):
-    """Returns the schema of a message in a Protocol Buffers file, by the names of its JSON form.
+    """Returns the definition of a message in a Protocol Buffers file, by the names of its JSON form.
 
     A message of another file has no schema, so all of it is accepted.
     """
@@ -221,7 +236,7 @@ def of_proto(text, root):
         name: {"type": "object", "properties": {camel(field): schema(kind, name) for field, kind in fields.items()}}
         for name, fields in messages.items()
     }
-    return {"$ref": f"#/$defs/{root}", "$defs": {name: closed(shape) for name, shape in shapes.items()}}
+    return Definition({"$ref": f"#/$defs/{root}", "$defs": {name: closed(shape) for name, shape in shapes.items()}})
 
 
 if __name__ == "__main__":

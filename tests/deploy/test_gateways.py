@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import json
 import sys
 
@@ -11,7 +12,7 @@ import kubernetes_validate
 import pytest
 import schemas
 import yaml
-from conftest import ROOT, claimsmith, serving
+from conftest import ROOT, claimsmith, log_of, serving, serving_event
 from rendering import EXAMPLES, NAMESPACE, chart, materialise, of_kind
 
 sys.path.append(str(ROOT / "tests" / "proxies"))
@@ -21,6 +22,7 @@ PREFIX = "nginx.ingress.kubernetes.io/"
 # Mappings whose keys are chosen by the user.
 FREE = {
     "annotations",
+    "context",
     "data",
     "headersToAdd",
     "includeAdditionalHeadersInCheck",
@@ -50,10 +52,10 @@ def validate(found, definitions):
         schema = json.loads((ROOT / "tests" / "deploy" / "schemas" / "ingress-nginx.json").read_text())
         jsonschema.validate(annotations, schema)
         return
-    schema = definitions.get((found["apiVersion"], found["kind"]))
-    if schema is None and not schemas.DOWNLOADED.exists():
+    definition = definitions.get((found["apiVersion"], found["kind"]))
+    if definition is None and not schemas.DOWNLOADED.exists():
         pytest.skip("`make gateway-test` downloads the schemas")
-    schemas.validate(schema, found)
+    definition.validate(found)
 
 
 REJECTED = (schemas.Invalid, kubernetes_validate.ValidationError, jsonschema.ValidationError)
@@ -80,6 +82,7 @@ def misspellings(value, path=()):
 
 @pytest.mark.parametrize("found", OBJECTS)
 def test_each_misspelt_field_is_rejected(found, definitions):
+    validate(found, definitions)
     checked = 0
     for path, spec in misspellings(found.get("spec", {})):
         with pytest.raises(REJECTED):
@@ -107,15 +110,15 @@ def test_mesh_configuration_of_istio_has_known_fields():
     path = schemas.DOWNLOADED / "config.proto"
     if not path.exists():
         pytest.skip("`make gateway-test` downloads the schemas")
-    schema = schemas.of_proto(path.read_text(), "MeshConfig")
+    definition = schemas.of_proto(path.read_text(), "MeshConfig")
     values = yaml.safe_load((gateways.FOLDER / "istio-mesh.yaml").read_text())
     assert values.keys() == {"meshConfig"}
-    schemas.validate(schema, values["meshConfig"])
+    definition.validate(values["meshConfig"])
     paths = list(misspellings(values["meshConfig"]))
     assert len(paths) > 12
     for path, changed in paths:
         with pytest.raises(schemas.Invalid):
-            schemas.validate(schema, changed)
+            definition.validate(changed)
             pytest.fail(f"{path} can be misspelt")
 
 
@@ -123,12 +126,13 @@ def test_mesh_configuration_of_istio_has_known_fields():
 def test_manifest_names_service_and_namespaces_that_exist(name):
     """The Service of the chart, and a ReferenceGrant for each reference to another namespace."""
     objects = gateways.manifest(name)
-    service = next(
-        found for found in of_kind(chart(EXAMPLES[gateways.values(name)]), "Service") if "admin" not in found["metadata"]["name"]
-    )
+    question = gateways.question(name)
+    target = "grpc" if question.context else "api"
+    services = of_kind(chart(EXAMPLES[gateways.values(name)]), "Service")
+    (service,) = (found for found in services if found["spec"]["ports"][0]["targetPort"] == target)
     host = f"{service['metadata']['name']}.{NAMESPACE}.svc.cluster.local"
     port = service["spec"]["ports"][0]["port"]
-    assert gateways.question(name).url.startswith(f"http://{host}:{port}/")
+    assert question.url.startswith(f"{'grpc' if question.context else 'http'}://{host}:{port}/")
     references = [found for found in objects if found["kind"] in ("SecurityPolicy", "GatewayExtension")]
     grants = [found for found in objects if found["kind"] == "ReferenceGrant"]
     assert len(references) == len(grants)
@@ -143,7 +147,7 @@ def test_manifest_names_service_and_namespaces_that_exist(name):
             assert (route["metadata"]["name"], route["metadata"]["namespace"]) == (target["name"], policy["metadata"]["namespace"])
 
 
-@pytest.mark.parametrize("name", ["gateway-networks", "gateway-secret"])
+@pytest.mark.parametrize("name", ["gateway-grpc", "gateway-networks", "gateway-secret"])
 def test_network_policy_lets_claimsmith_reach_kratos(name):
     policy = next(found for found in of_kind(chart(EXAMPLES[name]), "NetworkPolicy") if not found["metadata"]["name"].endswith("-rotate"))
     ports = {(port["protocol"], port["port"]) for rule in policy["spec"]["egress"] for port in rule["ports"]}
@@ -173,12 +177,20 @@ def running(kratos, tmp_path_factory):
             config.chmod(0o600)
             config.write_text(text)
             addresses[name] = stack.enter_context(serving(config))[0]
+            addresses[name, "grpc"] = serving_event(log_of(config)).get("grpc")
         yield addresses
 
 
 @pytest.fixture(params=gateways.NAMES)
 def gateway(request, running):
-    return gateways.question(request.param), running[gateways.values(request.param)]
+    question, values = gateways.question(request.param), gateways.values(request.param)
+    return question, running[values, "grpc"] if question.context else running[values]
+
+
+@pytest.fixture
+def jwks(request, running):
+    """Returns the URL of the public keys of the gateway's claimsmith."""
+    return running[gateways.values(request.node.callspec.params["gateway"])] + "/.well-known/jwks.json"
 
 
 TARGET = "/orders/a%2Fb?x=1&y=/../z"
@@ -190,7 +202,7 @@ def client(cookie=None, **more):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_service_gets_token_and_no_forged_header(gateway, kratos, method, tmp_path):
+def test_service_gets_token_and_no_forged_header(gateway, kratos, method, jwks):
     question, api = gateway
     cookie, identity = kratos.log_in()
     answer = gateways.ask(question, api, method, TARGET, client(cookie, Authorization="Bearer forged"))
@@ -199,7 +211,7 @@ def test_service_gets_token_and_no_forged_header(gateway, kratos, method, tmp_pa
     assert "Authorization" not in answer.upstream
     token = answer.upstream["authorization"].removeprefix("Bearer ")
     verified = claimsmith(
-        *("verify", token, "--jwks", f"{api}/.well-known/jwks.json"),
+        *("verify", token, "--jwks", jwks),
         *("--issuer", "https://id.example.org/", "--audience", "app"),
     )
     assert identity in verified.stdout
@@ -218,6 +230,16 @@ def test_program_without_session_gets_401(gateway):
     answer = gateways.ask(question, api, "POST", TARGET, client(Accept="application/json"))
     assert answer.status == 401 and answer.headers["www-authenticate"].startswith("Bearer")
     assert "authorization" not in answer.headers
+
+
+def test_gateway_names_a_check_that_exists(gateway, kratos):
+    question, api = gateway
+    cookie, _ = kratos.log_in()
+    other = dataclasses.replace(question, url=question.url.replace("/web", "/other"))
+    if question.context:
+        other = dataclasses.replace(question, context={"check": "other"})
+    assert other != question
+    assert gateways.ask(other, api, "GET", TARGET, client(cookie)).status == 403
 
 
 @pytest.mark.parametrize("name", gateways.LOOKALIKES)

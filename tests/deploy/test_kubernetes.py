@@ -161,7 +161,7 @@ def test_the_mounted_configuration_serves(objects, tmp_path, session_text):
         settings["serve"]["shutdown_timeout"][:-1]
     )
     assert {port["name"]: port["containerPort"] for port in service["containers"][0]["ports"]} == {
-        name: settings["serve"][name]["port"] for name in ("api", "admin")
+        name: settings["serve"][name]["port"] for name in ("api", "grpc", "admin") if name in settings["serve"]
     }
     environment = {found["name"]: found["value"] for found in service["containers"][0].get("env", [])}
     with serving(config, environment) as (api, admin, _):
