@@ -16,8 +16,8 @@ use actix_server::{GracefulShutdownSignal, ServerBuilder};
 use actix_service::{
     IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_factory, fn_service, map_config,
 };
-use actix_tls::accept::rustls_0_23::{Acceptor, AcceptorService, TlsStream};
 use actix_tls::accept::rustls_0_23::reexports::ServerConfig;
+use actix_tls::accept::rustls_0_23::{Acceptor, AcceptorService, TlsStream};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Service as _, ServiceResponse};
 use actix_web::rt::net::TcpStream;

@@ -403,7 +403,8 @@ fn refuse_one_port_for_both(
             Some(port) => port.place.clone(),
             None => first_mapping.place_of("port"),
         };
-        let (expected, found) = (format!("a port other than the port of serve.{name}"), format!("{} for both", first.port));
+        let (expected, found) =
+            (format!("a port other than the port of serve.{name}"), format!("{} for both", first.port));
         faults.add(second_mapping.path_of("port"), expected, found, &place);
     }
 }

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 use crate::keys::SignatureAlg;
 
 use super::{
-    AnonymousSpec, ClientCredential, EnvoyMetadataSpec, FileSecret, IntrospectionSpec, JwtSpec, KeyFile, KeyOrigin, KratosSpec,
+    AnonymousSpec, ClientCredential, EnvoyMetadataSpec, FileSecret, IntrospectionSpec, JwtSpec, KeyFile, KeyOrigin,
+    KratosSpec,
 };
 
 /// The settings of a source.

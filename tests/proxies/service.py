@@ -1,8 +1,11 @@
 """claimsmith with the configuration that a page in docs/proxies shows."""
 
+import contextlib
 import dataclasses
 
 import pages
+import upstream
+import whoami
 from claimsmith import Claimsmith
 from programs import CLAIMSMITH, ROOT, free_port, run, write
 
@@ -54,3 +57,33 @@ def prepared(kind, kratos, upstream, directory):
     claimsmith = of_page(kind.page, kratos, directory / "claimsmith")
     address = claimsmith.grpc_address if kind.endpoint == "grpc" else claimsmith.address
     return claimsmith, kind(directory / "proxy", upstream, address, SECRET)
+
+
+def edit(path, changes):
+    """Replaces texts of a file, each of which must be there."""
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    write(path, text)
+
+
+@contextlib.contextmanager
+def changed(kind, directory, changes, environment=None, configuration=None):
+    """Runs a proxy with texts of its documented configuration replaced, and claimsmith with further variables.
+
+    `configuration` are texts of claimsmith's configuration that are replaced.
+
+    Yields the proxy, Kratos, the upstream and claimsmith.
+    """
+
+    class Changed(kind):
+        def replacements(self):
+            return {**super().replacements(), **changes}
+
+    with whoami.serving() as kratos, upstream.recording() as recorder:
+        claimsmith, proxy = prepared(Changed, kratos.address, recorder.address, directory)
+        claimsmith.environment.update(environment or {})
+        edit(claimsmith.directory / "claimsmith.yaml", configuration or {})
+        with claimsmith.serving(), proxy.serving():
+            yield proxy, kratos, recorder, claimsmith

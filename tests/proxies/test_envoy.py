@@ -1,38 +1,20 @@
 """What only Envoy's own settings decide: how the path reaches claimsmith, how long Envoy waits, and what it overwrites."""
 
-import contextlib
 import time
 
 import client
-import proxies
 import pytest
-import service
-import upstream
-import whoami
 from programs import wait_until
+from proxies import Envoy, EnvoyGrpc
+from service import changed
 from tokens import verified
 
 PAGE = ("Accept", "text/html")
 LOGIN = "https://id.example.org/self-service/login/browser"
 
 
-@contextlib.contextmanager
-def serving(tmp_path, changes, environment=None):
-    """Runs Envoy with texts of its documented configuration replaced. Yields it, Kratos, the upstream and claimsmith."""
-
-    class Changed(proxies.Envoy):
-        def replacements(self):
-            return {**super().replacements(), **changes}
-
-    with whoami.serving() as kratos, upstream.recording() as recorder:
-        claimsmith, proxy = service.prepared(Changed, kratos.address, recorder.address, tmp_path)
-        claimsmith.environment.update(environment or {})
-        with claimsmith.serving(), proxy.serving():
-            yield proxy, kratos, recorder, claimsmith
-
-
 def test_path_of_a_client_never_leaves_the_check(tmp_path):
-    with serving(tmp_path, {"normalize_path: true": "normalize_path: false"}) as (proxy, kratos, recorder, _):
+    with changed(Envoy, tmp_path, {"normalize_path: true": "normalize_path: false"}) as (proxy, kratos, recorder, _):
         cookie, _ = kratos.log_in()
         for target in ("/../open/x", "/../../ext-authz/open/x", "/..%2fopen/x", "/%2e%2e/open/x", "/a/../../open/x"):
             assert client.request(proxy, target=target).status == 401, target
@@ -42,7 +24,7 @@ def test_path_of_a_client_never_leaves_the_check(tmp_path):
 
 
 def test_fixed_path_hides_only_where_the_login_returns_to(tmp_path):
-    with serving(tmp_path, {"path_prefix: /ext-authz/web": "path_override: /ext-authz/web"}) as parts:
+    with changed(Envoy, tmp_path, {"path_prefix: /ext-authz/web": "path_override: /ext-authz/web"}) as parts:
         proxy, kratos, recorder, claimsmith = parts
         cookie, identity = kratos.log_in()
         assert client.request(proxy, [client.session(cookie)], method="POST", target="/a?b=c", body=b"d").status == 200
@@ -52,8 +34,14 @@ def test_fixed_path_hides_only_where_the_login_returns_to(tmp_path):
         assert (denied.status, denied.headers["Location"]) == (302, LOGIN)
 
 
-def test_claimsmith_that_is_slower_than_the_timeout_fails_closed(tmp_path):
-    with serving(tmp_path, {"timeout: 3s": "timeout: 0.2s"}) as (proxy, kratos, recorder, _):
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    # Over gRPC, 200 ms is the default.
+    [(Envoy, {"timeout: 3s": "timeout: 0.2s"}), (EnvoyGrpc, {"                        timeout: 3s\n": ""})],
+    ids=["envoy", "envoygrpc"],
+)
+def test_claimsmith_that_is_slower_than_the_timeout_fails_closed(tmp_path, kind, changes):
+    with changed(kind, tmp_path, changes) as (proxy, kratos, recorder, _):
         cookie, _ = kratos.log_in()
         kratos.delay = 1
         start = time.monotonic()
@@ -67,10 +55,12 @@ def test_claimsmith_that_is_slower_than_the_timeout_fails_closed(tmp_path):
 
 
 @pytest.mark.parametrize("plan", [None, "gold"])
-def test_header_of_a_missing_claim_is_overwritten_too(tmp_path, plan):
-    changes = {"{ exact: x-user-id }": "{ exact: x-user-id }, { exact: x-plan }"}
+@pytest.mark.parametrize("kind", [Envoy, EnvoyGrpc], ids=lambda kind: kind.__name__.lower())
+def test_header_of_a_missing_claim_is_overwritten_too(tmp_path, kind, plan):
+    # Over gRPC, Envoy needs no list.
+    changes = {"{ exact: x-user-id }": "{ exact: x-user-id }, { exact: x-plan }"} if kind is Envoy else {}
     environment = {"CLAIMSMITH_CHECKS_WEB_HEADERS": "{ X-User-Id: sub, X-Plan: session.plan }"}
-    with serving(tmp_path, changes, environment) as (proxy, kratos, recorder, _):
+    with changed(kind, tmp_path, changes, environment) as (proxy, kratos, recorder, _):
         cookie, _ = kratos.log_in(**({"plan": plan} if plan else {}))
         for forged in ([("X-Plan", "forged")], [("X-Plan", "forged"), ("x-plan", "forged")]):
             assert client.request(proxy, [client.session(cookie), *forged]).status == 200

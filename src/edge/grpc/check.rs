@@ -133,7 +133,8 @@ impl<'r> Headers<'r> {
         };
         // Envoy sends one of the two. With both, they must agree on what is trusted.
         let of = |headers: &[(&str, &[u8])], name: &str| {
-            let values: Vec<&[u8]> = headers.iter().filter(|(other, _)| is_name(other, name)).map(|(_, v)| *v).collect();
+            let values: Vec<&[u8]> =
+                headers.iter().filter(|(other, _)| is_name(other, name)).map(|(_, v)| *v).collect();
             (!values.is_empty()).then(|| values.join(&b","[..]))
         };
         let is_conflicting = CREDENTIALS.iter().any(|name| of(&joined, name) != of(&raw, name));
@@ -181,8 +182,7 @@ pub(super) fn passed(allowed: &Allowed) -> Response<Reply> {
 /// status of gRPC, so that Envoy counts it as one.
 pub(super) fn denied(denied: &Denied, request_id: RequestId) -> (Response<Reply>, u16) {
     let denial = &denied.denial;
-    let response =
-        ProxyResponse::redirect(denial).unwrap_or_else(|| ProxyResponse::problem(denial, request_id));
+    let response = ProxyResponse::redirect(denial).unwrap_or_else(|| ProxyResponse::problem(denial, request_id));
     let status = response.status;
     if status >= 500 {
         return (failure(Status::of(denial.code), &denial.detail), status);
@@ -255,8 +255,18 @@ mod tests {
     #[test]
     fn credentials_are_read_from_either_form_of_headers() {
         for (joined, raw, authorization, cookies) in [
-            (&[("authorization", "Bearer a"), ("cookie", "s=1; t=2")][..], &[][..], &["Bearer a"][..], &["s=1; t=2"][..]),
-            (&[], &[("authorization", "Bearer a"), ("cookie", "s=1"), ("cookie", "t=2")], &["Bearer a"], &["s=1", "t=2"]),
+            (
+                &[("authorization", "Bearer a"), ("cookie", "s=1; t=2")][..],
+                &[][..],
+                &["Bearer a"][..],
+                &["s=1; t=2"][..],
+            ),
+            (
+                &[],
+                &[("authorization", "Bearer a"), ("cookie", "s=1"), ("cookie", "t=2")],
+                &["Bearer a"],
+                &["s=1", "t=2"],
+            ),
             (&[], &[("authorization", "Bearer a"), ("Authorization", "Bearer b")], &["Bearer a", "Bearer b"], &[]),
             // Envoy joined two headers, each of which is read as one.
             (&[("cookie", "s=1,s=2")], &[], &[], &["s=1", "s=2"]),

@@ -4,9 +4,11 @@ use hyper::Response;
 
 use super::message::{Reply, success};
 use super::proto::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
-use super::server::SERVICE;
 use crate::code::ErrorCode;
 use crate::service::{Readiness, Refusal, Stage};
+
+/// The name of the service for checks.
+const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 
 /// Responds with the state of the service that `request` names; the empty name is that of the whole server.
 pub(super) fn check(request: &HealthCheckRequest, readiness: &Readiness) -> Result<Response<Reply>, Refusal> {

@@ -35,8 +35,6 @@ use crate::service::{
 };
 use crate::telemetry::{CloseReason, Metrics, RequestSpan, RouteMetrics, SpanParent};
 
-/// The name of the service for checks.
-pub(super) const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 

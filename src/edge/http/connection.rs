@@ -440,8 +440,8 @@ pub(super) fn peer<'r>(request: &'r HttpRequest, generation: &ServedGeneration, 
 
 /// As [`peer`], for a proxy: the `Authorization` header is that of its client.
 pub(super) fn proxy<'r>(request: &'r HttpRequest, generation: &ServedGeneration, issuer: &Issuer) -> Peer<'r> {
-    let transport = Connection::of(request)
-        .map_or(Transport::Plain, |connection| connection.transport(generation, issuer));
+    let transport =
+        Connection::of(request).map_or(Transport::Plain, |connection| connection.transport(generation, issuer));
     let address = request.peer_addr().map(|address| address.ip());
     let secrets = request.headers().get_all(SECRET_HEADER).map(|value| value.as_bytes()).collect();
     Peer { address, transport, credentials: Credentials::OfClient, secrets }

@@ -2,9 +2,7 @@
 //!
 //! A [`Dialect`] reads only its own metadata headers, because a client can send those that its proxy does not overwrite.
 
-use actix_web::http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, SET_COOKIE,
-};
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, SET_COOKIE};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -46,7 +44,8 @@ pub(super) async fn check(call: Call, dialect: &'static Dialect) -> Result<Answe
     let headers = call.request.headers();
     let name = call.check();
     let unusual: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| !is_usual(name)).collect();
-    let original = refuse_lookalikes(&unusual, dialect.metadata).and_then(|()| (dialect.original)(&Metadata(&call.request)));
+    let original =
+        refuse_lookalikes(&unusual, dialect.metadata).and_then(|()| (dialect.original)(&Metadata(&call.request)));
     let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), unusual };
     let peer = proxy(&call.request, generation, issuer);
     let result = issuer.check(generation, &peer, request, call.span.as_ref()).await;
@@ -130,7 +129,8 @@ impl<'r> Metadata<'r> {
 
     /// Reads the method and the target of the request itself, for proxies that repeat those of the original request.
     pub(super) fn request_line(&self) -> Result<(&'r str, &'r str), Refusal> {
-        let (method, target) = (self.0.method().as_str(), self.0.uri().path_and_query().map_or("", PathAndQuery::as_str));
+        let (method, target) =
+            (self.0.method().as_str(), self.0.uri().path_and_query().map_or("", PathAndQuery::as_str));
         if !is_method(method) {
             return Err(metadata_refused("the method of the original request", "another value"));
         }
