@@ -16,8 +16,9 @@ import pages  # noqa: E402
 
 COMPOSE = DEPLOY / "compose" / "proxies"
 PROXIES = sorted(path.stem for path in COMPOSE.glob("*.yaml") if path.stem != "compose")
-# Written by init.sh from the file of the page, or from the secret.
-GENERATED = {"claimsmith-secret.conf", "envoy.yaml"}
+# Files of a page that are parts of another file, and files that init.sh writes with the secret.
+PARTS = {"claimsmith-secret.conf", "route.yaml", "tls.yaml"}
+GENERATED = {"claimsmith-secret.conf", "envoy.yaml", "envoy-grpc.yaml"}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_files_are_those_of_the_pages():
     assert {f"{name}.md" for name in PROXIES} <= {path.name for path in pages.PAGES.glob("*.md")}
     for name in PROXIES:
         documented = {found["name"]: found["text"] for found in pages.BLOCK.finditer((pages.PAGES / f"{name}.md").read_text())}
-        documented = {file: text for file, text in documented.items() if file not in GENERATED or file == "envoy.yaml"}
+        documented = {file: text for file, text in documented.items() if file not in PARTS}
         folder = COMPOSE / name
         if os.environ.get("UPDATE_DOCS") == "1":
             for file, text in documented.items():
@@ -61,9 +62,9 @@ def test_secrets_are_made_once_and_for_the_containers_only(folder):
     assert {path.name for path in files} == {".env", "claimsmith", *GENERATED}
     for path in (folder / "secrets").iterdir():
         assert before[path].count(values["CALLER_SECRET"]) == 1 and path.stat().st_mode & 0o777 == 0o444
-    assert before[folder / "secrets" / "envoy.yaml"] == (COMPOSE / "envoy" / "envoy.yaml").read_text().replace(
-        "the-secret", values["CALLER_SECRET"]
-    )
+    for name in ("envoy", "envoy-grpc"):
+        documented = pages.text(f"{name}.md", "envoy.yaml").replace("the-secret", values["CALLER_SECRET"])
+        assert before[folder / "secrets" / f"{name}.yaml"] == documented
     documented = pages.text("nginx.md", "claimsmith-secret.conf").replace("the-secret", values["CALLER_SECRET"])
     assert before[folder / "secrets" / "claimsmith-secret.conf"] == documented
     run("sh", folder / "init.sh")
@@ -102,7 +103,7 @@ def test_proxy_finds_its_files_and_services(project):
         text += source.read_text()
     for path in re.findall(r"/(?:etc|run)/[\w./-]+", text):
         assert path in files or path in secrets, path
-    reached = {"claimsmith:4477": "claimsmith", "app:8080": "app"}
+    reached = {"claimsmith:4479" if name == "envoy-grpc" else "claimsmith:4477": "claimsmith", "app:8080": "app"}
     for address, service in reached.items():
         host, port = address.split(":")
         assert address in text or re.search(rf"address: {host}, port_value: {port}\b", text), address
@@ -111,7 +112,7 @@ def test_proxy_finds_its_files_and_services(project):
     for secret in project.get("secrets", {}).values():
         assert pathlib.Path(secret["file"]).is_file()
     where = {"nginx": "/etc/nginx/conf.d/default.conf", "haproxy": "/usr/local/etc/haproxy/haproxy.cfg"}
-    where |= {"traefik": "/etc/traefik/traefik.yaml", "caddy": "/etc/caddy/Caddyfile", "envoy": "/etc/envoy/envoy.yaml"}
+    where |= {"traefik": "/etc/traefik/traefik.yaml", "caddy": "/etc/caddy/Caddyfile", **dict.fromkeys(("envoy", "envoy-grpc"), "/etc/envoy/envoy.yaml")}
     assert where[name] in files, "the image reads another file"
 
 

@@ -9,7 +9,9 @@ caller=$(secret)
 mkdir -p secrets
 printf '%s' "$caller" > secrets/claimsmith
 echo "proxy_set_header X-Claimsmith-Secret \"$caller\";" > secrets/claimsmith-secret.conf
-sed "s/the-secret/$caller/" envoy/envoy.yaml > secrets/envoy.yaml
+for name in envoy envoy-grpc; do
+    sed "s/the-secret/$caller/" "$name/envoy.yaml" > "secrets/$name.yaml"
+done
 # The directory is closed to other users. A container mounts one file, and its user is not the owner.
 chmod 0444 secrets/*
 {
