@@ -106,11 +106,12 @@ deploy-test: $(TOOLS)/deploy/installed
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
-# Validates the manifests for gateways against the schemas of their projects, which Go downloads. `deploy-test` skips these checks
-# if the schemas are not there.
+# Validates manifests for gateways and configurations of Kratos against the schemas of their projects, which Go downloads.
+# `deploy-test` skips these checks if the schemas are not there.
 gateway-test: $(TOOLS)/deploy/installed $(TOOLS)/schemas/downloaded
 	$(LOCAL) cargo build
-	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_gateways.py
+	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_gateways.py \
+		tests/deploy/test_compose_proxies.py
 
 $(TOOLS)/schemas/downloaded: tests/deploy/schemas.py $(TOOLS)/deploy/installed
 	sh tests/interop/need.sh go golang

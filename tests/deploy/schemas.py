@@ -1,4 +1,4 @@
-"""The schemas of custom resources, as their projects publish them, and validation as a Kubernetes API server does it.
+"""Schemas that projects publish, and validation of custom resources as a Kubernetes API server does it.
 
 As a program, it downloads the schemas into a directory: `python schemas.py DIRECTORY`. It needs Go, which downloads modules.
 """
@@ -27,6 +27,12 @@ MODULES = {
         "v1.9.1",
         "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
         ["charts/gateway-helm/charts/crds/crds/generated/gateway.envoyproxy.io_securitypolicies.yaml"],
+    ),
+    # The version of the images in deploy/compose.
+    "github.com/ory/kratos": (
+        "v1.3.1",
+        "h1:XOw84ToAxLDb5K5Xv/Qspk0vzlBq+6zgz2TufVg4kkU=",
+        ["embedx/config.schema.json"],
     ),
     "github.com/projectcontour/contour": (
         "v1.33.8",

@@ -7,7 +7,10 @@ import re
 import shutil
 import sys
 
+import jsonschema
 import pytest
+import referencing
+import schemas
 import yaml
 from conftest import DEPLOY, ROOT, claimsmith, make_key, run
 
@@ -159,3 +162,23 @@ def test_kratos_login_is_where_browsers_reach_it(project):
     assert (COMPOSE / "kratos" / "identity.schema.json").read_bytes() == (
         DEPLOY / "compose" / "kratos" / "identity.schema.json"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("path", ["kratos/kratos.yml", "proxies/kratos/kratos.yml"])
+def test_configuration_of_kratos_fits_its_schema(path):
+    schema = schemas.DOWNLOADED / "config.schema.json"
+    if not schema.exists():
+        pytest.skip("`make gateway-test` downloads the schemas")
+    # The one part in another document is about traces, which the files do not configure.
+    other = referencing.Resource.from_contents({"$schema": "http://json-schema.org/draft-07/schema#"})
+    registry = referencing.Registry(retrieve=lambda _: other)
+    validator = jsonschema.Draft7Validator(json.loads(schema.read_text()), registry=registry)
+    kratos = yaml.safe_load((DEPLOY / "compose" / path).read_text())
+    # Compose passes these as environment variables.
+    kratos |= {"dsn": "sqlite:///db.sqlite", "secrets": {"cookie": ["x" * 32], "cipher": ["x" * 32]}}
+    assert [error.message for error in validator.iter_errors(kratos)] == []
+    for section in ("serve", "selfservice", "identity", "courier"):
+        wrong = {**kratos, section: {**kratos[section], "misspelt": True}}
+        assert list(validator.iter_errors(wrong)), section
+    version = (DEPLOY / "compose" / path).parents[1] / "compose.yaml"
+    assert f"oryd/kratos:{schemas.MODULES['github.com/ory/kratos'][0]}\n" in version.read_text()
