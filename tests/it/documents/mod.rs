@@ -133,7 +133,9 @@ fn documented_commands_run() {
 
 /// Returns `true` for the files of Traefik and Envoy, which `make proxies` runs, and for the annotations of an Ingress.
 fn is_of_proxy(value: &Value) -> bool {
-    ["entryPoints", "http", "match", "metadata", "static_resources", "transport_socket"].iter().any(|key| value[*key].is_object())
+    ["entryPoints", "http", "match", "metadata", "static_resources", "transport_socket"]
+        .iter()
+        .any(|key| value[*key].is_object())
 }
 
 #[test]
