@@ -93,7 +93,7 @@ where
                 Ok::<_, ()>(fn_service(move |io: TcpStream| {
                     let (gate, acceptor) = (Arc::clone(&gate), Rc::clone(&acceptor));
                     async move {
-                        let (io, connection, address) = secured(io, &gate, &*acceptor).await?;
+                        let (io, connection, address) = secured(io, &gate, &acceptor).await?;
                         Ok((paced(io, connection), address))
                     }
                 }))

@@ -59,6 +59,9 @@ impl Fields {
     }
 }
 
+/// A header: its name, its value and its action.
+type HeaderOption = (String, String, u64);
+
 /// A decoded message: each field with its number. Nested messages are bytes.
 #[derive(Debug, Default)]
 struct Decoded(Vec<(u32, Vec<u8>, u64)>);
@@ -115,7 +118,7 @@ impl Decoded {
     }
 
     /// Returns each header of a list of header options, with its action.
-    fn headers(&self, number: u32) -> Vec<(String, String, u64)> {
+    fn headers(&self, number: u32) -> Vec<HeaderOption> {
         let header = |option: Decoded| {
             assert!(!option.has(2), "`append` would win over `append_action`");
             (option.one(1).text(1), option.one(1).text(2), option.integer(3))
@@ -192,7 +195,7 @@ impl Reply {
     }
 
     /// Returns the headers that Envoy sets, those that it removes, and those for the client.
-    fn allowed(&self) -> (Vec<(String, String, u64)>, Vec<String>, Vec<(String, String, u64)>) {
+    fn allowed(&self) -> (Vec<HeaderOption>, Vec<String>, Vec<HeaderOption>) {
         let decoded = self.decoded();
         assert_eq!(decoded.one(1).integer(1), 0, "{}", decoded.one(1).text(2));
         let ok = decoded.one(3);
@@ -200,7 +203,7 @@ impl Reply {
     }
 
     /// Returns the status for the client, the headers and the body.
-    fn denied(&self) -> (u64, Vec<(String, String, u64)>, String) {
+    fn denied(&self) -> (u64, Vec<HeaderOption>, String) {
         let decoded = self.decoded();
         assert!(decoded.one(1).integer(1) > 0 && !decoded.has(3), "a denial has a status other than OK");
         let denied = decoded.one(2);
