@@ -93,6 +93,8 @@ def test_image_is_the_tested_version(project):
     name, project = project
     version = project["services"]["proxy"]["image"].rpartition(":")[2].removeprefix("v")
     assert re.search(rf"^`make proxies` runs \w+ {re.escape(version)} ", (pages.PAGES / f"{name}.md").read_text(), re.MULTILINE)
+    guide = (pages.PAGES / "README.md").read_text()
+    assert re.search(rf"^\| \[[^]]+\]\({name}\.md\) .* {re.escape(version)} \|$", guide, re.MULTILINE), "the guide"
 
 
 def test_proxy_finds_its_files_and_services(project):

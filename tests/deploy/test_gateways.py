@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import json
+import re
 import sys
 
 import gateways
@@ -273,3 +274,22 @@ def test_ingress_nginx_with_auth_method_is_refused(running, kratos):
     cookie, _ = kratos.log_in()
     added = {**question.adds("GET", TARGET), "X-Original-URI": TARGET}
     assert gateways.ask(question, running["gateway-secret"], "GET", TARGET, client(cookie), adds=added).status == 403
+
+
+def test_page_names_each_manifest_with_its_values_and_versions():
+    text = (ROOT / "docs" / "proxies" / "kubernetes.md").read_text()
+    rows = [line for line in text.splitlines() if "`deploy/gateways/" in line]
+    assert {path for row in rows for path in re.findall(r"`deploy/gateways/([\w-]+)\.yaml`", row)} == {*gateways.NAMES, "istio-mesh"}
+    for name in gateways.NAMES:
+        (row,) = (row for row in rows if f"`deploy/gateways/{name}.yaml`" in row)
+        assert f"`deploy/helm/examples/{gateways.values(name)}.yaml`" in row
+    named = {
+        "Contour": "github.com/projectcontour/contour",
+        "Envoy Gateway": "github.com/envoyproxy/gateway",
+        "Gateway API": "sigs.k8s.io/gateway-api",
+        "Istio API": "istio.io/api",
+        "Traefik": "github.com/traefik/traefik/v3",
+    }
+    for product, module in named.items():
+        found = {version for row in rows for version in re.findall(rf"{product} (\d[\d.]*\d)", row.rpartition(" | ")[2])}
+        assert found == {schemas.MODULES[module][0].removeprefix("v")}, product
