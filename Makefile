@@ -1,6 +1,7 @@
 # `make demo` builds and shows the service. `make test` installs what the tests need and runs them all. `make bench` and
 # `make worst` measure, `make soak` tests endurance, `make fuzz` searches for inputs that break parsers, `make models` checks concurrent code.
-# `make peers` tests with Oathkeeper and Kratos, which it builds with Go, `make proxies` with nginx, HAProxy, Traefik and Caddy.
+# `make peers` tests with Oathkeeper and Kratos, which it builds with Go, `make proxies` with nginx, HAProxy, Traefik,
+# Caddy and Envoy.
 # `make release` builds what deploy/ ships.
 
 FUZZ_SECONDS := 60
@@ -15,7 +16,7 @@ PEERS := $(TOOLS)/peers
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
 .PHONY: test rust-tests interop bench bench-build bench-quick worst micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
+	deploy-test gateway-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -111,6 +112,18 @@ deploy-test: $(TOOLS)/deploy/installed
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
+# Validates manifests for gateways and configurations of Kratos against the schemas of their projects, which Go downloads.
+# `deploy-test` skips these checks if the schemas are not there.
+gateway-test: $(TOOLS)/deploy/installed $(TOOLS)/schemas/downloaded
+	$(LOCAL) cargo build
+	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_gateways.py \
+		tests/deploy/test_compose_proxies.py
+
+$(TOOLS)/schemas/downloaded: tests/deploy/schemas.py $(TOOLS)/deploy/installed
+	sh tests/interop/need.sh go golang
+	$(TOOLS)/deploy/bin/python tests/deploy/schemas.py $(TOOLS)/schemas
+	touch $@
+
 # Renders the chart with the real helm, which Go builds from the module proxy in more than two minutes of CPU time. Therefore
 # `.ci/run` renders the chart only with Helm's engine (`make deploy-test`).
 helm-test: $(TOOLS)/deploy/installed $(PEERS)/helm
@@ -129,7 +142,7 @@ peers: $(PEERS)/oathkeeper $(PEERS)/kratos $(PEERS)/installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/peers
 
-# Tests with nginx, HAProxy, Traefik and Caddy, which need no Go. A part of them also uses Kratos if it is built.
+# Tests with nginx, HAProxy, Traefik, Caddy and Envoy, which need no Go. A part of them also uses Kratos if it is built.
 proxies: $(PEERS)/proxies-installed
 	$(LOCAL) cargo build
 	$(PEERS)/venv/bin/python -m pytest -q -p no:cacheprovider tests/proxies

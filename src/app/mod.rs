@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use crate::claims::JwtId;
 use crate::config::{AuditTarget, Config};
+use crate::edge::grpc::GrpcServer;
 use crate::edge::http::{
     ConnectionGate, ConnectionLimits, Edge, Playground, admin_routes, api_routes, close_after_chunks,
     playground_routes, route_metrics,
@@ -47,7 +48,7 @@ use detached::detached;
 use listen::listen;
 #[cfg(unix)]
 use listen::listen_unix;
-use server::{Listening, listen_tcp, listen_tls};
+use server::{Listening, listen_grpc, listen_tcp, listen_tls};
 
 /// The time in which the audit log and traces each must write their queues during shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,6 +69,7 @@ pub struct Application {
     api: Server,
     admin: Server,
     bound: Bound,
+    grpc_address: Option<SocketAddr>,
     admin_address: SocketAddr,
     edge: Data<Edge>,
     config: Config,
@@ -105,6 +107,9 @@ impl Application {
             config.serve.unix.is_none(),
             "serve.api.unix: Unix sockets need a Unix system; remove serve.api.unix"
         );
+        let grpc = config.serve.grpc.as_ref();
+        let grpc_listener = grpc.map(|grpc| listen(&grpc.listener, "serve.grpc")).transpose()?;
+        let grpc_address = grpc_listener.as_ref().map(|(_, address)| *address);
         let (admin, admin_address) = listen(&config.serve.admin, "serve.admin")?;
         let api_address = api.as_ref().map(|(_, address)| *address);
         let tls = generation.tls.as_ref().map(|tls| Arc::new(LiveTls::new(Arc::clone(tls))));
@@ -166,6 +171,12 @@ impl Application {
         let listening = Listening { gate, keep_alive, stopping: server.graceful_shutdown_signal() };
         let api_edge = edge.clone();
         let app = move || App::new().app_data(api_edge.clone()).configure(api_routes);
+        if let Some((grpc, _)) = grpc_listener {
+            let tls = bound.tls.as_ref().map(|tls| tls.server_config(Arc::clone(&clock))).transpose()?;
+            let check = config.serve.grpc.as_ref().and_then(|grpc| grpc.check.clone());
+            let grpc_server = Arc::new(GrpcServer::new(edge.clone(), check, &metrics));
+            server = listen_grpc(server, grpc, tls, Arc::new(ConnectionGate::api(edge.clone(), limits)), grpc_server)?;
+        }
         if let Some((api, _)) = api {
             server = match &bound.tls {
                 Some(tls) => listen_tls(server, api, tls.server_config(clock)?, listening.clone(), app.clone())?,
@@ -199,6 +210,7 @@ impl Application {
             api,
             admin,
             bound,
+            grpc_address,
             admin_address,
             edge,
             config,
@@ -211,6 +223,11 @@ impl Application {
     /// Returns the address of the API listener; `None` if there is only a Unix socket.
     pub fn api_address(&self) -> Option<SocketAddr> {
         self.bound.api_address
+    }
+
+    /// Returns the address of the gRPC listener, if there is one.
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc_address
     }
 
     /// Returns the address of the admin listener.
@@ -247,7 +264,8 @@ impl Application {
         let address = self.bound.api_address.map(|address| address.to_string());
         let socket = self.config.serve.unix.as_ref().map(|socket| format!("unix:{}", socket.path.display()));
         let listens = address.into_iter().chain(socket).collect::<Vec<_>>().join(" ");
-        info!(api = %listens, admin = %self.admin_address, tls = self.bound.tls.is_some(), "serving");
+        let grpc = self.grpc_address.map(tracing::field::display);
+        info!(api = %listens, grpc, admin = %self.admin_address, tls = self.bound.tls.is_some(), "serving");
         if self.edge.playground.is_some() {
             info!(url = %format_args!("http://{}/playground", self.admin_address), "playground");
         }

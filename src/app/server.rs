@@ -16,13 +16,14 @@ use actix_server::{GracefulShutdownSignal, ServerBuilder};
 use actix_service::{
     IntoServiceFactory, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_factory, fn_service, map_config,
 };
-use actix_tls::accept::rustls_0_23::Acceptor;
 use actix_tls::accept::rustls_0_23::reexports::ServerConfig;
+use actix_tls::accept::rustls_0_23::{Acceptor, AcceptorService, TlsStream};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Service as _, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::edge::grpc::GrpcServer;
 use crate::edge::http::{Connection, ConnectionGate, PacedStream, TimeoutStream};
 use crate::telemetry::CloseReason;
 use crate::tls::ClientChain;
@@ -92,29 +93,88 @@ where
                 Ok::<_, ()>(fn_service(move |io: TcpStream| {
                     let (gate, acceptor) = (Arc::clone(&gate), Rc::clone(&acceptor));
                     async move {
-                        let address = io.peer_addr().ok();
-                        let connection = gate.enter(address.map(|address| address.ip())).ok_or_else(rejected)?;
-                        // Handshakes count as connections. A limit of their own could be exhausted by handshakes that
-                        // no client continues.
-                        let handshake = tokio::time::timeout(gate.client_timeout(), acceptor.call(io));
-                        let handshake = tokio::select! {
-                            handshake = handshake => handshake,
-                            () = connection.evicted() => {
-                                gate.count_closed(CloseReason::Evicted);
-                                return Err(rejected());
-                            }
-                        };
-                        let Ok(Ok(io)) = handshake else {
-                            gate.count_closed(CloseReason::Handshake);
-                            return Err(rejected());
-                        };
-                        let connection = connection.secured(ClientChain::of(io.get_ref().1));
+                        let (io, connection, address) = secured(io, &gate, &acceptor).await?;
                         Ok((paced(io, connection), address))
                     }
                 }))
             }
         })
         .and_then(http(&listening, &app))
+    })
+}
+
+/// Returns the stream of a connection after its TLS handshake.
+///
+/// # Errors
+/// Fails if the connection is closed, which is counted.
+async fn secured(
+    io: TcpStream,
+    gate: &Arc<ConnectionGate>,
+    acceptor: &AcceptorService,
+) -> Result<(TlsStream<TcpStream>, Connection, Option<SocketAddr>), DispatchError> {
+    let address = io.peer_addr().ok();
+    let connection = gate.enter(address.map(|address| address.ip())).ok_or_else(rejected)?;
+    // Handshakes count as connections. A limit of their own could be exhausted by handshakes that no client continues.
+    let handshake = tokio::time::timeout(gate.client_timeout(), acceptor.call(io));
+    let handshake = tokio::select! {
+        handshake = handshake => handshake,
+        () = connection.evicted() => {
+            gate.count_closed(CloseReason::Evicted);
+            return Err(rejected());
+        }
+    };
+    let Ok(Ok(io)) = handshake else {
+        gate.count_closed(CloseReason::Handshake);
+        return Err(rejected());
+    };
+    let connection = connection.secured(ClientChain::of(io.get_ref().1));
+    Ok((io, connection, address))
+}
+
+/// Serves gRPC on `socket`, over TLS if it is configured.
+pub(super) fn listen_grpc(
+    server: ServerBuilder,
+    socket: TcpListener,
+    tls: Option<ServerConfig>,
+    gate: Arc<ConnectionGate>,
+    grpc: Arc<GrpcServer>,
+) -> io::Result<ServerBuilder> {
+    let stopping = server.graceful_shutdown_signal();
+    let acceptor = tls.map(|mut tls| {
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        Acceptor::new(tls)
+    });
+    server.listen("grpc", socket, move || {
+        let (gate, grpc, stopping, acceptor) =
+            (Arc::clone(&gate), Arc::clone(&grpc), stopping.clone(), acceptor.clone());
+        fn_factory(move || {
+            let acceptor = acceptor.clone().map(|acceptor| ServiceFactory::<TcpStream>::new_service(&acceptor, ()));
+            let (gate, grpc, stopping) = (Arc::clone(&gate), Arc::clone(&grpc), stopping.clone());
+            async move {
+                let acceptor = match acceptor {
+                    Some(acceptor) => Some(Rc::new(acceptor.await?)),
+                    None => None,
+                };
+                Ok::<_, ()>(fn_service(move |io: TcpStream| {
+                    let (gate, grpc, stopping, acceptor) =
+                        (Arc::clone(&gate), Arc::clone(&grpc), stopping.clone(), acceptor.clone());
+                    async move {
+                        // Responses are small and must not wait for an acknowledgement.
+                        let _ = io.set_nodelay(true);
+                        let stopped = async { stopping.notified().await };
+                        if let Some(acceptor) = acceptor {
+                            let (io, connection, address) = secured(io, &gate, &acceptor).await?;
+                            grpc.serve(io, connection, address.map(|address| address.ip()), stopped).await;
+                        } else {
+                            let address = io.peer_addr().ok().map(|address| address.ip());
+                            let connection = gate.enter(address).ok_or_else(rejected)?;
+                            grpc.serve(io, connection, address, stopped).await;
+                        }
+                        Ok::<_, DispatchError>(())
+                    }
+                }))
+            }
+        })
     })
 }
 

@@ -150,6 +150,7 @@ mod tests {
             require: Requirement { level: Some(AssuranceLevel::Aal2), max_age: Some(Duration::from_secs(900)) },
             login: has_login.then_some(login),
             headers: Vec::new(),
+            metadata: Vec::new(),
         }
     }
 

@@ -161,6 +161,7 @@ mod tests {
                 .iter()
                 .map(|(name, path)| (OutputHeader::parse(name).unwrap(), MemberPath::parse(path).unwrap()))
                 .collect(),
+            metadata: Vec::new(),
         };
         let of = |claims: &str| {
             let claims = Json::parse(claims.as_bytes(), ReadLimits::default()).unwrap();

@@ -40,6 +40,8 @@ pub struct Check {
     pub login: Option<Login>,
     /// The plain headers, each with the path of its claim.
     pub headers: Vec<(OutputHeader, MemberPath)>,
+    /// The dynamic metadata for Envoy, each with the path of its claim.
+    pub metadata: Vec<(String, MemberPath)>,
 }
 
 /// How the person of a session must be authenticated.
@@ -142,6 +144,7 @@ mod tests {
             require: Requirement::default(),
             login: None,
             headers: vec![header],
+            metadata: Vec::new(),
         };
         for (name, expected) in [
             ("x_user_id", true),

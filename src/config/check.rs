@@ -21,6 +21,11 @@ const OUTPUT_HEADER: Words = Words {
     pattern: "^[A-Za-z0-9-]+$",
 };
 
+const METADATA_NAME: Words = Words {
+    expected: "names of at most 128 letters, digits, dashes, underscores and dots",
+    pattern: "^[A-Za-z0-9_.-]{1,128}$",
+};
+
 pub(super) static CHECK: Section = section(&[
     field(
         "sources",
@@ -71,6 +76,15 @@ pub(super) static CHECK: Section = section(&[
         Kind::TextMap { keys: OUTPUT_HEADER, values: MEMBER_PATH },
         Presence::Optional,
         &["{ X-User-Id: sub, X-User-Email: session.identity.traits.email }"],
+    ),
+    field(
+        "metadata",
+        "Dynamic metadata",
+        "Claims of the token that Envoy gets as dynamic metadata of its ext_authz filter, by name, for rate limits and \
+         access logs. Missing claims are left out. Only over gRPC.",
+        Kind::TextMap { keys: METADATA_NAME, values: MEMBER_PATH },
+        Presence::Optional,
+        &["{ user: sub, token: jti }"],
     ),
 ]);
 
@@ -143,6 +157,8 @@ fn check(check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> Option<
     }
     let pair = |name: &str, path: &str| Some((OutputHeader::parse(name)?, MemberPath::parse(path)?));
     let headers = check.optional("headers", faults, text_map(pair));
+    let pair = |name: &str, path: &str| Some((metadata_name(name)?, MemberPath::parse(path)?));
+    let metadata = check.optional("metadata", faults, text_map(pair));
     let (sources, profile, require) = (sources?, profile?, require?);
     refuse_ignorant_sources(check, &sources, &require, known, faults);
     refuse_ambiguous_sources(check, &sources, known, faults);
@@ -150,7 +166,13 @@ fn check(check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> Option<
     refuse_token_header(check, &profile, &headers, known, faults);
     let origins = origins?.unwrap_or_default();
     let login = login?.map(|url| Login { url, origins });
-    Some(Check { sources, profile: profile.to_string(), require, login, headers })
+    let metadata = metadata?.unwrap_or_default();
+    Some(Check { sources, profile: profile.to_string(), require, login, headers, metadata })
+}
+
+fn metadata_name(text: &str) -> Option<String> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    (is_plain && (1..=128).contains(&text.len())).then(|| text.to_owned())
 }
 
 fn require(require: &Mapping<'_>, faults: &mut Faults) -> Option<Requirement> {

@@ -287,6 +287,7 @@ pub(super) fn config(
             || callers.iter().any(|caller| caller.credential.is_of_proxy()),
     };
     let checks = checks(&root, &known, faults);
+    refuse_unknown_default_check(&root, serve.as_ref(), faults);
     let reload_interval = root.mapping("reload", faults).value("interval", faults, duration);
     let jwks_max_age = root.value("jwks_max_age", faults, duration);
     let rotation_mapping = root.given("rotation").map(|_| root.mapping("rotation", faults));
@@ -391,6 +392,16 @@ fn unsubstituted(node: &Node, path: &str, warnings: &mut Vec<String>) {
     }
 }
 
+/// Rejects a default check of the gRPC listener that is not configured.
+fn refuse_unknown_default_check(root: &Mapping<'_>, serve: Option<&Serve>, faults: &mut Faults) {
+    let Some(name) = serve.and_then(|serve| serve.grpc.as_ref()?.check.as_deref()) else { return };
+    // A check with faults was reported already.
+    if root.given("checks").and_then(|checks| checks.entry(name)).is_none() {
+        let place = root.place_of("serve");
+        faults.add("serve.grpc.check", "the name of a configured check", format!("`{name}`"), &place);
+    }
+}
+
 /// Adds a warning for each setting that is valid but risky.
 fn warn(config: &Config, warnings: &mut Vec<String>) {
     let api = &config.serve.api;
@@ -399,6 +410,15 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "serve.api.tls: not set, so the secrets of callers and the tokens are sent to {}:{} unencrypted",
             api.host, api.port
+        ));
+    }
+    if let Some(grpc) = config.serve.grpc.as_ref().map(|grpc| &grpc.listener)
+        && !grpc.host.is_loopback()
+        && config.serve.tls.is_none()
+    {
+        warnings.push(format!(
+            "serve.api.tls: not set, so credentials and tokens are sent to {}:{} unencrypted over gRPC",
+            grpc.host, grpc.port
         ));
     }
     if config.serve.allow_unauthenticated && is_open {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::Faults;
-use super::field::{Kind, Presence, Section, Words, field, section};
-use super::read::{Mapping, boolean, choice_of, count, duration, path, port, text_as};
+use super::field::{Kind, NAME, Presence, Section, Words, field, section};
+use super::read::{Mapping, boolean, choice_of, count, duration, path, port, text_as, words};
 use super::values::Host;
 
 /// Where the service listens, and how it starts and stops.
@@ -20,6 +20,8 @@ pub(crate) struct Serve {
     pub tls: Option<TlsFiles>,
     /// A Unix socket in addition to `api` or instead of it.
     pub unix: Option<UnixSocket>,
+    /// The gRPC listener: checks for Envoy.
+    pub grpc: Option<Grpc>,
     /// The admin listener: health, version and metrics.
     pub admin: Listener,
     /// Whether the admin listener serves the playground.
@@ -41,6 +43,15 @@ pub(crate) struct Listener {
     pub host: Host,
     /// The port; 0 for any free one.
     pub port: u16,
+}
+
+/// The gRPC listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grpc {
+    /// Its address.
+    pub listener: Listener,
+    /// The check of requests whose route names none.
+    pub check: Option<String>,
 }
 
 /// The files of TLS.
@@ -82,6 +93,14 @@ pub(super) static SERVE: Section = section(&[
         Kind::Section(&API),
         Presence::Optional,
         &[],
+    ),
+    field(
+        "grpc",
+        "gRPC listener",
+        "A listener for the gRPC service of Envoy's ext_authz filter. It uses `tls` of the API listener.",
+        Kind::Section(&GRPC),
+        Presence::Optional,
+        &["{ host: 0.0.0.0, port: 4479, check: web }"],
     ),
     field(
         "admin",
@@ -216,6 +235,33 @@ static UNIX: Section = section(&[
     ),
 ]);
 
+static GRPC: Section = section(&[
+    field(
+        "host",
+        "Host",
+        "The address to listen on.",
+        Kind::Host,
+        Presence::Default("127.0.0.1"),
+        &["127.0.0.1", "0.0.0.0"],
+    ),
+    field(
+        "port",
+        "Port",
+        "The port to listen on; 0 selects any free port.",
+        Kind::Port,
+        Presence::Default("4479"),
+        &["4479", "0"],
+    ),
+    field(
+        "check",
+        "Default check",
+        "The check of requests whose route has no `check` in `context_extensions`. Without it, such requests are refused.",
+        Kind::Text(NAME),
+        Presence::Optional,
+        &["web"],
+    ),
+]);
+
 static ADMIN: Section = section(&[
     field(
         "host",
@@ -255,8 +301,21 @@ pub(super) fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, f
     let has_api_address = api_mapping.given("unix").is_none() || names_address;
     let admin = listener(&admin_mapping, faults);
     let playground = admin_mapping.value("playground", faults, boolean);
+    let grpc_mapping = serve.given("grpc").map(|_| serve.mapping("grpc", faults));
+    let grpc = match &grpc_mapping {
+        Some(mapping) => grpc(mapping, faults).map(Some),
+        None => Some(None),
+    };
     if let (Some(api), Some(admin), true) = (&api, &admin, has_api_address) {
-        refuse_one_port_for_both(api, admin, &api_mapping, &admin_mapping, faults);
+        refuse_one_port_for_both((api, "api"), admin, &api_mapping, &admin_mapping, faults);
+    }
+    if let (Some(Some(grpc)), Some(mapping)) = (&grpc, &grpc_mapping) {
+        if let Some(admin) = &admin {
+            refuse_one_port_for_both((admin, "admin"), &grpc.listener, &admin_mapping, mapping, faults);
+        }
+        if let Some(api) = api.as_ref().filter(|_| has_api_address) {
+            refuse_one_port_for_both((api, "api"), &grpc.listener, &api_mapping, mapping, faults);
+        }
     }
     if let (Some(api), Some(allow_unauthenticated), Some(tls), true) =
         (&api, allow_unauthenticated, &tls, has_api_address)
@@ -274,6 +333,7 @@ pub(super) fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, f
         has_api_address,
         tls: tls?,
         unix: unix?,
+        grpc: grpc?,
         admin: admin?,
         playground: playground?,
         allow_unauthenticated: allow_unauthenticated?,
@@ -318,26 +378,34 @@ fn unix(unix: &Mapping<'_>, base_dir: &Path, faults: &mut Faults) -> Option<Unix
     Some(UnixSocket { path: base_dir.join(path?), mode: mode? })
 }
 
+fn grpc(grpc: &Mapping<'_>, faults: &mut Faults) -> Option<Grpc> {
+    let listener = listener(grpc, faults);
+    let check = grpc.optional("check", faults, words);
+    Some(Grpc { listener: listener?, check: check? })
+}
+
 fn listener(listener: &Mapping<'_>, faults: &mut Faults) -> Option<Listener> {
     let host = listener.value("host", faults, text_as(Host::parse));
     let port = listener.value("port", faults, port);
     Some(Listener { host: host?, port: port? })
 }
 
+/// Rejects `second` if it has the port of `first`, which has the key `name`.
 fn refuse_one_port_for_both(
-    api: &Listener,
-    admin: &Listener,
-    api_mapping: &Mapping<'_>,
-    admin_mapping: &Mapping<'_>,
+    (first, name): (&Listener, &str),
+    second: &Listener,
+    first_mapping: &Mapping<'_>,
+    second_mapping: &Mapping<'_>,
     faults: &mut Faults,
 ) {
-    if api.port != 0 && api.port == admin.port && api.host.overlaps(&admin.host) {
-        let place = match admin_mapping.given("port") {
+    if first.port != 0 && first.port == second.port && first.host.overlaps(&second.host) {
+        let place = match second_mapping.given("port") {
             Some(port) => port.place.clone(),
-            None => api_mapping.place_of("port"),
+            None => first_mapping.place_of("port"),
         };
-        let found = format!("{} for both", api.port);
-        faults.add(admin_mapping.path_of("port"), "a port other than the port of serve.api", found, &place);
+        let (expected, found) =
+            (format!("a port other than the port of serve.{name}"), format!("{} for both", first.port));
+        faults.add(second_mapping.path_of("port"), expected, found, &place);
     }
 }
 

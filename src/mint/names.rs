@@ -15,9 +15,10 @@ pub struct HeaderName(String);
 
 /// Names that no profile may have: the first path segments of both listeners, and the directory of partials, which
 /// would be the directory of the profile's template.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
     "_partials",
     "auth-request",
+    "ext-authz",
     "forward-auth",
     "health",
     "hydrate",

@@ -15,7 +15,7 @@ use super::peer::Peer;
 use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
 use crate::claims::Grant;
 use crate::code::ErrorCode;
-use crate::json::Json;
+use crate::json::{Json, MemberPath};
 use crate::mint::Placement;
 use crate::session::SessionParts;
 use crate::sources::{CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
@@ -41,6 +41,8 @@ pub struct Allowed {
     pub outcome: Outcome,
     /// The header of the token and every plain header, in lower case, each exactly once.
     pub headers: Vec<(String, String)>,
+    /// The dynamic metadata of the check, each with the JSON text of its claim. Missing claims are left out.
+    pub metadata: Vec<(String, String)>,
     /// The values of `Set-Cookie` with which the source renews the session cookie.
     pub session: Arc<ResolvedSession>,
 }
@@ -126,8 +128,8 @@ impl Issuer {
             ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::NoSession),
             _ => refusal.into(),
         })?;
-        let headers = headers(generation, check, &outcome)?;
-        Ok(Allowed { outcome, headers, session })
+        let (headers, metadata) = outputs(generation, check, &outcome)?;
+        Ok(Allowed { outcome, headers, metadata, session })
     }
 }
 
@@ -203,21 +205,26 @@ fn token_header<'g>(generation: &'g ServedGeneration, check: &Check) -> Result<(
     }
 }
 
-/// Returns the header of the token and every plain header.
-fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> Result<Vec<(String, String)>, Refusal> {
+/// Names with texts.
+type Pairs = Vec<(String, String)>;
+
+/// Returns the header of the token and every plain header, and the dynamic metadata.
+fn outputs(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> Result<(Pairs, Pairs), Refusal> {
     let (name, scheme) = token_header(generation, check)?;
     let token = outcome.token.jws.as_str();
     let value = scheme.as_ref().map_or_else(|| token.to_owned(), |scheme| format!("{scheme} {token}"));
     let mut headers = vec![(name.to_ascii_lowercase(), value)];
-    if !check.headers.is_empty() {
-        let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
-        let payload = payload.ok_or_else(Refusal::internal)?;
-        // The template could have more levels than a session.
-        let limits = crate::json::ReadLimits { depth: generation.limits.depth.saturating_add(64) };
-        let claims = Json::parse(&payload, limits).map_err(|_| Refusal::internal())?;
-        headers.extend(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)));
+    if check.headers.is_empty() && check.metadata.is_empty() {
+        return Ok((headers, Vec::new()));
     }
-    Ok(headers)
+    let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+    let payload = payload.ok_or_else(Refusal::internal)?;
+    // The template could have more levels than a session.
+    let limits = crate::json::ReadLimits { depth: generation.limits.depth.saturating_add(64) };
+    let claims = Json::parse(&payload, limits).map_err(|_| Refusal::internal())?;
+    headers.extend(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)));
+    let found = |(name, path): &(String, MemberPath)| Some((name.clone(), path.find(&claims)?.to_string()));
+    Ok((headers, check.metadata.iter().filter_map(found).collect()))
 }
 
 fn unknown_check() -> Denial {

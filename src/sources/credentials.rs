@@ -11,6 +11,9 @@ pub struct RequestCredentials<'r> {
     pub cookies: Vec<&'r [u8]>,
     /// The values of `X-Session-Token`.
     pub session_tokens: Vec<&'r [u8]>,
+    /// What Envoy verified itself: the JSON texts of metadata, by filter. Only a protocol in which a client cannot write
+    /// it has any.
+    pub verified: &'r [(String, String)],
 }
 
 /// A request has more than one credential of a kind, so that two readers could choose different ones.
@@ -100,6 +103,7 @@ impl fmt::Debug for RequestCredentials<'_> {
             .field("authorization", &self.authorization.len())
             .field("cookies", &self.cookies.len())
             .field("session_tokens", &self.session_tokens.len())
+            .field("verified", &self.verified.len())
             .finish()
     }
 }
@@ -110,7 +114,11 @@ mod tests {
 
     fn of(authorization: &[&'static str], cookies: &[&'static str]) -> RequestCredentials<'static> {
         let bytes = |texts: &[&'static str]| texts.iter().map(|text| text.as_bytes()).collect();
-        RequestCredentials { authorization: bytes(authorization), cookies: bytes(cookies), session_tokens: Vec::new() }
+        RequestCredentials {
+            authorization: bytes(authorization),
+            cookies: bytes(cookies),
+            ..RequestCredentials::default()
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use super::{RateLimited, Resolution, SourceFailure};
@@ -44,13 +44,14 @@ impl HttpApi {
     ///
     /// # Errors
     /// Returns [`Resolution::Unavailable`] if there is no complete response within the limits.
-    pub(super) async fn send(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
+    pub(super) async fn send(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
         let answer = tokio::time::timeout(self.timeout, self.send_patiently(request)).await;
         answer.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
-    async fn send_patiently(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
-        let mut response = request(self.client().await?).send().await.map_err(|error| self.failure(&error))?;
+    async fn send_patiently(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
+        let client = self.client().await?;
+        let mut response = send_again(|| request(client)).await.map_err(|error| self.failure(&error))?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > self.most_bytes {
@@ -92,6 +93,17 @@ impl HttpApi {
     fn timed_out(&self) -> Resolution {
         let message = format!("expected a complete response within {:?} (timeout), found none", self.timeout);
         Resolution::unavailable(SourceFailure::Timeout, message)
+    }
+}
+
+/// Sends the request that `request` makes, and sends it again if its connection ends without a response.
+///
+/// A connection is used by several workers, and ends with the worker that opened it. A server can close it, too, while a
+/// request is on its way. To ask twice about a session changes nothing.
+pub(super) async fn send_again(request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
+    match request().send().await {
+        Err(error) if !error.is_timeout() && !error.is_connect() => request().send().await,
+        result => result,
     }
 }
 

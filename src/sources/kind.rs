@@ -7,13 +7,18 @@ use zeroize::Zeroizing;
 
 use crate::keys::SignatureAlg;
 
-use super::{AnonymousSpec, ClientCredential, FileSecret, IntrospectionSpec, JwtSpec, KeyFile, KeyOrigin, KratosSpec};
+use super::{
+    AnonymousSpec, ClientCredential, EnvoyMetadataSpec, FileSecret, IntrospectionSpec, JwtSpec, KeyFile, KeyOrigin,
+    KratosSpec,
+};
 
 /// The settings of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceKind {
     /// A session that nobody authenticated.
     Anonymous(AnonymousSpec),
+    /// JWTs that Envoy verified.
+    EnvoyMetadata(Box<EnvoyMetadataSpec>),
     /// Access tokens that an authorization server knows.
     Introspection(Box<IntrospectionSpec>),
     /// JWTs of another issuer.
@@ -27,6 +32,7 @@ impl SourceKind {
     pub fn type_name(&self) -> &'static str {
         match self {
             SourceKind::Anonymous(_) => "anonymous",
+            SourceKind::EnvoyMetadata(_) => "envoy_metadata",
             SourceKind::Introspection(_) => "introspection",
             SourceKind::Jwt(_) => "jwt",
             SourceKind::Kratos(_) => "kratos",
@@ -36,7 +42,7 @@ impl SourceKind {
     /// Returns the secrets that it sends, each with its key in the configuration.
     pub(crate) fn secrets(&mut self) -> Vec<(&'static str, &mut FileSecret)> {
         match self {
-            SourceKind::Anonymous(_) | SourceKind::Jwt(_) => Vec::new(),
+            SourceKind::Anonymous(_) | SourceKind::EnvoyMetadata(_) | SourceKind::Jwt(_) => Vec::new(),
             SourceKind::Introspection(spec) => spec.secret().into_iter().collect(),
             SourceKind::Kratos(spec) => {
                 let token = spec.extend.as_mut().and_then(|extend| extend.token.as_mut());
@@ -68,7 +74,7 @@ impl SourceKind {
 
     fn secret(&self) -> Option<&FileSecret> {
         match self {
-            SourceKind::Anonymous(_) | SourceKind::Jwt(_) => None,
+            SourceKind::Anonymous(_) | SourceKind::EnvoyMetadata(_) | SourceKind::Jwt(_) => None,
             SourceKind::Introspection(spec) => spec.client.as_ref().map(ClientCredential::secret),
             SourceKind::Kratos(spec) => spec.extend.as_ref().and_then(|extend| extend.token.as_ref()),
         }
@@ -102,6 +108,7 @@ impl SourceKind {
     pub fn knows_level(&self) -> bool {
         match self {
             SourceKind::Anonymous(_) => false,
+            SourceKind::EnvoyMetadata(spec) => spec.assurance.level.is_some(),
             SourceKind::Introspection(spec) => spec.assurance.level.is_some(),
             SourceKind::Jwt(spec) => spec.assurance.level.is_some(),
             SourceKind::Kratos(_) => true,
@@ -112,6 +119,7 @@ impl SourceKind {
     pub fn knows_age(&self) -> bool {
         match self {
             SourceKind::Anonymous(_) => false,
+            SourceKind::EnvoyMetadata(spec) => spec.assurance.authenticated_at.is_some(),
             SourceKind::Introspection(spec) => spec.assurance.authenticated_at.is_some(),
             SourceKind::Jwt(spec) => spec.assurance.authenticated_at.is_some(),
             SourceKind::Kratos(_) => true,
@@ -123,6 +131,7 @@ impl SourceKind {
     pub(crate) fn exclusive_credential(&self) -> Option<String> {
         match self {
             SourceKind::Anonymous(_) => None,
+            SourceKind::EnvoyMetadata(spec) => Some(format!("metadata of {} at {}", spec.filter, spec.key)),
             SourceKind::Introspection(_) => Some("access tokens".to_owned()),
             SourceKind::Jwt(spec) => Some(format!("JWTs of {}", spec.issuer)),
             SourceKind::Kratos(_) => Some("session tokens of Kratos".to_owned()),

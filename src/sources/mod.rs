@@ -12,6 +12,7 @@ mod bearer;
 mod calls;
 mod circuit;
 mod credentials;
+mod envoy_metadata;
 mod flight;
 mod http;
 mod introspection;
@@ -24,6 +25,7 @@ mod token_claims;
 pub(crate) use anonymous::AnonymousSpec;
 pub(crate) use assurance::{AssuranceSpec, LevelSpec};
 pub(crate) use credentials::{AmbiguousCredentials, RequestCredentials};
+pub(crate) use envoy_metadata::EnvoyMetadataSpec;
 pub(crate) use introspection::{ClientCredential, IntrospectionSpec};
 pub(crate) use jwt::{JwtSpec, KeyFile, KeyOrigin};
 pub(crate) use kind::SourceKind;
@@ -40,6 +42,7 @@ use crate::time::Timestamp;
 
 use anonymous::Anonymous;
 use bearer::Takes;
+use envoy_metadata::EnvoyMetadata;
 use introspection::Introspection;
 use jwt::Jwt;
 use kratos::Kratos;
@@ -67,6 +70,7 @@ pub struct Source {
 
 enum Resolver {
     Anonymous(Anonymous),
+    EnvoyMetadata(EnvoyMetadata),
     Introspection(Introspection),
     Jwt(Box<Jwt>),
     Kratos(Kratos),
@@ -82,6 +86,8 @@ enum CredentialKind {
     Bearer(String),
     /// No credential is needed.
     None,
+    /// Claims that were verified before, as JSON.
+    Claims(String),
     /// One header of the request to the source.
     Header { name: &'static str, value: String },
 }
@@ -330,6 +336,9 @@ impl Source {
     fn new(name: String, kind: SourceKind, limits: SourceLimits, seed: [u8; 32]) -> Self {
         let resolver = match &kind {
             SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
+            SourceKind::EnvoyMetadata(spec) => {
+                Resolver::EnvoyMetadata(EnvoyMetadata::new(EnvoyMetadataSpec::clone(spec), limits.depth))
+            }
             SourceKind::Introspection(spec) => {
                 Resolver::Introspection(Introspection::new(IntrospectionSpec::clone(spec), limits, seed))
             }
@@ -347,7 +356,7 @@ impl Source {
     /// Returns the bearer tokens that it takes.
     fn takes(&self) -> Takes<'_> {
         match &self.resolver {
-            Resolver::Anonymous(_) => Takes::Nothing,
+            Resolver::Anonymous(_) | Resolver::EnvoyMetadata(_) => Takes::Nothing,
             Resolver::Introspection(_) => Takes::AccessTokens,
             Resolver::Jwt(jwt) => Takes::Issuer(jwt.issuer()),
             Resolver::Kratos(_) => Takes::KratosTokens,
@@ -358,6 +367,7 @@ impl Source {
     fn credential(&self, request: &RequestCredentials<'_>) -> Result<Option<Credential>, AmbiguousCredentials> {
         match &self.resolver {
             Resolver::Anonymous(_) => Ok(Some(Credential(CredentialKind::None))),
+            Resolver::EnvoyMetadata(metadata) => Ok(metadata.credential(request)),
             Resolver::Introspection(_) | Resolver::Jwt(_) => {
                 let token = request.bearer()?;
                 Ok(token.map(|token| Credential(CredentialKind::Bearer(token.to_owned()))))
@@ -379,6 +389,9 @@ impl Source {
     async fn resolve_with(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         match &self.resolver {
             Resolver::Anonymous(anonymous) => Resolved { resolution: anonymous.resolve(), call: None, lookup: None },
+            Resolver::EnvoyMetadata(metadata) => {
+                Resolved { resolution: metadata.resolve(credential, now), call: None, lookup: None }
+            }
             Resolver::Introspection(introspection) => introspection.resolve(credential, now, is_anew).await,
             Resolver::Jwt(jwt) => jwt.resolve(credential, now).await,
             Resolver::Kratos(kratos) => kratos.resolve(credential, now, is_anew).await,
@@ -388,7 +401,7 @@ impl Source {
     /// Returns what the source uses now; `None` if it makes no calls.
     pub fn load(&self) -> Option<SourceLoad> {
         match &self.resolver {
-            Resolver::Anonymous(_) | Resolver::Jwt(_) => None,
+            Resolver::Anonymous(_) | Resolver::EnvoyMetadata(_) | Resolver::Jwt(_) => None,
             Resolver::Introspection(introspection) => Some(introspection.load()),
             Resolver::Kratos(kratos) => Some(kratos.load()),
         }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod connections;
+mod envoy;
 mod fixture;
 mod fleet;
 mod hydrate;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use servers::{Abilities, WORKERS};
 
-const USAGE: &str = "claimsmith-bench [--quick] [hydrate | fleet | mixed | idle | connections | render]...
+const USAGE: &str = "claimsmith-bench [--quick] [hydrate | fleet | mixed | idle | connections | envoy | render]...
 claimsmith-bench soak [--minutes MINUTES]
 claimsmith-bench worst [MILLISECONDS]
 claimsmith-bench instructions (hit | miss) COUNT
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
-    const PARTS: [&str; 6] = ["idle", "hydrate", "fleet", "mixed", "connections", "render"];
+    const PARTS: [&str; 7] = ["idle", "hydrate", "fleet", "mixed", "connections", "envoy", "render"];
     let unknown = parts.iter().find(|part| !PARTS.contains(part));
     assert!(unknown.is_none(), "expected {USAGE}");
     let is_wanted = |part: &str| parts.is_empty() || parts.contains(&part);
@@ -87,12 +88,13 @@ fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
     );
     let mut bars = Vec::new();
     type Part = fn(Effort, Abilities, &mut Vec<report::Bar>);
-    let all: [(&str, Part); 5] = [
+    let all: [(&str, Part); 6] = [
         ("idle", idle::measure),
         ("hydrate", hydrate::measure),
         ("fleet", fleet::measure),
         ("mixed", mixed::measure),
         ("connections", connections::measure),
+        ("envoy", envoy::measure),
     ];
     for (_, part) in all.iter().filter(|(name, _)| is_wanted(name)) {
         part(effort, abilities, &mut bars);

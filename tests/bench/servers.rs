@@ -45,6 +45,7 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) admin: Option<SocketAddr>,
+    pub(crate) grpc: Option<SocketAddr>,
     started: Instant,
     messages: Receiver<String>,
 }
@@ -126,6 +127,8 @@ pub(crate) struct Settings {
     pub(crate) lines: String,
     /// More of each profile, such as `, ttl: 20s`.
     pub(crate) of_profiles: String,
+    /// More of `serve`, such as `, shutdown_delay: 1s`.
+    pub(crate) serve: String,
 }
 
 /// Writes key sets of one key for some algorithms, as `<name>.json`.
@@ -141,8 +144,8 @@ pub(crate) fn start(folder: &Folder, profiles: &[ProfileText], abilities: Abilit
         folder.write(&format!("templates/{template}/claims.hbs"), fixture::template_text(template));
     }
     let mut text = format!(
-        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, workers: {WORKERS} }}\n{}profiles:\n",
-        settings.lines
+        "serve: {{ api: {{ port: 0 }}, admin: {{ port: 0 }}, workers: {WORKERS}{} }}\n{}profiles:\n",
+        settings.serve, settings.lines
     );
     for ProfileText { name, keys, template, is_cached } in profiles {
         let cache = if abilities.has_cache && !is_cached { ", cache: off" } else { "" };
@@ -171,6 +174,7 @@ pub(crate) fn start(folder: &Folder, profiles: &[ProfileText], abilities: Abilit
     };
     let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
     let (address, admin) = (address("api").unwrap(), address("admin"));
+    let grpc = serving["grpc"].as_str().and_then(|address| address.parse().ok());
     let (sender, messages) = channel();
     std::thread::spawn(move || {
         for line in log.lines().map_while(Result::ok) {
@@ -183,7 +187,7 @@ pub(crate) fn start(folder: &Folder, profiles: &[ProfileText], abilities: Abilit
             }
         }
     });
-    Process { child, address, admin, started, messages }
+    Process { child, address, admin, grpc, started, messages }
 }
 
 /// The product's binary: the one beside this, or another to compare with.
@@ -209,7 +213,7 @@ pub(crate) fn start_echo(folder: &Folder, answers: &BTreeMap<String, Vec<u8>>) -
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim().parse().unwrap();
-    Process { child, address, admin: None, started, messages: channel().1 }
+    Process { child, address, admin: None, grpc: None, started, messages: channel().1 }
 }
 
 /// Reads the whole body of every request, then answers with the bytes of the file that its path ends in.

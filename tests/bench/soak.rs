@@ -35,7 +35,7 @@ pub(crate) fn run(length: Duration) -> ExitCode {
     write_keys(&folder, &[("keys", SignatureAlg::Es256, None)]);
     let profiles =
         [ProfileText { name: "p".to_owned(), keys: "keys".to_owned(), template: "session", is_cached: true }];
-    let settings = Settings { lines: LINES.to_owned(), of_profiles: ", ttl: 30s".to_owned() };
+    let settings = Settings { lines: LINES.to_owned(), of_profiles: ", ttl: 30s".to_owned(), ..Settings::default() };
     let product = start(&folder, &profiles, abilities, &settings);
     let kinds = kinds();
     let load = |pace, length| Load { kinds: &kinds, connections: CONNECTIONS, pace, length, reuse: Reuse::Kept };

@@ -46,12 +46,15 @@ def make_key(path):
 @contextlib.contextmanager
 def serving(config, environment=None, wrapper=()):
     """The addresses (api, admin) of a service with this configuration, on free loopback ports; and its process."""
+    listeners = ["API", "ADMIN"]
+    if ((yaml.safe_load(config.read_text()) or {}).get("serve") or {}).get("grpc"):
+        listeners.append("GRPC")
     places = {
         f"CLAIMSMITH_SERVE_{name}_{part}": value
-        for name in ("API", "ADMIN")
+        for name in listeners
         for part, value in (("HOST", "127.0.0.1"), ("PORT", "0"))
     }
-    log = config.parent.parent / f"{config.parent.name}.log"
+    log = log_of(config)
     with log.open("w") as stderr:
         service = subprocess.Popen(
             [*wrapper, BINARY, "serve", "--config", config],
@@ -66,11 +69,20 @@ def serving(config, environment=None, wrapper=()):
         service.wait(timeout=40)
 
 
+def log_of(config):
+    return config.parent.parent / f"{config.parent.name}.log"
+
+
+def serving_event(log):
+    """The line that names the addresses, if it is there."""
+    events = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{"))
+    return next((event for event in events if event["message"] == "serving"), None)
+
+
 def addresses(service, log):
     for _ in range(400):
-        for line in log.read_text().splitlines():
-            if line.startswith("{") and (event := json.loads(line))["message"] == "serving":
-                return f"http://{event['api']}", f"http://{event['admin']}"
+        if event := serving_event(log):
+            return f"http://{event['api']}", f"http://{event['admin']}"
         if service.poll() is not None:
             break
         time.sleep(0.05)

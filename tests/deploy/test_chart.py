@@ -28,6 +28,10 @@ def test_helm_lint_finds_nothing():
         {"config": {"audit": {"to": "syslog"}}},
         {"config": {"serve": {"api": {"port": 80}}}},
         {"service": {"api": {"typ": "NodePort"}}},
+        {"service": {"grpc": {"typ": "NodePort"}}},
+        {"config": {"serve": {"grpc": {"prt": 4479}}}},
+        {"config": {"checks": {"web": {"source": ["kratos"]}}}},
+        {"config": {"sources": {"kratos": {"type": "kratos", "publc": "http://kratos:4433"}}}},
         {"ingress": {"hosts": ["keys.example.org"]}},
         {"networkPolicy": {"api": []}},
     ],
@@ -153,3 +157,19 @@ def test_every_value_reaches_its_object():
     assert [metric["resource"]["name"] for metric in scaler["metrics"]] == ["cpu", "memory"]
     policy = next(found for found in of_kind(objects, "NetworkPolicy") if found["metadata"]["name"] == "prod-tokens")
     assert policy["spec"]["ingress"][0]["from"] == VALUES["chart-everything"]["networkPolicy"]["gateways"]
+
+
+def test_only_gateways_reach_grpc():
+    objects = chart(EXAMPLES["gateway-grpc"] | {"networkPolicy": {"verifiers": [{"podSelector": {}}]}})
+    (service,) = (found for found in of_kind(objects, "Service") if found["metadata"]["name"] == "claimsmith-grpc")
+    assert service["spec"]["ports"] == [
+        {"name": "grpc", "port": 4479, "targetPort": "grpc", "appProtocol": "kubernetes.io/h2c"}
+    ]
+    policy = next(found for found in of_kind(objects, "NetworkPolicy") if found["metadata"]["name"] == "claimsmith")
+    peers = {rule["ports"][0]["port"]: rule["from"] for rule in policy["spec"]["ingress"]}
+    assert {"podSelector": {}} in peers["api"] and {"podSelector": {}} not in peers["grpc"]
+    assert all(peer in peers["api"] for peer in peers["grpc"]) and peers["grpc"]
+    with_tls = changed(EXAMPLES["gateway-grpc"], "serve.api.tls", {"cert_file": "/c", "key_file": "/k"})
+    (service,) = (found for found in of_kind(chart(with_tls), "Service") if found["metadata"]["name"] == "claimsmith-grpc")
+    assert "appProtocol" not in service["spec"]["ports"][0]
+    assert not any(found["metadata"]["name"].endswith("-grpc") for found in chart(EXAMPLES["gateway-secret"]))

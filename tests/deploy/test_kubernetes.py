@@ -161,16 +161,20 @@ def test_the_mounted_configuration_serves(objects, tmp_path, session_text):
         settings["serve"]["shutdown_timeout"][:-1]
     )
     assert {port["name"]: port["containerPort"] for port in service["containers"][0]["ports"]} == {
-        name: settings["serve"][name]["port"] for name in ("api", "admin")
+        name: settings["serve"][name]["port"] for name in ("api", "grpc", "admin") if name in settings["serve"]
     }
     environment = {found["name"]: found["value"] for found in service["containers"][0].get("env", [])}
     with serving(config, environment) as (api, admin, _):
         for name in ("startup", "readiness", "liveness"):
             assert call(admin + service["containers"][0][f"{name}Probe"]["httpGet"]["path"])[0] == 200
         credentials = base64.b64encode(b"oathkeeper:a-password-for-this-test-alone").decode()
+        callers = settings.get("callers")
         for profile in settings["profiles"]:
-            if settings.get("callers"):
+            if callers:
                 assert call(f"{api}/hydrate/{profile}", session_text)[0] == 401
+            if callers and not any("basic" in caller for caller in callers):
+                # A gateway that asks for checks posts no sessions. tests/deploy/test_gateways.py asks as it does.
+                continue
             status, text = call(f"{api}/hydrate/{profile}", session_text, {"Authorization": f"Basic {credentials}"})
             assert status == 200 and json.loads(text)["header"]["Authorization"][0].startswith("Bearer "), text
 

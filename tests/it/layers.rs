@@ -42,6 +42,9 @@ const SEALED: &[(&str, &[&str])] = &[
     ("actix_web", &["edge", "app", "cli"]),
     ("actix_http", &["app"]),
     ("actix_server", &["app"]),
+    ("hyper::", &["edge"]),
+    ("hyper_util", &["edge"]),
+    ("prost", &["edge"]),
     ("rustix", &["app"]),
     ("libc::", &["reload"]),
     ("std::fs", &["reload", "telemetry", "app", "cli"]),
@@ -66,6 +69,7 @@ const RECURSIVE: &[(&str, &[&str])] = &[
         &[
             "auth_request",
             "exchange",
+            "ext_authz",
             "forward_auth",
             "hydrate",
             "issue",

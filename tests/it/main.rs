@@ -22,6 +22,7 @@ mod fake_kratos;
 mod faults;
 mod framing;
 mod go_corpus;
+mod grpc;
 mod hints;
 mod hostile_headers;
 #[cfg(unix)]

@@ -18,6 +18,8 @@ const TRAEFIK: &[(&str, &str)] = &[
     ("X-Forwarded-Uri", "/a?b=c"),
 ];
 const NGINX: &[(&str, &str)] = &[("X-Original-URL", "https://app.example/a?b=c"), ("X-Original-Method", "GET")];
+/// Envoy sends no metadata beside the request line and `Host`.
+const ENVOY: &[(&str, &str)] = &[];
 const COOKIE: (&str, &str) = ("Cookie", "ory_kratos_session=c00kie");
 const HTML: (&str, &str) = ("Accept", "text/html,application/xhtml+xml;q=0.9");
 
@@ -61,7 +63,9 @@ fn refusal(answer: &Answer) -> (u16, String) {
 fn allowed_is_200_without_a_body_for_every_method_and_version() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, ON_LOOPBACK, "headers: { X-User-Id: sub }");
-    for (path, metadata) in [("/forward-auth/web", TRAEFIK), ("/auth-request/web", NGINX)] {
+    for (path, metadata) in
+        [("/forward-auth/web", TRAEFIK), ("/auth-request/web", NGINX), ("/ext-authz/web/a?b=c", ENVOY)]
+    {
         for version in ["HTTP/1.1", "HTTP/1.0"] {
             for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "X-MADE-UP"] {
                 // Without a length, HTTP/1.0 has no request body.
@@ -205,11 +209,16 @@ fn only_trusted_peers_can_ask() {
         ),
     ] {
         let app = app(&kratos, caller, "");
-        for (path, metadata) in [("/forward-auth/web", TRAEFIK), ("/auth-request/web", NGINX)] {
+        for (path, metadata) in
+            [("/forward-auth/web", TRAEFIK), ("/auth-request/web", NGINX), ("/ext-authz/web/a", ENVOY)]
+        {
             let answer = ask(&app, path, &[metadata, &[COOKIE], headers]);
             match expected {
                 Ok(()) => assert_eq!(answer.status, 200, "R4, R11: {caller} {}", answer.text()),
                 Err(code) => assert_eq!(refusal(&answer), (403, code.to_owned()), "R4, R11: {caller}"),
+            }
+            if metadata == ENVOY {
+                continue;
             }
             let without_metadata = ask(&app, path, &[&[COOKIE], headers]);
             let other = expected.err().unwrap_or("request.metadata");
@@ -357,6 +366,71 @@ fn original_path_is_returned_to_as_it_came() {
     let encoded = "%2Fa%2F%252e%252e%2Fb%252Fc%2F%2Fd%3Fe%3D%2520%26f";
     let expected = format!("https://id.example/login?return_to=https%3A%2F%2Fapp.example{encoded}");
     assert_eq!(answer.header("location"), Some(expected.as_str()), "R10");
+}
+
+/// Sends a request to the endpoint for Envoy with the `Host` of the original request.
+fn ask_envoy(app: &TestApp, method: &str, target: &str, host: &str, headers: &[(&str, &str)]) -> Answer {
+    let text = String::from_utf8(request(method, target, "HTTP/1.1", &[headers])).unwrap();
+    send(app.api, text.replace("Host: x", &format!("Host: {host}")).as_bytes())
+}
+
+#[test]
+fn envoy_describes_the_original_request_by_its_own_request_line_and_host() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, ON_LOOPBACK, LOGIN);
+    let login = "https://id.example/login?return_to=https%3A%2F%2Fapp.example";
+    let encoded = "%2Fa%2F%252e%252e%2Fb%252Fc%2F%2Fd%3Fe%3D%2520%26f%2Fg";
+    for (target, host, location) in [
+        ("/ext-authz/web/a/%2e%2e/b%2Fc//d?e=%20&f/g", "app.example", format!("{login}{encoded}")),
+        ("/ext-authz/web/", "app.example", format!("{login}%2F")),
+        ("/ext-authz/web//evil.example/", "app.example", format!("{login}%2F%2Fevil.example%2F")),
+        // With path_override, the original path is unknown.
+        ("/ext-authz/web", "app.example", "https://id.example/login".to_owned()),
+        ("/ext-authz/web?return_to=/x", "app.example", "https://id.example/login".to_owned()),
+        ("/ext-authz/web/a", "evil.example", "https://id.example/login".to_owned()),
+    ] {
+        // Metadata of other proxies changes nothing.
+        let answer = ask_envoy(&app, "GET", target, host, &[TRAEFIK, NGINX, &[HTML]].concat());
+        assert_eq!((answer.status, answer.header("location")), (302, Some(location.as_str())), "R3, R10: {target}");
+    }
+    let post = ask_envoy(&app, "POST", "/ext-authz/web/a", "app.example", &[HTML, ("Content-Length", "0")]);
+    assert_eq!(refusal(&post), (401, "session.required".to_owned()), "the method is that of the original request");
+}
+
+#[test]
+fn original_path_behind_envoy_never_chooses_the_check() {
+    let kratos = FakeKratos::start();
+    let config = format!(
+        "callers: [{{ name: proxy, {ON_LOOPBACK} }}]\nsources: {{ {}, nobody: {{ type: anonymous }} }}\n\
+         checks:\n  web: {{ sources: kratos, profile: p }}\n  web2: {{ sources: nobody, profile: p }}",
+        kratos.source("")
+    );
+    let app = spawn_app(&Setup { config: &config, template: "{}", ..Setup::default() });
+    assert_eq!(ask_envoy(&app, "GET", "/ext-authz/web2/", "x", &[]).status, 200);
+    for path in ["/../web2/", "/..%2Fweb2/", "/%2e%2e/web2/", "/../../ext-authz/web2/", "//../web2", "/;/../web2"] {
+        let answer = ask_envoy(&app, "GET", &format!("/ext-authz/web{path}"), "x", &[]);
+        assert_eq!(refusal(&answer), (401, "session.required".to_owned()), "R10: {path}");
+    }
+    for path in ["/ext-authz/web%2Fx", "/ext-authz/web%2F..%2Fweb2/", "/ext-authz/%77eb3/", "/ext-authz/*"] {
+        let answer = ask_envoy(&app, "GET", path, "x", &[]);
+        assert_eq!(refusal(&answer), (403, "check.unknown".to_owned()), "R10: {path}");
+    }
+    for path in ["/ext-authz", "/ext-authz/", "/ext-authz//web2/", "/ext-authz?web2"] {
+        assert_eq!(ask_envoy(&app, "GET", path, "x", &[]).status, 404, "R10: {path}");
+    }
+}
+
+#[test]
+fn ambiguous_description_by_envoy_is_refused() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, ON_LOOPBACK, "");
+    for host in ["a/b", "a@b", "a,b", "a b", "", "a\r\nHost: b"] {
+        let answer = ask_envoy(&app, "GET", "/ext-authz/web/", host, &[COOKIE]);
+        let found = (answer.status != 400).then(|| refusal(&answer));
+        // The HTTP parser itself refuses several hosts.
+        assert!(found.is_none_or(|found| found == (403, "request.metadata".to_owned())), "R9: {host:?} {answer:?}");
+    }
+    assert_eq!(ask_envoy(&app, "GET", "/ext-authz/web/", "app.example:8080", &[COOKIE]).status, 200);
 }
 
 #[test]

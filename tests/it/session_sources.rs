@@ -262,3 +262,39 @@ fn answer_of_a_source_is_a_span_below_the_one_of_its_request() {
     assert_eq!(of(2, "error.type"), "status");
     assert!(!collector.text().contains("canary") && !collector.text().contains("c00kie"));
 }
+
+/// A server that ends each connection when its second request comes, as one does that closes idle connections.
+fn short_connections(count: usize) -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(count) {
+            let (mut stream, mut head) = (stream.unwrap(), [0; 4096]);
+            assert!(stream.read(&mut head).unwrap() > 0);
+            let answer = String::from_utf8(session(&identity("i-1"))).unwrap().replace("Connection: close\r\n", "");
+            stream.write_all(answer.as_bytes()).unwrap();
+            let _ = stream.read(&mut head);
+        }
+    });
+    address
+}
+
+#[test]
+fn call_on_a_connection_that_ends_is_made_again() {
+    let kratos = FakeKratos::start();
+    let address = short_connections(3);
+    let source = kratos.source("");
+    let app = {
+        let text = format!(
+            "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nsources: {{ {} }}\nserve: {{ workers: 1 }}\n\
+             checks: {{ web: {{ sources: kratos, profile: p }} }}\n",
+            source.replace(&kratos.address.to_string(), &address.to_string())
+        );
+        spawn_app(&Setup { config: &text, template: "{}", ..Setup::default() })
+    };
+    for _ in 0..3 {
+        assert_eq!(ask(&app, COOKIE).status, 200);
+    }
+    assert_eq!(kratos.calls(), 0);
+}

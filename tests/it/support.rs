@@ -81,6 +81,8 @@ impl Drop for Folder {
 pub(crate) struct TestApp {
     pub(crate) api: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The gRPC listener, if the configuration has one.
+    pub(crate) grpc: Option<SocketAddr>,
     pub(crate) clock: TestClock,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -143,7 +145,7 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let app = Application::bind(*generation, Arc::new(app_clock)).unwrap();
-            send.send((app.api_address().unwrap(), app.admin_address())).unwrap();
+            send.send((app.api_address().unwrap(), app.admin_address(), app.grpc_address())).unwrap();
             app.run_with(BackgroundTasks::new(reloader, remote), async {
                 let _ = stopped.await;
             })
@@ -151,8 +153,8 @@ pub(crate) fn spawn_app(setup: &Setup<'_>) -> TestApp {
             .unwrap();
         });
     });
-    let (api, admin) = started.recv_timeout(Duration::from_secs(20)).unwrap();
-    TestApp { api, admin, clock, stop: Some(stop), thread: Some(thread), folder }
+    let (api, admin, grpc) = started.recv_timeout(Duration::from_secs(20)).unwrap();
+    TestApp { api, admin, grpc, clock, stop: Some(stop), thread: Some(thread), folder }
 }
 
 impl TestApp {
@@ -211,11 +213,18 @@ impl TestApp {
     }
 }
 
-impl Drop for TestApp {
-    fn drop(&mut self) {
+impl TestApp {
+    /// Begins the graceful shutdown.
+    pub(crate) fn begin_stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.begin_stop();
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

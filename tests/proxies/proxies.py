@@ -1,4 +1,4 @@
-"""nginx, HAProxy, Traefik and Caddy, each with the configuration that its page in docs/proxies shows."""
+"""nginx, HAProxy, Traefik, Caddy and Envoy, each with the configuration that its page in docs/proxies shows."""
 
 import contextlib
 import dataclasses
@@ -147,9 +147,39 @@ class Caddy(Proxy):
         return [installed("caddy"), "run", "--adapter", "caddyfile", "--config", paths["Caddyfile"]]
 
 
+class Envoy(Proxy):
+    page = "envoy.md"
+    files = ("envoy.yaml",)
+    endpoint = "ext-authz"
+    failure = 503
+    timeout_status = 503
+    timeout_seconds = 5
+
+    documented = "claimsmith:4477"
+
+    def replacements(self):
+        socket = lambda address: "address: {}, port_value: {} ".format(*address.split(":"))
+        return {
+            socket("0.0.0.0:80"): socket(f"127.0.0.1:{self.port}"),
+            socket("app:8080"): socket(self.upstream),
+            socket(self.documented): socket(self.claimsmith),
+            "the-secret": self.secret,
+        }
+
+    def command(self, paths):
+        # Several Envoys on a host would share memory for restarts.
+        return [installed("envoy"), "--disable-hot-restart", "--concurrency", "2", "-c", paths[self.files[0]]]
+
+
+class EnvoyGrpc(Envoy):
+    page = "envoy-grpc.md"
+    endpoint = "grpc"
+    documented = "claimsmith:4479"
+
+
 def installed(name):
     """Returns a program of the virtual environment."""
     return pathlib.Path(sys.executable).with_name(name)
 
 
-ALL = (Nginx, HAProxy, Traefik, Caddy)
+ALL = (Nginx, HAProxy, Traefik, Caddy, Envoy, EnvoyGrpc)

@@ -4,6 +4,7 @@
 
 mod anonymous;
 mod assurance;
+mod envoy_metadata;
 mod introspection;
 mod jwt;
 mod kratos;
@@ -27,8 +28,8 @@ pub(super) static SOURCE: Section = section(&[
         "type",
         "Type",
         "The type of the source: `kratos` for Ory Kratos and Ory Network, `introspection` for access tokens that a \
-         server knows, `jwt` for tokens of another issuer, `anonymous` for a session without a login.",
-        Kind::Choice(&["anonymous", "introspection", "jwt", "kratos"]),
+         server knows, `jwt` for tokens of another issuer, `envoy_metadata` for tokens that Envoy verified, `anonymous` for a session without a login.",
+        Kind::Choice(&["anonymous", "envoy_metadata", "introspection", "jwt", "kratos"]),
         Presence::Required,
         &["kratos"],
     ),
@@ -59,7 +60,7 @@ pub(super) static SOURCE: Section = section(&[
     field(
         "timeout",
         "Timeout",
-        "How long a call to the source can take. Not for `anonymous`.",
+        "How long a call to the source can take. Not for `anonymous` and `envoy_metadata`.",
         Kind::Duration { least_in_ms: 10 },
         Presence::DefaultInWords("`2s`"),
         &["500ms", "2s"],
@@ -126,7 +127,7 @@ pub(super) static SOURCE: Section = section(&[
     field(
         "issuer",
         "Issuer",
-        "The exact `iss` of the tokens. Required by `jwt`, and only for it.",
+        "The exact `iss` of the tokens. Required by `jwt`, optional for `envoy_metadata`, and only for these.",
         Kind::Text(NOT_EMPTY),
         Presence::Optional,
         &["https://idp.example"],
@@ -177,11 +178,28 @@ pub(super) static SOURCE: Section = section(&[
     field(
         "assurance",
         "Assurance",
-        "How sessions say how their people were authenticated, for `require` of checks. Only for `introspection` and \
-         `jwt`.",
+        "How sessions say how their people were authenticated, for `require` of checks. Only for `introspection`, \
+         `jwt` and `envoy_metadata`.",
         Kind::Section(&assurance::ASSURANCE),
         Presence::Optional,
         &["{ authenticated_at: auth_time, level: acr, aal2: [mfa] }"],
+    ),
+    field(
+        "filter",
+        "Filter",
+        "The filter of Envoy whose metadata has the claims. Only for `envoy_metadata`.",
+        Kind::Text(NOT_EMPTY),
+        Presence::DefaultInWords("`envoy.filters.http.jwt_authn`"),
+        &["envoy.filters.http.jwt_authn"],
+    ),
+    field(
+        "key",
+        "Metadata key",
+        "The member of the metadata with the claims: `payload_in_metadata` of the provider. Required by `envoy_metadata`, \
+         and only for it.",
+        Kind::Text(NOT_EMPTY),
+        Presence::Optional,
+        &["jwt_payload"],
     ),
 ]);
 
@@ -226,6 +244,7 @@ static EXTEND: Section = section(&[field(
 #[derive(Clone, Copy)]
 enum Type {
     Anonymous,
+    EnvoyMetadata,
     Introspection,
     Jwt,
     Kratos,
@@ -236,6 +255,7 @@ impl Type {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Type::Anonymous => anonymous::KEYS,
+            Type::EnvoyMetadata => envoy_metadata::KEYS,
             Type::Introspection => introspection::KEYS,
             Type::Jwt => jwt::KEYS,
             Type::Kratos => kratos::KEYS,
@@ -267,6 +287,7 @@ fn source(
 ) -> Option<SourceKind> {
     let types = [
         ("anonymous", Type::Anonymous),
+        ("envoy_metadata", Type::EnvoyMetadata),
         ("introspection", Type::Introspection),
         ("jwt", Type::Jwt),
         ("kratos", Type::Kratos),
@@ -280,6 +301,9 @@ fn source(
     }
     match kind {
         Type::Anonymous => anonymous::source(mapping, faults).map(SourceKind::Anonymous),
+        Type::EnvoyMetadata => {
+            envoy_metadata::source(mapping, faults).map(|spec| SourceKind::EnvoyMetadata(Box::new(spec)))
+        }
         Type::Introspection => introspection::source(mapping, base_dir, own_issuers, faults)
             .map(|spec| SourceKind::Introspection(Box::new(spec))),
         Type::Jwt => jwt::source(mapping, base_dir, faults).map(|spec| SourceKind::Jwt(Box::new(spec))),

@@ -71,8 +71,24 @@ fn each_contradiction_is_an_error_with_its_path() {
         (
             "a: { type: other }",
             "sources: a, profile: id_token",
-            "sources.a.type: expected one of anonymous, introspection, jwt, kratos",
+            "sources.a.type: expected one of anonymous, envoy_metadata, introspection, jwt, kratos",
         ),
+        (
+            "a: { type: envoy_metadata }",
+            "sources: a, profile: id_token",
+            "sources.a.key: expected text that is not empty, found nothing",
+        ),
+        (
+            "a: { type: envoy_metadata, key: k }, b: { type: envoy_metadata, key: k, issuer: i }",
+            "sources: [a, b], profile: id_token",
+            "checks.web.sources: expected one source for metadata of envoy.filters.http.jwt_authn at k",
+        ),
+        (
+            "a: { type: envoy_metadata, key: k }",
+            "sources: a, profile: id_token, require: { aal: aal2 }",
+            "checks.web.require: expected sources whose sessions say what aal is compared with",
+        ),
+        (kratos, "sources: kratos, profile: id_token, metadata: { 'a b': sub }", "checks.web.metadata: expected"),
         (
             "a: { type: anonymous, public: 'http://k' }",
             "sources: a, profile: id_token",

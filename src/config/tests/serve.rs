@@ -71,3 +71,32 @@ fn wildcard_listener_without_public_url_causes_a_warning() {
     assert_eq!(config.warnings.len(), 1);
     assert_eq!(config.config.public_url.as_ref().map(HttpUrl::as_str), Some("https://t.example/x"));
 }
+
+#[test]
+fn grpc_listener_has_an_address_of_its_own_and_a_known_check() {
+    let text = |serve: &str| {
+        format!(
+            "serve: {{ {serve} }}\n{MINIMAL}sources: {{ k: {{ type: anonymous }} }}\n\
+             checks: {{ web: {{ sources: k, profile: id_token }} }}\n\
+             callers: [{{ name: envoy, networks: 10.0.0.0/8 }}]\n"
+        )
+    };
+    assert_eq!(accepted(&text(""), &[]).serve.grpc, None);
+    let grpc = accepted(&text("grpc: { check: web }"), &[]).serve.grpc.unwrap();
+    assert_eq!((grpc.listener.port, grpc.check.as_deref()), (4479, Some("web")));
+    assert!(grpc.listener.host.is_loopback());
+    for (serve, expected) in [
+        (
+            "grpc: { port: 4477 }",
+            "serve.grpc.port: expected a port other than the port of serve.api, found 4477 for both",
+        ),
+        ("grpc: { port: 4478 }", "serve.grpc.port: expected a port other than the port of serve.admin"),
+        ("grpc: { check: other }", "serve.grpc.check: expected the name of a configured check, found `other`"),
+        ("grpc: { tls: true }", "serve.grpc.tls: expected one of the keys host, port, check, found an unknown one"),
+    ] {
+        let found = faults(&text(serve), &[]);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{serve}: {found:?}");
+    }
+    let open = parse(&text("grpc: { host: 0.0.0.0 }"), &[]).unwrap();
+    assert!(open.warnings.iter().any(|warning| warning.ends_with("sent to 0.0.0.0:4479 unencrypted over gRPC")));
+}

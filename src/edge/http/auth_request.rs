@@ -4,8 +4,9 @@
 //! 401, which nginx and HAProxy can read.
 
 use super::exchange::{Answer, Call};
-use super::proxied::{Dialect, Metadata, Redirects, check, metadata_refused};
+use super::proxied::{Dialect, Metadata, Redirects, check};
 use crate::checks::OriginalRequest;
+use crate::edge::proxied::metadata_refused;
 use crate::service::Refusal;
 
 static DIALECT: Dialect = Dialect {

@@ -87,6 +87,11 @@ impl ConnectionGate {
         Self { edge, most, most_age: None, is_kept_alive: true, roster: Roster::new(Instant::now()), limits: None }
     }
 
+    /// Returns the age after which a connection ends; `None` if there is no limit.
+    pub(in crate::edge) fn most_age(&self) -> Option<Duration> {
+        self.most_age
+    }
+
     /// Returns how long the service waits for a client.
     pub(crate) fn client_timeout(&self) -> Duration {
         self.edge.issuer.current().limits.request
@@ -301,7 +306,12 @@ impl Connection {
 
     /// Returns the refusal of a request if the connection of `request` exceeded a limit.
     pub(super) fn refuse(request: &HttpRequest) -> Option<Refusal> {
-        let code = Self::of(request)?.excess?;
+        Self::of(request)?.excess()
+    }
+
+    /// Returns the refusal of requests if the connection exceeded a limit.
+    pub(in crate::edge) fn excess(&self) -> Option<Refusal> {
+        let code = self.excess?;
         let detail = match code {
             ErrorCode::CallerConnections => {
                 "as many connections are open from this address as limits.connections_per_peer allows; close some"
@@ -314,8 +324,46 @@ impl Connection {
     /// Notes that the caller that sent `request` authenticated.
     pub(super) fn note_authenticated(request: &HttpRequest) {
         if let Some(connection) = Self::of(request) {
-            connection.member.set_known();
+            connection.set_known();
         }
+    }
+
+    /// Notes that the caller of the connection authenticated.
+    pub(in crate::edge) fn set_known(&self) {
+        self.member.set_known();
+    }
+
+    /// Notes that the first of several concurrent requests began.
+    pub(in crate::edge) fn begin_streams(&self) {
+        self.gate.roster.note_request(&self.member, Instant::now());
+        self.member.begin();
+        self.is_used.set(true);
+        self.is_answering.set(true);
+    }
+
+    /// Notes that the last of several concurrent requests ended.
+    pub(in crate::edge) fn end_streams(&self) {
+        self.is_answering.set(false);
+        self.member.end();
+    }
+
+    /// Returns `true` if a request has come.
+    pub(in crate::edge) fn is_used(&self) -> bool {
+        self.is_used.get()
+    }
+
+    /// Returns the gate that the connection came through.
+    pub(in crate::edge) fn entered(&self) -> &Arc<ConnectionGate> {
+        &self.gate
+    }
+
+    /// Returns the transport, with the client as `generation` trusts it now.
+    pub(in crate::edge) fn transport(&self, generation: &ServedGeneration, issuer: &Issuer) -> Transport {
+        if !self.is_tls {
+            return Transport::Plain;
+        }
+        let authority = generation.client_authority.as_ref();
+        Transport::Tls { client: authority.and_then(|authority| self.identity(authority, issuer)) }
     }
 
     fn of(request: &HttpRequest) -> Option<&Rc<Self>> {
@@ -392,13 +440,8 @@ pub(super) fn peer<'r>(request: &'r HttpRequest, generation: &ServedGeneration, 
 
 /// As [`peer`], for a proxy: the `Authorization` header is that of its client.
 pub(super) fn proxy<'r>(request: &'r HttpRequest, generation: &ServedGeneration, issuer: &Issuer) -> Peer<'r> {
-    let transport = match Connection::of(request) {
-        Some(connection) if connection.is_tls => {
-            let authority = generation.client_authority.as_ref();
-            Transport::Tls { client: authority.and_then(|authority| connection.identity(authority, issuer)) }
-        }
-        _ => Transport::Plain,
-    };
+    let transport =
+        Connection::of(request).map_or(Transport::Plain, |connection| connection.transport(generation, issuer));
     let address = request.peer_addr().map(|address| address.ip());
     let secrets = request.headers().get_all(SECRET_HEADER).map(|value| value.as_bytes()).collect();
     Peer { address, transport, credentials: Credentials::OfClient, secrets }

@@ -1,8 +1,8 @@
 //! Refusals as HTTP responses: RFC 9457 problem documents, and the table from error code to status.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use serde::Serialize;
 
 use super::routes::Methods;
@@ -38,39 +38,83 @@ struct OryError {
     id: &'static str,
 }
 
+/// A response for a proxy that may pass it on to its client.
+#[derive(Debug)]
+pub(in crate::edge) struct ProxyResponse {
+    pub(in crate::edge) status: u16,
+    /// The headers, each name once and in lower case.
+    pub(in crate::edge) headers: Vec<(String, String)>,
+    pub(in crate::edge) body: String,
+}
+
+impl ProxyResponse {
+    /// Returns the redirect of a browser to where it gets what `denial` lacks; `None` if it is not to be redirected.
+    pub(in crate::edge) fn redirect(denial: &Denial) -> Option<Self> {
+        let location = denial.location.as_deref().filter(|_| denial.is_redirect)?;
+        let mut response = Self { status: StatusCode::FOUND.as_u16(), headers: Vec::new(), body: String::new() };
+        response.set(header::LOCATION.as_str(), location);
+        response.set(header::CACHE_CONTROL.as_str(), "no-store");
+        Some(response)
+    }
+
+    /// Returns the problem document of `denial`.
+    pub(in crate::edge) fn problem(denial: &Denial, request_id: RequestId) -> Self {
+        let Denial { code, detail, location, challenge, ory_id, headers, .. } = denial;
+        let status = proxy_status(*code);
+        let problem = ProxyProblem {
+            problem: Problem {
+                r#type: code.as_str(),
+                title: status_and_title(*code).1,
+                status: status.as_u16(),
+                detail,
+                instance: request_id.to_uri(),
+            },
+            redirect_browser_to: location.as_deref(),
+            error: ory_id.map(|id| OryError { id }),
+        };
+        let mut response = Self { status: status.as_u16(), headers: Vec::new(), body: json_text(&problem) };
+        response.set(header::CONTENT_TYPE.as_str(), "application/problem+json");
+        response.set(header::CACHE_CONTROL.as_str(), "no-store");
+        for (name, value) in headers {
+            response.set(&name.to_ascii_lowercase(), value);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            if let Some(challenge) = challenge {
+                response.set(header::WWW_AUTHENTICATE.as_str(), challenge);
+            }
+            if let Some(location) = location {
+                response.set(header::LOCATION.as_str(), location);
+            }
+        }
+        if code.is_retryable() {
+            response.set(header::RETRY_AFTER.as_str(), "1");
+        }
+        response
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.headers.retain(|(other, _)| other != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Returns the same as an HTTP response.
+    pub(super) fn into_http(self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        for (name, value) in &self.headers {
+            response.insert_header((name.as_str(), value.as_str()));
+        }
+        response.body(self.body)
+    }
+}
+
 /// Returns the response for `denial`, for a proxy that may pass it on to its client.
 pub(super) fn of_proxy(denial: &Denial, request_id: RequestId) -> HttpResponse {
-    let Denial { code, detail, location, challenge, ory_id, headers, .. } = denial;
-    let status = proxy_status(*code);
-    let problem = ProxyProblem {
-        problem: Problem {
-            r#type: code.as_str(),
-            title: status_and_title(*code).1,
-            status: status.as_u16(),
-            detail,
-            instance: request_id.to_uri(),
-        },
-        redirect_browser_to: location.as_deref(),
-        error: ory_id.map(|id| OryError { id }),
-    };
-    let mut response = HttpResponse::build(status);
-    response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
-    for (name, value) in headers {
-        response.insert_header((name.as_str(), value.as_str()));
+    let mut response = ProxyResponse::problem(denial, request_id).into_http();
+    if is_closing(denial.code) {
+        response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    if let Some(challenge) = challenge.as_deref().filter(|_| status == StatusCode::UNAUTHORIZED) {
-        response.insert_header((header::WWW_AUTHENTICATE, challenge));
-    }
-    if let Some(location) = location.as_deref().filter(|_| status == StatusCode::UNAUTHORIZED) {
-        response.insert_header((header::LOCATION, location));
-    }
-    if code.is_retryable() {
-        response.insert_header((header::RETRY_AFTER, "1"));
-    }
-    if is_closing(*code) {
-        response.force_close();
-    }
-    response.body(json_text(&problem))
+    response
 }
 
 /// Returns the response for `refusal` on a route with `methods`; `request_id` becomes the `instance`.
@@ -119,7 +163,7 @@ pub(super) fn is_challenged(code: ErrorCode) -> bool {
 
 /// Returns the status of `code` at an endpoint for proxies. Proxies understand 401 and 403, and treat 5xx as a failure. A
 /// challenge for callers must not reach the browser of an end user.
-pub(super) fn proxy_status(code: ErrorCode) -> StatusCode {
+pub(in crate::edge) fn proxy_status(code: ErrorCode) -> StatusCode {
     match status_and_title(code).0 {
         StatusCode::UNAUTHORIZED if is_challenged(code) => StatusCode::FORBIDDEN,
         StatusCode::BAD_REQUEST
@@ -134,7 +178,7 @@ pub(super) fn proxy_status(code: ErrorCode) -> StatusCode {
 
 /// Returns the status and the title of `code`. Permanent failures are 4xx, because a gateway retries 5xx; only failures
 /// that can pass by themselves are 503.
-pub(super) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
+pub(in crate::edge) fn status_and_title(code: ErrorCode) -> (StatusCode, &'static str) {
     match code {
         ErrorCode::CallerConcurrency | ErrorCode::CallerConnections | ErrorCode::CallerRate => {
             (StatusCode::TOO_MANY_REQUESTS, "Too many requests of this caller")

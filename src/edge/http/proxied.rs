@@ -2,25 +2,20 @@
 //!
 //! A [`Dialect`] reads only its own metadata headers, because a client can send those that its proxy does not overwrite.
 
-use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, LOCATION, SET_COOKIE,
-};
+use actix_web::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, SET_COOKIE};
+use actix_web::http::uri::PathAndQuery;
 use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::connection::{Connection, proxy};
 use super::exchange::{Answer, Call};
-use super::problem;
-use crate::checks::{OriginalRequest, is_lookalike};
-use crate::code::ErrorCode;
-use crate::service::{Allowed, Completion, Denied, ProxiedRequest, Refusal, SECRET_HEADER};
+use super::problem::{self, ProxyResponse};
+use crate::checks::OriginalRequest;
+use crate::edge::proxied::{
+    SESSION_TOKEN, accepts_html, is_host, is_method, is_plain, is_uri, is_usual, metadata_refused, refuse_lookalikes,
+};
+use crate::service::{Allowed, Completion, Denied, ProxiedRequest, Refusal};
 use crate::sources::RequestCredentials;
-
-const SESSION_TOKEN: &str = "x-session-token";
-
-/// The longest text of a metadata header. A longer one does not fit into the request heads of most servers either.
-const LONGEST: usize = 16 << 10;
 
 /// How a kind of proxy describes the original request, and what it does with the response.
 pub(super) struct Dialect {
@@ -37,8 +32,8 @@ pub(super) enum Redirects {
     Never,
 }
 
-/// The headers of a proxy's request, read as metadata.
-pub(super) struct Metadata<'r>(&'r HeaderMap);
+/// The request of a proxy, read as metadata.
+pub(super) struct Metadata<'r>(&'r HttpRequest);
 
 /// Checks the original request of `call`.
 ///
@@ -48,9 +43,9 @@ pub(super) async fn check(call: Call, dialect: &'static Dialect) -> Result<Answe
     let (issuer, generation) = (&call.edge.issuer, &*call.generation);
     let headers = call.request.headers();
     let name = call.check();
-    let is_usual = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let unusual: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| !is_usual(name)).collect();
-    let original = refuse_lookalikes(&unusual, dialect).and_then(|()| (dialect.original)(&Metadata(headers)));
+    let original =
+        refuse_lookalikes(&unusual, dialect.metadata).and_then(|()| (dialect.original)(&Metadata(&call.request)));
     let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), unusual };
     let peer = proxy(&call.request, generation, issuer);
     let result = issuer.check(generation, &peer, request, call.span.as_ref()).await;
@@ -81,14 +76,9 @@ fn passed(allowed: &Allowed) -> HttpResponse {
 
 fn refused(denied: Denied, call: &Call, redirects: Redirects) -> Answer {
     let Denied { denial, refusal } = denied;
-    let response = if denial.is_redirect && redirects == Redirects::Followed {
-        let mut response = HttpResponse::build(StatusCode::FOUND);
-        if let Some(location) = &denial.location {
-            response.insert_header((LOCATION, location.as_str()));
-        }
-        response.insert_header((CACHE_CONTROL, "no-store")).body(Bytes::new())
-    } else {
-        problem::of_proxy(&denial, call.request_id)
+    let response = match ProxyResponse::redirect(&denial).filter(|_| redirects == Redirects::Followed) {
+        Some(redirect) => redirect.into_http(),
+        None => problem::of_proxy(&denial, call.request_id),
     };
     Answer { refused: Some(refusal), ..response.into() }
 }
@@ -100,38 +90,19 @@ fn credentials(headers: &HeaderMap) -> RequestCredentials<'_> {
         authorization: values(AUTHORIZATION.as_str()),
         cookies: values(COOKIE.as_str()),
         session_tokens: values(SESSION_TOKEN),
+        verified: &[],
     }
-}
-
-/// Refuses names that another reader could take for a header that is read here.
-fn refuse_lookalikes(unusual: &[&str], dialect: &Dialect) -> Result<(), Refusal> {
-    let read = dialect.metadata.iter().chain(&[SESSION_TOKEN, SECRET_HEADER]);
-    for name in read {
-        if unusual.iter().any(|other| is_lookalike(other, name)) {
-            let detail =
-                format!("expected no header whose name is {name} with other characters for its dashes, found one");
-            return Err(Refusal::new(ErrorCode::RequestLookalike, detail));
-        }
-    }
-    Ok(())
-}
-
-/// Returns the refusal of missing or ambiguous metadata.
-pub(super) fn metadata_refused(expected: &str, found: &str) -> Refusal {
-    let detail = format!("expected the proxy to send {expected}, found {found}; configure it in the proxy");
-    Refusal::new(ErrorCode::RequestMetadata, detail)
 }
 
 impl<'r> Metadata<'r> {
     /// Returns the only value of the header `name`, which has only visible ASCII.
     pub(super) fn one(&self, name: &'static str) -> Result<Option<&'r str>, Refusal> {
-        let mut values = self.0.get_all(name);
+        let mut values = self.0.headers().get_all(name);
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             return Err(metadata_refused(&format!("one {name}"), "several"));
         }
-        let is_plain = !value.is_empty() && value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_graphic);
-        match value.to_str().ok().filter(|_| is_plain) {
+        match value.to_str().ok().filter(|text| is_plain(text)) {
             Some(text) => Ok(Some(text)),
             None => Err(metadata_refused(&format!("{name} in visible ASCII"), "another value")),
         }
@@ -153,7 +124,20 @@ impl<'r> Metadata<'r> {
 
     /// Reads a method.
     pub(super) fn method(&self, name: &'static str) -> Result<&'r str, Refusal> {
-        self.valid(name, "a method", |text| text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'))
+        self.valid(name, "a method", is_method)
+    }
+
+    /// Reads the method and the target of the request itself, for proxies that repeat those of the original request.
+    pub(super) fn request_line(&self) -> Result<(&'r str, &'r str), Refusal> {
+        let (method, target) =
+            (self.0.method().as_str(), self.0.uri().path_and_query().map_or("", PathAndQuery::as_str));
+        if !is_method(method) {
+            return Err(metadata_refused("the method of the original request", "another value"));
+        }
+        if !is_plain(target) {
+            return Err(metadata_refused("the path of the original request in visible ASCII", "another value"));
+        }
+        Ok((method, target))
     }
 
     /// Reads a scheme. Traefik has its own for WebSocket requests.
@@ -169,7 +153,7 @@ impl<'r> Metadata<'r> {
     /// Reads a path and a query as they are. They are never decoded, because the service behind the proxy could decode
     /// them differently.
     pub(super) fn uri(&self, name: &'static str) -> Result<&'r str, Refusal> {
-        self.valid(name, "a path that starts with a slash", |text| text.starts_with('/'))
+        self.valid(name, "a path that starts with a slash", is_uri)
     }
 
     /// Reads an http or https URL as its scheme, its host, and its path with the query.
@@ -184,14 +168,6 @@ impl<'r> Metadata<'r> {
 
     /// Returns `true` if the client accepts HTML by name, as browsers do for pages.
     pub(super) fn accepts_html(&self) -> bool {
-        let values = self.0.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
-        let mut ranges = values.flat_map(|value| value.split(','));
-        ranges.any(|range| {
-            range.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/html"))
-        })
+        accepts_html(self.0.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok()))
     }
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]~!$&'()*+;=%".contains(&byte))
 }

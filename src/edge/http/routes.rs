@@ -6,14 +6,15 @@ use actix_web::{HttpRequest, guard};
 use futures_util::future::LocalBoxFuture;
 
 use super::exchange::{Answer, Call, serve};
-use super::{Edge, auth_request, forward_auth, hydrate, issue, jwks, openapi, openid_configuration};
+use super::{Edge, auth_request, ext_authz, forward_auth, hydrate, issue, jwks, openapi, openid_configuration};
 use crate::code::ErrorCode;
 use crate::service::Refusal;
 use crate::telemetry::{Metrics, RouteMetrics};
 
 /// A route of the API.
 pub(super) struct Route {
-    /// The path, with `{profile}` or `{check}` in the place of a name. It is the metric label, too.
+    /// The path, with `{profile}` or `{check}` in the place of a name. It is the metric label, too. `/{path}` at the end
+    /// is the rest of the path, which can be missing.
     pub(super) path: &'static str,
     pub(super) methods: Methods,
     /// The name of its spans.
@@ -39,7 +40,7 @@ pub(super) enum Methods {
 type Endpoint = fn(Call) -> LocalBoxFuture<'static, Result<Answer, Refusal>>;
 
 /// The API.
-pub(super) static ROUTES: [Route; 9] = [
+pub(super) static ROUTES: [Route; 10] = [
     Route {
         path: "/hydrate/{profile}",
         methods: Methods::Post,
@@ -67,6 +68,13 @@ pub(super) static ROUTES: [Route; 9] = [
         span: "auth-request",
         codes: CHECK,
         endpoint: |call| Box::pin(auth_request::auth_request(call)),
+    },
+    Route {
+        path: "/ext-authz/{check}/{path}",
+        methods: Methods::Proxied,
+        span: "ext-authz",
+        codes: CHECK,
+        endpoint: |call| Box::pin(ext_authz::ext_authz(call)),
     },
     Route {
         path: "/.well-known/jwks.json",
@@ -198,7 +206,11 @@ impl Route {
     pub(super) fn name_in<'p>(&self, path: &'p str) -> Option<&'p str> {
         let (before, rest) = self.path.split_once('{')?;
         let (_, after) = rest.split_once('}')?;
-        let name = path.strip_prefix(before)?.strip_suffix(after)?;
+        let rest = path.strip_prefix(before)?;
+        let name = match after {
+            "/{path}" => rest.split('/').next()?,
+            _ => rest.strip_suffix(after)?,
+        };
         (!name.is_empty() && !name.contains('/')).then_some(name)
     }
 }
@@ -221,6 +233,14 @@ impl Methods {
             Methods::Any | Methods::Proxied => None,
         }
     }
+}
+
+/// Returns what follows the name in `target`, the path and query of a route whose path ends with the rest of the path.
+/// It is empty if the path ends with the name.
+pub(super) fn path_after_name(target: &str) -> &str {
+    let at = target.match_indices('/').nth(2).map_or(target.len(), |(at, _)| at);
+    let query = target.find('?').unwrap_or(target.len());
+    if at < query { &target[at..] } else { "" }
 }
 
 /// Returns the refusal of a path that does not exist.
@@ -258,7 +278,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 /// paths.
 fn configure_with(config: &mut web::ServiceConfig, handler: impl Fn(&'static Route, usize) -> actix_web::Route) {
     for (index, route) in ROUTES.iter().enumerate() {
-        match route.path.strip_suffix("/{profile}").or_else(|| route.path.strip_suffix("/{check}")) {
+        let named = ["/{profile}", "/{check}", "/{check}/{path}"];
+        match named.iter().find_map(|name| route.path.strip_suffix(name)) {
             // A scope, because actix-web matches a path parameter with a regular expression, which would be a part of
             // the cost of a cached token.
             Some(prefix) => {
@@ -286,11 +307,25 @@ mod tests {
         for path in ["/hydrate/p/", "/hydrate/", "/hydrate", "/hydrated/p", "/issue/p", "/hydrate//p"] {
             assert_eq!(profile(0, path), None, "{path}");
         }
-        assert_eq!(profile(5, "/p/.well-known/jwks.json"), Some("p"));
+        assert_eq!(profile(6, "/p/.well-known/jwks.json"), Some("p"));
         for path in ["/p/q/.well-known/jwks.json", "//.well-known/jwks.json", "/.well-known/jwks.json"] {
-            assert_eq!(profile(5, path), None, "{path}");
+            assert_eq!(profile(6, path), None, "{path}");
         }
-        assert_eq!(profile(4, "/.well-known/jwks.json"), None, "a route without a profile");
+        assert_eq!(profile(5, "/.well-known/jwks.json"), None, "a route without a profile");
+    }
+
+    #[test]
+    fn original_path_is_what_follows_the_name() {
+        for (target, expected) in [
+            ("/ext-authz/c/a%2Fb?c=d/e", "/a%2Fb?c=d/e"),
+            ("/ext-authz/c//a", "//a"),
+            ("/ext-authz/c/../d/a", "/../d/a"),
+            ("/ext-authz/c/", "/"),
+            ("/ext-authz/c", ""),
+            ("/ext-authz/c?a=/b", ""),
+        ] {
+            assert_eq!(path_after_name(target), expected, "{target}");
+        }
     }
 
     #[test]
@@ -325,20 +360,27 @@ mod tests {
             ("/issue/p", "1"),
             ("/forward-auth/c", "2"),
             ("/auth-request/c", "3"),
-            ("/forward-auth/c/d", "9"),
-            ("/auth-request/", "9"),
-            ("/hydrate/p/", "9"),
-            ("/hydrate/", "9"),
-            ("/hydrate", "9"),
-            ("/hydrated/p", "9"),
-            ("/.well-known/jwks.json", "4"),
-            ("/p/.well-known/jwks.json", "5"),
-            ("/p/q/.well-known/jwks.json", "9"),
-            ("//.well-known/jwks.json", "9"),
-            ("/.well-known/openid-configuration", "6"),
-            ("/p/.well-known/openid-configuration", "7"),
-            ("/openapi.json", "8"),
-            ("/", "9"),
+            ("/ext-authz/c", "4"),
+            ("/ext-authz/c/", "4"),
+            ("/ext-authz/c/.well-known/jwks.json", "4"),
+            ("/ext-authz/c/a%2Fb//../d?e=/f", "4"),
+            ("/ext-authz/", "10"),
+            ("/ext-authz//c", "10"),
+            ("/ext-authz?/c", "10"),
+            ("/forward-auth/c/d", "10"),
+            ("/auth-request/", "10"),
+            ("/hydrate/p/", "10"),
+            ("/hydrate/", "10"),
+            ("/hydrate", "10"),
+            ("/hydrated/p", "10"),
+            ("/.well-known/jwks.json", "5"),
+            ("/p/.well-known/jwks.json", "6"),
+            ("/p/q/.well-known/jwks.json", "10"),
+            ("//.well-known/jwks.json", "10"),
+            ("/.well-known/openid-configuration", "7"),
+            ("/p/.well-known/openid-configuration", "8"),
+            ("/openapi.json", "9"),
+            ("/", "10"),
         ] {
             let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
             let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();

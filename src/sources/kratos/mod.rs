@@ -19,6 +19,7 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
 use url::Url;
 
 use super::calls::Calls;
+use super::http::send_again;
 use super::{
     AmbiguousCredentials, Credential, CredentialKind, Extension, RequestCredentials, Resolution, Resolved,
     SourceFailure, SourceLimits, SourceLoad,
@@ -151,9 +152,9 @@ impl Api {
     async fn fetch(&self, name: &'static str, value: &str) -> Result<Answer, Resolution> {
         let mut value = HeaderValue::from_str(value).map_err(|_| Resolution::NoSession)?;
         value.set_sensitive(true);
-        let request = self.client().await?.get(self.whoami.clone());
-        let request = request.header(ACCEPT, "application/json").header(name, value);
-        let mut response = request.send().await.map_err(|error| self.failure(&error))?;
+        let client = self.client().await?;
+        let request = || client.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value.clone());
+        let mut response = send_again(request).await.map_err(|error| self.failure(&error))?;
         let too_large = || {
             let message = format!("expected at most {} bytes (limits.body), found more", self.limits.body);
             Resolution::unavailable(SourceFailure::TooLarge, message)
@@ -270,6 +271,7 @@ mod tests {
                 authorization: bytes(authorization),
                 cookies: bytes(cookies),
                 session_tokens: bytes(tokens),
+                verified: &[],
             };
             let found = kratos.credential(&request).map_err(drop).map(|credential| {
                 credential.map(|credential| match credential.0 {

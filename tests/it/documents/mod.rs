@@ -99,7 +99,9 @@ fn has_placeholder(script: &str) -> bool {
 fn run(document: &Document) -> Vec<String> {
     let scratch = Scratch::new();
     prepare(&document.path, &scratch);
-    let within = if document.path.starts_with("deploy/compose/") { "deploy/compose" } else { "." };
+    // The documents of a compose project are read in its directory.
+    let parent = Path::new(&document.path).parent().and_then(Path::to_str);
+    let within = parent.filter(|parent| parent.starts_with("deploy/compose")).unwrap_or(".");
     let mut failures = Vec::new();
     for block in document.blocks.iter().filter(|block| block.language == "sh") {
         let place = place(document, block);
@@ -131,9 +133,11 @@ fn documented_commands_run() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Returns `true` for the files of Traefik, which `make proxies` runs, and for the annotations of an Ingress.
+/// Returns `true` for the files of Traefik and Envoy, which `make proxies` runs, and for the annotations of an Ingress.
 fn is_of_proxy(value: &Value) -> bool {
-    ["entryPoints", "http", "metadata"].iter().any(|key| value[*key].is_object())
+    ["entryPoints", "http", "match", "metadata", "static_resources", "transport_socket"]
+        .iter()
+        .any(|key| value[*key].is_object())
 }
 
 #[test]

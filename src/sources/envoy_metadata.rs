@@ -1,0 +1,134 @@
+//! A source for JWTs that Envoy's `jwt_authn` filter verified. Envoy passes their claims on as metadata, which a client cannot
+//! write. Only the gRPC protocol has this metadata, and only that of a trusted peer comes here.
+
+use std::sync::Arc;
+
+use super::token_claims::{Window, is_bound, numeric_date};
+use super::{AssuranceSpec, Credential, CredentialKind, RequestCredentials, Resolution, ResolvedSession};
+use crate::json::{Json, MemberPath, ReadLimits};
+use crate::time::Timestamp;
+
+/// The settings of an `envoy_metadata` source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvoyMetadataSpec {
+    /// The filter that wrote the metadata.
+    pub filter: String,
+    /// The member with the claims, which is `payload_in_metadata` of the provider.
+    pub key: String,
+    /// The `iss` that the claims must have; `None` for any that Envoy accepts.
+    pub issuer: Option<String>,
+    /// The path of the subject in the claims.
+    pub subject: MemberPath,
+    /// How the claims say how a person was authenticated.
+    pub assurance: AssuranceSpec,
+}
+
+/// An `envoy_metadata` source.
+pub(super) struct EnvoyMetadata {
+    spec: EnvoyMetadataSpec,
+    depth: usize,
+}
+
+impl EnvoyMetadata {
+    /// Returns a source that reads claims with at most `depth` levels.
+    pub(super) fn new(spec: EnvoyMetadataSpec, depth: usize) -> Self {
+        Self { spec, depth }
+    }
+
+    /// Returns the claims in `request`; `None` if Envoy verified no token for this source.
+    pub(super) fn credential(&self, request: &RequestCredentials<'_>) -> Option<Credential> {
+        let (_, text) = request.verified.iter().find(|(filter, _)| *filter == self.spec.filter)?;
+        // Metadata with two meanings is a credential that resolves to nothing, not a missing one.
+        let Ok(metadata) = Json::parse(text.as_bytes(), self.limits()) else {
+            return Some(Credential(CredentialKind::Claims(String::new())));
+        };
+        let claims = metadata.member(&self.spec.key)?.to_string();
+        Some(Credential(CredentialKind::Claims(claims)))
+    }
+
+    /// Returns the session of `credential`, if its claims are valid at `now`.
+    pub(super) fn resolve(&self, credential: &Credential, now: Timestamp) -> Resolution {
+        let session = match &credential.0 {
+            CredentialKind::Claims(claims) => self.session(claims, now),
+            _ => None,
+        };
+        session.map_or(Resolution::NoSession, |session| Resolution::Session(Arc::new(session)))
+    }
+
+    /// Envoy verified the signature, the issuer, the audience and the times. The end is checked again, because a stream can
+    /// wait, and because `jwt_authn` accepts tokens without one.
+    fn session(&self, text: &str, now: Timestamp) -> Option<ResolvedSession> {
+        let claims = Json::parse(text.as_bytes(), self.limits()).ok()?;
+        let Json::Object(_) = &claims else { return None };
+        let expires_at = numeric_date(&claims, "exp").ok()?;
+        let window = Window { expires_at, ..Window::default() };
+        let issuer = claims.member("iss").and_then(Json::as_str);
+        let is_expected = self.spec.issuer.as_deref().is_none_or(|wanted| issuer == Some(wanted));
+        if !is_expected || is_bound(&claims) || expires_at.is_none() || !window.contains(now, 0) {
+            return None;
+        }
+        let subject = self.spec.subject.find(&claims).and_then(Json::as_str).filter(|subject| !subject.is_empty())?;
+        Some(ResolvedSession {
+            subject: subject.to_owned(),
+            extra: text.to_owned(),
+            assurance: self.spec.assurance.read(&claims),
+            set_cookies: Vec::new(),
+            expires_at,
+            cache_for: None,
+        })
+    }
+
+    fn limits(&self) -> ReadLimits {
+        // The metadata has the claims one level below its own.
+        ReadLimits { depth: self.depth.saturating_add(1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+    const FILTER: &str = "envoy.filters.http.jwt_authn";
+
+    fn subject(issuer: Option<&str>, filter: &str, metadata: &str) -> Option<Result<String, ()>> {
+        let spec = EnvoyMetadataSpec {
+            filter: FILTER.to_owned(),
+            key: "claims".to_owned(),
+            issuer: issuer.map(str::to_owned),
+            subject: MemberPath::parse("sub").unwrap(),
+            assurance: AssuranceSpec::default(),
+        };
+        let source = EnvoyMetadata::new(spec, 8);
+        let verified = [(filter.to_owned(), metadata.to_owned())];
+        let request = RequestCredentials { verified: &verified, ..RequestCredentials::default() };
+        let credential = source.credential(&request)?;
+        match source.resolve(&credential, Timestamp::from_seconds(NOW)) {
+            Resolution::Session(session) => Some(Ok(session.subject.clone())),
+            _ => Some(Err(())),
+        }
+    }
+
+    #[test]
+    fn only_claims_of_the_configured_filter_and_key_are_a_session() {
+        let valid = r#"{"claims":{"iss":"https://a","sub":"u","exp":1000060}}"#;
+        assert_eq!(subject(None, FILTER, valid), Some(Ok("u".to_owned())));
+        assert_eq!(subject(Some("https://a"), FILTER, valid), Some(Ok("u".to_owned())));
+        assert_eq!(subject(Some("https://b"), FILTER, valid), Some(Err(())));
+        assert_eq!(subject(None, "other", valid), None);
+        assert_eq!(subject(None, FILTER, r#"{"other":{"sub":"u","exp":1000060}}"#), None);
+        for invalid in [
+            r#"{"claims":{"sub":"u"}}"#,
+            r#"{"claims":{"sub":"u","exp":1000000}}"#,
+            r#"{"claims":{"sub":"u","exp":"1000060"}}"#,
+            r#"{"claims":{"sub":"","exp":1000060}}"#,
+            r#"{"claims":{"exp":1000060}}"#,
+            r#"{"claims":{"sub":"u","exp":1000060,"cnf":{}}}"#,
+            r#"{"claims":{"sub":"u","sub":"v","exp":1000060}}"#,
+            r#"{"claims":"u"}"#,
+            r#"{"claims":{"sub":"u","exp":1000060},"claims":{}}"#,
+        ] {
+            assert_eq!(subject(None, FILTER, invalid), Some(Err(())), "{invalid}");
+        }
+    }
+}
