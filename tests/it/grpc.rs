@@ -159,14 +159,21 @@ impl Original<'_> {
 }
 
 /// The body of a request.
-struct Payload(Option<Bytes>);
+enum Payload {
+    Whole(Option<Bytes>),
+    /// No byte ever comes.
+    Stalled,
+}
 
 impl Body for Payload {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+        match &mut *self {
+            Payload::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Payload::Stalled => Poll::Pending,
+        }
     }
 }
 
@@ -246,7 +253,7 @@ fn post(path: &str, metadata: &[(&str, &str)], body: Vec<u8>) -> Request<Payload
     for (name, value) in metadata {
         request = request.header(*name, *value);
     }
-    request.body(Payload(Some(body.into()))).unwrap()
+    request.body(Payload::Whole(Some(body.into()))).unwrap()
 }
 
 async fn read(response: Response<Incoming>) -> Reply {
@@ -507,11 +514,40 @@ fn calls_that_are_not_valid_get_a_status() {
     for (method, media_type) in [("GET", "application/grpc"), ("POST", "application/json"), ("POST", "")] {
         let request =
             Request::builder().method(method).uri(format!("http://x{CHECK}")).header("content-type", media_type);
-        let reply = channel.send(request.body(Payload(Some(framed(&valid).into()))).unwrap());
+        let reply = channel.send(request.body(Payload::Whole(Some(framed(&valid).into()))).unwrap());
         assert_eq!((reply.http, reply.status), (415, None), "{method} {media_type}");
     }
     assert_eq!(channel.serves("").decoded().integer(1), 1, "the connection still works");
     app.begin_stop();
+}
+
+/// Sends the beginning of a message that never ends, and then `call` on the same connection. Returns how long that takes.
+fn behind_an_unfinished_call(channel: &mut Channel, call: Request<Payload>) -> (Reply, Duration) {
+    let Channel { runtime, sender } = channel;
+    runtime.block_on(async {
+        let unfinished = Request::post(format!("http://claimsmith{CHECK}")).header("content-type", "application/grpc");
+        let stalled = tokio::spawn(sender.send_request(unfinished.body(Payload::Stalled).unwrap()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let start = Instant::now();
+        let reply = read(sender.send_request(call).await.unwrap()).await;
+        stalled.abort();
+        (reply, start.elapsed())
+    })
+}
+
+#[test]
+fn stranger_has_one_message_read_at_a_time() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "limits: { request: 2s }");
+    let body = framed(&Original { extensions: &[("check", "guest")], ..Original::default() }.message());
+    let mut channel = Channel::open(&app);
+    let (reply, elapsed) = behind_an_unfinished_call(&mut channel, post(CHECK, &[SECRET], body.clone()));
+    assert!(elapsed > Duration::from_secs(1), "{elapsed:?} {reply:?}");
+    // Now the peer is known.
+    channel.send(post(CHECK, &[SECRET], body.clone())).token();
+    let (reply, elapsed) = behind_an_unfinished_call(&mut channel, post(CHECK, &[SECRET], body));
+    reply.token();
+    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
 }
 
 #[test]

@@ -26,6 +26,12 @@ fn around(path: &[&str], value: &str) -> String {
                 "profiles: { id_token: { issuer: a, jwks: b } }, \
                  serve: { api: { tls: { cert_file: c, key_file: k, client_ca_file: a } } }, "
             }
+            (["serve", "grpc"] | ["serve", "grpc", "check"], _) if rest.len() == path.len() => {
+                "profiles: { id_token: { issuer: a, jwks: b } }, sources: { kratos: { type: kratos, public: 'http://k' } }, \
+                 callers: [{ name: n, networks: 127.0.0.1 }], checks: { web: { sources: kratos, profile: id_token } }, "
+            }
+            (["sources", "*", "filter"], 1) => "type: envoy_metadata, key: k, ",
+            (["sources", "*", "key"], 1) => "type: envoy_metadata, ",
             (["sources", "*", "type"], 1) => "public: 'http://k', ",
             (["sources", "*", "public"], 1) => "type: kratos, ",
             (["sources", "*", "cache", "ttl"], 1) => "",

@@ -21,6 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::check::{self, Described};
@@ -76,7 +77,7 @@ struct Answer {
 struct Call<'c> {
     head: &'c request::Parts,
     peer: Option<IpAddr>,
-    connection: &'c Connection,
+    streams: &'c Streams,
     generation: &'c ServedGeneration,
     request_id: &'c Cell<RequestId>,
     /// The name of the check, for the record.
@@ -108,7 +109,8 @@ impl GrpcServer {
     {
         let limits = self.edge.issuer.current().limits;
         let connection = Rc::new(connection);
-        let streams = Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0) });
+        let streams =
+            Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0), reading: Mutex::default() });
         let service = service_fn(|request: Request<Incoming>| {
             let (server, streams) = (Arc::clone(self), Rc::clone(&streams));
             async move { Ok::<_, Infallible>(server.answer(request, &streams, peer).await) }
@@ -172,7 +174,7 @@ impl GrpcServer {
         let call = Call {
             head: &head,
             peer,
-            connection: &streams.connection,
+            streams,
             generation: &generation,
             request_id: &request_id,
             asked: &asked,
@@ -215,17 +217,16 @@ impl GrpcServer {
     }
 
     async fn call(&self, route: Route, call: &Call<'_>, body: Incoming) -> Result<Answer, Refusal> {
-        if let Some(refusal) = call.connection.excess() {
+        if let Some(refusal) = call.streams.connection.excess() {
             return Err(refusal);
         }
-        let most = call.generation.limits.body;
         match route {
             Route::Check => {
-                let request: CheckRequest = read(body, most).await?;
+                let request: CheckRequest = call.read(body).await?;
                 Ok(self.check(call, &request).await)
             }
             Route::Health => {
-                let request: HealthCheckRequest = read(body, most).await?;
+                let request: HealthCheckRequest = call.read(body).await?;
                 let response = health::check(&request, &self.edge.readiness)?;
                 Ok(Answer { response, status: 200, result: Ok(None) })
             }
@@ -245,11 +246,11 @@ impl GrpcServer {
             call.request_id.set(request_id);
         }
         let secrets = call.head.headers.get_all(SECRET_HEADER).iter().map(|value| value.as_bytes()).collect();
-        let transport = call.connection.transport(generation, issuer);
+        let transport = call.streams.connection.transport(generation, issuer);
         let peer = Peer { address: call.peer, transport, credentials: Credentials::OfClient, secrets };
         let result = issuer.check(generation, &peer, described.request(name), call.span.as_ref()).await;
         if result.as_ref().err().is_none_or(Denied::is_of_proxy) {
-            call.connection.set_known();
+            call.streams.connection.set_known();
         }
         match result {
             Ok(allowed) => Answer {
@@ -265,10 +266,24 @@ impl GrpcServer {
     }
 }
 
+impl Call<'_> {
+    /// Reads the message. Until a caller authenticated on the connection, one message is read at a time, so that a stranger
+    /// cannot fill the memory with as many messages as there can be streams.
+    async fn read<M: prost::Message + Default>(&self, body: Incoming) -> Result<M, Refusal> {
+        let most = self.generation.limits.body;
+        if self.streams.connection.is_known() {
+            return read(body, most).await;
+        }
+        let _turn = self.streams.reading.lock().await;
+        read(body, most).await
+    }
+}
+
 /// The calls in progress on a connection.
 struct Streams {
     connection: Rc<Connection>,
     count: Cell<usize>,
+    reading: Mutex<()>,
 }
 
 /// A call in progress, counted until it is dropped.

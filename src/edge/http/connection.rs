@@ -333,6 +333,11 @@ impl Connection {
         self.member.set_known();
     }
 
+    /// Returns `true` if a caller authenticated on the connection.
+    pub(in crate::edge) fn is_known(&self) -> bool {
+        self.member.is_known()
+    }
+
     /// Notes that the first of several concurrent requests began.
     pub(in crate::edge) fn begin_streams(&self) {
         self.gate.roster.note_request(&self.member, Instant::now());

@@ -140,6 +140,11 @@ impl Member {
         self.is_known.store(true, Ordering::Relaxed);
     }
 
+    /// Returns `true` if a caller authenticated.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Relaxed)
+    }
+
     /// Records whether the client must read a response before the connection continues.
     pub(super) fn set_stalled(&self, is_stalled: bool) {
         self.is_stalled.store(is_stalled, Ordering::Relaxed);
