@@ -18,8 +18,10 @@ use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
 use crate::session::SessionParts;
-use crate::sources::{CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
-use crate::telemetry::SpanParent;
+use crate::sources::{
+    CacheLookup, Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
+};
+use crate::telemetry::{SpanParent, UNKNOWN};
 use crate::time::Timestamp;
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
@@ -43,6 +45,13 @@ pub struct Allowed {
     pub headers: Vec<(String, String)>,
     /// The values of `Set-Cookie` with which the source renews the session cookie.
     pub session: Arc<ResolvedSession>,
+}
+
+/// Why a request that was admitted does not pass.
+struct Failure {
+    denial: Denial,
+    /// Why its credential was rejected, which the client does not learn.
+    rejection: Option<Rejection>,
 }
 
 /// A request that did not pass, for the response and for the record.
@@ -84,9 +93,9 @@ impl Issuer {
         let permit = self.admit(generation, peer, profile).await?;
         let refuse = permit.refuser();
         let checked = async { self.check_admitted(permit, check.ok_or_else(unknown_check)?, request, span).await };
-        checked.await.map_err(|denial| {
-            let refusal = refuse(Refusal::new(denial.code, denial.detail.as_str()));
-            Denied { denial, refusal }
+        checked.await.map_err(|Failure { denial, rejection }| {
+            let refusal = Refusal { rejection, ..Refusal::new(denial.code, denial.detail.as_str()) };
+            Denied { denial, refusal: refuse(refusal) }
         })
     }
 
@@ -96,17 +105,23 @@ impl Issuer {
         check: &Check,
         request: ProxiedRequest<'_>,
         span: Option<&SpanParent>,
-    ) -> Result<Allowed, Denial> {
+    ) -> Result<Allowed, Failure> {
         let generation = permit.generation();
         let original = request.original?;
         let token_header = token_header(generation, check)?.0;
         if request.unusual.iter().any(|name| check.is_lookalike(name, token_header)) {
-            return Err(lookalike());
+            return Err(lookalike().into());
         }
         let denied = |reason| check.deny(reason, &original);
         let found = generation.session_sources.find(&check.sources, &request.credentials);
         let found = found.map_err(|error| Denial::new(ErrorCode::SessionAmbiguous, error.to_string()))?;
-        let Some((source, credential)) = found else { return Err(denied(Reason::NoSession)) };
+        let Some((source, credential)) = found else {
+            let rejection = request.credentials.has_bearer().then_some(Rejection::NoSource);
+            if let Some(rejection) = rejection {
+                self.recorder().rejected(UNKNOWN, rejection);
+            }
+            return Err(Failure { denial: denied(Reason::NoSession), rejection });
+        };
         let mut resolved = self.resolve(source, &credential, false, span).await;
         let lacks_login = |resolution: &Resolution| match resolution {
             Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
@@ -116,7 +131,12 @@ impl Issuer {
             // The person can have logged in again since the session was cached.
             resolved = self.resolve(source, &credential, true, span).await;
         }
-        let session = admit_session(check, source.name(), resolved.resolution, &original, self.now())?;
+        let rejection = match resolved.resolution {
+            Resolution::NoSession(rejection) => Some(rejection),
+            _ => None,
+        };
+        let session = admit_session(check, source.name(), resolved.resolution, &original, self.now())
+            .map_err(|denial| Failure { denial, rejection })?;
         let match_context = original.match_context();
         let parts = session_parts(&session, &match_context);
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };
@@ -165,7 +185,7 @@ pub(crate) fn admit_session(
     let denied = |reason| check.deny(reason, original);
     let session = match resolution {
         Resolution::Session(session) => session,
-        Resolution::NoSession => return Err(denied(Reason::NoSession)),
+        Resolution::NoSession(_) => return Err(denied(Reason::NoSession)),
         Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
         Resolution::RateLimited(limited) => {
             let detail = format!("session source {source}: it limits its callers; try again later");
@@ -229,6 +249,18 @@ fn lookalike() -> Denial {
     let detail = "expected no header whose name is one of the check's headers with other characters for its dashes, found \
                   one; some services cannot tell the two apart";
     Denial::new(ErrorCode::RequestLookalike, detail)
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self { denial, rejection: None }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Denial::from(refusal).into()
+    }
 }
 
 impl From<Refusal> for Denial {

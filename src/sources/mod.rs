@@ -18,6 +18,7 @@ mod introspection;
 mod jwt;
 mod kind;
 mod kratos;
+mod rejection;
 mod session_cache;
 mod token_claims;
 
@@ -28,6 +29,7 @@ pub(crate) use introspection::{ClientCredential, IntrospectionSpec};
 pub(crate) use jwt::{JwtSpec, KeyFile, KeyOrigin};
 pub(crate) use kind::SourceKind;
 pub(crate) use kratos::{CookieName, ExtendSpec, FileSecret, KratosSpec};
+pub(crate) use rejection::Rejection;
 pub(crate) use session_cache::CacheSpec;
 
 use std::collections::BTreeMap;
@@ -159,7 +161,7 @@ impl Extension {
 #[derive(Clone, Debug)]
 pub enum Resolution {
     /// The credential has no session, or one that ended.
-    NoSession,
+    NoSession(Rejection),
     /// The source limits its callers.
     RateLimited(Arc<RateLimited>),
     /// The session.
@@ -284,7 +286,7 @@ impl Resolution {
     /// Returns the result of the call that had this answer.
     pub fn result(&self) -> CallResult {
         match self {
-            Resolution::NoSession => CallResult::NoSession,
+            Resolution::NoSession(_) => CallResult::NoSession,
             Resolution::RateLimited(_) => CallResult::RateLimited,
             Resolution::Session(_) => CallResult::Session,
             Resolution::StepUp(_) => CallResult::StepUp,

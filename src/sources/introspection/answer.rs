@@ -8,7 +8,7 @@ use super::spec::IntrospectionSpec;
 use crate::json::{Json, ReadLimits};
 use crate::sources::http::Answer;
 use crate::sources::token_claims::{Window, has_audience, is_bound, numeric_date};
-use crate::sources::{Resolution, ResolvedSession, SourceFailure};
+use crate::sources::{Rejection, Resolution, ResolvedSession, SourceFailure};
 use crate::time::Timestamp;
 
 /// The difference between clocks that is tolerated at the beginning of a token, in seconds.
@@ -40,18 +40,15 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
         .map_err(|error| malformed(format!("found a body that cannot be read: {error}")))?;
     match value.member("active") {
         Some(Json::Bool(true)) => {}
-        Some(Json::Bool(false)) => return Ok(Resolution::NoSession),
+        Some(Json::Bool(false)) => return Ok(Resolution::NoSession(Rejection::Inactive)),
         _ => return Err(malformed("found a body without the boolean `active`".to_owned())),
     }
     let time = |claim: &'static str| {
         numeric_date(&value, claim).map_err(|()| malformed(format!("found a `{claim}` that is not a number")))
     };
     let window = Window { expires_at: time("exp")?, not_before: time("nbf")?, issued_at: None };
-    if !window.contains(now, LEEWAY) || !is_bearer_access_token(&value) || is_bound(&value) {
-        return Ok(Resolution::NoSession);
-    }
-    if !spec.audience.is_empty() && !has_audience(&value, &spec.audience) {
-        return Ok(Resolution::NoSession);
+    if let Err(rejection) = check_rules(&value, &window, spec, now) {
+        return Ok(Resolution::NoSession(rejection));
     }
     let subject = spec.subject.find(&value).and_then(Json::as_str).filter(|subject| !subject.is_empty());
     let subject =
@@ -66,6 +63,21 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
         expires_at: window.expires_at,
         cache_for: None,
     })))
+}
+
+/// Checks the rules that an active token can break.
+fn check_rules(answer: &Json<'_>, window: &Window, spec: &IntrospectionSpec, now: Timestamp) -> Result<(), Rejection> {
+    window.check(now, LEEWAY)?;
+    if !is_bearer_access_token(answer) {
+        return Err(Rejection::Type);
+    }
+    if is_bound(answer) {
+        return Err(Rejection::Bound);
+    }
+    if !spec.audience.is_empty() && !has_audience(answer, &spec.audience) {
+        return Err(Rejection::Audience);
+    }
+    Ok(())
 }
 
 /// Returns `false` for refresh tokens, which Hydra also knows as active, and for tokens that are not bearer tokens.

@@ -20,7 +20,7 @@ use url::Url;
 use super::calls::Calls;
 use super::http::HttpApi;
 use super::{
-    AmbiguousCredentials, Credential, CredentialKind, Extension, RequestCredentials, Resolution, Resolved,
+    AmbiguousCredentials, Credential, CredentialKind, Extension, Rejection, RequestCredentials, Resolution, Resolved,
     SourceLimits, SourceLoad,
 };
 use crate::time::Timestamp;
@@ -80,7 +80,7 @@ impl Kratos {
 
     pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         let CredentialKind::Header { name, value } = &credential.0 else {
-            return Resolved { resolution: Resolution::NoSession, call: None, lookup: None };
+            return Resolved { resolution: Resolution::NoSession(Rejection::Malformed), call: None, lookup: None };
         };
         let (api, name, value) = (Arc::clone(&self.api), *name, value.clone());
         let key = self.calls.hash(name, &value);
@@ -112,7 +112,7 @@ impl Api {
                 };
                 (Resolution::Session(later), Some(extension))
             }
-            Ok(Some((_, Resolution::NoSession))) => (Resolution::NoSession, Some(Extension::NotFound)),
+            Ok(Some((_, ended @ Resolution::NoSession(_)))) => (ended, Some(Extension::NotFound)),
             // The session is still valid.
             Ok(_) | Err(_) => (resolution, Some(Extension::Failed)),
         }
@@ -141,7 +141,7 @@ impl Api {
 
     /// Asks for the session of a credential.
     async fn whoami(&self, name: &'static str, value: &str) -> Resolution {
-        let Ok(mut value) = HeaderValue::from_str(value) else { return Resolution::NoSession };
+        let Ok(mut value) = HeaderValue::from_str(value) else { return Resolution::NoSession(Rejection::Malformed) };
         value.set_sensitive(true);
         let request =
             |client: &Client| client.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value);

@@ -11,7 +11,7 @@ use super::spec::KratosSpec;
 use crate::json::{Json, ReadLimits};
 use crate::session::{Assurance, AssuranceLevel};
 use crate::sources::http::Answer;
-use crate::sources::{Resolution, ResolvedSession, SourceFailure, StepUp};
+use crate::sources::{Rejection, Resolution, ResolvedSession, SourceFailure, StepUp};
 use crate::time::Timestamp;
 
 /// How long a response can be cached, in seconds. Ory Network and Kratos with `cacheable_sessions` send it.
@@ -22,7 +22,7 @@ const CACHE_FOR: &str = "ory-session-cache-for";
 pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolution {
     match answer.status {
         StatusCode::OK => session(answer, spec, depth).unwrap_or_else(|resolution| resolution),
-        StatusCode::UNAUTHORIZED => Resolution::NoSession,
+        StatusCode::UNAUTHORIZED => Resolution::NoSession(Rejection::Inactive),
         StatusCode::FORBIDDEN => match step_up(&answer, depth) {
             Some(step_up) => Resolution::StepUp(Arc::new(step_up)),
             None => {
@@ -48,7 +48,7 @@ fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution
         .map_err(|error| malformed(format!("found a body that cannot be read: {error}")))?;
     match value.member("active") {
         Some(Json::Bool(true)) => {}
-        Some(Json::Bool(false)) => return Ok(Resolution::NoSession),
+        Some(Json::Bool(false)) => return Ok(Resolution::NoSession(Rejection::Inactive)),
         _ => return Err(malformed("found a body without the boolean `active`".to_owned())),
     }
     let subject = spec.subject.find(&value).and_then(Json::as_str).filter(|subject| !subject.is_empty());
