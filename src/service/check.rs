@@ -12,17 +12,15 @@ use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
 use super::peer::Peer;
-use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::checks::{Check, Denial, OriginalRequest, Reason};
 use crate::claims::Grant;
 use crate::code::ErrorCode;
-use crate::json::Json;
+use crate::decision::{admit_session, claims_as_headers, deny_token, session_parts};
 use crate::mint::Placement;
-use crate::session::SessionParts;
 use crate::sources::{
     CacheLookup, Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
 };
 use crate::telemetry::{SpanParent, UNKNOWN};
-use crate::time::Timestamp;
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
 #[derive(Debug)]
@@ -141,11 +139,8 @@ impl Issuer {
         let parts = session_parts(&session, &match_context);
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };
         let issued = async { self.issue(permit.read_parts(parts)?.with_grant(grant)).await };
-        let outcome = issued.await.map_err(|refusal| match refusal.code {
-            // The session ended since the source returned it.
-            ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::NoSession),
-            _ => refusal.into(),
-        })?;
+        let outcome =
+            issued.await.map_err(|Refusal { code, detail, .. }| deny_token(check, &original, code, detail))?;
         let headers = headers(generation, check, &outcome)?;
         Ok(Allowed { outcome, headers, session })
     }
@@ -171,48 +166,6 @@ impl Issuer {
     }
 }
 
-/// Returns the session of `resolution`, the answer of `source`, if it satisfies `check` at `now`.
-///
-/// # Errors
-/// A [`Denial`] of the request `original`.
-pub(crate) fn admit_session(
-    check: &Check,
-    source: &str,
-    resolution: Resolution,
-    original: &OriginalRequest<'_>,
-    now: Timestamp,
-) -> Result<Arc<ResolvedSession>, Denial> {
-    let denied = |reason| check.deny(reason, original);
-    let session = match resolution {
-        Resolution::Session(session) => session,
-        Resolution::NoSession(_) => return Err(denied(Reason::NoSession)),
-        Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
-        Resolution::RateLimited(limited) => {
-            let detail = format!("session source {source}: it limits its callers; try again later");
-            let denial = Denial::new(ErrorCode::SourceRateLimited, detail);
-            return Err(Denial { headers: limited.headers.clone(), ..denial });
-        }
-        Resolution::Unavailable(unavailable) => {
-            let detail = format!("session source {source}: {}", unavailable.message);
-            return Err(Denial::new(ErrorCode::SourceUnavailable, detail));
-        }
-    };
-    match check.require.shortfall(&session.assurance, now) {
-        Some(shortfall) => Err(denied(Reason::Shortfall(shortfall))),
-        None => Ok(session),
-    }
-}
-
-/// Returns the parts of a session as templates see them.
-pub(crate) fn session_parts<'s>(session: &'s ResolvedSession, match_context: &'s str) -> SessionParts<'s> {
-    SessionParts {
-        subject: session.subject.as_str().into(),
-        extra: Some(&session.extra),
-        header: None,
-        match_context: Some(match_context),
-    }
-}
-
 /// Returns the name of the header of the token, and the scheme before the token.
 fn token_header<'g>(generation: &'g ServedGeneration, check: &Check) -> Result<(&'g str, Option<&'g str>), Refusal> {
     let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
@@ -232,10 +185,7 @@ fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> R
     if !check.headers.is_empty() {
         let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let payload = payload.ok_or_else(Refusal::internal)?;
-        // The template could have more levels than a session.
-        let limits = crate::json::ReadLimits { depth: generation.limits.depth.saturating_add(64) };
-        let claims = Json::parse(&payload, limits).map_err(|_| Refusal::internal())?;
-        headers.extend(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)));
+        headers.extend(claims_as_headers(check, &payload, generation.limits.depth).map_err(|_| Refusal::internal())?);
     }
     Ok(headers)
 }

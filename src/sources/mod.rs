@@ -18,6 +18,7 @@ mod introspection;
 mod jwt;
 mod kind;
 mod kratos;
+mod recorded;
 mod rejection;
 mod session_cache;
 mod token_claims;
@@ -29,6 +30,7 @@ pub(crate) use introspection::{ClientCredential, IntrospectionSpec};
 pub(crate) use jwt::{JwtSpec, KeyFile, KeyOrigin};
 pub(crate) use kind::SourceKind;
 pub(crate) use kratos::{CookieName, ExtendSpec, FileSecret, KratosSpec};
+pub(crate) use recorded::RecordedAnswer;
 pub(crate) use rejection::Rejection;
 pub(crate) use session_cache::CacheSpec;
 

@@ -6,6 +6,7 @@ mod admin;
 mod cache;
 mod callers;
 mod chart;
+mod check_cases;
 mod cli;
 mod commands;
 #[cfg(unix)]

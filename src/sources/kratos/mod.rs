@@ -9,6 +9,7 @@ mod whoami;
 
 pub(crate) use extend::{ExtendSpec, FileSecret};
 pub(crate) use spec::{CookieName, KratosSpec};
+pub(super) use whoami::read;
 
 use std::fmt;
 use std::sync::Arc;
@@ -146,7 +147,7 @@ impl Api {
         let request =
             |client: &Client| client.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value);
         match self.public.send(request).await {
-            Ok(answer) => whoami::read(answer, &self.spec, self.limits.depth),
+            Ok(answer) => read(answer, &self.spec, self.limits.depth),
             Err(resolution) => resolution,
         }
     }
