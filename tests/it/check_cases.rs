@@ -5,6 +5,7 @@ use std::process::Output;
 use claimsmith::keys::{self, SignatureAlg};
 use serde_json::{Value, json};
 
+use crate::fake_issuer::IssuerKey;
 use crate::support::{Folder, claimsmith, stderr, stdout};
 
 const AT: &str = "2026-03-01T10:00:00Z";
@@ -26,7 +27,7 @@ fn whoami(aal: &str, authenticated_at: &str) -> Value {
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
-    folder.write("partner.json", r#"{"keys":[]}"#);
+    folder.write("partner.json", &IssuerKey::new("k1").set());
     folder
         .write("templates/p/claims.hbs", r#"{"n": {{default Extra.identity.n 0}}, "path": {{MatchContext.URL.Path}}}"#);
     folder.write("claimsmith.yaml", CONFIG);
