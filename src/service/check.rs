@@ -147,6 +147,27 @@ impl Issuer {
 }
 
 impl Issuer {
+    /// Resolves the credential of `credentials` with the source `name`, for an operator. The call is recorded like one for a
+    /// request behind a proxy.
+    ///
+    /// # Errors
+    /// `session.ambiguous`, and `request.malformed` if there is no such source, or no credential for it.
+    pub(crate) async fn resolve_session(
+        &self,
+        generation: &ServedGeneration,
+        name: &str,
+        credentials: &RequestCredentials<'_>,
+    ) -> Result<Resolution, Refusal> {
+        let names = [name.to_owned()];
+        let found = generation.session_sources.find(&names, credentials);
+        let found = found.map_err(|error| Refusal::new(ErrorCode::SessionAmbiguous, error.to_string()))?;
+        let Some((source, credential)) = found else {
+            let detail = "expected a configured source and a credential that it takes, found another";
+            return Err(Refusal::new(ErrorCode::RequestMalformed, detail));
+        };
+        Ok(self.resolve(source, &credential, false, None).await.resolution)
+    }
+
     /// Resolves a credential, without the answers of earlier calls if `is_anew`, and records the answer.
     async fn resolve(
         &self,

@@ -156,7 +156,7 @@ fn recorded_cases_of_checks_are_run_by_check_and_stop_a_start() {
     let shown = json_of(&output);
     assert_eq!((output.status.code(), &shown["ok"]), (Some(0), &json!(true)), "{shown}");
     let note = "templates/p/other.check.json: not run, because there is no check `wbe`";
-    assert_eq!(shown["notes"], json!([note]));
+    assert!(shown["notes"].as_array().unwrap().contains(&json!(note)), "{shown}");
 
     for (name, text, expected) in [
         (

@@ -54,6 +54,7 @@ mod session_cache;
 mod session_extension;
 mod session_sources;
 mod shutdown;
+mod source_redaction;
 mod support;
 mod telemetry;
 mod threats;
