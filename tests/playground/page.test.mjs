@@ -434,3 +434,23 @@ test('every control has a name', async () => {
   assert.equal(await page.locator('[role="status"]').count(), 1);
   assert.equal(await page.locator('html').getAttribute('lang'), 'en');
 });
+
+test('a session is resolved through a source', async () => {
+  await page.locator('#source').selectOption('kratos');
+  await page.locator('#credential').fill('ory_kratos_session=good');
+  const answered = page.waitForResponse((response) => response.url().endsWith('/evaluate'));
+  await page.getByRole('button', { name: 'Resolve session' }).click();
+  await answered;
+  await status('good');
+  assert.deepEqual(JSON.parse(await editor('session').inputValue()), {
+    subject: 'ann',
+    extra: { active: true, identity: { id: 'ann' }, mail: 'ann@example.org' },
+  });
+  assert.deepEqual(await json('#claims'), { mail: 'ann@example.org' });
+  await page.locator('#credential').fill('ory_kratos_session=bad');
+  await page.getByRole('button', { name: 'Resolve session' }).click();
+  await page.locator('#status').getByText('The source answers no_session (inactive).').waitFor();
+  assert.deepEqual(await json('#claims'), { mail: 'ann@example.org' }, 'the session stays');
+  assert.equal(await page.locator('#credential').getAttribute('type'), 'password');
+  await assertQuiet();
+});
