@@ -188,7 +188,7 @@ test('a Go template is converted, and the way back is open', async () => {
 test('everything is done with the keyboard', async () => {
   const order = [];
   await page.locator('body').focus();
-  for (let presses = 0; presses < 15; presses += 1) {
+  for (let presses = 0; presses < 19; presses += 1) {
     await page.keyboard.press('Tab');
     const { id, outline } = await page.evaluate(() => {
       const element = document.activeElement;
@@ -199,7 +199,8 @@ test('everything is done with the keyboard', async () => {
     order.push(id);
   }
   assert.deepEqual(order, ['profile', 'missing', 'issuer', 'ttl', 'audience', 'at', 'handlebars', 'copy-template',
-    'template', 'sample', 'session', 'copy-claims', 'claims', 'token-header', 'token-claims']);
+    'template', 'sample', 'session', 'source', 'credential-header', 'credential', 'resolve', 'copy-claims', 'claims',
+    'token-header', 'token-claims']);
   await editor('template').focus();
   await page.keyboard.press('Control+A');
   await page.keyboard.type('{\n"a": {{{Extra.mail}}},\n"b": {{{Extra.mail}}}\n}');
