@@ -510,10 +510,7 @@ function listen() {
     evaluate();
   });
   at('convert').addEventListener('click', convert);
-  at('resolver').addEventListener('submit', (event) => {
-    event.preventDefault();
-    resolve();
-  });
+  at('resolve').addEventListener('click', resolve);
   at('unconvert').addEventListener('click', unconvert);
   at('copy-template').addEventListener('click', ({ target }) => copy(editors.template.text, target));
   at('copy-claims').addEventListener('click', ({ target }) => copy(claims, target));
