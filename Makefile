@@ -105,7 +105,8 @@ deploy-test: $(TOOLS)/deploy/installed
 	sh tests/deploy/rules.sh
 	$(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy
 
-# Renders the chart with the real helm, which Go builds from the module proxy.
+# Renders the chart with the real helm, which Go builds from the module proxy in more than two minutes of CPU time. Therefore
+# `.ci/run` renders the chart only with Helm's engine (`make deploy-test`).
 helm-test: $(TOOLS)/deploy/installed $(PEERS)/helm
 	$(LOCAL) cargo build
 	HELM=$(PEERS)/helm $(TOOLS)/deploy/bin/python -m pytest -q -p no:cacheprovider tests/deploy/test_helm.py

@@ -68,4 +68,4 @@ pub use oathkeeper::{OathkeeperConfig, RuleSource};
 #[doc(hidden)]
 pub use service::{CacheUse, TokenCache};
 #[doc(hidden)]
-pub use telemetry::{Gauges, KeySetGauges, Metrics, ProfileGauges, SourceGauges};
+pub use telemetry::{Gauges, KeySetGauges, Metrics, ProfileGauges, ProfileResult, SourceGauges};

@@ -10,7 +10,7 @@ use super::http;
 use super::output::Failure;
 use super::runtime::block_on;
 use crate::code::ErrorCode;
-use crate::config::{Config, ConfigError, KeyFileSettings, Loaded, position_of};
+use crate::config::{Config, ConfigError, GivenProfiles, KeyFileSettings, Loaded, position_of};
 use crate::escape;
 use crate::keys::SignatureAlg;
 use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
@@ -183,17 +183,23 @@ impl Source {
         self.environment.iter().filter(is_ours).cloned().collect()
     }
 
-    /// Reads the parts of the configuration that have no faults, for further checks. `None` for profiles of Oathkeeper, whose
-    /// faults do not hide each other.
+    /// Reads the parts of the configuration that have no faults, for further checks.
     pub(super) fn read_rest(&self) -> Option<Loaded> {
-        if self.oathkeeper.is_some() {
-            return None;
-        }
-        let text = Files::new().read_text(&self.file).ok()?;
+        let mut files = Files::new();
+        let text = self.text(&mut files).ok()?;
         let base_dir = self.file.parent().unwrap_or(Path::new(""));
         let ours = self.own_variables();
-        let error = Config::parse(&text, base_dir, &ours).err()?;
-        Config::parse_rest(&text, base_dir, &ours, &error)
+        let parse = |given: &mut GivenProfiles| {
+            let error = Config::parse_with(&text, base_dir, &ours, given).err()?;
+            Config::parse_rest(&text, base_dir, &ours, given, &error)
+        };
+        let Some(oathkeeper) = &self.oathkeeper else { return parse(&mut GivenProfiles::default()) };
+        let files = RefCell::new(files);
+        let content = oathkeeper.read(&self.environment, &|path| read_rules(oathkeeper, path, &mut files.borrow_mut()));
+        let drop_in = DropIn::new(content.config.ok()?, String::new(), None);
+        // What Oathkeeper does not serve is reported already.
+        let loaded = drop_in.load(|given| parse(given).ok_or_else(Vec::new)).ok()?;
+        Some(Loaded { problems: Vec::new(), ..loaded })
     }
 
     /// Returns `faults` with the line and the column of the keys that they name.

@@ -177,7 +177,7 @@ pub(super) fn callers(
         }
         let credential = credential::credential(&mapping, base_dir, faults);
         let profiles = match mapping.given("profiles") {
-            Some(_) => caller_profiles(&mapping, &profiles, faults).map(Some),
+            Some(_) => caller_profiles(&mapping, root, &profiles, faults).map(Some),
             None => Some(None),
         };
         let limits = caller_limits(&mapping.mapping("limits", faults), faults);
@@ -189,9 +189,15 @@ pub(super) fn callers(
 }
 
 /// Reads the profiles of a caller, which must be among the `known` ones.
-fn caller_profiles(caller: &Mapping<'_>, known: &BTreeSet<&str>, faults: &mut Faults) -> Option<Vec<String>> {
+fn caller_profiles(
+    caller: &Mapping<'_>,
+    root: &Mapping<'_>,
+    known: &BTreeSet<&str>,
+    faults: &mut Faults,
+) -> Option<Vec<String>> {
     let names = caller.value("profiles", faults, hidden_texts)?;
-    let unknown = names.iter().position(|name| !known.contains(name.as_str()));
+    // A profile with faults of its own is not in `known`.
+    let unknown = names.iter().position(|name| !known.contains(name.as_str()) && !root.has_entry("profiles", name));
     let Some(index) = unknown else { return Some(names) };
     let known: Vec<&str> = known.iter().copied().collect();
     let advice = names

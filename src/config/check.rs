@@ -95,6 +95,8 @@ static REQUIRE: Section = section(&[
 
 /// What checks can refer to.
 pub(super) struct Known<'c> {
+    /// The whole configuration.
+    pub(super) root: &'c Mapping<'c>,
     pub(super) sources: &'c BTreeMap<String, SourceKind>,
     pub(super) profiles: &'c BTreeMap<ProfileName, Profile>,
     /// Profiles that are absent for the time being.
@@ -122,7 +124,7 @@ fn check(check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> Option<
     let sources = check.value("sources", faults, texts).filter(|names| {
         let unknown = names.iter().find(|name| !known.sources.contains_key(*name));
         if let Some(name) = unknown {
-            refuse_unknown("sources", name, known.sources.keys().map(String::as_str), check, faults);
+            refuse_unknown("sources", name, known.sources.keys().map(String::as_str), check, known, faults);
         }
         unknown.is_none()
     });
@@ -161,7 +163,7 @@ fn require(require: &Mapping<'_>, faults: &mut Faults) -> Option<Requirement> {
 fn is_served(name: &ProfileName, check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> bool {
     let is_known = known.profiles.contains_key(name) || known.absent.contains(name);
     if !is_known {
-        refuse_unknown("profile", name.as_str(), known.profiles.keys().map(ProfileName::as_str), check, faults);
+        refuse_unknown("profile", name.as_str(), known.profiles.keys().map(ProfileName::as_str), check, known, faults);
     }
     is_known
 }
@@ -169,13 +171,19 @@ fn is_served(name: &ProfileName, check: &Mapping<'_>, known: &Known<'_>, faults:
 fn refuse_unknown<'k>(
     key: &'static str,
     name: &str,
-    known: impl Iterator<Item = &'k str> + Clone,
+    names: impl Iterator<Item = &'k str> + Clone,
     check: &Mapping<'_>,
+    known: &Known<'_>,
     faults: &mut Faults,
 ) {
-    let advice = nearest(name, known.clone()).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    let section = if key == "sources" { key } else { "profiles" };
+    if known.root.has_entry(section, name) {
+        // Its own faults are reported already.
+        return;
+    }
+    let advice = nearest(name, names.clone()).map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
     let kind = if key == "sources" { "source" } else { key };
-    let names: Vec<&str> = known.collect();
+    let names: Vec<&str> = names.collect();
     let names = if names.is_empty() { "there is none".to_owned() } else { names.join(", ") };
     let expected = format!("a configured {kind} ({names}{advice})");
     faults.add(check.path_of(key), expected, format!("`{name}`"), &check.place_of(key));

@@ -24,6 +24,9 @@ const WHOLES: [&str; 4] = ["CLAIMSMITH_CALLERS", "CLAIMSMITH_CHECKS", "CLAIMSMIT
 /// The most callers that variables can define.
 const MOST_CALLERS: usize = 1000;
 
+/// The most names that are suggested for an unknown variable.
+const MOST_SIMILAR: usize = 3;
+
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -149,6 +152,11 @@ fn refuse_unknown(
     place: &Place,
     faults: &mut Faults,
 ) {
+    let similar = with_all_words(name, targets.keys());
+    if !similar.is_empty() {
+        let expected = format!("a known variable (did you mean {}?)", similar.join(" or "));
+        return faults.add("", expected, "an unknown one", place);
+    }
     if let Some(known) = nearest(name, targets.keys().map(String::as_str)) {
         return faults.add("", format!("a known variable (did you mean {known}?)"), "an unknown one", place);
     }
@@ -174,6 +182,21 @@ fn refuse_unknown(
         }
     }
     faults.add("", "the name of a key, such as CLAIMSMITH_SERVE_API_PORT", "an unknown variable", place);
+}
+
+/// Returns the shortest of `known` that have all words of `name` in this order, if these are few. A word can be a plural.
+fn with_all_words<'k>(name: &str, known: impl Iterator<Item = &'k String>) -> Vec<&'k str> {
+    let is_word = |wanted: &str, word: &str| {
+        wanted == word || wanted.strip_suffix('S') == Some(word) || word.strip_suffix('S') == Some(wanted)
+    };
+    let has_all = |known: &&str| {
+        let mut words = known.split('_');
+        name.split('_').all(|wanted| words.any(|word| is_word(wanted, word)))
+    };
+    let mut found: Vec<&str> = known.map(String::as_str).filter(has_all).collect();
+    let shortest = found.iter().map(|known| known.split('_').count()).min().unwrap_or_default();
+    found.retain(|known| known.split('_').count() == shortest);
+    if found.len() > MOST_SIMILAR { Vec::new() } else { found }
 }
 
 /// Returns each valid name of a variable and the keys that it means.

@@ -40,6 +40,8 @@ pub struct Fault {
     pub(super) expected: String,
     pub(super) found: String,
     pub(super) place: Place,
+    /// The key, if the mapping has no such key and none of a similar name.
+    pub(super) unknown_key: Option<String>,
 }
 
 /// All faults of a configuration: first those of the file, in its order, then those of the environment.
@@ -157,7 +159,26 @@ impl Faults {
         place: &Place,
     ) {
         let (path, expected, found) = (path.into(), expected.into(), found.into());
-        self.0.push(Fault { path, expected, found, place: place.clone() });
+        self.0.push(Fault { path, expected, found, place: place.clone(), unknown_key: None });
+    }
+
+    /// Notes that the last fault is about the unknown `key`.
+    pub(super) fn mark_unknown_key(&mut self, key: &str) {
+        if let Some(last) = self.0.last_mut() {
+            last.unknown_key = Some(key.to_owned());
+        }
+    }
+
+    /// Adds the mappings that have the unknown keys, which `owners_of` returns.
+    pub(super) fn name_owners(&mut self, owners_of: impl Fn(&str) -> Vec<String>) {
+        for fault in &mut self.0 {
+            if let Some(key) = fault.unknown_key.take()
+                && let owners = owners_of(&key)
+                && !owners.is_empty()
+            {
+                fault.expected = format!("{}; `{key}` is a key of {}", fault.expected, owners.join(" and "));
+            }
+        }
     }
 
     /// Returns the faults, in the order in which they were found.

@@ -134,7 +134,7 @@ impl Kind {
             Kind::Duration { least_in_ms } => format!("a duration of {least_in_ms}ms or more, such as 5s"),
             Kind::Host => "an IP address or host name to listen on, without a port".into(),
             Kind::Many(_) => "a list of mappings".into(),
-            Kind::Named(_) => "a mapping of names".into(),
+            Kind::Named(_) => "a mapping of names, such as `name: { … }`".into(),
             Kind::Path => "a path, relative to the configuration file".into(),
             Kind::Port => "a port from 0 to 65535".into(),
             Kind::Ratio => "a decimal number from 0 to 1, such as 0.1".into(),

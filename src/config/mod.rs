@@ -128,6 +128,7 @@ impl Config {
         given.ignored = ignored;
         let mut warnings = Vec::new();
         let config = root::config(&root, base_dir, given, &mut faults, &mut warnings);
+        faults.name_owners(root::owners_of);
         if let (Some(config), true) = (config, faults.is_empty()) {
             return Ok(Loaded { config, warnings, problems: Vec::new() });
         }

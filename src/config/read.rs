@@ -43,15 +43,20 @@ impl<'n> Mapping<'n> {
             match &node.value {
                 Value::Map(entries) => {
                     for entry in entries.iter().filter(|entry| section.field(&entry.key).is_none()) {
-                        let (path, expected) = match nearest(&entry.key, section.names()) {
+                        let known = nearest(&entry.key, section.names()).or_else(|| with_word(&entry.key, section));
+                        let (path, expected) = match known {
                             Some(name) => (joined(&path, &entry.key), format!("a known key (did you mean `{name}`?)")),
                             None => {
                                 // A secret in place of a mapping looks like a key: `{ token }`.
                                 let path = if section.is_secret { path.clone() } else { joined(&path, &entry.key) };
-                                (path, format!("one of the keys {}", section.names().collect::<Vec<_>>().join(", ")))
+                                let names = section.names().collect::<Vec<_>>().join(", ");
+                                (path, format!("one of the keys {names}"))
                             }
                         };
                         faults.add(path, expected, "an unknown one", &entry.place);
+                        if known.is_none() && !section.is_secret {
+                            faults.mark_unknown_key(&entry.key);
+                        }
                     }
                 }
                 _ => {
@@ -88,6 +93,11 @@ impl<'n> Mapping<'n> {
         self.node.and_then(|node| node.entry(name)).map(|entry| &entry.value)
     }
 
+    /// Returns `true` if the mapping under the key `section` has the key `name`, valid or not.
+    pub(super) fn has_entry(&self, section: &str, name: &str) -> bool {
+        self.given(section).is_some_and(|node| node.entry(name).is_some())
+    }
+
     /// Returns the place of the value of `name`, or of this mapping if it is missing.
     pub(super) fn place_of(&self, name: &str) -> Place {
         self.given(name).map_or(&self.place, |node| &node.place).clone()
@@ -118,7 +128,11 @@ impl<'n> Mapping<'n> {
                     (Value::Scalar { text, .. }, Kind::Choice(words)) => nearest(text, words.iter().copied()),
                     _ => None,
                 };
-                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let hint = match near {
+                    Some(near) => format!("; did you mean `{near}`?"),
+                    None if matches!(quoting_of(self.section), Quoting::Shown) => unit_hint(&node, field.kind),
+                    None => String::new(),
+                };
                 format!("{}{hint}", node.description(quoting_of(self.section)))
             }
         };
@@ -190,6 +204,22 @@ impl<'n> Mapping<'n> {
             }
             Presence::DefaultInWords(_) | Presence::Optional | Presence::EnvironmentOnly => None,
         }
+    }
+}
+
+/// Returns the only key of `section` that has `word` as one of its words.
+fn with_word(word: &str, section: &'static Section) -> Option<&'static str> {
+    let mut found = section.names().filter(|name| name.split('_').any(|part| part == word));
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Returns a hint for a duration without a unit.
+fn unit_hint(node: &Node, kind: Kind) -> String {
+    match (&node.value, kind) {
+        (Value::Scalar { text, .. }, Kind::Duration { .. }) if digits(text).is_some_and(|number| number > 0) => {
+            format!("; add the unit: {text}s, {text}m or {text}h")
+        }
+        _ => String::new(),
     }
 }
 

@@ -32,6 +32,7 @@ impl Config {
         text: &str,
         base_dir: &Path,
         environment: &[(String, String)],
+        given: &mut GivenProfiles,
         error: &ConfigError,
     ) -> Option<Loaded> {
         let mut root = yaml::parse(text, None, Quoting::Shown, &mut Faults::default())?;
@@ -45,7 +46,7 @@ impl Config {
             if !is_changed {
                 return None;
             }
-            match Self::read(root.clone(), base_dir, &environment, &mut GivenProfiles::default()) {
+            match Self::read(root.clone(), base_dir, &environment, given) {
                 Ok(loaded) => return Some(loaded),
                 Err(found) => faults = found.into_list(),
             }
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn rest_has_defaults_in_place_of_faults() {
         let error = Config::parse(TEXT, Path::new("."), &[]).unwrap_err();
-        let rest = Config::parse_rest(TEXT, Path::new("."), &[], &error).unwrap();
+        let rest = Config::parse_rest(TEXT, Path::new("."), &[], &mut GivenProfiles::default(), &error).unwrap();
         let specs = rest.config.profile_specs();
         assert_eq!((specs[0].name.as_str(), specs[0].ttl.seconds()), ("a.b", 900));
     }
@@ -114,7 +115,9 @@ mod tests {
         let text = "profiles: { p: { issuer: https://a.example/, jwks: k } }";
         let environment = [("CLAIMSMITH_PROFILES_P_TTL".to_owned(), "soon".to_owned())];
         let error = Config::parse(text, Path::new("."), &environment).unwrap_err();
-        assert!(Config::parse_rest(text, Path::new("."), &environment, &error).is_some());
+        assert!(
+            Config::parse_rest(text, Path::new("."), &environment, &mut GivenProfiles::default(), &error).is_some()
+        );
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub struct Config {
     pub(crate) public_url: Option<HttpUrl>,
 }
 
+/// The most mappings that are named as the owners of a misplaced key.
+const MOST_OWNERS: usize = 2;
+
 pub(super) static ROOT: Section = section(&[
     field("serve", "Listeners", "The listeners, startup and shutdown.", Kind::Section(&SERVE), Presence::Optional, &[]),
     field(
@@ -270,11 +273,18 @@ pub(super) fn config(
     let callers = callers(&root, base_dir, &profiles, &given.absent, faults);
     let own_issuers = profiles.values().map(|profile| profile.spec.issuer.as_str().to_owned()).collect();
     let sources = sources(&root, base_dir, &own_issuers, faults);
+    let written_callers = match root.given("callers").map(|node| &node.value) {
+        Some(Value::List(callers)) => callers.len(),
+        _ => 0,
+    };
     let known = check::Known {
+        root: &root,
         sources: &sources,
         profiles: &profiles,
         absent: &given.absent,
-        has_trusted_caller: callers.iter().any(|caller| caller.credential.is_of_proxy()),
+        // A caller with a fault could be one.
+        has_trusted_caller: callers.len() < written_callers
+            || callers.iter().any(|caller| caller.credential.is_of_proxy()),
     };
     let checks = checks(&root, &known, faults);
     let reload_interval = root.mapping("reload", faults).value("interval", faults, duration);
@@ -463,4 +473,24 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             ));
         }
     }
+}
+
+/// Returns the paths of the mappings that have a key `name`, if these are few.
+pub(super) fn owners_of(name: &str) -> Vec<String> {
+    fn collect(section: &'static Section, path: &str, name: &str, owners: &mut Vec<String>) {
+        if section.field(name).is_some() && !path.is_empty() {
+            owners.push(path.to_owned());
+        }
+        for field in section.fields {
+            match field.kind {
+                Kind::Section(inner) => collect(inner, &joined(path, field.name), name, owners),
+                Kind::Named(inner) => collect(inner, &joined(path, &format!("{}.<name>", field.name)), name, owners),
+                Kind::Many(inner) => collect(inner, &joined(path, &format!("{}[]", field.name)), name, owners),
+                _ => {}
+            }
+        }
+    }
+    let mut owners = Vec::new();
+    collect(&ROOT, "", name, &mut owners);
+    if owners.len() > MOST_OWNERS { Vec::new() } else { owners }
 }

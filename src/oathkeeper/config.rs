@@ -83,6 +83,18 @@ impl OathkeeperConfig {
         environment: &[(String, String)],
         fetch: &dyn Fn(RuleSource<'_>) -> Result<Vec<u8>, String>,
     ) -> Result<Self, ConfigError> {
+        Self::parse_all(files, environment, fetch).map_err(|(error, _)| error)
+    }
+
+    /// As [`OathkeeperConfig::parse_files`].
+    ///
+    /// # Errors
+    /// Also returns the faults that would not prevent the others from being served.
+    pub(super) fn parse_all(
+        files: &[(String, String)],
+        environment: &[(String, String)],
+        fetch: &dyn Fn(RuleSource<'_>) -> Result<Vec<u8>, String>,
+    ) -> Result<Self, (ConfigError, Vec<BuildFault>)> {
         let file = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
         let mut findings = Findings { file, ..Findings::default() };
         let (profiles, called) = read(files, environment, fetch, &mut findings);
@@ -91,7 +103,7 @@ impl OathkeeperConfig {
             let Called { hydrated, callers, rules } = called;
             return Ok(Self { profiles, warnings, broken, hydrated, has_unread_rules, rules, callers });
         }
-        Err(faults.into_error())
+        Err((faults.into_error(), broken.into_iter().flat_map(|broken| broken.faults).collect()))
     }
 
     /// Returns the profiles and their templates, by name.
@@ -212,6 +224,8 @@ fn read(
             ) {
                 groups.push(group);
             }
+        } else {
+            check_claims(None, &global, "the global configuration", findings);
         }
         findings.faults.extend(faults.into_list());
     } else {
@@ -272,6 +286,7 @@ fn group_rules<'r>(
         let what = format!("access rule {}", rule.label);
         let Some(merged) = merged(Some(rule), global, findings, &mut faults).filter(|_| faults.is_empty()) else {
             findings.reject(rule.names(), &what, faults.into_list());
+            check_claims(Some(rule), global, &what, findings);
             continue;
         };
         let template = merged.claims.as_ref().map(|claims| claims.text.clone());
@@ -291,6 +306,23 @@ fn is_usable(merged: &Merged, what: &str, names: Vec<ProfileName>, findings: &mu
         findings.broken.push(Broken { names, faults });
     }
     is_usable
+}
+
+/// Compiles the template of settings that cannot be served, so that all faults are reported at once.
+fn check_claims(rule: Option<&Rule>, global: &Settings, what: &str, findings: &mut Findings) {
+    let layers = [rule.and_then(|rule| rule.id_token.as_ref()).unwrap_or(global), global];
+    let Some((settings, entry)) = layers.iter().find_map(|layer| Some((*layer, layer.entry("claims")?))) else {
+        return;
+    };
+    // The faults of the setting itself are reported already.
+    if let Some(claims) = settings.claims(entry, &findings.texts, &mut Faults::default()) {
+        let faults = template::faults(&claims, what, &findings.file);
+        let is_known = |fault: &BuildFault| findings.broken.iter().any(|broken| broken.faults.contains(fault));
+        let faults: Vec<_> = faults.into_iter().filter(|fault| !is_known(fault)).collect();
+        if !faults.is_empty() {
+            findings.broken.push(Broken { names: Vec::new(), faults });
+        }
+    }
 }
 
 /// Returns the profile of a group.

@@ -143,7 +143,11 @@ impl Source {
             read(input).map(|bytes| bytes.to_vec())
         };
         let file = self.file().display().to_string();
-        OathkeeperConfig::parse_files(&files, environment, &fetch).map_err(|error| error.build_faults(&file))
+        OathkeeperConfig::parse_all(&files, environment, &fetch).map_err(|(error, others)| {
+            let mut faults = error.build_faults(&file);
+            faults.extend(others);
+            faults
+        })
     }
 
     fn bytes(&self, input: &Input, read_file: &ReadFile<'_>) -> Bytes {

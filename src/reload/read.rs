@@ -288,10 +288,25 @@ pub(super) fn build(
         }
         Ok(_) => Err(BuildError { faults }),
         Err(error) => {
-            faults.extend(error.faults);
+            let unread: Vec<_> = faults.iter().filter_map(|fault| fault.pointer.as_ref()?.path.clone()).collect();
+            faults.extend(error.faults.into_iter().filter(|fault| !is_about_unread(fault, config, &unread)));
             Err(BuildError { faults })
         }
     }
+}
+
+/// Returns `true` if `fault` is about a template that is missing only because one of the paths in `unread` cannot be read.
+fn is_about_unread(fault: &BuildFault, config: &Config, unread: &[String]) -> bool {
+    let key = fault.pointer.as_ref().and_then(|pointer| pointer.key.as_deref());
+    let name = key.and_then(|key| key.strip_prefix("profiles.")?.strip_suffix(".template"));
+    let profile = name.and_then(|name| config.profiles.iter().find(|(known, _)| known.as_str() == name));
+    profile.is_some_and(|(_, profile)| {
+        let directory = config.templates.join(profile.spec.template.as_str());
+        unread
+            .iter()
+            .map(Path::new)
+            .any(|path| path == config.templates || path == directory || path.parent() == Some(directory.as_path()))
+    })
 }
 
 fn read_cases(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec<BuildFault>) -> Vec<RecordedCase> {

@@ -1,6 +1,7 @@
 //! The result of a posted session: a token, or a comparison in shadow mode.
 
 use super::outcome::Outcome;
+use super::peer::CallerName;
 use super::shadow::ShadowResult;
 use crate::mint::{Placement, ProfileName};
 use crate::session::SessionDocument;
@@ -38,6 +39,8 @@ pub struct Comparison {
     pub(super) profile: ProfileName,
     /// The time of the request.
     pub(super) at: Timestamp,
+    /// The caller; `None` without configured callers.
+    pub(super) caller: Option<CallerName>,
     /// What was found.
     pub(super) result: ShadowResult,
 }

@@ -178,9 +178,9 @@ impl Issuer {
         if delivery == Delivery::InSession
             && let Some(profile) = permit.shadow_profile()
         {
-            let (profile, at) = (profile.clone(), self.clock.now());
+            let (profile, at, caller) = (profile.clone(), self.clock.now(), permit.caller());
             let result = self.compare(permit, body, at);
-            return Ok(Posted::Compared(Comparison { profile, at, result }));
+            return Ok(Posted::Compared(Comparison { profile, at, caller, result }));
         }
         let (admitted, document) = permit.read_posted(body)?;
         let placement = &admitted.request().profile().spec().placement;
@@ -198,7 +198,8 @@ impl Issuer {
             permit.set_issued();
             Ok(claims)
         };
-        ShadowResult::of(permit.read_posted(body).and_then(claims), body)
+        let limits = permit.generation().limits.read_limits();
+        ShadowResult::of(permit.read_posted(body).and_then(claims), body, limits)
     }
 
     /// Returns the claims of `admitted` without signing them, for a server that signs them itself. The session must be

@@ -19,8 +19,8 @@ use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
 use crate::sources::{CacheLookup as SessionLookup, Rejection, Resolution, Resolved};
 use crate::telemetry::{
-    Answered, Audit, CacheLookup, Issued, Metrics, Refused, RequestSpan, RouteMetrics, SourceAnswered, SourceSpan,
-    SpanParent, TokenFacts, Traces, UNKNOWN,
+    Answered, Audit, CacheLookup, Issued, Metrics, ProfileResult, Refused, RequestSpan, RouteMetrics, SourceAnswered,
+    SourceSpan, SpanParent, TokenFacts, Traces, UNKNOWN,
 };
 use crate::time::Timestamp;
 
@@ -141,7 +141,7 @@ impl Recorder {
         match result {
             Ok(completion) => {
                 match completion {
-                    Some(Completion::Compared(comparison)) => self.compared(request_id, comparison),
+                    Some(Completion::Compared(comparison)) => self.compared(exchange, comparison),
                     Some(Completion::Issued(outcome)) => self.issued(request_id, outcome),
                     None => {}
                 }
@@ -172,8 +172,11 @@ impl Recorder {
     }
 
     /// Counts a comparison, and logs it if no equal one was logged in the last minute.
-    fn compared(&self, request_id: RequestId, comparison: &Comparison) {
-        let Comparison { profile, at, result } = comparison;
+    fn compared(&self, exchange: &Exchange<'_>, comparison: &Comparison) {
+        let Exchange { request_id, route, peer, .. } = *exchange;
+        let Comparison { profile, at, caller, result } = comparison;
+        let (route, caller, peer) =
+            (route.label(), caller.as_ref().map_or(UNKNOWN, CallerName::as_str), peer.map(display));
         self.metrics.shadow_compared(profile.as_str(), result.name());
         let admit = |kind: &str| self.shadow_log.admit(profile, &format!("{} {kind}", result.name()), *at);
         match result {
@@ -181,18 +184,20 @@ impl Recorder {
                 // A name can contain spaces and dots, so the paths are a JSON array.
                 let paths = serde_json::json!(paths).to_string();
                 if let Some(suppressed) = admit(&paths) {
-                    warn!(target: LOG_TARGET, %request_id, %profile, paths, suppressed, "shadow: claims differ from the session's token");
+                    warn!(target: LOG_TARGET, %request_id, route, %profile, caller, peer, paths, suppressed, "shadow: claims differ from the session's token");
                 }
             }
-            ShadowResult::Equal => debug!(target: LOG_TARGET, %request_id, %profile, "shadow: claims equal"),
+            ShadowResult::Equal => {
+                debug!(target: LOG_TARGET, %request_id, route, %profile, caller, peer, "shadow: claims equal")
+            }
             ShadowResult::Failed(detail) => {
                 if let Some(suppressed) = admit(detail) {
-                    warn!(target: LOG_TARGET, %request_id, %profile, detail, suppressed, "shadow: nothing to compare with");
+                    warn!(target: LOG_TARGET, %request_id, route, %profile, caller, peer, detail, suppressed, "shadow: nothing to compare with");
                 }
             }
             ShadowResult::Refused(Refusal { code, detail, .. }) => {
                 if let Some(suppressed) = admit(&format!("{code} {detail}")) {
-                    warn!(target: LOG_TARGET, %request_id, %profile, %code, %detail, suppressed, "shadow: session would get no token");
+                    warn!(target: LOG_TARGET, %request_id, route, %profile, caller, peer, %code, %detail, suppressed, "shadow: session would get no token");
                 }
             }
         }
@@ -206,7 +211,8 @@ impl Recorder {
         let (profile_label, caller_label) = (profile.unwrap_or(UNKNOWN), caller.unwrap_or(UNKNOWN));
         self.metrics.failure(*code, profile_label, caller_label);
         if *requester != Requester::Unauthenticated {
-            self.metrics.profile_request(profile_label, false);
+            let result = if code.is_about_login() { ProfileResult::Login } else { ProfileResult::Refused };
+            self.metrics.profile_request(profile_label, result);
         }
         // With other codes the name was not looked up, or the client may not be a gateway.
         let is_about_profile = matches!(code, ErrorCode::CallerForbidden | ErrorCode::ProfileUnknown);
@@ -233,7 +239,7 @@ impl Recorder {
 
     fn issued(&self, request_id: RequestId, outcome: &Outcome) {
         let Outcome { token, cache, at, caller, subject } = outcome;
-        self.metrics.profile_request(token.profile.as_str(), true);
+        self.metrics.profile_request(token.profile.as_str(), ProfileResult::Issued);
         if *cache != CacheUse::Hit {
             self.metrics.issued(token.profile.as_str(), token.alg.as_str());
             self.warn_of_overridden(token.profile.as_str(), &token.overridden);

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::outcome::Refusal;
+use crate::json::{Json, ReadLimits};
 use crate::mint::one_line;
 
 /// Claims that differ between any two tokens.
@@ -45,19 +46,20 @@ impl ShadowResult {
     }
 
     /// Compares `issued`, the claims that the profile would issue, with the token in the session `body`.
-    pub(super) fn of(issued: Result<String, Refusal>, body: &[u8]) -> Self {
+    /// The limits are those of a session.
+    pub(super) fn of(issued: Result<String, Refusal>, body: &[u8], limits: ReadLimits) -> Self {
         let issued = match issued {
             Ok(issued) => issued,
             Err(refusal) => return Self::Refused(refusal),
         };
-        let Ok(session) = serde_json::from_slice(body) else {
-            return Self::Failed("the session is not JSON, or is nested too deeply to be compared");
+        let Some(session) = value_of(body, limits) else {
+            return Self::Failed("the session cannot be read");
         };
-        let theirs = match token_claims(&session) {
+        let theirs = match token_claims(&session, limits) {
             Ok(claims) => claims,
             Err(reason) => return Self::Failed(reason),
         };
-        let Ok(Value::Object(ours)) = serde_json::from_str(&issued) else {
+        let Some(Value::Object(ours)) = value_of(issued.as_bytes(), limits) else {
             return Self::Failed("the claims of the profile are not an object; this is a bug in claimsmith");
         };
         let mut differences = Differences { session: &session, count: 0, paths: Vec::new() };
@@ -68,7 +70,7 @@ impl ShadowResult {
 
 /// Returns the claims of the bearer token in `header.Authorization` of `session`. The signature is not verified, because
 /// nothing is decided by the claims.
-fn token_claims(session: &Value) -> Result<Map<String, Value>, &'static str> {
+fn token_claims(session: &Value, limits: ReadLimits) -> Result<Map<String, Value>, &'static str> {
     let member = |value: &'_ Value, name: &str| match value {
         Value::Object(members) => {
             members.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
@@ -83,10 +85,29 @@ fn token_claims(session: &Value) -> Result<Map<String, Value>, &'static str> {
     let not_a_token = "header.Authorization of the session is not a signed JWT";
     let payload = token.split('.').nth(1).ok_or(not_a_token)?;
     let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| not_a_token)?;
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(claims)) => Ok(claims),
-        _ => Err(not_a_token),
+    match value_of(&bytes, limits) {
+        Some(Value::Object(claims)) => Ok(claims),
+        _ => Err("the claims of the token in header.Authorization are not a JSON object within limits.depth"),
     }
+}
+
+/// Reads `json` within the limits of a session. They permit more depth than serde_json does.
+fn value_of(json: &[u8], limits: ReadLimits) -> Option<Value> {
+    Json::parse(json, limits).ok().and_then(value)
+}
+
+fn value(json: Json<'_>) -> Option<Value> {
+    Some(match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(value),
+        Json::Number(number) => serde_json::from_str(number.token()).ok()?,
+        Json::String(text) => Value::String(text.into_owned()),
+        Json::Array(elements) => Value::Array(elements.into_iter().map(value).collect::<Option<_>>()?),
+        Json::Object(members) => {
+            let member = |(name, member): (&str, &Json<'_>)| Some((name.to_owned(), value(member.clone())?));
+            Value::Object(members.iter().map(member).collect::<Option<_>>()?)
+        }
+    })
 }
 
 /// The differences between the claims of two tokens for one session.
@@ -202,6 +223,11 @@ mod tests {
     use super::*;
     use crate::code::ErrorCode;
 
+    /// Compares within the default limits.
+    fn result_of(issued: Result<String, Refusal>, body: &[u8]) -> ShadowResult {
+        ShadowResult::of(issued, body, ReadLimits::default())
+    }
+
     fn session(claims: &str) -> Vec<u8> {
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         format!("{{\"subject\":\"s\",\"header\":{{\"Authorization\":[\"Bearer {token}\"]}}}}").into_bytes()
@@ -211,24 +237,43 @@ mod tests {
     fn differences_are_paths_without_values() {
         let theirs = r#"{"a":1,"b":{"c":["x",{"d":"canary"}]},"e":1700000000.0,"exp":1,"jti":"a","only":true}"#;
         let ours = r#"{"a":2,"b":{"c":["x",{"d":"z"}]},"e":1700000000,"exp":2,"jti":"b","more":null}"#;
-        let ShadowResult::Different(mut paths) = ShadowResult::of(Ok(ours.to_owned()), &session(theirs)) else {
+        let ShadowResult::Different(mut paths) = result_of(Ok(ours.to_owned()), &session(theirs)) else {
             panic!("not different")
         };
         paths.sort();
         assert_eq!(paths, ["a", "b.c[1].d", "more", "only"]);
-        assert_eq!(ShadowResult::of(Ok(theirs.to_owned()), &session(theirs)), ShadowResult::Equal);
+        assert_eq!(result_of(Ok(theirs.to_owned()), &session(theirs)), ShadowResult::Equal);
         let other = session("{}");
         let values = r#"{"name":"x","admin":"y","email":1,"acme":1,"user-z@example.org":2,"xy":3,"deep":{"k":1}}"#;
         let session = session(values).strip_suffix(b"}").unwrap().to_vec();
         let more = br#","extra":{"email":"\",\"admin\":\"y","via":"email","tenant":"acme","mail":"z@example.org","odd":"\"x\\u0079\":1","prefs":"{\"k\":1}"}}"#;
-        let ShadowResult::Different(paths) = ShadowResult::of(Ok("{}".to_owned()), &[&session[..], more].concat())
-        else {
+        let ShadowResult::Different(paths) = result_of(Ok("{}".to_owned()), &[&session[..], more].concat()) else {
             panic!("not different")
         };
         assert_eq!(paths, ["name", HIDDEN, "email", "deep"]);
         let many: Vec<String> = (0..100).map(|number| format!("\"c{number}\":1")).collect();
-        let result = ShadowResult::of(Ok(format!("{{{}}}", many.join(","))), &other);
+        let result = result_of(Ok(format!("{{{}}}", many.join(","))), &other);
         assert!(matches!(result, ShadowResult::Different(paths) if paths.len() == MOST_PATHS));
+    }
+
+    #[test]
+    fn sessions_are_compared_up_to_their_own_depth_limit() {
+        // The body, `header` or the claims, and the member around the arrays.
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let with_extra = |claims: &str, depth: usize| {
+            let session = String::from_utf8(session(claims)).unwrap();
+            format!("{},\"extra\":{{\"a\":{}}}}}", session.strip_suffix('}').unwrap(), nested(depth))
+        };
+        let most = ReadLimits::default().depth;
+        let equal = result_of(Ok("{}".to_owned()), with_extra("{}", most - 2).as_bytes());
+        assert_eq!(equal, ShadowResult::Equal, "the limit");
+        let too_deep = result_of(Ok("{}".to_owned()), with_extra("{}", most - 1).as_bytes());
+        assert!(matches!(too_deep, ShadowResult::Failed(_)), "{too_deep:?}");
+        let claims = format!("{{\"a\":{}}}", nested(most - 1));
+        assert_eq!(result_of(Ok(claims.clone()), &session(&claims)), ShadowResult::Equal, "claims");
+        let deeper = session(&format!("{{\"a\":{}}}", nested(most)));
+        let ShadowResult::Failed(reason) = result_of(Ok(claims), &deeper) else { panic!("compared") };
+        assert!(reason.contains("limits.depth"), "{reason}");
     }
 
     #[test]
@@ -241,10 +286,10 @@ mod tests {
             r#"{"header":{"Authorization":["Bearer x"]}}"#,
             r#"{"header":{"Authorization":["Bearer x.!.y"]}}"#,
         ] {
-            let result = ShadowResult::of(Ok("{}".to_owned()), body.as_bytes());
+            let result = result_of(Ok("{}".to_owned()), body.as_bytes());
             assert!(matches!(result, ShadowResult::Failed(_)), "{body}");
         }
         let refusal = Refusal::new(ErrorCode::SessionExpired, "canary");
-        assert_eq!(ShadowResult::of(Err(refusal.clone()), b"{}"), ShadowResult::Refused(refusal));
+        assert_eq!(result_of(Err(refusal.clone()), b"{}"), ShadowResult::Refused(refusal));
     }
 }

@@ -60,7 +60,7 @@ impl<'b> SessionDocument<'b> {
         let mut has_identity = false;
         reader.skip_members::<SessionError>(0, |reader, name| {
             let Some(member) = MEMBERS.into_iter().find(|member| is_member(name, member)) else {
-                has_identity |= name == "identity";
+                has_identity |= name == "identity" && reader.peek() == Some(b'{');
                 return Ok(reader.skip(1)?);
             };
             let twice = SessionError::DuplicateMember { member };

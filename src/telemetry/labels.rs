@@ -10,6 +10,7 @@ pub(crate) const UNKNOWN: &str = "unknown";
 
 /// The labels of what became of a request.
 pub(super) const ISSUED: &str = "issued";
+pub(super) const LOGIN: &str = "login";
 pub(super) const REFUSED: &str = "refused";
 
 /// Why a connection was closed although its client might have continued.

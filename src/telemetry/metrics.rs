@@ -17,7 +17,7 @@ use super::labels::{
     BuildLabels, CallerLabels, CloseLabel, CloseReason, ISSUED, IssuedLabels, KeySetLabel, REFUSED, RequestLabels,
     ResultLabel, RouteLabel, ShadowLabels, SourceFailureLabels, SourceLabel,
 };
-use super::results::Results;
+use super::results::{ProfileResult, Results};
 use super::source_metrics::{SourceGauges, SourceMetrics};
 use super::traces::TraceCounts;
 use crate::code::ErrorCode;
@@ -360,8 +360,8 @@ impl Metrics {
     }
 
     /// Counts one request for a token of `profile`, which must be a configured name, or [`UNKNOWN`](super::UNKNOWN).
-    pub fn profile_request(&self, profile: &str, is_issued: bool) {
-        self.results.profile_request(profile, is_issued);
+    pub fn profile_request(&self, profile: &str, result: ProfileResult) {
+        self.results.profile_request(profile, result);
     }
 
     /// Gives each of `profiles` its series, so that a rate over it is never absent.

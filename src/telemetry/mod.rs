@@ -23,6 +23,7 @@ pub(crate) use labels::{CloseReason, UNKNOWN};
 pub use metrics::Metrics;
 pub(crate) use metrics::{CacheLookup, CallerCounters, METRICS_CONTENT_TYPE, RouteMetrics};
 pub(crate) use otlp::{RequestSpan, SourceSpan, SpanParent, Traces};
+pub use results::ProfileResult;
 pub use source_metrics::SourceGauges;
 pub(crate) use traces::{Answered, SourceAnswered, TokenFacts};
 

@@ -6,12 +6,35 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::labels::{FailureLabels, ISSUED, ProfileLabels, REFUSED, UNKNOWN};
+use super::labels::{FailureLabels, ISSUED, LOGIN, ProfileLabels, REFUSED, UNKNOWN};
 use crate::code::ErrorCode;
 
 /// The most series of failures with the name of a profile or a caller. Later ones are counted without names: reloads can
 /// bring new names forever, and an Oathkeeper configuration can have thousands of rules.
 const MOST_SERIES: usize = 5_000;
+
+/// The result of a request for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfileResult {
+    /// A token was returned.
+    Issued,
+    /// The request only lacks a login, which is usual behind a proxy.
+    Login,
+    /// No token was returned.
+    Refused,
+}
+
+impl ProfileResult {
+    const ALL: [Self; 3] = [Self::Issued, Self::Login, Self::Refused];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Issued => ISSUED,
+            Self::Login => LOGIN,
+            Self::Refused => REFUSED,
+        }
+    }
+}
 
 /// What became of requests, by profile and caller.
 #[derive(Debug, Default)]
@@ -54,14 +77,13 @@ impl Results {
     }
 
     /// Counts one request for a token of `profile`.
-    pub(super) fn profile_request(&self, profile: &str, is_issued: bool) {
-        let result = if is_issued { ISSUED } else { REFUSED };
-        self.profiles.get_or_create(&ProfileLabels { profile: profile.to_owned(), result }).inc();
+    pub(super) fn profile_request(&self, profile: &str, result: ProfileResult) {
+        self.profiles.get_or_create(&ProfileLabels { profile: profile.to_owned(), result: result.label() }).inc();
     }
 
     /// Gives `profile` its series.
     pub(super) fn profile(&self, profile: &str) {
-        for result in [ISSUED, REFUSED] {
+        for result in ProfileResult::ALL.map(ProfileResult::label) {
             drop(self.profiles.get_or_create(&ProfileLabels { profile: profile.to_owned(), result }));
         }
     }

@@ -76,11 +76,17 @@ impl fmt::Display for TemplateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} [{}]", self.place, escape::line(&self.message), self.code)?;
         let number = self.place.line.to_string();
-        writeln!(f, "  {number} | {}", escape::line(&self.source_line))?;
+        let column = self.place.column.saturating_sub(1);
+        // Of a long line, the part around the column is enough.
+        let skipped = if column > LINE_CHARS / 2 { column - LINE_CHARS / 2 } else { 0 };
+        let mut rest = self.source_line.chars().skip(skipped);
+        let shown: String = rest.by_ref().take(LINE_CHARS).collect();
+        let (start, end) = (if skipped > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
+        writeln!(f, "  {number} | {start}{}{end}", escape::line(&shown))?;
         // Escapes are wider than what they stand for.
-        let before: String = self.source_line.chars().take(self.place.column - 1).collect();
-        let beyond = (self.place.column - 1).saturating_sub(before.chars().count());
-        let width = escape::line(&before).chars().count() + beyond;
+        let before: String = shown.chars().take(column - skipped).collect();
+        let beyond = (column - skipped).saturating_sub(before.chars().count());
+        let width = start.chars().count() + escape::line(&before).chars().count() + beyond;
         write!(f, "  {} | {}^", " ".repeat(number.len()), " ".repeat(width))?;
         if let Some(help) = &self.help {
             write!(f, "\n  help: {}", escape::line(help))?;
@@ -147,13 +153,33 @@ struct Details {
     lost: Option<LostMember>,
 }
 
-/// The path of a member that the session does not have, as the template writes it.
+/// A member that the session does not have, as the template writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostMember {
-    /// From the top of the session: `Extra`, then members and indexes.
-    pub path: Vec<String>,
-    /// Which of `path` is the first that is missing.
+    /// The text before the names: nothing, `role.` of a block parameter, `../`, `@root.`, or `.` and `$role.` in Go.
+    pub prefix: String,
+    /// The names that the template writes.
+    pub names: Vec<String>,
+    /// Which of `names` is the first that is missing.
     pub missing_at: usize,
+    /// The path of `prefix` from the top of the session; `None` if a name in it is a value of the session, or if a function made
+    /// the value.
+    pub parents: Option<Vec<String>>,
+    /// The use that the template makes of it.
+    pub usage: LostUsage,
+}
+
+/// The use that a template makes of a missing member. Optional members are written in different ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LostUsage {
+    /// An argument of a function, in Go.
+    GoArgument,
+    /// The owner of this field, in Go.
+    GoOwner(String),
+    /// A whole value, in Go.
+    GoValue,
+    /// Any, in Handlebars.
+    Handlebars,
 }
 
 impl RenderError {
@@ -251,30 +277,16 @@ impl fmt::Display for RenderError {
 }
 
 impl LostMember {
-    /// The whole path as a template writes it.
-    pub fn shown(&self) -> String {
-        self.shown_to(self.path.len())
-    }
-
-    fn shown_to(&self, end: usize) -> String {
-        let mut shown = String::new();
-        for name in self.path.iter().take(end) {
-            if !shown.is_empty() {
-                shown.push('.');
-            }
-            let is_plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_$:".contains(c));
-            if is_plain {
-                shown.push_str(name);
-            } else {
-                shown.extend(["[", name, "]"]);
-            }
-        }
-        shown
+    /// The path from the top of the session to the first name that is missing, if it is known.
+    pub fn session_path(&self) -> Option<Vec<String>> {
+        let mut path = self.parents.clone()?;
+        path.extend(self.names.iter().take(self.missing_at + 1).cloned());
+        Some(path)
     }
 
     /// Advice: the nearest of the names `known` at the same place, and how to write a member that can be missing.
     pub fn help<'n>(&self, known: impl Iterator<Item = &'n str>) -> String {
-        let wrong = self.path.get(self.missing_at).map_or("", String::as_str);
+        let wrong = self.names.get(self.missing_at).map_or("", String::as_str);
         let near = nearest(wrong, known.filter(|name| *name != wrong));
         let optional = self.optional();
         match near {
@@ -283,50 +295,94 @@ impl LostMember {
         }
     }
 
+    /// The names as the template writes them.
+    fn written(&self) -> String {
+        format!("{}{}", self.prefix, joined(&self.names))
+    }
+
     fn optional(&self) -> String {
-        let path = self.shown();
-        format!(
-            "if it can be missing, write {{{{default {path} null}}}} or {{{{#if (has {path})}}}}…{{{{/if}}}}, or set \
-             `missing: omit` in the profile"
-        )
+        let path = self.written();
+        match &self.usage {
+            LostUsage::GoArgument => format!("if it can be missing, write {} around the expression", self.go_test()),
+            LostUsage::GoOwner(field) => {
+                format!("if it can be missing, write {{{{ with {path} }}}}{{{{ .{field} }}}}{{{{ end }}}}")
+            }
+            LostUsage::GoValue => format!(
+                "if it can be missing, write {{{{ {path} | toJson }}}} for null, or {} around the member",
+                self.go_test()
+            ),
+            LostUsage::Handlebars => format!(
+                "if it can be missing, write {{{{default {path} null}}}} or {{{{#if (has {path})}}}}…{{{{/if}}}}, or set \
+                 `missing: omit` in the profile"
+            ),
+        }
+    }
+
+    /// Returns a test in Go that keeps false, 0 and empty values. The owner of the last name has to be there.
+    fn go_test(&self) -> String {
+        let Some((last, owners)) = self.names.split_last() else { return String::new() };
+        let owner = format!("{}{}", self.prefix, joined(owners));
+        let owner = if owner == "." { "." } else { owner.trim_end_matches('.') };
+        format!("{{{{ if hasKey {owner} \"{last}\" }}}}…{{{{ end }}}}")
     }
 
     fn corrected(&self, name: &str) -> String {
-        let mut path = self.clone();
-        if let Some(wrong) = path.path.get_mut(self.missing_at) {
+        let mut corrected = self.clone();
+        if let Some(wrong) = corrected.names.get_mut(self.missing_at) {
             name.clone_into(wrong);
         }
-        path.shown()
+        corrected.written()
     }
 
     fn help_of(&self, session: &SessionValues<'_>) -> Option<String> {
-        let (first, below) = self.path.split_first()?;
-        let mut parent = match first.as_str() {
+        let path = self.session_path()?;
+        let (wrong, parents) = path.split_last()?;
+        let (first, below) = parents.split_first()?;
+        let part = match first.as_str() {
             "Extra" => &session.extra,
             "Header" => &session.header,
             "MatchContext" => &session.match_context,
             _ => return None,
         };
-        for name in below.get(..self.missing_at.checked_sub(1)?)? {
-            parent = match parent {
-                Json::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
-                Json::Object(members) => members.member(name)?,
-                _ => return None,
-            };
-        }
-        let Json::Object(members) = parent else { return None };
+        let Json::Object(members) = value_at(part, below)? else { return None };
         let names: Vec<&str> = members.iter().map(|(name, _)| name).collect();
-        let wrong = self.path.get(self.missing_at)?;
         if nearest(wrong, names.iter().copied()).is_some() {
             return Some(self.help(names.into_iter()));
         }
         let shown: Vec<&str> = names.iter().copied().take(NAMES_SHOWN).collect();
         let others = if names.len() > shown.len() { ", …" } else { "" };
-        let parent = self.shown_to(self.missing_at);
         let has = if shown.is_empty() { "no members".to_owned() } else { format!("{}{others}", shown.join(", ")) };
-        Some(format!("{parent} has {has}; {}", self.optional()))
+        Some(format!("{} has {has}; {}", joined(parents), self.optional()))
     }
 }
 
+/// Returns the value at `path` in `json`.
+pub(super) fn value_at<'v, 'j>(json: &'v Json<'j>, path: &[String]) -> Option<&'v Json<'j>> {
+    path.iter().try_fold(json, |parent, name| match parent {
+        Json::Array(elements) => elements.get(name.parse::<usize>().ok()?),
+        Json::Object(members) => members.member(name),
+        _ => None,
+    })
+}
+
+/// Returns `names` as a path.
+fn joined(names: &[String]) -> String {
+    let mut path = String::new();
+    for name in names {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        let is_plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_$:".contains(c));
+        if is_plain {
+            path.push_str(name);
+        } else {
+            path.extend(["[", name, "]"]);
+        }
+    }
+    path
+}
+
+/// The most characters of a line of a template that an error shows.
+const LINE_CHARS: usize = 160;
 /// The most names of a session that advice lists.
 const NAMES_SHOWN: usize = 12;

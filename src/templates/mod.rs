@@ -12,7 +12,7 @@ mod name;
 
 pub(crate) use cases::differences;
 pub use cases::{CaseFault, RecordedCase};
-pub use error::{CompileError, LostMember, Place, RenderError, TemplateFault};
+pub use error::{CompileError, LostMember, LostUsage, Place, RenderError, TemplateFault};
 pub use handlebars::{HelperDoc, Missing, helper_reference};
 pub use name::TemplateName;
 

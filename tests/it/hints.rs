@@ -6,7 +6,8 @@ use claimsmith::keys::SignatureAlg;
 
 use crate::support::{Folder, Setup, claimsmith, command, spawn_app, stderr, stdout};
 
-const SESSION: &str = r#"{"subject":"ann","extra":{"x":1,"name":"Ann","roles":["a"],"age":0}}"#;
+const SESSION: &str =
+    r#"{"subject":"ann","extra":{"x":1,"name":"Ann","roles":["a"],"age":0,"objects":[{"name":"one"}]}}"#;
 const CONFIG: &str = "profiles:\n  p:\n    issuer: https://id.example.org/\n    jwks: keys.json\n";
 
 /// A mistake.
@@ -47,6 +48,30 @@ const HINTS: &[(&str, Mistake, &[&str])] = &[
         "other service link of Kubernetes",
         Variable("CLAIMSMITH_PORT_4477_TCP_PROTO", "tcp"),
         &["enableServiceLinks: false"],
+    ),
+    (
+        "variable without its section",
+        Variable("CLAIMSMITH_SERVE_PORT", "4477"),
+        &["did you mean CLAIMSMITH_SERVE_ADMIN_PORT or CLAIMSMITH_SERVE_API_PORT?"],
+    ),
+    ("variable without its profile", Variable("CLAIMSMITH_TTL", "15m"), &["did you mean CLAIMSMITH_PROFILES_P_TTL?"]),
+    (
+        "duration without a unit",
+        Config("profiles:\n  p:\n    issuer: https://id.example.org/\n    jwks: keys.json\n    ttl: 15\n"),
+        &["found the number `15`; add the unit: 15s, 15m or 15h", "line 5"],
+    ),
+    (
+        "key of another mapping",
+        Config("profiles:\n  p:\n    issuer: https://id.example.org/\n    jwks: keys.json\n    sources: [kratos]\n"),
+        &["profiles.p.sources", "`sources` is a key of checks.<name>"],
+    ),
+    (
+        "key without one of its words",
+        Config(
+            "callers: [{ name: a, bearer: { files: secret } }]\n\
+             profiles: { p: { issuer: \"https://id.example.org/\", jwks: keys.json } }\n",
+        ),
+        &["callers[0].bearer", "did you mean `token_files`?"],
     ),
     ("root variable of Go", Handlebars(r#"{"a": {{$.Extra.x}}}"#), &["1:9", "write {{Extra.x}}"]),
     ("curly quotes in a tag", Handlebars("{\"a\": {{default Extra.x “none”}}}"), &["curly quote", "straight quotes"]),
@@ -165,9 +190,30 @@ const RUN_TIME: &[(&str, &[&str])] = &[
             "(has Extra.Name)",
         ],
     ),
-    (r#"{"a": {{Extra.unrelated}}}"#, &["Extra has x, name, roles, age", "missing: omit"]),
+    (r#"{"a": {{Extra.unrelated}}}"#, &["Extra has x, name, roles, age, objects", "missing: omit"]),
     (r#"{"a": "{{Extra.roles}}"}"#, &["1 | ", "^", "Extra.roles is an array"]),
-    (r#"{"a": {{#with Extra}}{{nme}}{{else}}1{{/with}}}"#, &["did you mean `Extra.name`?"]),
+    (
+        r#"{"a": {{#with Extra}}{{nme}}{{else}}1{{/with}}}"#,
+        &["Extra.nme is missing", "did you mean `name`?", "{{default nme null}}"],
+    ),
+    (
+        r#"{"a": [{{#each Extra.objects as |one|}}{{one.nmae}}{{/each}}]}"#,
+        &["one.nmae is missing", "did you mean `one.name`?", "{{default one.nmae null}}", "(has one.nmae)"],
+    ),
+    (
+        r#"{"a": [{{#each Extra.objects}}{{nmae}}{{/each}}]}"#,
+        &["Extra.objects.0.nmae is missing", "did you mean `name`?"],
+    ),
+    (
+        r#"{"a": [{{#each Extra.objects as |one|}}{{#with one as |two|}}{{two.nmae}}{{/with}}{{/each}}]}"#,
+        &["did you mean `two.name`?"],
+    ),
+    (r#"{"a": [{{#each Extra.objects}}{{@root.Extra.nmae}}{{/each}}]}"#, &["did you mean `@root.Extra.name`?"]),
+    (r#"{"a": {{#let one=Extra.objects.0}}{{one.nmae}}{{/let}}}"#, &["did you mean `one.name`?"]),
+    (
+        r#"{"a": [{{#each Extra.objects.0 as |one|}}{{one.nmae}}{{/each}}]}"#,
+        &["one.nmae is missing", "help: if it can be missing"],
+    ),
     (r#"{{#if (has Extra.age)}}{{fail "no minors"}}{{/if}}{"a": 1}"#, &["no minors [session.refused]", "^"]),
 ];
 
@@ -181,6 +227,117 @@ fn errors_over_a_session_have_the_line_and_a_hint() {
             assert!(stderr(&output).contains(part), "{text}: {part} not in\n{}", stderr(&output));
         }
     }
+}
+
+/// Go templates that fail over a session, and the texts that their error has to contain.
+const RUN_TIME_GO: &[(&str, &[&str])] = &[
+    (
+        r#"{"a": {{ .Extra.nmae }}}"#,
+        &["1 | ", "^", "did you mean `.Extra.name`?", "{{ .Extra.nmae | toJson }}", "{{ if hasKey .Extra \"nmae\" }}"],
+    ),
+    (
+        r#"{"a": "{{ .Extra.objetcs.name }}"}"#,
+        &[
+            ".Extra.objetcs is missing or null",
+            "did you mean `.Extra.objects`?",
+            "{{ with .Extra.objetcs }}{{ .name }}{{ end }}",
+        ],
+    ),
+    (r#"{"a": "{{ upper .Extra.nmae }}"}"#, &["did you mean `.Extra.name`?", "{{ if hasKey .Extra \"nmae\" }}"]),
+    (r#"{"a": "{{ .Extra.nmae | upper }}"}"#, &["did you mean `.Extra.name`?"]),
+    (r#"{"a": {{ len .Extra.rolse }}}"#, &["did you mean `.Extra.roles`?"]),
+    (r#"{"a": "{{ $.Extra.nmae.x }}"}"#, &["did you mean `$.Extra.name`?"]),
+    (r#"{"a": "{{ $e := .Extra }}{{ $e.nmae.x }}"}"#, &["did you mean `$e.name`?"]),
+    (r#"{"a": [{{ range $i, $one := .Extra.objects }}"{{ $one.nmae.x }}"{{ end }}]}"#, &["did you mean `$one.name`?"]),
+    (r#"{"a": [{{ range .Extra.objects }}"{{ .nmae.x }}"{{ end }}]}"#, &["did you mean `.name`?"]),
+    (r#"{"a": "{{ with .Extra }}{{ .nmae.x }}{{ end }}"}"#, &["did you mean `.name`?"]),
+    (
+        r#"{"a": [{{ range $k, $one := (index .Extra.objects 0) }}"{{ $one.nmae.x }}"{{ end }}]}"#,
+        &["expected a value with the field nmae, found string"],
+    ),
+    // Each of these writes quotes in another way.
+    (r#"{"a": "{{ toJson .Extra.name }}"}"#, &["remove the quotes around the expression"]),
+    (r#"{"a": "an {{ quote .Extra.name }}"}"#, &["remove the function that adds quotes"]),
+    (
+        r#"{"a": [{{ quote .Extra.name .Extra.name | replace "\" \"" "\",\"" }}]}"#,
+        &["a function changed; write each value in an expression of its own"],
+    ),
+];
+
+#[test]
+fn errors_of_go_templates_over_a_session_have_the_line_and_a_hint() {
+    let folder = folder();
+    for (text, parts) in RUN_TIME_GO {
+        let arguments = ["render", "--syntax", "go", "--text", text, "--session", "session.json"];
+        let output = claimsmith(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        for part in *parts {
+            assert!(stderr(&output).contains(part), "{text}: {part} not in\n{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn members_that_are_null_get_no_other_name() {
+    let folder = folder();
+    folder.write("session.json", r#"{"subject":"u","extra":{"nmae":null,"name":"x"}}"#);
+    let text = r#"{"a": "{{ .Extra.nmae.x }}"}"#;
+    let output = claimsmith(folder.path(), &["render", "--syntax", "go", "--text", text, "--session", "session.json"]);
+    let error = stderr(&output);
+    assert!(error.contains("{{ with .Extra.nmae }}") && !error.contains("did you mean"), "{error}");
+}
+
+#[test]
+fn errors_that_follow_from_another_one_are_left_out() {
+    let folder = folder();
+    let faults = |text: &str| {
+        let output = claimsmith(folder.path(), &["render", "--text", text, "--session", "session.json"]);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        stderr(&output).matches(" | ").count() / 2
+    };
+    for (text, count) in [
+        (r#"{"a": ${Extra.x}}"#, 1),
+        (r#"{"a": ${Extra.x}, "b": [${Extra.name}]}"#, 2),
+        (r#"{"a": {Extra.x}, "b": {Extra.name}}"#, 2),
+        (r#"{% if x %}{"a": 1}{% endif %}"#, 1),
+        (r#"{"a": ${Extra.x}, "b": {{nope}}}"#, 2),
+        (r#"{"a": ${Extra.x}, "b" 1}"#, 2),
+    ] {
+        assert_eq!(faults(text), count, "{text}");
+    }
+    let check = || stderr(&claimsmith(folder.path(), &["check"]));
+    folder.write(
+        "claimsmith.yaml",
+        "callers: [{ name: proxy, networks: [10.0.0.0/33], profiles: [q] }]\n\
+         sources: { kratos: { type: Kratos, public: http://kratos:4433 } }\n\
+         checks: { web: { sources: [kratos], profile: q } }\n\
+         profiles: { q: { isuer: https://id.example.org/, jwks: keys.json, template: p } }\n",
+    );
+    let settings = check();
+    for fault in ["callers[0].networks", "sources.kratos.type", "profiles.q.isuer"] {
+        assert!(settings.contains(fault), "{fault} not in\n{settings}");
+    }
+    assert!(!settings.contains("checks") && !settings.contains("a configured"), "{settings}");
+    folder.write("claimsmith.yaml", CONFIG);
+    fs::write(folder.path().join("templates/p/claims.hbs"), b"\xff").unwrap();
+    let unreadable = check();
+    assert!(unreadable.contains("UTF-8") && unreadable.contains("1 fault\n"), "{unreadable}");
+    fs::remove_dir_all(folder.path().join("templates")).unwrap();
+    let missing = check();
+    assert!(missing.contains("a directory of templates") && missing.contains("1 fault\n"), "{missing}");
+}
+
+#[test]
+fn errors_show_the_part_of_a_long_line_that_they_are_about() {
+    let folder = folder();
+    let text = format!("{{\"a\": \"{}\", \"b\": {{{{nope}}}}, \"c\": \"{}\"}}", "x".repeat(5000), "y".repeat(5000));
+    let output = claimsmith(folder.path(), &["render", "--text", &text, "--session", "session.json"]);
+    let error = stderr(&output);
+    let mut lines = error.lines().skip_while(|line| !line.starts_with("  1 | "));
+    let (line, caret) = (lines.next().unwrap(), lines.next().unwrap());
+    assert!(line.chars().count() < 200 && line.contains("{{nope}}") && line.ends_with('…'), "{error}");
+    let column = caret.chars().position(|c| c == '^').unwrap();
+    assert!(line.chars().skip(column).collect::<String>().starts_with("nope}}"), "{error}");
 }
 
 /// Paths that no session has.
@@ -239,17 +396,60 @@ fn check_warns_of_conditions_that_drop_false_and_zero() {
         r#"{ {{#if Extra.age}}"age": {{Extra.age}}{{/if}} }"#,
         r#"{ "age": {{#if Extra.age}}{{Extra.age}}{{else}}null{{/if}} }"#,
         r#"{ {{#if Extra.age}}"age": "{{Extra.age}} years"{{/if}} }"#,
+        r#"{ {{#if Extra.age}}"age": {"years": [{{#if Extra.name}}{{Extra.age}}{{/if}}]}{{/if}} }"#,
+        r#"{ {{#if Extra.age}}"age": [{{#each Extra.roles}}{{@root.Extra.age}}{{/each}}]{{/if}} }"#,
+        r#"{ {{#if Extra.age}}"age": {{string Extra.age}}{{/if}} }"#,
+        r#"{ {{#if Extra.age}}"age": {{default (toJson Extra.age) 1}}{{/if}} }"#,
+        r#"{ "ages": [{{#each Extra.roles as |role|}}{{#if role}}{{role}}{{/if}}{{/each}}] }"#,
     ] {
         let notes = notes(drops);
-        assert!(notes.contains("claims.hbs:1:") && notes.contains("{{#if (has Extra.age)}}"), "{drops}: {notes}");
+        assert!(notes.contains("claims.hbs:1:") && notes.contains("{{#if (has "), "{drops}: {notes}");
     }
     for keeps in [
         r#"{ {{#if (has Extra.age)}}"age": {{Extra.age}}{{/if}} }"#,
         r#"{ {{#if Extra.name}}"age": {{Extra.age}}{{/if}} }"#,
         r#"{ {{#unless Extra.age}}"age": {{Extra.age}}{{/unless}} }"#,
+        r#"{ {{#if Extra.age}}"age": {{Extra.age}}{{else}}"none": {{Extra.age}}{{/if}} }"#,
+        r#"{ {{#if Extra.age}}"adult": {{gt Extra.age 17}}{{/if}} }"#,
+        r#"{ {{#if Extra.age}}{{#if (gt Extra.age 17)}}"age": {{Extra.age}}{{/if}}{{/if}} }"#,
+        r#"{ {{#if Extra.name}}"name": {{upper Extra.name}}{{/if}} }"#,
+        r#"{ {{#if Extra.roles}}"roles": [{{#each Extra.roles}}{{this}}{{/each}}]{{/if}} }"#,
+        r#"{ "roles": [{{#each Extra.roles}}{{#if @index}}{{@index}}{{/if}}{{/each}}] }"#,
     ] {
         // The note about permissions depends on the umask of the test.
         assert!(!notes(keeps).contains("claims.hbs"), "{keeps}");
+    }
+}
+
+#[test]
+fn check_warns_of_conditions_in_go_templates_that_drop_false_and_zero() {
+    let folder = folder();
+    fs::remove_file(folder.path().join("templates/p/claims.hbs")).unwrap();
+    let notes = |text: &str| {
+        folder.write("templates/p/claims.gotmpl", text);
+        stderr(&claimsmith(folder.path(), &["check"]))
+    };
+    for drops in [
+        r#"{ {{ if .Extra.age }}"age": {{ .Extra.age }}{{ end }} }"#,
+        r#"{ {{ if .Extra.age }}"age": {{ $.Extra.age | toJson }}{{ end }} }"#,
+        r#"{ {{ if .Extra.age }}"age": [{{ range .Extra.roles }}{{ $.Extra.age }}{{ end }}]{{ end }} }"#,
+        r#"{ {{ if .Extra.age }}"age": {{ if .Extra.name }}"{{ printf "%v" .Extra.age }}"{{ else }}1{{ end }}{{ end }} }"#,
+        r#"{ "x": [{{ range $i, $o := .Extra.roles }}{{ if $o.age }}{{ toJson $o.age }}{{ end }}{{ end }}] }"#,
+        r#"{ "x": [{{ range .Extra.roles }}{{ if .age }}{{ print .age }}{{ end }}{{ end }}] }"#,
+    ] {
+        let notes = notes(drops);
+        assert!(notes.contains("claims.gotmpl:1:") && notes.contains("{{ if hasKey "), "{drops}: {notes}");
+    }
+    for keeps in [
+        r#"{ {{ if hasKey .Extra "age" }}"age": {{ .Extra.age }}{{ end }} }"#,
+        r#"{ {{ if .Extra.name }}"age": {{ .Extra.age }}{{ end }} }"#,
+        r#"{ {{ if .Extra.age }}"age": {{ .Extra.age }}{{ else }}"none": {{ .Extra.age | toJson }}{{ end }} }"#,
+        r#"{ {{ if .Extra.age }}{{ if gt .Extra.age 17.0 }}"age": {{ .Extra.age }}{{ end }}{{ end }} }"#,
+        r#"{ {{ if .Extra.age }}"adult": {{ gt .Extra.age 17.0 }}{{ end }} }"#,
+        r#"{ {{ if .Extra.age }}"x": [{{ range .Extra.roles }}{{ .Extra.age }}{{ end }}]{{ end }} }"#,
+        r#"{ "x": [{{ range $i, $o := .Extra.roles }}{{ if $i }},{{ end }}{{ toJson $o }}{{ end }}] }"#,
+    ] {
+        assert!(!notes(keeps).contains("leaves out"), "{keeps}");
     }
 }
 

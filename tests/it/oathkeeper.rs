@@ -273,8 +273,50 @@ fn shadow_mode_compares_with_the_token_of_the_session() {
     service.await_log("shadow: nothing to compare with");
     let count = |text: &str| service.log.lock().unwrap().iter().filter(|line| line.contains(text)).count();
     assert_eq!(count(r#""paths":"[\"team\"]""#), 1, "equal lines are logged once a minute");
+    for event in ["claims differ", "nothing to compare with", "session would get no token"] {
+        let lines = service.log.lock().unwrap();
+        let line = lines.iter().find(|line| line.contains(&format!("shadow: {event}"))).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        let fields = &line["fields"];
+        let field = |name: &str| fields.get(name).or_else(|| line.get(name)).and_then(|value| value.as_str());
+        assert_eq!(field("profile"), Some("people"), "{line}");
+        assert_eq!(field("caller"), Some("unknown"), "{line}");
+        assert_eq!(field("route"), Some("/hydrate/{profile}"), "{line}");
+        assert_eq!(field("peer"), Some("127.0.0.1"), "{line}");
+    }
     assert!(!service.has_logged("canary") && !service.has_logged(&token[20..]));
     assert_eq!(service.claims("orders", &session)["session"], session["extra"], "other profiles issue tokens");
+}
+
+#[test]
+fn check_reports_errors_of_settings_and_templates_at_once() {
+    let folder = folder();
+    let text = quickstart(&folder) + RULES;
+    folder.write("oathkeeper.yml", &text);
+    let check = |rule: &str| {
+        let claims = r#"claims: '{"team": "{{ prnt .Extra.team }}"}'"#;
+        write_people(&folder, &format!("{{ handler: id_token, config: {{ {claims}{rule} }} }}"));
+        let output =
+            claimsmith(folder.path(), &["check", "--config", "claimsmith.yaml", "--oathkeeper", "oathkeeper.yml"]);
+        assert_eq!(output.status.code(), Some(1));
+        stderr(&output)
+    };
+    folder.write("claimsmith.yaml", "serv: 1\nprofiles: { people: { template: own } }\n");
+    folder.write("templates/own/claims.hbs", "{{nope}}");
+    let own = check("");
+    for part in ["serv: expected a known key", "function `prnt`"] {
+        assert!(own.contains(part), "{part} not in\n{own}");
+    }
+    folder.write("claimsmith.yaml", "{}");
+    let of_rule = check(", ttl: soon");
+    for part in ["config.ttl: expected a duration", "function `prnt`"] {
+        assert!(of_rule.contains(part), "{part} not in\n{of_rule}");
+    }
+    folder.write("oathkeeper.yml", &text.replace("issuer_url:", "ttl: soon\n      issuer_url:"));
+    let global = check("");
+    for part in ["mutators.id_token.config.ttl: expected a duration", "function `prnt`"] {
+        assert!(global.contains(part), "{part} not in\n{global}");
+    }
 }
 
 /// Writes a configuration and the rule `people`, whose mutators are `mutators`.

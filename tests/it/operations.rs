@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use claimsmith::code::ErrorCode;
 use claimsmith::time::Timestamp;
-use claimsmith::{Gauges, KeySetGauges, Metrics, ProfileGauges, SourceGauges};
+use claimsmith::{Gauges, KeySetGauges, Metrics, ProfileGauges, ProfileResult, SourceGauges};
 use serde_json::Value;
 
 use crate::support::{Setup, spawn_app};
@@ -19,7 +19,7 @@ fn every_metric() -> String {
     metrics.issued("p", "ES256");
     metrics.shadow_compared("p", "equal");
     metrics.failure(ErrorCode::Internal, "p", "c");
-    metrics.profile_request("p", true);
+    metrics.profile_request("p", ProfileResult::Issued);
     metrics.caller("c").count(true);
     metrics.generation_since(Timestamp::from_seconds(0));
     metrics.keys_skipped([("k", 1)].into_iter());

@@ -258,6 +258,24 @@ fn tokens_of_claimsmith_are_no_session() {
 }
 
 #[test]
+fn requests_without_a_login_are_no_refusals_in_the_metric_of_their_profile() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, ON_LOOPBACK, "");
+    for _ in 0..3 {
+        assert_eq!(refusal(&ask(&app, "/forward-auth/web", &[TRAEFIK])), (401, "session.required".to_owned()));
+    }
+    assert_eq!(ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE]]).status, 200);
+    let text = app.get_admin("/metrics").text();
+    for line in [
+        r#"claimsmith_profile_requests_total{profile="p",result="issued"} 1"#,
+        r#"claimsmith_profile_requests_total{profile="p",result="login"} 3"#,
+        r#"claimsmith_profile_requests_total{profile="p",result="refused"} 0"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\nnot in\n{text}");
+    }
+}
+
+#[test]
 fn duplicate_credentials_are_refused() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, ON_LOOPBACK, "");

@@ -83,6 +83,7 @@ fn failures_are_counted_by_profile_and_caller_and_names_that_clients_make_up_are
         r#"claimsmith_profile_requests_total{profile="orders",result="refused"} 3"#,
         r#"claimsmith_profile_requests_total{profile="orders",result="issued"} 1"#,
         r#"claimsmith_profile_requests_total{profile="p",result="issued"} 0"#,
+        r#"claimsmith_profile_requests_total{profile="p",result="login"} 0"#,
         r#"claimsmith_profile_requests_total{profile="unknown",result="refused"} 50"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\nnot in\n{text}");

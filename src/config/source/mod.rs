@@ -322,7 +322,7 @@ pub(super) fn named<'n>(
     let path = root.path_of(key);
     let Some(node) = root.given(key) else { return Vec::new() };
     let Value::Map(entries) = &node.value else {
-        faults.add(path, "a mapping of names", node.description(Quoting::Shown), &node.place);
+        faults.add(path, "a mapping of names, such as `kratos: { … }`", node.description(Quoting::Shown), &node.place);
         return Vec::new();
     };
     let mut found = Vec::with_capacity(entries.len());

@@ -195,7 +195,7 @@ public_url: example.org
         "serve.api.prot: expected a known key (did you mean `port`?), found an unknown one (line 2, column 27)",
         "serve.workers: expected a whole number from 0 to 1024, found the text `many` (line 3, column 12)",
         "limits.body: expected a size from 1KiB to 256MiB, such as 64KiB, found the text `12MB` (line 5, column 9)",
-        "limits.request: expected a duration of 10ms or more, such as 5s, found the number `5` (line 6, column 12)",
+        "limits.request: expected a duration of 10ms or more, such as 5s, found the number `5`; add the unit: 5s, 5m or 5h (line 6, column 12)",
         "profiles.id token: expected a name of up to 128 letters, digits, `_`, `-` and `.`, starting with a letter, \
          digit or `_`, found an invalid name (line 8, column 3)",
         "profiles.id token.jwks: expected a JWK Set: its path, or its file, base64, http, https, s3, gs or azblob URL, found \
@@ -225,7 +225,7 @@ public_url: example.org
         "callers[1].bearer: expected a mapping, found text that is not shown, because it may be a secret \
          (line 22, column 24)",
         "log.level: expected one of error, warn, info, debug, trace, found the text `verbose` (line 23, column 15)",
-        "extra: expected one of the keys serve, limits, templates, profiles, callers, sources, checks, reload, rotation, jwks_max_age, log, audit, traces, public_url, found an \
+        "extra: expected one of the keys serve, limits, templates, profiles, callers, sources, checks, reload, rotation, jwks_max_age, log, audit, traces, public_url; `extra` is a key of profiles.<name>.placement, found an \
          unknown \
          one (line 24, column 1)",
         "public_url: expected an http or https URL without user, query or fragment, such as \
@@ -244,7 +244,10 @@ fn empty_configuration_lacks_profiles() {
     for text in ["", "# nothing yet\n", "---\n", "{}"] {
         let found = faults(text, &[]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("profiles: expected a mapping of names, found nothing"), "{found:?}");
+        assert!(
+            found[0].starts_with("profiles: expected a mapping of names, such as `name: { … }`, found nothing"),
+            "{found:?}"
+        );
     }
     assert_fault(
         "profiles: {}",

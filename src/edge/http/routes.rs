@@ -225,8 +225,8 @@ impl Methods {
 
 /// Returns the refusal of a path that does not exist.
 pub(super) fn not_found() -> Refusal {
-    let detail = "expected one of the paths in /openapi.json on the api listener, or of the health, version and metrics \
-                  paths on the admin listener";
+    let detail = "expected a path of the API listener, such as /hydrate/{profile} or /.well-known/jwks.json, found another one; \
+                  /openapi.json lists them; /metrics, /version and /health are on the admin listener";
     Refusal::new(ErrorCode::RequestPath, detail)
 }
 

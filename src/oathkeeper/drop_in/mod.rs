@@ -180,7 +180,10 @@ impl DropIn {
                 problems.extend(oathkeeper.hydrated.iter().map(|(name, origin)| missing(name, origin, &file)));
                 return Err(problems);
             }
-            Err(faults) => return Err(faults),
+            Err(mut faults) => {
+                faults.extend(problems);
+                return Err(faults);
+            }
         };
         for name in kept.iter().filter(|name| !given.kept.contains_key(*name)) {
             // The configuration defines this profile itself, with a template of its own.

@@ -9,7 +9,7 @@ use super::urls::Url;
 use super::value::{Element, Map, MapType, Value};
 use crate::code::ErrorCode;
 use crate::json::Json;
-use crate::templates::{RenderInput, RenderLimits};
+use crate::templates::{LostMember, RenderInput, RenderLimits};
 
 /// How many bytes of text one step pays for.
 const BYTES_PER_STEP: u64 = 64;
@@ -48,11 +48,15 @@ pub(super) struct Context<'c> {
 pub(super) struct Problem {
     pub(super) code: ErrorCode,
     pub(super) message: String,
+    /// What to write instead, if that is known.
+    pub(super) help: Option<&'static str>,
+    /// The member that the session lacks, if it is known.
+    pub(super) lost: Option<Box<LostMember>>,
 }
 
 impl Problem {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), help: None, lost: None }
     }
 
     /// A value of a type that cannot be used there.

@@ -4,13 +4,14 @@ use super::ast::{Branch, Command, Node, Number, Operand, Pipeline, Term, Tree};
 use super::context::{Context, Problem};
 use super::fields;
 use super::funcs::{self, Function, Type};
+use super::lost::{Base, Round, Scope, Source, Variable};
 use super::output::Output;
 use super::print;
 use super::text::{Origin, Text};
 use super::value::{IntType, MapType, Value};
 use super::writer::Writer;
 use crate::code::ErrorCode;
-use crate::templates::{RenderInput, RenderLimits};
+use crate::templates::{LostUsage, RenderInput, RenderLimits};
 
 /// A problem and the byte of the template at which it came up.
 type Failure = (Problem, usize);
@@ -27,24 +28,26 @@ const VARIABLES_PER_STEP: u64 = 32;
 const MAX_NESTED: usize = 200;
 
 /// Renders `tree`.
-pub(super) fn run(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Output> {
+pub(super) fn run<'e>(tree: &'e Tree, input: &'e RenderInput<'e>, limits: &'e RenderLimits) -> Run<Output> {
     run_into(tree, input, limits, Writer::new(limits.output_bytes, limits.depth))
 }
 
 /// Renders `tree` as Go does, which escapes nothing.
 #[cfg(test)]
-pub(super) fn run_raw(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits) -> Run<Vec<u8>> {
+pub(super) fn run_raw<'e>(tree: &'e Tree, input: &'e RenderInput<'e>, limits: &'e RenderLimits) -> Run<Vec<u8>> {
     let mut writer = Writer::new(limits.output_bytes, limits.depth);
     writer.is_raw = true;
     run_into(tree, input, limits, writer).map(|output| output.bytes)
 }
 
-fn run_into(tree: &Tree, input: &RenderInput<'_>, limits: &RenderLimits, writer: Writer) -> Run<Output> {
+fn run_into<'e>(tree: &'e Tree, input: &'e RenderInput<'e>, limits: &'e RenderLimits, writer: Writer) -> Run<Output> {
     let mut exec = Exec {
         tree,
         context: Context::new(input, limits).at(0)?,
         writer,
-        variables: vec![("$".to_owned(), Value::Session)],
+        input,
+        blocks: vec![Source::Session],
+        variables: vec![Variable { name: "$".to_owned(), value: Value::Session, source: Source::Session }],
         nested: 0,
     };
     exec.nodes(&Value::Session, &tree.root)?;
@@ -55,7 +58,10 @@ struct Exec<'e> {
     tree: &'e Tree,
     context: Context<'e>,
     writer: Writer,
-    variables: Vec<(String, Value)>,
+    input: &'e RenderInput<'e>,
+    /// Where the dot comes from, outside and in each block.
+    blocks: Vec<Source<'e>>,
+    variables: Vec<Variable<'e>>,
     /// Lists of nodes that are being run inside each other.
     nested: usize,
 }
@@ -113,7 +119,13 @@ impl<'e> Exec<'e> {
             Node::Action(pipeline) => {
                 let value = self.pipeline(dot, pipeline)?;
                 if pipeline.variables.is_empty() {
-                    self.write(&value, pipeline.is_constant()).at(pipeline.at)?;
+                    let written = self.write(&value, pipeline.is_constant());
+                    written
+                        .map_err(|problem| match value {
+                            Value::Invalid => self.scope().lacks_value(problem, pipeline, LostUsage::GoValue),
+                            _ => problem,
+                        })
+                        .at(pipeline.at)?;
                 }
             }
             Node::If(branch) => {
@@ -126,9 +138,13 @@ impl<'e> Exec<'e> {
             }
             Node::With(branch) => {
                 let mark = self.variables.len();
+                let (blocks, variables) = (self.blocks.len(), mark);
                 let value = self.pipeline(dot, &branch.pipeline)?;
                 let flow = if value.truth() {
-                    self.nodes(&value, &branch.body)
+                    self.blocks.push(Source::Pipeline { pipeline: &branch.pipeline, blocks, variables, round: None });
+                    let flow = self.nodes(&value, &branch.body);
+                    self.blocks.pop();
+                    flow
                 } else {
                     branch.otherwise.as_ref().map_or(Ok(Flow::On), |nodes| self.nodes(dot, nodes))
                 };
@@ -186,8 +202,11 @@ impl<'e> Exec<'e> {
         if self.nested >= self.context.limits.depth.min(MAX_NESTED) {
             return fail(at, Problem::limit("expected templates that call each other less deeply"));
         }
-        let outer = std::mem::replace(&mut self.variables, vec![("$".to_owned(), dot.clone())]);
+        let session = Variable { name: "$".to_owned(), value: dot.clone(), source: Source::Unknown };
+        let outer = std::mem::replace(&mut self.variables, vec![session]);
+        self.blocks.push(Source::Unknown);
         let result = self.nodes(&dot, nodes);
+        self.blocks.pop();
         self.variables = outer;
         result.map(|_| ())
     }
@@ -201,8 +220,8 @@ impl<'e> Exec<'e> {
             Value::List(list) => {
                 for (index, item) in list.items().iter().enumerate() {
                     ran = true;
-                    let index = Value::int(i64::try_from(index).unwrap_or(i64::MAX));
-                    if self.iteration(branch, index, item.clone())? == Flow::Break {
+                    let number = Value::int(i64::try_from(index).unwrap_or(i64::MAX));
+                    if self.iteration(branch, number, Round::Index(index), item.clone())? == Flow::Break {
                         break;
                     }
                 }
@@ -213,7 +232,7 @@ impl<'e> Exec<'e> {
                     map.entries.borrow().iter().map(|(key, item)| (key.clone(), item.clone())).collect();
                 for (key, item) in entries {
                     ran = true;
-                    if self.iteration(branch, Value::text(map.key(&key)), item)? == Flow::Break {
+                    if self.iteration(branch, Value::text(map.key(&key)), Round::Key, item)? == Flow::Break {
                         break;
                     }
                 }
@@ -222,7 +241,7 @@ impl<'e> Exec<'e> {
                 self.only_one_variable(branch)?;
                 for number in 0..*count {
                     ran = true;
-                    if self.iteration(branch, Value::Invalid, Value::Int(*kind, number))? == Flow::Break {
+                    if self.iteration(branch, Value::Invalid, Round::Key, Value::Int(*kind, number))? == Flow::Break {
                         break;
                     }
                 }
@@ -231,7 +250,7 @@ impl<'e> Exec<'e> {
                 self.only_one_variable(branch)?;
                 for number in 0..*count {
                     ran = true;
-                    if self.iteration(branch, Value::Invalid, Value::Uint(*kind, number))? == Flow::Break {
+                    if self.iteration(branch, Value::Invalid, Round::Key, Value::Uint(*kind, number))? == Flow::Break {
                         break;
                     }
                 }
@@ -255,11 +274,14 @@ impl<'e> Exec<'e> {
         Ok(())
     }
 
-    fn iteration(&mut self, branch: &'e Branch, index: Value, item: Value) -> Run<Flow> {
+    fn iteration(&mut self, branch: &'e Branch, index: Value, round: Round, item: Value) -> Run<Flow> {
         let pipeline = &branch.pipeline;
         self.context.step().at(pipeline.at)?;
         let mark = self.variables.len();
         let names = pipeline.variables.as_slice();
+        // The variables of the pipeline itself are not a part of it.
+        let variables = mark.saturating_sub(names.len());
+        let source = Source::Pipeline { pipeline, blocks: self.blocks.len(), variables, round: Some(round) };
         match (names, pipeline.is_assignment) {
             ([], _) => {}
             ([only], true) => self.assign(only, item.clone(), pipeline.at)?,
@@ -267,29 +289,35 @@ impl<'e> Exec<'e> {
                 self.assign(first, index, pipeline.at)?;
                 self.assign(second, item.clone(), pipeline.at)?;
             }
-            ([_], false) => self.set_top(1, item.clone()),
+            ([_], false) => self.set_top(1, item.clone(), source),
             (_, false) => {
-                self.set_top(1, item.clone());
-                self.set_top(2, index);
+                self.set_top(1, item.clone(), source);
+                self.set_top(2, index, Source::Unknown);
             }
         }
+        self.blocks.push(source);
         let flow = self.nodes(&item, &branch.body);
+        self.blocks.pop();
         self.variables.truncate(mark);
         flow
     }
 
-    fn set_top(&mut self, from_top: usize, value: Value) {
+    fn scope(&self) -> Scope<'_, 'e> {
+        Scope { input: self.input, blocks: &self.blocks, variables: &self.variables }
+    }
+
+    fn set_top(&mut self, from_top: usize, value: Value, source: Source<'e>) {
         let index = self.variables.len().saturating_sub(from_top);
         if let Some(variable) = self.variables.get_mut(index) {
-            variable.1 = value;
+            (variable.value, variable.source) = (value, source);
         }
     }
 
     fn assign(&mut self, name: &str, value: Value, at: usize) -> Run<()> {
         self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
-        match self.variables.iter_mut().rev().find(|(known, _)| known == name) {
+        match self.variables.iter_mut().rev().find(|variable| variable.name == name) {
             Some(variable) => {
-                variable.1 = value;
+                (variable.value, variable.source) = (value, Source::Unknown);
                 Ok(())
             }
             None => fail(at, Problem::new(ErrorCode::TemplateSyntax, format!("found the undefined variable {name}"))),
@@ -298,8 +326,8 @@ impl<'e> Exec<'e> {
 
     fn variable(&mut self, name: &str, at: usize) -> Run<Value> {
         self.context.steps(self.variables.len() as u64 / VARIABLES_PER_STEP).at(at)?;
-        match self.variables.iter().rev().find(|(known, _)| known == name) {
-            Some((_, value)) => Ok(value.clone()),
+        match self.variables.iter().rev().find(|variable| variable.name == name) {
+            Some(variable) => Ok(variable.value.clone()),
             None => fail(at, Problem::new(ErrorCode::TemplateSyntax, format!("found the undefined variable {name}"))),
         }
     }
@@ -308,14 +336,21 @@ impl<'e> Exec<'e> {
         self.context.step().at(pipeline.at)?;
         let mut last = None;
         for command in &pipeline.commands {
-            last = Some(self.command(dot, command, last)?.unboxed());
+            let value = self.command(dot, command, last).map_err(|(problem, at)| {
+                let is_about_missing = problem.code == ErrorCode::TemplateMissingValue;
+                let usage = LostUsage::GoArgument;
+                (if is_about_missing { self.scope().lacks_value(problem, pipeline, usage) } else { problem }, at)
+            })?;
+            last = Some(value.unboxed());
         }
         let value = last.unwrap_or(Value::Invalid);
+        let (blocks, variables) = (self.blocks.len(), self.variables.len());
         for name in &pipeline.variables {
             if pipeline.is_assignment {
                 self.assign(name, value.clone(), pipeline.at)?;
             } else {
-                self.variables.push((name.clone(), value.clone()));
+                let source = Source::Pipeline { pipeline, blocks, variables, round: None };
+                self.variables.push(Variable { name: name.clone(), value: value.clone(), source });
             }
         }
         Ok(value)
@@ -326,14 +361,14 @@ impl<'e> Exec<'e> {
         self.context.step().at(at)?;
         let arguments = command.arguments.as_slice();
         match &command.first.term {
-            Term::Field(names) => self.fields(dot, dot.clone(), names, arguments, last, at),
+            Term::Field(names) => self.fields(dot, (Base::Dot, dot.clone()), names, arguments, last, at),
             Term::Chain(operand, names) => {
                 let receiver = self.receiver(dot, operand)?;
-                self.fields(dot, receiver, names, arguments, last, at)
+                self.fields(dot, (Base::Value, receiver), names, arguments, last, at)
             }
             Term::Variable(name, names) if !names.is_empty() => {
                 let receiver = self.variable(name, at)?;
-                self.fields(dot, receiver, names, arguments, last, at)
+                self.fields(dot, (Base::Variable(name), receiver), names, arguments, last, at)
             }
             Term::Function(function) => self.call(dot, function, arguments, last, at),
             other => {
@@ -366,7 +401,7 @@ impl<'e> Exec<'e> {
     fn fields(
         &mut self,
         dot: &Value,
-        mut receiver: Value,
+        (base, mut receiver): (Base<'e>, Value),
         names: &'e [String],
         arguments: &'e [Operand],
         last: Option<Value>,
@@ -376,7 +411,11 @@ impl<'e> Exec<'e> {
         for (index, name) in names.iter().enumerate() {
             let is_last = index + 1 == names.len();
             let (arguments, piped) = if is_last { (arguments, last.take()) } else { (&[][..], None) };
-            receiver = self.field(dot, receiver, name, arguments, piped, at)?;
+            let is_nil = matches!(receiver, Value::NilInterface);
+            receiver = self.field(dot, receiver, name, arguments, piped, at).map_err(|(problem, at)| {
+                let owner = names.get(..index).unwrap_or_default();
+                (if is_nil { self.scope().lacks_owner(problem, base, owner, name) } else { problem }, at)
+            })?;
         }
         Ok(receiver)
     }
@@ -478,16 +517,16 @@ impl<'e> Exec<'e> {
                     _ => fail(at, Problem::wrong_type(format!("expected {}, found nil", wanted.name()))),
                 };
             }
-            Term::Field(names) => self.fields(dot, dot.clone(), names, &[], None, at)?,
+            Term::Field(names) => self.fields(dot, (Base::Dot, dot.clone()), names, &[], None, at)?,
             Term::Variable(name, names) => {
                 let receiver = self.variable(name, at)?;
-                self.fields(dot, receiver, names, &[], None, at)?
+                self.fields(dot, (Base::Variable(name), receiver), names, &[], None, at)?
             }
             Term::Pipeline(inner) => self.pipeline(dot, inner)?,
             Term::Function(function) => self.call(dot, function, &[], None, at)?,
             Term::Chain(inner, names) => {
                 let receiver = self.receiver(dot, inner)?;
-                self.fields(dot, receiver, names, &[], None, at)?
+                self.fields(dot, (Base::Value, receiver), names, &[], None, at)?
             }
             Term::Bool(_) | Term::Number(_) | Term::String(_) => return constant(&operand.term, wanted).at(at),
         };

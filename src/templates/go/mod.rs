@@ -13,11 +13,13 @@ mod context;
 mod convert;
 mod dates;
 mod decode;
+mod dropped;
 mod exec;
 mod fields;
 mod floats;
 mod funcs;
 mod lex;
+mod lost;
 mod names;
 mod numbers;
 mod outline;
@@ -41,7 +43,7 @@ pub use convert::{Conversion, Remark, RemarkKind};
 use super::{CompileError, RenderError, RenderInput, RenderLimits, TemplateFault};
 use crate::code::ErrorCode;
 use crate::json::Json;
-use crate::session::Selection;
+use crate::session::{Selection, kratos_names};
 
 /// The most faults that are shown.
 const FAULTS: usize = 100;
@@ -81,11 +83,13 @@ impl GoTemplate {
         match parse::parse(text) {
             Ok(tree) => {
                 let reads = reads::of(&tree);
-                let warnings = reads.impossible.iter().take(FAULTS).map(|path| {
-                    let code = ErrorCode::TemplateHelper;
-                    TemplateFault::new(code, name, text, path.at, path.message.as_str()).help(path.help.as_str())
-                });
-                let warnings = warnings.collect();
+                let warning = |at: usize, message: &str, help: &str| {
+                    TemplateFault::new(ErrorCode::TemplateHelper, name, text, at, message).help(help)
+                };
+                let impossible = reads.impossible.iter().map(|path| warning(path.at, &path.message, &path.help));
+                let dropped = dropped::of(&tree);
+                let dropped = dropped.iter().map(|dropped| warning(dropped.at, &dropped.message, &dropped.help));
+                let warnings = impossible.chain(dropped).take(FAULTS).collect();
                 Ok(Self { name: name.to_owned(), text: text.to_owned(), tree, reads, warnings })
             }
             Err(faults) => {
@@ -103,7 +107,7 @@ impl GoTemplate {
         }
     }
 
-    /// Paths in it that no session has.
+    /// Paths in it that no session has, and tests that leave values out.
     pub fn warnings(&self) -> &[TemplateFault] {
         &self.warnings
     }
@@ -118,6 +122,19 @@ impl GoTemplate {
         self.reads.clock
     }
 
+    fn described(&self, problem: context::Problem, at: usize) -> RenderError {
+        let context::Problem { code, message, help, lost } = problem;
+        let error = RenderError::new(code, message).at(&self.name, &self.text, at);
+        let error = help.into_iter().fold(error, RenderError::help);
+        match lost {
+            Some(lost) => {
+                let path = lost.session_path().unwrap_or_default();
+                error.help(lost.help(kratos_names(&path).iter().copied())).lost(*lost)
+            }
+            None => error,
+        }
+    }
+
     /// Renders over a session: the JSON text of one object without duplicate names.
     ///
     /// # Errors
@@ -125,8 +142,7 @@ impl GoTemplate {
     /// ([`ErrorCode::ClaimsInvalid`], [`ErrorCode::ClaimsNotAnObject`]), and whatever passes `limits`
     /// ([`ErrorCode::TemplateLimit`]).
     pub fn render(&self, input: &RenderInput<'_>, limits: &RenderLimits) -> Result<String, RenderError> {
-        let output = exec::run(&self.tree, input, limits)
-            .map_err(|(problem, at)| RenderError::new(problem.code, problem.message).at(&self.name, &self.text, at))?;
+        let output = exec::run(&self.tree, input, limits).map_err(|(problem, at)| self.described(problem, at))?;
         let claims = decode::decode_output(&output, limits.depth).map_err(|fault| {
             let message = match fault.code {
                 ErrorCode::ClaimsDuplicateMember => format!("expected distinct member names, found {}", fault.found),

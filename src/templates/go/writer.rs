@@ -162,10 +162,10 @@ impl Writer {
         match origin {
             Origin::Data => self.escaped(piece),
             Origin::Encoded => self.encoded(piece),
-            Origin::Quoted => self.encoded(&to_json_content(piece).ok_or_else(quotes_inside)?),
+            Origin::Quoted => self.encoded(&to_json_content(piece).ok_or_else(|| self.quotes_in_string())?),
             Origin::Mixed => self.unchanged(piece),
             // Quotes of a function never end a string of the author.
-            Origin::Syntax | Origin::Template if needs_escape(piece) => Err(quotes_inside()),
+            Origin::Syntax | Origin::Template if needs_escape(piece) => Err(self.quotes_in_string()),
             Origin::Syntax | Origin::Template => self.encoded(piece),
         }
     }
@@ -217,7 +217,7 @@ impl Writer {
 
     fn encoded(&mut self, piece: &[u8]) -> Result<(), Refusal> {
         if !decode::is_inside_of_string(piece) {
-            return Err(quotes_inside());
+            return Err(self.quotes_in_string());
         }
         self.reserve(piece.len())?;
         self.out.extend_from_slice(piece);
@@ -230,6 +230,10 @@ impl Writer {
             return Err(mixed());
         }
         self.encoded(piece)
+    }
+
+    fn quotes_in_string(&self) -> Refusal {
+        quotes_in_string(self.out.last() == Some(&b'"'))
     }
 
     fn reserve(&self, more: usize) -> Result<(), Refusal> {
@@ -277,12 +281,12 @@ impl Run {
             }
             (Origin::Mixed, true) if needs_escape(piece) => return Err(mixed()),
             (Origin::Quoted, true) => {
-                let content = to_json_content(piece).ok_or_else(quotes_inside)?;
+                let content = to_json_content(piece).ok_or_else(changed_quotes)?;
                 self.json.extend_from_slice(&content);
             }
             (Origin::Encoded | Origin::Mixed | Origin::Template, true) => {
                 if !decode::is_inside_of_string(piece) {
-                    return Err(quotes_inside());
+                    return Err(changed_quotes());
                 }
                 self.json.extend_from_slice(piece);
             }
@@ -304,7 +308,7 @@ impl Run {
             }
         }
         if is_escaped {
-            return Err(quotes_inside());
+            return Err(changed_quotes());
         }
         self.json.extend_from_slice(piece);
         Ok(())
@@ -317,9 +321,22 @@ fn no_value() -> Refusal {
     (ErrorCode::TemplateWrongType, message.to_owned())
 }
 
-fn quotes_inside() -> Refusal {
-    let message = "expected text that can stand inside a JSON string, found JSON or Go syntax with quotes; \
-                   write the expression without the quotes around it";
+/// Returns the refusal of JSON or Go syntax inside of a string of the author.
+fn quotes_in_string(is_first: bool) -> Refusal {
+    let advice = match is_first {
+        true => "remove the quotes around the expression, or the function that adds quotes, such as quote or toJson",
+        false => "the text around it is in quotes, so remove the function that adds quotes, such as quote or toJson",
+    };
+    let message =
+        format!("expected text that can stand inside a JSON string, found JSON or Go syntax with quotes; {advice}");
+    (ErrorCode::TemplatePosition, message)
+}
+
+/// Returns the refusal of quoted text that another function changed, outside of strings of the author.
+fn changed_quotes() -> Refusal {
+    let message = "expected one whole JSON value, or whole members of an object or items of an array, found quoted text that a \
+                   function changed; write each value in an expression of its own, such as {{ quote .Extra.a }}, or change \
+                   values before quote or toJson";
     (ErrorCode::TemplatePosition, message.to_owned())
 }
 

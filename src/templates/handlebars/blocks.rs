@@ -4,6 +4,7 @@
 use handlebars::template::{BlockParam, DecoratorTemplate, HelperTemplate, Parameter, TemplateElement};
 
 use super::compile::{Compiler, Context, DEPTH, Halt, Walk};
+use super::dropped::is_dropped;
 use super::expressions::Whole;
 use super::hints::ROOTS;
 use super::position::Position;
@@ -129,7 +130,7 @@ impl Compiler<'_> {
         match name {
             "if" | "unless" => {
                 if let (Expr::Path(tested), "if") = (&value, name)
-                    && writes(&body, tested)
+                    && is_dropped(tested, &body, &otherwise)
                 {
                     let path = &tested.shown;
                     self.warn(
@@ -413,18 +414,6 @@ impl Compiler<'_> {
         ops.push(Op::Partial { context, values: arguments, body });
         if is_whole { Ok(()) } else { Err(Halt::Reported) }
     }
-}
-
-/// Returns `true` if `ops` write the value of `path`, whole or in a string.
-fn writes(ops: &[Op], path: &Path) -> bool {
-    ops.iter().any(|op| match op {
-        Op::Value { expr: Expr::Path(written), .. } | Op::Part(Expr::Path(written)) => {
-            written.base == path.base
-                && written.keys.len() == path.keys.len()
-                && written.keys.iter().zip(&path.keys).all(|(written, tested)| written.name == tested.name)
-        }
-        _ => false,
-    })
 }
 
 fn block_parameters(parameters: Option<&BlockParam>) -> Vec<String> {

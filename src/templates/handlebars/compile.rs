@@ -41,6 +41,8 @@ pub(super) struct Compiler<'c> {
     pub(super) sources: Vec<(String, String)>,
     pub(super) parsed: HashMap<String, Option<Rc<Parsed>>>,
     pub(super) faults: Vec<TemplateFault>,
+    /// The source and the byte up to which errors of the JSON position follow from another one.
+    covered: Option<(u32, usize)>,
     /// Faults that do not prevent the use of the template.
     pub(super) warnings: Vec<TemplateFault>,
     pub(super) contexts: Vec<Context>,
@@ -100,6 +102,7 @@ pub(super) fn compile(
         sources: Vec::new(),
         parsed: HashMap::new(),
         faults: Vec::new(),
+        covered: None,
         warnings: Vec::new(),
         contexts: vec![Context { is_session: true, is_loop: false }],
         locals: Vec::new(),
@@ -364,6 +367,13 @@ impl Compiler<'_> {
         let mut faults = Vec::new();
         run(&mut Sink { ops, faults: &mut faults, source, audience_configured: self.audience_configured });
         for fault in faults {
+            let is_covered = self.covered.is_some_and(|(source, end)| source == fault.source && fault.offset <= end);
+            if is_covered && fault.code == ErrorCode::TemplatePosition {
+                continue;
+            }
+            if let Some(end) = fault.covers {
+                self.covered = Some((fault.source, end));
+            }
             let site = Site { source: fault.source, offset: u32::try_from(fault.offset).unwrap_or(u32::MAX) };
             self.fault(fault.code, site, fault.message, fault.help);
         }

@@ -100,33 +100,45 @@ pub(super) fn pattern(text: &str) -> (String, String) {
     }
 }
 
-/// Returns the message and the help for literal text at `offset` of the template `text` that is not JSON, if it looks like an
-/// expression of another language.
-pub(super) fn bare_text(text: &str, at: usize) -> Option<(&'static str, &'static str)> {
+/// A hint for literal text that is not JSON.
+pub(super) struct BareText {
+    pub(super) message: &'static str,
+    pub(super) help: &'static str,
+    /// How many bytes from there on have only errors that follow from this one.
+    pub(super) covers: usize,
+}
+
+/// Returns the hint for literal text at `at` of the template `text` that is not JSON, if it looks like an expression of another
+/// language.
+pub(super) fn bare_text(text: &str, at: usize) -> Option<BareText> {
     let (before, after) = text.split_at_checked(at)?;
     let is_braced = before.trim_end().ends_with('{');
+    let to_brace = || after.find('}').unwrap_or_default();
     if after.starts_with("${") || after == "$" {
-        return Some((
-            "expected JSON, found `${` as in a shell",
-            "write {{Extra.name}}, and nothing before the braces",
-        ));
+        let message = "expected JSON, found `${` as in a shell";
+        return Some(BareText {
+            message,
+            help: "write {{Extra.name}}, and nothing before the braces",
+            covers: to_brace(),
+        });
     }
     if is_braced && after.starts_with('%') {
-        return Some((
-            "expected JSON, found `{%` as in Jinja or Liquid",
-            "write {{#if Extra.x}}…{{/if}} or {{Extra.x}}",
-        ));
+        let message = "expected JSON, found `{%` as in Jinja or Liquid";
+        // The tags of such a template are everywhere in it.
+        let covers = usize::MAX;
+        return Some(BareText { message, help: "write {{#if Extra.x}}…{{/if}} or {{Extra.x}}", covers });
     }
     if after.starts_with(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']) {
-        return Some((CURLY_QUOTE, "write straight quotes: \"name\""));
+        return Some(BareText { message: CURLY_QUOTE, help: "write straight quotes: \"name\"", covers: 0 });
     }
     let word: &str = after.split(|c: char| !c.is_alphanumeric() && !"._".contains(c)).next().unwrap_or_default();
     let is_path = word.trim_start_matches('.').split('.').next().is_some_and(|root| ROOTS.contains(&root));
     if is_path {
-        return Some((
-            "expected JSON, found a path without double braces",
-            "write {{Extra.name}} with two braces on each side",
-        ));
+        return Some(BareText {
+            message: "expected JSON, found a path without double braces",
+            help: "write {{Extra.name}} with two braces on each side",
+            covers: if is_braced { to_brace() } else { 0 },
+        });
     }
     None
 }

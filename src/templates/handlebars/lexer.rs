@@ -214,7 +214,13 @@ impl Position {
                 }
             };
             match hints::bare_text(&literal.text, at) {
-                Some((message, help)) => sink.fault(code, offset, message, help),
+                Some(hint) => {
+                    sink.fault(code, offset, hint.message, hint.help);
+                    sink.cover(match at.checked_add(hint.covers) {
+                        Some(end) => literal.offset(end),
+                        None => usize::MAX,
+                    });
+                }
                 None => sink.fault(
                     code,
                     offset,

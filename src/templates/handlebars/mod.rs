@@ -29,6 +29,7 @@
 
 mod blocks;
 mod compile;
+mod dropped;
 mod encode;
 mod expressions;
 mod helpers;

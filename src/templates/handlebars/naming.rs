@@ -1,11 +1,11 @@
 //! How errors name what they are about: by the path in the session, never by what stands there.
 
 use super::program::{Base, Expr, Path};
-use super::render::{Renderer, Round};
+use super::render::{LocalOrigin, Renderer, Round};
 use super::value::{Absence, Shape, Value};
 use crate::code::ErrorCode;
 use crate::session::{Part, kratos_names};
-use crate::templates::{LostMember, RenderError};
+use crate::templates::{LostMember, LostUsage, RenderError};
 
 impl<'r> Renderer<'r> {
     /// Says where `path` ends: its key at `index` is not in `parent`.
@@ -17,41 +17,59 @@ impl<'r> Renderer<'r> {
     pub(super) fn missing(&self, absence: &Absence) -> RenderError {
         let error = RenderError::new(ErrorCode::TemplateMissingValue, absence.why());
         let Some(lost) = absence.lost() else { return error };
-        let before = lost.path.get(..=lost.missing_at).unwrap_or_default();
-        let in_template = match before.split_first() {
+        let path = lost.session_path().unwrap_or_default();
+        let in_template = match path.split_first() {
             Some((first, below)) if first == "Extra" => {
                 self.template.selection.names_beside(Part::Extra, below).collect()
             }
             _ => Vec::new(),
         };
-        let help = lost.help(in_template.into_iter().chain(kratos_names(before).iter().copied()));
+        let help = lost.help(in_template.into_iter().chain(kratos_names(&path).iter().copied()));
         error.lost(lost.clone()).help(help)
     }
 
-    /// The path from the top of the session, unless an object's own key is a part of it: such a key is a value of the session.
-    fn lost_member(&self, path: &Path, index: usize) -> Option<LostMember> {
-        let mut whole = match path.base {
-            Base::Root => Vec::new(),
-            Base::Context(frame) => self.frame_path(frame)?,
-            Base::Local(_) | Base::Loop(..) => return None,
+    fn lost_member(&self, path: &Path, missing_at: usize) -> Option<LostMember> {
+        let prefix = match path.base {
+            Base::Root => match self.frames.last().map(|frame| &frame.value) {
+                None | Some(Value::Root) => String::new(),
+                Some(_) => "@root.".to_owned(),
+            },
+            Base::Context(frame) => "../".repeat(self.frames.len().saturating_sub(frame + 1)),
+            Base::Local(_) => format!("{}.", path.shown),
+            Base::Loop(..) => return None,
         };
-        let missing_at = whole.len() + index;
-        whole.extend(path.keys.iter().map(|key| key.name.clone()));
-        Some(LostMember { path: whole, missing_at })
+        let names = path.keys.iter().map(|key| key.name.clone()).collect();
+        let parents = self.base_path(path.base, self.frames.len() + self.locals.len());
+        Some(LostMember { prefix, names, missing_at, parents, usage: LostUsage::Handlebars })
     }
 
-    fn frame_path(&self, index: usize) -> Option<Vec<String>> {
+    /// The path of `base` from the top of the session, unless an object's own key is a part of it: such a key is a value of the
+    /// session. Each of the `steps` goes to an outer block.
+    fn base_path(&self, base: Base, steps: usize) -> Option<Vec<String>> {
+        let steps = steps.checked_sub(1)?;
+        match base {
+            Base::Root => Some(Vec::new()),
+            Base::Context(index) => self.frame_path(index, steps),
+            Base::Local(index) => match self.locals.get(index)?.origin {
+                LocalOrigin::Frame(frame) => self.frame_path(frame, steps),
+                LocalOrigin::Value(expr) => self.expr_path(expr, steps),
+                LocalOrigin::Round => None,
+            },
+            Base::Loop(..) => None,
+        }
+    }
+
+    fn expr_path(&self, expr: &Expr, steps: usize) -> Option<Vec<String>> {
+        let Expr::Path(path) = expr else { return None };
+        let mut whole = self.base_path(path.base, steps)?;
+        whole.extend(path.keys.iter().map(|key| key.name.clone()));
+        Some(whole)
+    }
+
+    fn frame_path(&self, index: usize, steps: usize) -> Option<Vec<String>> {
         let frame = self.frames.get(index)?;
-        let mut whole = match frame.origin {
-            None => return Some(Vec::new()),
-            Some(Expr::Path(Path { base: Base::Root, keys, .. })) => keys.iter().map(|key| key.name.clone()).collect(),
-            Some(Expr::Path(Path { base: Base::Context(outer), keys, .. })) if *outer < index => {
-                let mut whole = self.frame_path(*outer)?;
-                whole.extend(keys.iter().map(|key| key.name.clone()));
-                whole
-            }
-            Some(_) => return None,
-        };
+        let Some(origin) = frame.origin else { return Some(Vec::new()) };
+        let mut whole = self.expr_path(origin, steps)?;
         match &frame.round {
             Some(Round { key: Some(_), .. }) => return None,
             Some(round) => whole.push(round.index.to_string()),

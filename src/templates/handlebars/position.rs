@@ -13,6 +13,8 @@ pub(super) struct PositionFault {
     pub(super) offset: usize,
     pub(super) message: String,
     pub(super) help: String,
+    /// The byte up to which errors of the position follow from this one.
+    pub(super) covers: Option<usize>,
 }
 
 /// Whether a comma stands before this place.
@@ -89,7 +91,15 @@ impl Sink<'_> {
         help: impl Into<String>,
     ) {
         let source = self.source;
-        self.faults.push(PositionFault { code, source, offset, message: message.into(), help: help.into() });
+        let (message, help) = (message.into(), help.into());
+        self.faults.push(PositionFault { code, source, offset, message, help, covers: None });
+    }
+
+    /// Notes that errors up to the byte `end` follow from the last one.
+    pub(super) fn cover(&mut self, end: usize) {
+        if let Some(last) = self.faults.last_mut() {
+            last.covers = Some(end);
+        }
     }
 }
 
@@ -186,6 +196,7 @@ impl Position {
                 offset: self.quote.1,
                 message: "expected a closing quote for this string, found the end of the template".to_owned(),
                 help: "close it with \"".to_owned(),
+                covers: None,
             });
         } else if let Some(level) = self.levels.last().filter(|_| self.levels.len() > 1) {
             let bracket = if matches!(level.at, At::Element(_)) { "]" } else { "}" };
@@ -195,6 +206,7 @@ impl Position {
                 offset: level.opened.1,
                 message: format!("expected `{bracket}` for what is opened here, found the end of the template"),
                 help: format!("close it with {bracket}"),
+                covers: None,
             });
         } else if self.at() == At::Start {
             sink.fault(

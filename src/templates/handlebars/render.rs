@@ -90,6 +90,24 @@ pub(super) struct Round<'r> {
     pub(super) key: Option<Text<'r>>,
 }
 
+/// A value under a name of the template.
+pub(super) struct Local<'r> {
+    value: Value<'r>,
+    /// For errors.
+    pub(super) origin: LocalOrigin<'r>,
+}
+
+/// Where the value of a name comes from.
+#[derive(Clone, Copy)]
+pub(super) enum LocalOrigin<'r> {
+    /// It is the context of this block, too.
+    Frame(usize),
+    /// It is the index or the key of an element.
+    Round,
+    /// This expression.
+    Value(&'r Expr),
+}
+
 pub(super) struct Renderer<'r> {
     pub(super) template: &'r HandlebarsTemplate,
     pub(super) input: &'r RenderInput<'r>,
@@ -97,7 +115,7 @@ pub(super) struct Renderer<'r> {
     pub(super) meter: Meter<'r>,
     pub(super) writer: Writer,
     pub(super) frames: Vec<Frame<'r>>,
-    pub(super) locals: Vec<Value<'r>>,
+    pub(super) locals: Vec<Local<'r>>,
     pub(super) depth: usize,
 }
 
@@ -278,8 +296,9 @@ impl<'r> Renderer<'r> {
                 Some(key) => Value::Text(key.clone()),
                 None => Value::Number(Number::from(index)),
             };
-            self.locals.extend(local.map(|_| value.clone()));
-            self.locals.extend(index_local.map(|_| mark));
+            let origin = LocalOrigin::Frame(self.frames.len());
+            self.locals.extend(local.map(|_| Local { value: value.clone(), origin }));
+            self.locals.extend(index_local.map(|_| Local { value: mark, origin: LocalOrigin::Round }));
             let round = Round { index, is_last: index + 1 == length, key };
             self.frames.push(Frame { value, origin: Some(over), round: Some(round) });
             self.nested(body)?;
@@ -307,7 +326,8 @@ impl<'r> Renderer<'r> {
             };
         }
         let bound = self.locals.len();
-        self.locals.extend(local.map(|_| value.clone()));
+        let origin = LocalOrigin::Frame(self.frames.len());
+        self.locals.extend(local.map(|_| Local { value: value.clone(), origin }));
         self.frames.push(Frame { value, origin: Some(expr), round: None });
         self.nested(body)?;
         self.frames.pop();
@@ -319,7 +339,8 @@ impl<'r> Renderer<'r> {
         let bound = self.locals.len();
         let mut bound_values = Vec::with_capacity(values.len());
         for expr in values {
-            bound_values.push(self.eval(expr).map_err(|error| self.place(error, expr.site()))?);
+            let value = self.eval(expr).map_err(|error| self.place(error, expr.site()))?;
+            bound_values.push(Local { value, origin: LocalOrigin::Value(expr) });
         }
         if let Some(expr) = context {
             let value = self.eval(expr).map_err(|error| self.place(error, expr.site()))?;
@@ -409,7 +430,7 @@ impl<'r> Renderer<'r> {
         let mut value = match path.base {
             Base::Root => Value::Root,
             Base::Context(index) => self.frames.get(index).map_or(Value::Root, |frame| frame.value.clone()),
-            Base::Local(index) => self.locals.get(index).cloned().unwrap_or(Value::Root),
+            Base::Local(index) => self.locals.get(index).map_or(Value::Root, |local| local.value.clone()),
             Base::Loop(index, fact) => {
                 let round = self.frames.get(index).and_then(|frame| frame.round.as_ref());
                 match (fact, round) {
