@@ -144,7 +144,10 @@ impl Application {
             issuer,
             readiness: Readiness::default(),
             conditions: DegradedConditions::default(),
-            playground: config.serve.playground.then(|| Playground::new(config.serve.admin.host.clone())),
+            playground: config
+                .serve
+                .playground
+                .then(|| Playground::new(config.serve.admin.host.clone(), config.serve.playground_sources)),
             routes: route_metrics(&metrics),
         });
         background::report_problems(&edge, &problems);

@@ -12,15 +12,15 @@ use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
 use super::peer::Peer;
-use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::checks::{Check, Denial, OriginalRequest, Reason};
 use crate::claims::Grant;
 use crate::code::ErrorCode;
-use crate::json::{Json, MemberPath};
+use crate::decision::{Pairs, admit_session, deny_token, oversized, selected_claims, session_parts};
 use crate::mint::Placement;
-use crate::session::SessionParts;
-use crate::sources::{CacheLookup, Credential, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
-use crate::telemetry::SpanParent;
-use crate::time::Timestamp;
+use crate::sources::{
+    CacheLookup, Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
+};
+use crate::telemetry::{SpanParent, UNKNOWN};
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
 #[derive(Debug)]
@@ -45,6 +45,13 @@ pub struct Allowed {
     pub metadata: Vec<(String, String)>,
     /// The values of `Set-Cookie` with which the source renews the session cookie.
     pub session: Arc<ResolvedSession>,
+}
+
+/// Why a request that was admitted does not pass.
+struct Failure {
+    denial: Denial,
+    /// Why its credential was rejected, which the client does not learn.
+    rejection: Option<Rejection>,
 }
 
 /// A request that did not pass, for the response and for the record.
@@ -86,9 +93,9 @@ impl Issuer {
         let permit = self.admit(generation, peer, profile).await?;
         let refuse = permit.refuser();
         let checked = async { self.check_admitted(permit, check.ok_or_else(unknown_check)?, request, span).await };
-        checked.await.map_err(|denial| {
-            let refusal = refuse(Refusal::new(denial.code, denial.detail.as_str()));
-            Denied { denial, refusal }
+        checked.await.map_err(|Failure { denial, rejection }| {
+            let refusal = Refusal { rejection, ..Refusal::new(denial.code, denial.detail.as_str()) };
+            Denied { denial, refusal: refuse(refusal) }
         })
     }
 
@@ -98,17 +105,23 @@ impl Issuer {
         check: &Check,
         request: ProxiedRequest<'_>,
         span: Option<&SpanParent>,
-    ) -> Result<Allowed, Denial> {
+    ) -> Result<Allowed, Failure> {
         let generation = permit.generation();
         let original = request.original?;
         let token_header = token_header(generation, check)?.0;
         if request.unusual.iter().any(|name| check.is_lookalike(name, token_header)) {
-            return Err(lookalike());
+            return Err(lookalike().into());
         }
         let denied = |reason| check.deny(reason, &original);
         let found = generation.session_sources.find(&check.sources, &request.credentials);
         let found = found.map_err(|error| Denial::new(ErrorCode::SessionAmbiguous, error.to_string()))?;
-        let Some((source, credential)) = found else { return Err(denied(Reason::NoSession)) };
+        let Some((source, credential)) = found else {
+            let rejection = request.credentials.has_bearer().then_some(Rejection::NoSource);
+            if let Some(rejection) = rejection {
+                self.recorder().rejected(UNKNOWN, rejection);
+            }
+            return Err(Failure { denial: denied(Reason::NoSession), rejection });
+        };
         let mut resolved = self.resolve(source, &credential, false, span).await;
         let lacks_login = |resolution: &Resolution| match resolution {
             Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
@@ -118,22 +131,48 @@ impl Issuer {
             // The person can have logged in again since the session was cached.
             resolved = self.resolve(source, &credential, true, span).await;
         }
-        let session = admit_session(check, source.name(), resolved.resolution, &original, self.now())?;
+        let rejection = match resolved.resolution {
+            Resolution::NoSession(rejection) => Some(rejection),
+            _ => None,
+        };
+        let session = admit_session(check, source.name(), resolved.resolution, &original, self.now())
+            .map_err(|denial| Failure { denial, rejection })?;
         let match_context = original.match_context();
         let parts = session_parts(&session, &match_context);
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };
         let issued = async { self.issue(permit.read_parts(parts)?.with_grant(grant)).await };
-        let outcome = issued.await.map_err(|refusal| match refusal.code {
-            // The session ended since the source returned it.
-            ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::NoSession),
-            _ => refusal.into(),
-        })?;
+        let outcome =
+            issued.await.map_err(|Refusal { code, detail, .. }| deny_token(check, &original, code, detail))?;
         let (headers, metadata) = outputs(generation, check, &outcome)?;
+        if let Some(bytes) = oversized(&headers) {
+            self.recorder().warn_of_size(request.check, bytes);
+        }
         Ok(Allowed { outcome, headers, metadata, session })
     }
 }
 
 impl Issuer {
+    /// Resolves the credential of `credentials` with the source `name`, for an operator. The call is recorded like one for a
+    /// request behind a proxy.
+    ///
+    /// # Errors
+    /// `session.ambiguous`, and `request.malformed` if there is no such source, or no credential for it.
+    pub(crate) async fn resolve_session(
+        &self,
+        generation: &ServedGeneration,
+        name: &str,
+        credentials: &RequestCredentials<'_>,
+    ) -> Result<Resolution, Refusal> {
+        let names = [name.to_owned()];
+        let found = generation.session_sources.find(&names, credentials);
+        let found = found.map_err(|error| Refusal::new(ErrorCode::SessionAmbiguous, error.to_string()))?;
+        let Some((source, credential)) = found else {
+            let detail = "expected a configured source and a credential that it takes, found another";
+            return Err(Refusal::new(ErrorCode::RequestMalformed, detail));
+        };
+        Ok(self.resolve(source, &credential, false, None).await.resolution)
+    }
+
     /// Resolves a credential, without the answers of earlier calls if `is_anew`, and records the answer.
     async fn resolve(
         &self,
@@ -153,48 +192,6 @@ impl Issuer {
     }
 }
 
-/// Returns the session of `resolution`, the answer of `source`, if it satisfies `check` at `now`.
-///
-/// # Errors
-/// A [`Denial`] of the request `original`.
-pub(crate) fn admit_session(
-    check: &Check,
-    source: &str,
-    resolution: Resolution,
-    original: &OriginalRequest<'_>,
-    now: Timestamp,
-) -> Result<Arc<ResolvedSession>, Denial> {
-    let denied = |reason| check.deny(reason, original);
-    let session = match resolution {
-        Resolution::Session(session) => session,
-        Resolution::NoSession => return Err(denied(Reason::NoSession)),
-        Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
-        Resolution::RateLimited(limited) => {
-            let detail = format!("session source {source}: it limits its callers; try again later");
-            let denial = Denial::new(ErrorCode::SourceRateLimited, detail);
-            return Err(Denial { headers: limited.headers.clone(), ..denial });
-        }
-        Resolution::Unavailable(unavailable) => {
-            let detail = format!("session source {source}: {}", unavailable.message);
-            return Err(Denial::new(ErrorCode::SourceUnavailable, detail));
-        }
-    };
-    match check.require.shortfall(&session.assurance, now) {
-        Some(shortfall) => Err(denied(Reason::Shortfall(shortfall))),
-        None => Ok(session),
-    }
-}
-
-/// Returns the parts of a session as templates see them.
-pub(crate) fn session_parts<'s>(session: &'s ResolvedSession, match_context: &'s str) -> SessionParts<'s> {
-    SessionParts {
-        subject: session.subject.as_str().into(),
-        extra: Some(&session.extra),
-        header: None,
-        match_context: Some(match_context),
-    }
-}
-
 /// Returns the name of the header of the token, and the scheme before the token.
 fn token_header<'g>(generation: &'g ServedGeneration, check: &Check) -> Result<(&'g str, Option<&'g str>), Refusal> {
     let profile = generation.mint.profile(&check.profile).ok_or_else(Refusal::unknown_profile)?;
@@ -204,9 +201,6 @@ fn token_header<'g>(generation: &'g ServedGeneration, check: &Check) -> Result<(
         Placement::Extra(_) => Err(Refusal::internal()),
     }
 }
-
-/// Names with texts.
-type Pairs = Vec<(String, String)>;
 
 /// Returns the header of the token and every plain header, and the dynamic metadata.
 fn outputs(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> Result<(Pairs, Pairs), Refusal> {
@@ -219,12 +213,9 @@ fn outputs(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> R
     }
     let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
     let payload = payload.ok_or_else(Refusal::internal)?;
-    // The template could have more levels than a session.
-    let limits = crate::json::ReadLimits { depth: generation.limits.depth.saturating_add(64) };
-    let claims = Json::parse(&payload, limits).map_err(|_| Refusal::internal())?;
-    headers.extend(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)));
-    let found = |(name, path): &(String, MemberPath)| Some((name.clone(), path.find(&claims)?.to_string()));
-    Ok((headers, check.metadata.iter().filter_map(found).collect()))
+    let selected = selected_claims(check, &payload, generation.limits.depth).map_err(|_| Refusal::internal())?;
+    headers.extend(selected.0);
+    Ok((headers, selected.1))
 }
 
 fn unknown_check() -> Denial {
@@ -236,6 +227,18 @@ fn lookalike() -> Denial {
     let detail = "expected no header whose name is one of the check's headers with other characters for its dashes, found \
                   one; some services cannot tell the two apart";
     Denial::new(ErrorCode::RequestLookalike, detail)
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self { denial, rejection: None }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Denial::from(refusal).into()
+    }
 }
 
 impl From<Refusal> for Denial {

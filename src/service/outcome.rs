@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::code::ErrorCode;
 use crate::mint::{IssueError, IssuedToken};
 use crate::session::SessionError;
+use crate::sources::Rejection;
 use crate::time::Timestamp;
 
 use super::peer::{CallerName, Requester};
@@ -58,6 +59,8 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// What failed and what to do about it; empty for a bug in claimsmith.
     pub detail: String,
+    /// Why the credential of a request behind a proxy was rejected. For the log only.
+    pub(super) rejection: Option<Rejection>,
     /// Who was refused.
     pub(super) requester: Requester,
 }
@@ -65,7 +68,7 @@ pub struct Refusal {
 impl Refusal {
     /// Returns a refusal with `code`.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), requester: Requester::default() }
+        Self { code, detail: detail.into(), rejection: None, requester: Requester::default() }
     }
 
     /// Returns `true` if it is one of a client that was authenticated, or need not be.

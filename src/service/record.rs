@@ -17,7 +17,7 @@ use super::shadow::ShadowResult;
 use super::shadow_log::ShadowLog;
 use crate::claims::RegisteredClaim;
 use crate::code::ErrorCode;
-use crate::sources::{CacheLookup as SessionLookup, Resolved};
+use crate::sources::{CacheLookup as SessionLookup, Rejection, Resolution, Resolved};
 use crate::telemetry::{
     Answered, Audit, CacheLookup, Issued, Metrics, ProfileResult, Refused, RequestSpan, RouteMetrics, SourceAnswered,
     SourceSpan, SpanParent, TokenFacts, Traces, UNKNOWN,
@@ -35,6 +35,8 @@ pub struct Recorder {
     traces: Option<Traces>,
     /// The profiles whose templates were seen to set registered claims.
     overridden: Mutex<BTreeSet<String>>,
+    /// The checks whose responses were seen to be larger than the buffers of some proxies.
+    oversized: Mutex<BTreeSet<String>>,
     shadow_log: ShadowLog,
 }
 
@@ -66,7 +68,14 @@ pub struct Exchange<'e> {
 impl Recorder {
     /// Returns a recorder; the audit log and traces are optional.
     pub fn new(metrics: Arc<Metrics>, audit: Option<Audit>, traces: Option<Traces>) -> Self {
-        Self { metrics, audit, traces, overridden: Mutex::default(), shadow_log: ShadowLog::default() }
+        Self {
+            metrics,
+            audit,
+            traces,
+            overridden: Mutex::default(),
+            oversized: Mutex::default(),
+            shadow_log: ShadowLog::default(),
+        }
     }
 
     /// Returns the metrics.
@@ -107,6 +116,9 @@ impl Recorder {
                 self.metrics.session_sources().extension(source, extension.as_str());
             }
         }
+        if let Resolution::NoSession(rejection) = resolved.resolution {
+            self.rejected(source, rejection);
+        }
         if let Some(lookup) = resolved.lookup {
             self.metrics.session_sources().lookup(source, lookup.as_str());
         }
@@ -115,6 +127,11 @@ impl Recorder {
             let is_shared = resolved.call.is_none() && !is_cached;
             span.end(&SourceAnswered { source, result: resolved.resolution.result(), is_cached, is_shared });
         }
+    }
+
+    /// Records that a credential has no session.
+    pub(super) fn rejected(&self, source: &str, rejection: Rejection) {
+        self.metrics.session_sources().rejection(source, rejection.as_str());
     }
 
     /// Records a request once its response is known.
@@ -189,7 +206,7 @@ impl Recorder {
     /// Counts, logs and audits a refusal. Labels are configured names, because clients can make up others.
     fn refused(&self, exchange: &Exchange<'_>, refusal: &Refusal) {
         let Exchange { request_id, route, status, at, peer, asked, profile, .. } = *exchange;
-        let Refusal { code, detail, requester } = refusal;
+        let Refusal { code, detail, rejection, requester } = refusal;
         let caller = requester.caller().map(CallerName::as_str);
         let (profile_label, caller_label) = (profile.unwrap_or(UNKNOWN), caller.unwrap_or(UNKNOWN));
         self.metrics.failure(*code, profile_label, caller_label);
@@ -201,15 +218,16 @@ impl Recorder {
         let is_about_profile = matches!(code, ErrorCode::CallerForbidden | ErrorCode::ProfileUnknown);
         let asked = asked.filter(|_| is_about_profile && profile.is_none()).map(|name| display(AskedName(name)));
         // Requests without a session are part of the usual traffic behind a proxy.
-        if code.is_about_login() {
+        let reason = rejection.map(Rejection::as_str);
+        if code.is_about_login() && rejection.is_none_or(Rejection::is_usual) {
             debug!(
                 target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
-                caller = caller_label, peer = peer.map(display), %code, %detail, "request refused"
+                caller = caller_label, peer = peer.map(display), reason, %code, %detail, "request refused"
             );
         } else {
             warn!(
                 target: LOG_TARGET, %request_id, route = route.label(), status, profile = profile_label,
-                caller = caller_label, peer = peer.map(display), asked, %code, %detail, "request refused"
+                caller = caller_label, peer = peer.map(display), asked, reason, %code, %detail, "request refused"
             );
         }
         if let Some(audit) = &self.audit
@@ -244,6 +262,18 @@ impl Recorder {
                 expires_at: token.expires_at,
                 cached: *cache == CacheUse::Hit,
             });
+        }
+    }
+
+    /// Logs once for each check that its response head has so many bytes, more than some proxies read by default.
+    pub(super) fn warn_of_size(&self, check: &str, bytes: usize) {
+        let mut known = self.oversized.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(check) {
+            known.insert(check.to_owned());
+            drop(known);
+            let advice =
+                "raise the header buffer of the proxy, such as proxy_buffer_size of nginx, or make the claims smaller";
+            warn!(target: LOG_TARGET, check, bytes, advice, "response head larger than the default buffers of proxies");
         }
     }
 

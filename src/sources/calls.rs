@@ -145,6 +145,7 @@ impl fmt::Debug for Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::Rejection;
     use std::future::ready;
     use std::time::Duration;
 
@@ -182,7 +183,7 @@ mod tests {
             for _ in 0..20 {
                 resolve(&calls, 1, NOW, failed(failure));
             }
-            let after = resolve(&calls, 2, NOW, Resolution::NoSession);
+            let after = resolve(&calls, 2, NOW, Resolution::NoSession(Rejection::Inactive));
             assert_eq!(after.call.is_none(), opens, "{failure:?}");
             let result = if opens { CallResult::Failed(SourceFailure::Open) } else { CallResult::NoSession };
             assert_eq!((after.resolution.result(), calls.load().is_open), (result, opens), "{failure:?}");
@@ -193,7 +194,7 @@ mod tests {
     fn cached_answer_needs_no_call_and_a_failure_can_be_answered_with_a_stale_one() {
         let spec = |stale| CacheSpec { ttl: Duration::from_secs(1), stale_if_error: stale, size: 1 << 20 };
         let calls = Calls::new(Some(spec(Duration::ZERO)), [7; 32]);
-        let found = resolve(&calls, 1, NOW, Resolution::NoSession);
+        let found = resolve(&calls, 1, NOW, Resolution::NoSession(Rejection::Inactive));
         assert_eq!((found.call.is_some(), found.lookup), (true, Some(CacheLookup::Miss)));
         let found = resolve(&calls, 1, NOW, failed(SourceFailure::Timeout));
         assert_eq!((found.call, found.lookup), (None, Some(CacheLookup::Hit)));
@@ -209,9 +210,12 @@ mod tests {
     fn calls_at_once_are_limited() {
         let calls = Calls::new(None, [7; 32]);
         let slots: Vec<_> = (0..MOST_CALLS).filter_map(|_| Slot::take(&calls.0)).collect();
-        let found = resolve(&calls, 1, NOW, Resolution::NoSession);
+        let found = resolve(&calls, 1, NOW, Resolution::NoSession(Rejection::Inactive));
         assert_eq!((slots.len(), found.resolution.result()), (MOST_CALLS, CallResult::Failed(SourceFailure::Busy)));
         drop(slots);
-        assert_eq!(resolve(&calls, 1, NOW, Resolution::NoSession).resolution.result(), CallResult::NoSession);
+        assert_eq!(
+            resolve(&calls, 1, NOW, Resolution::NoSession(Rejection::Inactive)).resolution.result(),
+            CallResult::NoSession
+        );
     }
 }

@@ -44,6 +44,11 @@ impl<'r> RequestCredentials<'r> {
         Ok((!token.is_empty()).then_some(token))
     }
 
+    /// Returns `true` if there is a bearer token, whatever its form.
+    pub fn has_bearer(&self) -> bool {
+        !matches!(self.bearer(), Ok(None))
+    }
+
     /// Returns the only `X-Session-Token` header.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::token_claims::{Window, is_bound, numeric_date};
-use super::{AssuranceSpec, Credential, CredentialKind, RequestCredentials, Resolution, ResolvedSession};
+use super::{AssuranceSpec, Credential, CredentialKind, Rejection, RequestCredentials, Resolution, ResolvedSession};
 use crate::json::{Json, MemberPath, ReadLimits};
 use crate::time::Timestamp;
 
@@ -48,40 +48,49 @@ impl EnvoyMetadata {
 
     /// Returns the session of `credential`, if its claims are valid at `now`.
     pub(super) fn resolve(&self, credential: &Credential, now: Timestamp) -> Resolution {
-        let session = match &credential.0 {
-            CredentialKind::Claims(claims) => self.session(claims, now),
-            _ => None,
-        };
-        session.map_or(Resolution::NoSession, |session| Resolution::Session(Arc::new(session)))
-    }
-
-    /// Envoy verified the signature, the issuer, the audience and the times. The end is checked again, because a stream can
-    /// wait, and because `jwt_authn` accepts tokens without one.
-    fn session(&self, text: &str, now: Timestamp) -> Option<ResolvedSession> {
-        let claims = Json::parse(text.as_bytes(), self.limits()).ok()?;
-        let Json::Object(_) = &claims else { return None };
-        let expires_at = numeric_date(&claims, "exp").ok()?;
-        let window = Window { expires_at, ..Window::default() };
-        let issuer = claims.member("iss").and_then(Json::as_str);
-        let is_expected = self.spec.issuer.as_deref().is_none_or(|wanted| issuer == Some(wanted));
-        if !is_expected || is_bound(&claims) || expires_at.is_none() || !window.contains(now, 0) {
-            return None;
+        match &credential.0 {
+            CredentialKind::Claims(claims) => read_claims(claims, &self.spec, self.depth, now),
+            _ => Resolution::NoSession(Rejection::Malformed),
         }
-        let subject = self.spec.subject.find(&claims).and_then(Json::as_str).filter(|subject| !subject.is_empty())?;
-        Some(ResolvedSession {
-            subject: subject.to_owned(),
-            extra: text.to_owned(),
-            assurance: self.spec.assurance.read(&claims),
-            set_cookies: Vec::new(),
-            expires_at,
-            cache_for: None,
-        })
     }
 
     fn limits(&self) -> ReadLimits {
         // The metadata has the claims one level below its own.
         ReadLimits { depth: self.depth.saturating_add(1) }
     }
+}
+
+/// Returns the session of the claims of a token that Envoy verified, if they are valid at `now`.
+pub(super) fn read_claims(claims: &str, spec: &EnvoyMetadataSpec, depth: usize, now: Timestamp) -> Resolution {
+    match session(claims, spec, depth, now) {
+        Ok(session) => Resolution::Session(Arc::new(session)),
+        Err(rejection) => Resolution::NoSession(rejection),
+    }
+}
+
+/// Envoy verified the signature, the issuer, the audience and the times. The end is checked again, because a stream can
+/// wait, and because `jwt_authn` accepts tokens without one.
+fn session(text: &str, spec: &EnvoyMetadataSpec, depth: usize, now: Timestamp) -> Result<ResolvedSession, Rejection> {
+    let claims = Json::parse(text.as_bytes(), ReadLimits { depth }).map_err(|_| Rejection::Malformed)?;
+    let Json::Object(_) = &claims else { return Err(Rejection::Malformed) };
+    let expires_at = numeric_date(&claims, "exp").ok().flatten().ok_or(Rejection::Malformed)?;
+    let issuer = claims.member("iss").and_then(Json::as_str);
+    if spec.issuer.as_deref().is_some_and(|wanted| issuer != Some(wanted)) {
+        return Err(Rejection::Issuer);
+    }
+    if is_bound(&claims) {
+        return Err(Rejection::Bound);
+    }
+    Window { expires_at: Some(expires_at), ..Window::default() }.check(now, 0)?;
+    let subject = spec.subject.find(&claims).and_then(Json::as_str).filter(|subject| !subject.is_empty());
+    Ok(ResolvedSession {
+        subject: subject.ok_or(Rejection::Subject)?.to_owned(),
+        extra: text.to_owned(),
+        assurance: spec.assurance.read(&claims),
+        set_cookies: Vec::new(),
+        expires_at: Some(expires_at),
+        cache_for: None,
+    })
 }
 
 #[cfg(test)]

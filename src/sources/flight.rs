@@ -108,7 +108,7 @@ impl fmt::Debug for Flights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::CallResult;
+    use crate::sources::{CallResult, Rejection};
     use std::future::pending;
     use std::time::Duration;
     use tokio::sync::oneshot;
@@ -132,7 +132,7 @@ mod tests {
                 let receive = receive.take().unwrap();
                 async move {
                     let _ = receive.await;
-                    (Resolution::NoSession, CALL)
+                    (Resolution::NoSession(Rejection::Inactive), CALL)
                 }
             }));
         }
@@ -151,7 +151,8 @@ mod tests {
         assert_eq!(flights.len(), 1, "the second request still waits");
         drop(second);
         assert_eq!(flights.len(), 0);
-        let (_, call) = runtime().block_on(flights.join([1; 32], || async { (Resolution::NoSession, CALL) }));
+        let (_, call) =
+            runtime().block_on(flights.join([1; 32], || async { (Resolution::NoSession(Rejection::Inactive), CALL) }));
         assert_eq!((call, flights.len()), (CALL, 0));
     }
 

@@ -19,6 +19,8 @@ mod introspection;
 mod jwt;
 mod kind;
 mod kratos;
+mod recorded;
+mod rejection;
 mod session_cache;
 mod token_claims;
 
@@ -30,6 +32,8 @@ pub(crate) use introspection::{ClientCredential, IntrospectionSpec};
 pub(crate) use jwt::{JwtSpec, KeyFile, KeyOrigin};
 pub(crate) use kind::SourceKind;
 pub(crate) use kratos::{CookieName, ExtendSpec, FileSecret, KratosSpec};
+pub(crate) use recorded::RecordedAnswer;
+pub(crate) use rejection::Rejection;
 pub(crate) use session_cache::CacheSpec;
 
 use std::collections::BTreeMap;
@@ -165,7 +169,7 @@ impl Extension {
 #[derive(Clone, Debug)]
 pub enum Resolution {
     /// The credential has no session, or one that ended.
-    NoSession,
+    NoSession(Rejection),
     /// The source limits its callers.
     RateLimited(Arc<RateLimited>),
     /// The session.
@@ -290,7 +294,7 @@ impl Resolution {
     /// Returns the result of the call that had this answer.
     pub fn result(&self) -> CallResult {
         match self {
-            Resolution::NoSession => CallResult::NoSession,
+            Resolution::NoSession(_) => CallResult::NoSession,
             Resolution::RateLimited(_) => CallResult::RateLimited,
             Resolution::Session(_) => CallResult::Session,
             Resolution::StepUp(_) => CallResult::StepUp,

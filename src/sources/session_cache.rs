@@ -80,9 +80,9 @@ impl SessionCache {
     pub(super) fn keep(&self, key: CredentialHash, resolution: &Resolution, now: Timestamp) {
         let entry = match resolution {
             Resolution::Session(session) => self.entry_of(session, now),
-            Resolution::NoSession => {
+            Resolution::NoSession(rejection) => {
                 let end = now.after(self.spec.ttl.min(NO_SESSION));
-                Entry { resolution: Resolution::NoSession, since: now, fresh_until: end, stale_until: end }
+                Entry { resolution: Resolution::NoSession(*rejection), since: now, fresh_until: end, stale_until: end }
             }
             // The session lost its level, or a login will raise it.
             Resolution::StepUp(_) => return drop(self.entries.remove(&key)),
@@ -126,7 +126,7 @@ impl fmt::Debug for SessionCache {
 mod tests {
     use super::*;
     use crate::session::Assurance;
-    use crate::sources::{CallResult, SourceFailure, StepUp};
+    use crate::sources::{CallResult, Rejection, SourceFailure, StepUp};
 
     const NOW: i64 = 1_000_000;
     const KEY: CredentialHash = [1; 32];
@@ -188,7 +188,7 @@ mod tests {
         let unavailable = Resolution::unavailable(SourceFailure::Timeout, "");
         let step_up = Resolution::StepUp(Arc::new(StepUp { redirect_browser_to: String::new() }));
         for (answer, now, later) in [
-            (Resolution::NoSession, Some(CallResult::NoSession), None),
+            (Resolution::NoSession(Rejection::Inactive), Some(CallResult::NoSession), None),
             (step_up, None, None),
             (unavailable, Some(CallResult::Session), Some(CallResult::Session)),
             (Resolution::RateLimited(Arc::default()), Some(CallResult::Session), Some(CallResult::Session)),

@@ -1,5 +1,6 @@
 //! What claims of a token and an introspection response have in common (RFC 7519 section 4.1, RFC 7662 section 2.2).
 
+use super::Rejection;
 use crate::json::Json;
 use crate::time::Timestamp;
 
@@ -12,11 +13,14 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Returns `true` if the token is valid at `now`. Its beginning can be `leeway` seconds ahead; its end is exact, so
-    /// that nothing outlives it.
-    pub(super) fn contains(&self, now: Timestamp, leeway: i64) -> bool {
+    /// Checks that the token is valid at `now`. Its beginning can be `leeway` seconds ahead; its end is exact, so that
+    /// nothing outlives it.
+    pub(super) fn check(&self, now: Timestamp, leeway: i64) -> Result<(), Rejection> {
         let has_come = |time: Option<Timestamp>| time.is_none_or(|time| time.seconds_since(now) <= leeway);
-        self.expires_at.is_none_or(|end| now < end) && has_come(self.not_before) && has_come(self.issued_at)
+        if self.expires_at.is_some_and(|end| end <= now) {
+            return Err(Rejection::Expired);
+        }
+        if has_come(self.not_before) && has_come(self.issued_at) { Ok(()) } else { Err(Rejection::NotYetValid) }
     }
 }
 

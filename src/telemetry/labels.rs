@@ -124,6 +124,12 @@ pub(super) struct SourceResultLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SourceReasonLabels {
+    pub(super) source: String,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct BuildLabels;
 
 impl EncodeLabelSet for BuildLabels {
@@ -195,6 +201,12 @@ impl EncodeLabelSet for SourceFailureLabels {
 impl EncodeLabelSet for SourceResultLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
         [("source", self.source.as_str()), ("result", self.result)].encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for SourceReasonLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        [("source", self.source.as_str()), ("reason", self.reason)].encode(encoder)
     }
 }
 

@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::labels::{SourceLabel, SourceResultLabels};
+use super::labels::{SourceLabel, SourceReasonLabels, SourceResultLabels};
 
 /// What a session source uses when metrics are scraped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +28,7 @@ pub struct SourceMetrics {
     durations: Family<SourceLabel, Histogram, fn() -> Histogram>,
     lookups: Family<SourceResultLabels, Counter>,
     extensions: Family<SourceResultLabels, Counter>,
+    rejections: Family<SourceReasonLabels, Counter>,
     sessions: Family<SourceLabel, Gauge>,
     bytes: Family<SourceLabel, Gauge>,
     open: Family<SourceLabel, Gauge>,
@@ -41,6 +42,7 @@ impl SourceMetrics {
             durations: Family::new_with_constructor(histogram),
             lookups: Family::default(),
             extensions: Family::default(),
+            rejections: Family::default(),
             sessions: Family::default(),
             bytes: Family::default(),
             open: Family::default(),
@@ -54,6 +56,7 @@ impl SourceMetrics {
         );
         registry.register("session_cache_lookups", "Lookups in session caches, by result", metrics.lookups.clone());
         registry.register("session_extensions", "Extensions of sessions, by result", metrics.extensions.clone());
+        registry.register("session_rejections", "Credentials without a session, by reason", metrics.rejections.clone());
         registry.register("session_cache_sessions", "Entries of session caches", metrics.sessions.clone());
         registry.register_with_unit("session_cache_size", "Size of session caches", Unit::Bytes, metrics.bytes.clone());
         registry.register(
@@ -78,6 +81,11 @@ impl SourceMetrics {
     /// Counts one extension.
     pub fn extension(&self, source: &str, result: &'static str) {
         self.extensions.get_or_create(&labels(source, result)).inc();
+    }
+
+    /// Counts one credential without a session.
+    pub fn rejection(&self, source: &str, reason: &'static str) {
+        self.rejections.get_or_create(&SourceReasonLabels { source: source.to_owned(), reason }).inc();
     }
 
     /// Sets the gauges of `sources`, and removes those of other sources.

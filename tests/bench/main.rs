@@ -18,6 +18,7 @@ mod instructions;
 mod load;
 mod machine;
 mod mixed;
+mod proxied;
 mod render;
 mod report;
 mod requests;
@@ -32,7 +33,8 @@ use std::time::Duration;
 
 use servers::{Abilities, WORKERS};
 
-const USAGE: &str = "claimsmith-bench [--quick] [hydrate | fleet | mixed | idle | connections | envoy | render]...
+const USAGE: &str =
+    "claimsmith-bench [--quick] [hydrate | proxied | fleet | mixed | idle | connections | envoy | render]...
 claimsmith-bench soak [--minutes MINUTES]
 claimsmith-bench worst [MILLISECONDS]
 claimsmith-bench instructions (hit | miss) COUNT
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["serve-echo", folder] => servers::serve_echo(Path::new(folder)),
+        ["serve-bare-proxy", url, token] => servers::serve_bare_proxy(url, token),
         ["instructions", case, count] => instructions::repeat(case, count.parse().expect("a count")),
         ["worst"] => worst::measure(f64::INFINITY),
         ["worst", shown] => worst::measure(shown.parse().expect("milliseconds")),
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
-    const PARTS: [&str; 7] = ["idle", "hydrate", "fleet", "mixed", "connections", "envoy", "render"];
+    const PARTS: [&str; 8] = ["idle", "hydrate", "proxied", "fleet", "mixed", "connections", "envoy", "render"];
     let unknown = parts.iter().find(|part| !PARTS.contains(part));
     assert!(unknown.is_none(), "expected {USAGE}");
     let is_wanted = |part: &str| parts.is_empty() || parts.contains(&part);
@@ -91,6 +94,7 @@ fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
     let all: [(&str, Part); 6] = [
         ("idle", idle::measure),
         ("hydrate", hydrate::measure),
+        ("proxied", proxied::measure),
         ("fleet", fleet::measure),
         ("mixed", mixed::measure),
         ("connections", connections::measure),

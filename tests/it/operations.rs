@@ -28,6 +28,7 @@ fn every_metric() -> String {
     metrics.session_sources().call("s", "session", Duration::ZERO);
     metrics.session_sources().lookup("s", "hit");
     metrics.session_sources().extension("s", "extended");
+    metrics.session_sources().rejection("s", "expired");
     metrics.set_session_sources([("s", SourceGauges::default())].into_iter());
     let keys = KeySetGauges { set: "k".to_owned(), active: 1, pending: 1, retired: 1, published: 1 };
     let profile = ProfileGauges {

@@ -8,14 +8,14 @@ use super::spec::IntrospectionSpec;
 use crate::json::{Json, ReadLimits};
 use crate::sources::http::Answer;
 use crate::sources::token_claims::{Window, has_audience, is_bound, numeric_date};
-use crate::sources::{Resolution, ResolvedSession, SourceFailure};
+use crate::sources::{Rejection, Resolution, ResolvedSession, SourceFailure};
 use crate::time::Timestamp;
 
 /// The difference between clocks that is tolerated at the beginning of a token, in seconds.
 const LEEWAY: i64 = 30;
 
 /// Reads a response. Only a 200 with `active`, and a 429, say something about the token.
-pub(super) fn read(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestamp) -> Resolution {
+pub(in crate::sources) fn read(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestamp) -> Resolution {
     match answer.status {
         StatusCode::OK => session(answer, spec, depth, now).unwrap_or_else(|resolution| resolution),
         StatusCode::TOO_MANY_REQUESTS => Resolution::RateLimited(Arc::new(answer.rate_limit())),
@@ -40,7 +40,7 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
         .map_err(|error| malformed(format!("found a body that cannot be read: {error}")))?;
     match value.member("active") {
         Some(Json::Bool(true)) => {}
-        Some(Json::Bool(false)) => return Ok(Resolution::NoSession),
+        Some(Json::Bool(false)) => return Ok(Resolution::NoSession(Rejection::Inactive)),
         _ => return Err(malformed("found a body without the boolean `active`".to_owned())),
     }
     let time = |claim: &'static str| {
@@ -48,14 +48,11 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
     };
     // The server could read our issuer in a token that cannot be read here, such as an encrypted one.
     if value.member("iss").and_then(Json::as_str).is_some_and(|issuer| spec.is_own(issuer)) {
-        return Ok(Resolution::NoSession);
+        return Ok(Resolution::NoSession(Rejection::Issuer));
     }
     let window = Window { expires_at: time("exp")?, not_before: time("nbf")?, issued_at: None };
-    if !window.contains(now, LEEWAY) || !is_bearer_access_token(&value) || is_bound(&value) {
-        return Ok(Resolution::NoSession);
-    }
-    if !spec.audience.is_empty() && !has_audience(&value, &spec.audience) {
-        return Ok(Resolution::NoSession);
+    if let Err(rejection) = check_rules(&value, &window, spec, now) {
+        return Ok(Resolution::NoSession(rejection));
     }
     let subject = spec.subject.find(&value).and_then(Json::as_str).filter(|subject| !subject.is_empty());
     let subject =
@@ -70,6 +67,21 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
         expires_at: window.expires_at,
         cache_for: None,
     })))
+}
+
+/// Checks the rules that an active token can break.
+fn check_rules(answer: &Json<'_>, window: &Window, spec: &IntrospectionSpec, now: Timestamp) -> Result<(), Rejection> {
+    window.check(now, LEEWAY)?;
+    if !is_bearer_access_token(answer) {
+        return Err(Rejection::Type);
+    }
+    if is_bound(answer) {
+        return Err(Rejection::Bound);
+    }
+    if !spec.audience.is_empty() && !has_audience(answer, &spec.audience) {
+        return Err(Rejection::Audience);
+    }
+    Ok(())
 }
 
 /// Returns `false` for refresh tokens, which Hydra also knows as active, and for tokens that are not bearer tokens.

@@ -3,6 +3,7 @@
 mod answer;
 mod spec;
 
+pub(super) use answer::read;
 pub(crate) use spec::{ClientCredential, IntrospectionSpec};
 
 use std::fmt;
@@ -15,7 +16,7 @@ use url::form_urlencoded;
 use super::bearer::{self, TokenForm};
 use super::calls::Calls;
 use super::http::HttpApi;
-use super::{Credential, CredentialKind, Resolution, Resolved, SourceLimits, SourceLoad};
+use super::{Credential, CredentialKind, Rejection, Resolution, Resolved, SourceLimits, SourceLoad};
 use crate::time::Timestamp;
 
 /// An introspection endpoint and the calls to it.
@@ -38,13 +39,15 @@ impl Introspection {
     }
 
     pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
-        let none = Resolved { resolution: Resolution::NoSession, call: None, lookup: None };
-        let CredentialKind::Bearer(token) = &credential.0 else { return none };
+        let rejected = |rejection| Resolved { resolution: Resolution::NoSession(rejection), call: None, lookup: None };
+        let CredentialKind::Bearer(token) = &credential.0 else { return rejected(Rejection::Malformed) };
         match bearer::form(token) {
             // The server could trust our keys. Nothing but this refusal depends on the issuer, which is not verified.
-            TokenForm::Jwt { issuer: Some(issuer) } if self.endpoint.spec.is_own(&issuer) => return none,
+            TokenForm::Jwt { issuer: Some(issuer) } if self.endpoint.spec.is_own(&issuer) => {
+                return rejected(Rejection::Issuer);
+            }
             // The server could read another issuer in it.
-            TokenForm::Unreadable => return none,
+            TokenForm::Unreadable => return rejected(Rejection::Malformed),
             _ => {}
         }
         let (endpoint, token) = (Arc::clone(&self.endpoint), token.clone());
@@ -61,7 +64,7 @@ impl Introspection {
 impl Endpoint {
     async fn introspect(&self, token: &str, now: Timestamp) -> Resolution {
         match self.http.send(|client| self.request(client, token)).await {
-            Ok(answer) => answer::read(answer, &self.spec, self.limits.depth, now),
+            Ok(answer) => read(answer, &self.spec, self.limits.depth, now),
             Err(resolution) => resolution,
         }
     }

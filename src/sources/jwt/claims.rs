@@ -3,35 +3,58 @@
 use super::spec::JwtSpec;
 use crate::json::{Json, ReadLimits};
 use crate::keys::VerifiedToken;
-use crate::sources::ResolvedSession;
 use crate::sources::token_claims::{Window, has_audience, is_bound, numeric_date};
+use crate::sources::{Rejection, ResolvedSession};
 use crate::time::Timestamp;
 
 /// The types that a token can have if none is configured. Others, such as `logout+jwt`, are for other purposes.
 const USUAL_TYPES: [&str; 2] = ["jwt", "at+jwt"];
 
-/// Returns the session of a token; `None` if the token is not for this source, or not valid at `now`.
-pub(super) fn session(token: &VerifiedToken, spec: &JwtSpec, depth: usize, now: Timestamp) -> Option<ResolvedSession> {
-    if is_expected_type(token.typ(), spec.typ.as_deref()) { session_of(token.claims(), spec, depth, now) } else { None }
+/// Returns the session of a token.
+///
+/// # Errors
+/// Returns why the token is not for this source, or not valid at `now`.
+pub(super) fn session(
+    token: &VerifiedToken,
+    spec: &JwtSpec,
+    depth: usize,
+    now: Timestamp,
+) -> Result<ResolvedSession, Rejection> {
+    match is_expected_type(token.typ(), spec.typ.as_deref()) {
+        true => session_of(token.claims(), spec, depth, now),
+        false => Err(Rejection::Type),
+    }
 }
 
 /// As [`session`], for the claims alone.
-pub(super) fn session_of(text: &str, spec: &JwtSpec, depth: usize, now: Timestamp) -> Option<ResolvedSession> {
-    let claims = Json::parse(text.as_bytes(), ReadLimits { depth }).ok()?;
-    let Json::Object(_) = &claims else { return None };
+pub(super) fn session_of(
+    text: &str,
+    spec: &JwtSpec,
+    depth: usize,
+    now: Timestamp,
+) -> Result<ResolvedSession, Rejection> {
+    let claims = Json::parse(text.as_bytes(), ReadLimits { depth }).map_err(|_| Rejection::Malformed)?;
+    let Json::Object(_) = &claims else { return Err(Rejection::Malformed) };
     let text_of = |claim: &str| claims.member(claim).and_then(Json::as_str);
-    let time = |claim: &'static str| numeric_date(&claims, claim).ok();
+    let time = |claim: &'static str| numeric_date(&claims, claim).map_err(|()| Rejection::Malformed);
     let window = Window { expires_at: time("exp")?, not_before: time("nbf")?, issued_at: time("iat")? };
     let leeway = i64::try_from(spec.leeway.as_secs()).unwrap_or(i64::MAX);
-    let is_for_us = text_of("iss") == Some(spec.issuer.as_str()) && has_audience(&claims, &spec.audience);
-    // RFC 8417: security events, such as logout tokens, are about a person and not from them.
-    let is_event = claims.member("events").is_some();
-    if !is_for_us || is_event || is_bound(&claims) || window.expires_at.is_none() || !window.contains(now, leeway) {
-        return None;
+    let rules = [
+        (text_of("iss") == Some(spec.issuer.as_str()), Rejection::Issuer),
+        (has_audience(&claims, &spec.audience), Rejection::Audience),
+        // RFC 8417: security events, such as logout tokens, are about a person and not from them.
+        (claims.member("events").is_none(), Rejection::Type),
+        (!is_bound(&claims), Rejection::Bound),
+        (window.expires_at.is_some(), Rejection::Malformed),
+    ];
+    if let Some((_, rejection)) = rules.into_iter().find(|(is_kept, _)| !is_kept) {
+        return Err(rejection);
     }
-    let subject = spec.subject.find(&claims).and_then(Json::as_str).filter(|subject| !subject.is_empty())?.to_owned();
+    window.check(now, leeway)?;
+    let subject = spec.subject.find(&claims).and_then(Json::as_str).filter(|subject| !subject.is_empty());
+    let subject = subject.ok_or(Rejection::Subject)?.to_owned();
     let assurance = spec.assurance.read(&claims);
-    Some(ResolvedSession {
+    Ok(ResolvedSession {
         subject,
         extra: text.to_owned(),
         assurance,
@@ -88,7 +111,7 @@ mod tests {
         }
     }
 
-    fn read(claims: &str) -> Option<ResolvedSession> {
+    fn read(claims: &str) -> Result<ResolvedSession, Rejection> {
         session_of(claims, &spec(), 8, Timestamp::from_seconds(NOW))
     }
 
@@ -103,38 +126,38 @@ mod tests {
     }
 
     #[test]
-    fn token_that_breaks_a_rule_is_no_session() {
+    fn token_that_breaks_a_rule_is_rejected_for_this_rule() {
         let rest = r#""sub":"u","aud":"orders","exp":1000060"#;
         let issued = |more: &str| format!(r#"{{"iss":"https://idp.example",{more}}}"#);
         for (claims, expected) in [
-            (issued(rest), true),
-            (issued(&format!(r#"{rest},"nbf":1000030,"iat":1000030"#)), true),
-            (issued(&format!(r#"{rest},"nbf":1000031"#)), false),
-            (issued(&format!(r#"{rest},"iat":1000031"#)), false),
-            (issued(&format!(r#"{rest},"iat":"now""#)), false),
-            (issued(&format!(r#"{rest},"events":{{}}"#)), false),
-            (issued(&format!(r#"{rest},"cnf":{{"jkt":"x"}}"#)), false),
-            (issued(&format!(r#"{rest},"sub":"admin""#)), false),
-            (issued(r#""sub":"u","aud":"orders","exp":1000001"#), true),
-            (issued(r#""sub":"u","aud":"orders","exp":1000000"#), false),
-            (issued(r#""sub":"u","aud":"orders","exp":"1000060""#), false),
-            (issued(r#""sub":"u","aud":"orders","exp":null"#), false),
-            (issued(r#""sub":"u","aud":"orders""#), false),
-            (issued(r#""sub":"u","exp":1000060"#), false),
-            (issued(r#""sub":"u","aud":[],"exp":1000060"#), false),
-            (issued(r#""sub":"u","aud":["a"],"exp":1000060"#), false),
-            (issued(r#""sub":"u","aud":["orders",7],"exp":1000060"#), false),
-            (issued(r#""sub":"u","aud":"ORDERS","exp":1000060"#), false),
-            (issued(r#""sub":"","aud":"orders","exp":1000060"#), false),
-            (issued(r#""sub":7,"aud":"orders","exp":1000060"#), false),
-            (issued(r#""aud":"orders","exp":1000060"#), false),
-            (format!(r#"{{"iss":"https://idp.example/",{rest}}}"#), false),
-            (format!(r#"{{"iss":["https://idp.example"],{rest}}}"#), false),
-            (format!("{{{rest}}}"), false),
-            ("[]".to_owned(), false),
-            ("{".to_owned(), false),
+            (issued(rest), None),
+            (issued(&format!(r#"{rest},"nbf":1000030,"iat":1000030"#)), None),
+            (issued(&format!(r#"{rest},"nbf":1000031"#)), Some(Rejection::NotYetValid)),
+            (issued(&format!(r#"{rest},"iat":1000031"#)), Some(Rejection::NotYetValid)),
+            (issued(&format!(r#"{rest},"iat":"now""#)), Some(Rejection::Malformed)),
+            (issued(&format!(r#"{rest},"events":{{}}"#)), Some(Rejection::Type)),
+            (issued(&format!(r#"{rest},"cnf":{{"jkt":"x"}}"#)), Some(Rejection::Bound)),
+            (issued(&format!(r#"{rest},"sub":"admin""#)), Some(Rejection::Malformed)),
+            (issued(r#""sub":"u","aud":"orders","exp":1000001"#), None),
+            (issued(r#""sub":"u","aud":"orders","exp":1000000"#), Some(Rejection::Expired)),
+            (issued(r#""sub":"u","aud":"orders","exp":"1000060""#), Some(Rejection::Malformed)),
+            (issued(r#""sub":"u","aud":"orders","exp":null"#), Some(Rejection::Malformed)),
+            (issued(r#""sub":"u","aud":"orders""#), Some(Rejection::Malformed)),
+            (issued(r#""sub":"u","exp":1000060"#), Some(Rejection::Audience)),
+            (issued(r#""sub":"u","aud":[],"exp":1000060"#), Some(Rejection::Audience)),
+            (issued(r#""sub":"u","aud":["a"],"exp":1000060"#), Some(Rejection::Audience)),
+            (issued(r#""sub":"u","aud":["orders",7],"exp":1000060"#), Some(Rejection::Audience)),
+            (issued(r#""sub":"u","aud":"ORDERS","exp":1000060"#), Some(Rejection::Audience)),
+            (issued(r#""sub":"","aud":"orders","exp":1000060"#), Some(Rejection::Subject)),
+            (issued(r#""sub":7,"aud":"orders","exp":1000060"#), Some(Rejection::Subject)),
+            (issued(r#""aud":"orders","exp":1000060"#), Some(Rejection::Subject)),
+            (format!(r#"{{"iss":"https://idp.example/",{rest}}}"#), Some(Rejection::Issuer)),
+            (format!(r#"{{"iss":["https://idp.example"],{rest}}}"#), Some(Rejection::Issuer)),
+            (format!("{{{rest}}}"), Some(Rejection::Issuer)),
+            ("[]".to_owned(), Some(Rejection::Malformed)),
+            ("{".to_owned(), Some(Rejection::Malformed)),
         ] {
-            assert_eq!(read(&claims).is_some(), expected, "{claims}");
+            assert_eq!(read(&claims).err(), expected, "{claims}");
         }
     }
 

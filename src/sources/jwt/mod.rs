@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::bearer::LONGEST_TOKEN;
-use super::{Credential, CredentialKind, Resolution, Resolved, SourceFailure, SourceLimits};
+use super::{Credential, CredentialKind, Rejection, Resolution, Resolved, SourceFailure, SourceLimits};
 use crate::keys::{VerifiedToken, VerifyError, VerifyingSet};
 use crate::time::Timestamp;
 use keys::RemoteKeys;
@@ -46,7 +46,7 @@ impl Jwt {
     pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp) -> Resolved {
         let resolution = match &credential.0 {
             CredentialKind::Bearer(token) => self.session(token, now).await,
-            _ => Resolution::NoSession,
+            _ => Resolution::NoSession(Rejection::Malformed),
         };
         let call = match &self.keys {
             Keys::Fixed(_) => None,
@@ -57,22 +57,24 @@ impl Jwt {
 
     async fn session(&self, token: &str, now: Timestamp) -> Resolution {
         if token.len() > LONGEST_TOKEN {
-            return Resolution::NoSession;
+            return Resolution::NoSession(Rejection::Malformed);
         }
         match self.verify(token).await {
-            Ok(Some(token)) => self.read(&token, now),
-            Ok(None) => Resolution::NoSession,
+            Ok(Ok(token)) => self.read(&token, now),
+            Ok(Err(rejection)) => Resolution::NoSession(rejection),
             Err(resolution) => resolution,
         }
     }
 
     fn read(&self, token: &VerifiedToken, now: Timestamp) -> Resolution {
-        let session = claims::session(token, &self.spec, self.limits.depth, now);
-        session.map_or(Resolution::NoSession, |session| Resolution::Session(Arc::new(session)))
+        match claims::session(token, &self.spec, self.limits.depth, now) {
+            Ok(session) => Resolution::Session(Arc::new(session)),
+            Err(rejection) => Resolution::NoSession(rejection),
+        }
     }
 
-    /// Verifies the signature; `None` if it is wrong.
-    async fn verify(&self, token: &str) -> Result<Option<VerifiedToken>, Resolution> {
+    /// Verifies the signature.
+    async fn verify(&self, token: &str) -> Result<Result<VerifiedToken, Rejection>, Resolution> {
         let now = Instant::now();
         let set = match &self.keys {
             Keys::Fixed(set) => Arc::clone(set),
@@ -90,8 +92,16 @@ impl Jwt {
                 let message = "expected a key for its algorithms in the key set of its issuer, found none";
                 Err(Resolution::unavailable(SourceFailure::Malformed, message))
             }
-            result => Ok(result.ok()),
+            result => Ok(result.map_err(|error| Rejection::from(&error))),
         }
+    }
+}
+
+/// Returns what the claims of a token say at `now`, whose signature was verified.
+pub(super) fn read_claims(text: &str, spec: &JwtSpec, depth: usize, now: Timestamp) -> Resolution {
+    match claims::session_of(text, spec, depth, now) {
+        Ok(session) => Resolution::Session(Arc::new(session)),
+        Err(rejection) => Resolution::NoSession(rejection),
     }
 }
 

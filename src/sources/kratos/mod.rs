@@ -9,28 +9,23 @@ mod whoami;
 
 pub(crate) use extend::{ExtendSpec, FileSecret};
 pub(crate) use spec::{CookieName, KratosSpec};
+pub(super) use whoami::read;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
-use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
+use reqwest::{Client, StatusCode};
 use url::Url;
 
 use super::calls::Calls;
-use super::http::send_again;
+use super::http::HttpApi;
 use super::{
-    AmbiguousCredentials, Credential, CredentialKind, Extension, RequestCredentials, Resolution, Resolved,
-    SourceFailure, SourceLimits, SourceLoad,
+    AmbiguousCredentials, Credential, CredentialKind, Extension, Rejection, RequestCredentials, Resolution, Resolved,
+    SourceLimits, SourceLoad,
 };
-use crate::remote::{Turns, built, http_client};
 use crate::time::Timestamp;
 use extend::Attempts;
-use whoami::Answer;
-
-/// How long an unused connection to Kratos stays open.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Kratos and the calls to it.
 pub(super) struct Kratos {
@@ -43,9 +38,9 @@ struct Api {
     spec: KratosSpec,
     limits: SourceLimits,
     whoami: Url,
-    /// Built on first use, because a service that needs no HTTPS may run where there are no root certificates.
-    client: OnceLock<reqwest::Client>,
-    turns: Turns,
+    public: HttpApi,
+    /// The admin API, if sessions are extended.
+    admin: Option<HttpApi>,
     extensions: Attempts,
 }
 
@@ -57,8 +52,10 @@ impl Kratos {
             segments.pop_if_empty().extend(["sessions", "whoami"]);
         }
         let calls = Calls::new(spec.cache, seed);
-        let (client, turns, extensions) = (OnceLock::new(), Turns::default(), Attempts::default());
-        Self { calls, api: Arc::new(Api { spec, limits, whoami, client, turns, extensions }) }
+        let api = |url: &Url| HttpApi::new(url.clone(), spec.timeout, limits.body);
+        let (public, admin) = (api(&spec.public), spec.extend.as_ref().map(|extend| api(&extend.admin)));
+        let extensions = Attempts::default();
+        Self { calls, api: Arc::new(Api { spec, limits, whoami, public, admin, extensions }) }
     }
 
     pub(super) fn credential(
@@ -84,7 +81,7 @@ impl Kratos {
 
     pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         let CredentialKind::Header { name, value } = &credential.0 else {
-            return Resolved { resolution: Resolution::NoSession, call: None, lookup: None };
+            return Resolved { resolution: Resolution::NoSession(Rejection::Malformed), call: None, lookup: None };
         };
         let (api, name, value) = (Arc::clone(&self.api), *name, value.clone());
         let key = self.calls.hash(name, &value);
@@ -116,7 +113,7 @@ impl Api {
                 };
                 (Resolution::Session(later), Some(extension))
             }
-            Ok(Some((_, Resolution::NoSession))) => (Resolution::NoSession, Some(Extension::NotFound)),
+            Ok(Some((_, ended @ Resolution::NoSession(_)))) => (ended, Some(Extension::NotFound)),
             // The session is still valid.
             Ok(_) | Err(_) => (resolution, Some(Extension::Failed)),
         }
@@ -131,77 +128,29 @@ impl Api {
         name: &'static str,
         value: &str,
     ) -> Option<(StatusCode, Resolution)> {
-        let mut request = self.client().await.ok()?.patch(extend.url(id)).header(CONTENT_LENGTH, 0);
-        if let Some(token) = extend.token.as_ref().and_then(|token| token.text.as_ref()) {
-            request = request.bearer_auth(token.as_str());
-        }
-        let status = request.send().await.ok()?.status();
+        let request = |client: &Client| {
+            let request = client.patch(extend.url(id)).header(CONTENT_LENGTH, 0);
+            match extend.token.as_ref().and_then(|token| token.text.as_ref()) {
+                Some(token) => request.bearer_auth(token.as_str()),
+                None => request,
+            }
+        };
+        let status = self.admin.as_ref()?.send(request).await.ok()?.status;
         let is_answer = matches!(status, StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND);
         if is_answer { Some((status, self.whoami(name, value).await)) } else { None }
     }
 
     /// Asks for the session of a credential.
     async fn whoami(&self, name: &'static str, value: &str) -> Resolution {
-        match tokio::time::timeout(self.spec.timeout, self.fetch(name, value)).await {
-            Ok(Ok(answer)) => whoami::read(answer, &self.spec, self.limits.depth),
-            Ok(Err(resolution)) => resolution,
-            Err(_) => self.timed_out(),
-        }
-    }
-
-    async fn fetch(&self, name: &'static str, value: &str) -> Result<Answer, Resolution> {
-        let mut value = HeaderValue::from_str(value).map_err(|_| Resolution::NoSession)?;
+        let Ok(mut value) = HeaderValue::from_str(value) else { return Resolution::NoSession(Rejection::Malformed) };
         value.set_sensitive(true);
-        let client = self.client().await?;
-        let request = || client.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value.clone());
-        let mut response = send_again(request).await.map_err(|error| self.failure(&error))?;
-        let too_large = || {
-            let message = format!("expected at most {} bytes (limits.body), found more", self.limits.body);
-            Resolution::unavailable(SourceFailure::TooLarge, message)
+        let request = |client: &Client| {
+            client.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value.clone())
         };
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
-            if body.len() + chunk.len() > self.limits.body {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
+        match self.public.send(request).await {
+            Ok(answer) => read(answer, &self.spec, self.limits.depth),
+            Err(resolution) => resolution,
         }
-        Ok(Answer { status: response.status(), headers: response.headers().clone(), body })
-    }
-
-    async fn client(&self) -> Result<&reqwest::Client, Resolution> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        // One of the two APIs can use TLS without the other.
-        let admin = self.spec.extend.as_ref().map(|extend| &extend.admin).filter(|admin| admin.scheme() == "https");
-        let url = admin.unwrap_or(&self.whoami).as_str();
-        let builder = http_client(url)
-            // A proxy from the environment would see the credentials of all users.
-            .no_proxy()
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .connect_timeout(self.spec.timeout);
-        let client = built(builder, url, &self.turns).await;
-        let client = client.map_err(|message| Resolution::unavailable(SourceFailure::Unreachable, message))?;
-        Ok(self.client.get_or_init(|| client))
-    }
-
-    /// Describes an error of the HTTP client, whose own text would show the URL.
-    fn failure(&self, error: &reqwest::Error) -> Resolution {
-        if error.is_timeout() {
-            return self.timed_out();
-        }
-        if error.is_connect() {
-            let message = "expected a connection, found none; check the URL and the server";
-            return Resolution::unavailable(SourceFailure::Unreachable, message);
-        }
-        let message = "expected a complete HTTP response, found one that is truncated or not HTTP";
-        Resolution::unavailable(SourceFailure::Malformed, message)
-    }
-
-    fn timed_out(&self) -> Resolution {
-        let message = format!("expected a complete response within {:?} (timeout), found none", self.spec.timeout);
-        Resolution::unavailable(SourceFailure::Timeout, message)
     }
 }
 
@@ -220,6 +169,7 @@ impl fmt::Debug for Kratos {
 mod tests {
     use super::*;
     use crate::json::MemberPath;
+    use std::time::Duration;
 
     fn kratos(public: &str, cookies: &[&str]) -> Kratos {
         let spec = KratosSpec {

@@ -4,35 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
+use reqwest::header::{HeaderMap, SET_COOKIE};
 use url::Url;
 
 use super::spec::KratosSpec;
 use crate::json::{Json, ReadLimits};
 use crate::session::{Assurance, AssuranceLevel};
-use crate::sources::{RateLimited, Resolution, ResolvedSession, SourceFailure, StepUp};
+use crate::sources::http::Answer;
+use crate::sources::{Rejection, Resolution, ResolvedSession, SourceFailure, StepUp};
 use crate::time::Timestamp;
-
-/// The headers of a 429 that describe the limit, besides those that start with [`LIMIT_PREFIXES`].
-const RETRY_AFTER: &str = "retry-after";
-const LIMIT_PREFIXES: [&str; 2] = ["ratelimit", "x-ratelimit-"];
 
 /// How long a response can be cached, in seconds. Ory Network and Kratos with `cacheable_sessions` send it.
 const CACHE_FOR: &str = "ory-session-cache-for";
 
-/// A complete response.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
-
 /// Reads a response. Only what Kratos documents says something about the session: 200, 401, 403 with the URL of a
 /// step-up, and 429.
-pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolution {
+pub(in crate::sources) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolution {
     match answer.status {
         StatusCode::OK => session(answer, spec, depth).unwrap_or_else(|resolution| resolution),
-        StatusCode::UNAUTHORIZED => Resolution::NoSession,
+        StatusCode::UNAUTHORIZED => Resolution::NoSession(Rejection::Inactive),
         StatusCode::FORBIDDEN => match step_up(&answer, depth) {
             Some(step_up) => Resolution::StepUp(Arc::new(step_up)),
             None => {
@@ -40,27 +30,15 @@ pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolutio
                 Resolution::unavailable(SourceFailure::Malformed, message)
             }
         },
-        StatusCode::TOO_MANY_REQUESTS => Resolution::RateLimited(Arc::new(rate_limited(&answer.headers))),
-        status if status.is_redirection() => {
-            let message =
-                format!("expected 200, found {status}: redirects are not followed; set `public` to the final URL");
-            Resolution::unavailable(SourceFailure::Status, message)
-        }
-        status => {
-            let is_gateway = matches!(
-                status,
-                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-            );
-            let failure = if is_gateway { SourceFailure::Gateway } else { SourceFailure::Status };
-            Resolution::unavailable(failure, format!("expected 200, found {status}"))
-        }
+        StatusCode::TOO_MANY_REQUESTS => Resolution::RateLimited(Arc::new(answer.rate_limit())),
+        _ => answer.unexpected("public"),
     }
 }
 
 fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution, Resolution> {
     let malformed =
         |message: String| Resolution::unavailable(SourceFailure::Malformed, format!("expected a session, {message}"));
-    if !is_json(&answer.headers) {
+    if !answer.is_json() {
         return Err(malformed("found a response whose media type is not application/json".to_owned()));
     }
     let set_cookies = set_cookies(&answer.headers, spec);
@@ -70,7 +48,7 @@ fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution
         .map_err(|error| malformed(format!("found a body that cannot be read: {error}")))?;
     match value.member("active") {
         Some(Json::Bool(true)) => {}
-        Some(Json::Bool(false)) => return Ok(Resolution::NoSession),
+        Some(Json::Bool(false)) => return Ok(Resolution::NoSession(Rejection::Inactive)),
         _ => return Err(malformed("found a body without the boolean `active`".to_owned())),
     }
     let subject = spec.subject.find(&value).and_then(Json::as_str).filter(|subject| !subject.is_empty());
@@ -103,11 +81,6 @@ fn cache_for(headers: &HeaderMap) -> Option<Duration> {
     headers.get(CACHE_FOR)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    media.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
 /// Returns the cookies of the response that renew a session cookie.
 fn set_cookies(headers: &HeaderMap, spec: &KratosSpec) -> Vec<String> {
     let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -119,20 +92,11 @@ fn set_cookies(headers: &HeaderMap, spec: &KratosSpec) -> Vec<String> {
 
 /// Returns the URL in a 403, at the top level or in the details of the error, if it is an http or https URL.
 fn step_up(answer: &Answer, depth: usize) -> Option<StepUp> {
-    let value = Json::parse(&answer.body, ReadLimits { depth }).ok().filter(|_| is_json(&answer.headers))?;
+    let value = Json::parse(&answer.body, ReadLimits { depth }).ok().filter(|_| answer.is_json())?;
     let in_details = || value.member("error")?.member("details")?.member("redirect_browser_to");
     let url = value.member("redirect_browser_to").or_else(in_details)?.as_str()?;
     let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     Some(StepUp { redirect_browser_to: url.into() })
-}
-
-fn rate_limited(headers: &HeaderMap) -> RateLimited {
-    let is_limit = |name: &str| name == RETRY_AFTER || LIMIT_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    let passed_on = headers
-        .iter()
-        .filter(|(name, _)| is_limit(name.as_str()))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
-    RateLimited { headers: passed_on.collect() }
 }
 
 #[cfg(test)]
