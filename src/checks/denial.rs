@@ -8,6 +8,8 @@ use crate::code::ErrorCode;
 /// Why a request does not pass its check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason<'r> {
+    /// The session that its source returned has ended by the clock of this host.
+    Ended,
     /// It has no session.
     NoSession,
     /// Its session lacks something.
@@ -56,6 +58,13 @@ impl Check {
         let login = self.login.as_ref();
         let url = |make: &dyn Fn(&Login) -> String| login.map(make);
         let (code, detail, location, ory_id) = match reason {
+            Reason::Ended => (
+                ErrorCode::SessionRequired,
+                "expected a valid session, found one that has ended by the clock of this host".to_owned(),
+                // A login page sends a browser with a session back at once, unless it is to log in again.
+                url(&|login| login.refresh(request)),
+                None,
+            ),
             Reason::NoSession => (
                 ErrorCode::SessionRequired,
                 "expected a valid session, found none".to_owned(),
@@ -99,7 +108,7 @@ impl Check {
 
 /// Returns the value of `WWW-Authenticate`.
 fn challenge(reason: Reason<'_>, require: &Requirement) -> String {
-    if reason == Reason::NoSession {
+    if matches!(reason, Reason::Ended | Reason::NoSession) {
         return "Bearer".to_owned();
     }
     let mut text = r#"Bearer error="insufficient_user_authentication""#.to_owned();
@@ -163,6 +172,7 @@ mod tests {
         let step_up = r#"Bearer error="insufficient_user_authentication", acr_values="aal2", max_age="900""#;
         for (reason, code, query, challenge) in [
             (Reason::NoSession, ErrorCode::SessionRequired, Some(format!("?{back}")), "Bearer"),
+            (Reason::Ended, ErrorCode::SessionRequired, Some(format!("?refresh=true&{back}")), "Bearer"),
             (OLD, ErrorCode::SessionAge, Some(format!("?refresh=true&{back}")), step_up),
             (HOPELESS, ErrorCode::SessionAge, None, step_up),
             (LEVEL, ErrorCode::SessionLevel, Some(format!("?aal=aal2&{back}")), step_up),
@@ -179,6 +189,7 @@ mod tests {
     fn only_browsers_with_somewhere_to_go_are_redirected() {
         for (has_login, reason, request, expected) in [
             (true, Reason::NoSession, page("GET", true), true),
+            (true, Reason::Ended, page("GET", true), true),
             (true, OLD, page("GET", true), true),
             (true, STEP_UP, page("GET", true), true),
             (true, HOPELESS, page("GET", true), false),

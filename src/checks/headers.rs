@@ -11,7 +11,7 @@ use crate::json::Json;
 const LONGEST_NAME: usize = 128;
 
 /// Headers that a proxy or a client gives a meaning of its own.
-const RESERVED: [&str; 26] = [
+const RESERVED: [&str; 32] = [
     "accept",
     "authorization",
     "cache-control",
@@ -22,6 +22,7 @@ const RESERVED: [&str; 26] = [
     "cookie",
     "date",
     "expect",
+    "forwarded",
     "host",
     "keep-alive",
     "location",
@@ -32,12 +33,17 @@ const RESERVED: [&str; 26] = [
     "server",
     "set-cookie",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "vary",
     "via",
     "www-authenticate",
+    "x-claimsmith-secret",
+    "x-request-id",
+    "x-session-token",
 ];
 
 /// The beginnings of header names that proxies give a meaning of their own.
@@ -158,6 +164,12 @@ mod tests {
             "x-accel-redirect",
             "Sec-Fetch-Mode",
             "X-Original-User",
+            "X-Request-Id",
+            "X-Session-Token",
+            "X-Claimsmith-Secret",
+            "Forwarded",
+            "Traceparent",
+            "tracestate",
         ] {
             assert_eq!(OutputHeader::parse(wrong), None, "{wrong}");
         }

@@ -75,7 +75,8 @@ impl Requirement {
         let age = assurance.authenticated_at.map(|at| now.seconds_since(at));
         match age {
             Some(age) if age <= max_age => None,
-            age => Some(Shortfall::Age { is_curable: age.is_none_or(|age| age > JUST_NOW.as_secs() as i64) }),
+            // It is not known that a login sets an age that is missing.
+            age => Some(Shortfall::Age { is_curable: age.is_some_and(|age| age > JUST_NOW.as_secs() as i64) }),
         }
     }
 }
@@ -114,7 +115,7 @@ mod tests {
             (None, minutes(15), Some(Aal1), Some(900), None),
             (None, minutes(15), Some(Aal1), Some(901), old),
             (None, minutes(15), Some(Aal1), Some(-60), None),
-            (None, minutes(15), Some(Aal1), None, old),
+            (None, minutes(15), Some(Aal1), None, hopeless),
             (None, Some(Duration::from_secs(1)), Some(Aal1), Some(3), hopeless),
             (None, Some(Duration::from_secs(1)), Some(Aal1), Some(6), old),
             (Some(Aal2), minutes(15), Some(Aal1), Some(901), level),

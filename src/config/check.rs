@@ -12,7 +12,7 @@ use super::source::{MEMBER_PATH, named};
 use super::values::HttpUrl;
 use crate::checks::{Check, Login, Origin, OutputHeader, Requirement};
 use crate::json::MemberPath;
-use crate::mint::{Placement, ProfileName};
+use crate::mint::{HeaderName, Placement, ProfileName};
 use crate::session::AssuranceLevel;
 use crate::sources::SourceKind;
 
@@ -233,7 +233,8 @@ fn refuse_ambiguous_sources(check: &Mapping<'_>, sources: &[String], known: &Kno
     }
 }
 
-/// Rejects a profile whose token cannot be sent in a header, or whose header is also a plain header.
+/// Rejects a profile whose token cannot be sent in a header, or whose header is also a plain header or has a meaning of its
+/// own between a proxy and its client.
 fn refuse_token_header(
     check: &Mapping<'_>,
     profile: &ProfileName,
@@ -247,8 +248,9 @@ fn refuse_token_header(
         let found = format!("`{}`, whose placement is a member of extra", profile.spec.name);
         return faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
     };
-    if name.as_str().contains('_') {
-        let expected = "a profile whose header has no underscore, because some services read it as a dash";
+    if *name != HeaderName::authorization() && OutputHeader::parse(name.as_str()).is_none() {
+        let expected = "a profile whose header is Authorization, or has only letters, digits and dashes and no meaning of its \
+                        own between a proxy and its client";
         let found = format!("`{name}`, the header of `{}`", profile.spec.name);
         faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
     }
