@@ -325,7 +325,7 @@ fn served(
         callers: Callers::new(&callers, before.map(|before| &before.callers), metrics),
         session_sources: Sources::new(
             &config.sources,
-            SourceLimits { body: config.limits.body, depth: config.limits.depth },
+            SourceLimits { body: config.limits.body, depth: config.limits.depth, in_flight: config.limits.in_flight },
             before.map(|before| &before.session_sources),
             seed(),
         ),

@@ -18,9 +18,7 @@ use crate::code::ErrorCode;
 use crate::json::Json;
 use crate::mint::Placement;
 use crate::session::SessionParts;
-use crate::sources::{
-    CacheLookup, Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
-};
+use crate::sources::{Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
 use crate::telemetry::{SpanParent, UNKNOWN};
 use crate::time::Timestamp;
 
@@ -127,7 +125,7 @@ impl Issuer {
             Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
             _ => false,
         };
-        if resolved.lookup == Some(CacheLookup::Hit) && lacks_login(&resolved.resolution) {
+        if resolved.is_old && lacks_login(&resolved.resolution) {
             // The person can have logged in again since the session was cached.
             resolved = self.resolve(source, &credential, true, span).await;
         }
@@ -142,8 +140,8 @@ impl Issuer {
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };
         let issued = async { self.issue(permit.read_parts(parts)?.with_grant(grant)).await };
         let outcome = issued.await.map_err(|refusal| match refusal.code {
-            // The session ended since the source returned it.
-            ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::NoSession),
+            // The source returned it, so it ended a moment ago or the clocks differ. A plain login would do nothing then.
+            ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::Ended),
             _ => refusal.into(),
         })?;
         let headers = headers(generation, check, &outcome)?;

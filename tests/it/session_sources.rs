@@ -22,7 +22,7 @@ pub(crate) fn app(kratos: &FakeKratos, source: &str, check: &str, config: &str) 
 }
 
 /// Returns a request to the check `web` as Traefik sends it, with further header lines.
-fn request(headers: &str) -> Vec<u8> {
+pub(crate) fn request(headers: &str) -> Vec<u8> {
     format!(
         "GET /forward-auth/web HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-Method: GET\r\n\
          X-Forwarded-Proto: https\r\nX-Forwarded-Host: app.example\r\nX-Forwarded-Uri: /a%20b?c=d\r\n{headers}\r\n"
@@ -137,9 +137,17 @@ fn each_response_of_kratos_has_its_own_answer() {
         }
     }
     let metrics = app.get_admin("/metrics").text();
-    for (result, count) in
-        [("no_session", 2), ("session", 1), ("step_up", 1), ("rate_limited", 1), ("status", 3), ("malformed", 8)]
-    {
+    for (result, count) in [
+        ("no_session", 2),
+        ("session", 1),
+        ("step_up", 1),
+        ("rate_limited", 1),
+        ("status", 2),
+        ("server_error", 1),
+        ("malformed", 5),
+        ("reset", 2),
+        ("truncated", 1),
+    ] {
         let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
         assert!(metrics.contains(&line), "{line}{metrics}");
     }
@@ -196,13 +204,88 @@ fn a_thousand_concurrent_requests_of_a_session_share_one_call() {
 
 #[test]
 fn sessions_of_other_credentials_are_never_shared() {
+    for cache in ["", "cache: { ttl: 30s }"] {
+        let kratos = FakeKratos::start();
+        let app = app(&kratos, &format!("timeout: 20s, {cache}"), "", "");
+        kratos.will(Behavior::HeldByCookie);
+        let api = app.api;
+        let ask_as = move |id: String| send(api, &request(&format!("Cookie: ory_kratos_session={id}\r\n")));
+        let ids = || (0..20).map(|number| format!("i-{}", number % 4));
+        let waiting: Vec<_> = ids().map(|id| (id.clone(), std::thread::spawn(move || ask_as(id)))).collect();
+        wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_requests_in_flight 20\n"));
+        assert_eq!(kratos.calls(), 4, "one call for each credential, all at once");
+        kratos.release();
+        for (id, answer) in waiting {
+            assert_eq!(claims(&app, &answer.join().unwrap())["sub"], id, "{cache}");
+        }
+        for id in ids() {
+            assert_eq!(claims(&app, &ask_as(id.clone()))["sub"], id, "{cache}");
+        }
+        assert_eq!(kratos.calls(), if cache.is_empty() { 24 } else { 4 });
+    }
+}
+
+#[test]
+fn requests_that_wait_for_a_source_leave_slots_to_others() {
+    let kratos = FakeKratos::start();
+    let cached = "timeout: 20s, cache: { ttl: 30s }";
+    let app = app(&kratos, cached, "", "limits: { in_flight: 16, connections: 200, request: 30s }");
+    let known = "Cookie: ory_kratos_session=known\r\n";
+    assert_eq!(ask(&app, known).status, 200);
+    kratos.will(Behavior::Held(session(&identity("i-1"))));
+    let api = app.api;
+    let waiting: Vec<_> = (0..8).map(|_| std::thread::spawn(move || send(api, &request(COOKIE)).status)).collect();
+    wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_requests_in_flight 8\n"));
+    for _ in 0..8 {
+        let answer = ask(&app, COOKIE);
+        assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"));
+        assert_eq!(ask(&app, known).status, 200, "a cached session needs no call");
+    }
+    kratos.release();
+    assert!(waiting.into_iter().all(|request| request.join().unwrap() == 200));
+    let metrics = app.get_admin("/metrics").text();
+    for (result, count) in [("session", 2), ("busy", 8)] {
+        let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    assert!(metrics.contains("claimsmith_session_source_call_duration_seconds_count{source=\"kratos\"} 2\n"));
+}
+
+#[test]
+fn kratos_that_closes_connections_is_not_called_until_it_recovers() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, "", "", "");
-    for id in ["i-1", "i-2"] {
-        kratos.will_send(session(&identity(id)));
-        let answer = ask(&app, &format!("Cookie: ory_kratos_session={id}\r\n"));
-        assert_eq!(claims(&app, &answer)["sub"], id);
+    kratos.will_send(Vec::new());
+    for _ in 0..5 {
+        assert_eq!(code(&ask(&app, COOKIE)), "source.unavailable");
     }
+    let calls = kratos.calls();
+    assert!(ask(&app, COOKIE).text().contains("is not called"));
+    assert_eq!(kratos.calls(), calls);
+    let metrics = app.get_admin("/metrics").text();
+    for (result, count) in [("reset", 5), ("open", 1)] {
+        let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    kratos.will_send(session(&identity("i-1")));
+    wait_until(|| ask(&app, COOKIE).status == 200);
+}
+
+#[test]
+fn credentials_that_fail_at_once_open_the_circuit_for_a_second_only() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "timeout: 20s", "", "");
+    kratos.will(Behavior::Held(response("503 Service Unavailable", "", "")));
+    let api = app.api;
+    let ask_as = move |number| send(api, &request(&format!("Cookie: ory_kratos_session={number}\r\n"))).status;
+    let waiting: Vec<_> = (0..20).map(|number| std::thread::spawn(move || ask_as(number))).collect();
+    wait_until(|| kratos.calls() == 20);
+    kratos.will_send(session(&identity("i-1")));
+    kratos.release();
+    assert!(waiting.into_iter().all(|request| request.join().unwrap() == 503));
+    let start = Instant::now();
+    wait_until(|| ask(&app, COOKIE).status == 200);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -231,6 +314,13 @@ fn anonymous_source_decides_if_no_other_credential_is_present() {
     assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-1");
     kratos.will_send(response("401 Unauthorized", JSON, "{}"));
     assert_eq!(ask(&app, COOKIE).status, 401, "the failure of the first source with a credential is final");
+    let calls = kratos.calls();
+    for (headers, status) in [("Authorization: Bearer eyJh.eyJz.c2ln\r\n", 401), ("Authorization: Bearer a b\r\n", 403)]
+    {
+        let answer = ask(&app, headers);
+        assert_eq!((answer.status, kratos.calls()), (status, calls), "a token that no source takes is no guest");
+    }
+    assert_eq!(claims(&app, &ask(&app, "Authorization: Basic dTpw\r\n"))["sub"], "guest");
 }
 
 #[test]
@@ -247,7 +337,8 @@ fn answer_of_a_source_is_a_span_below_the_one_of_its_request() {
     let (sources, requests): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span["name"] == "session source");
     assert!(requests.iter().all(|span| span["name"] == "forward-auth"), "{requests:?}");
     let of = |index: usize, name: &str| attribute(sources[index], name).cloned().unwrap_or_default();
-    for (index, (result, cached)) in [("session", false), ("session", true), ("status", false)].into_iter().enumerate()
+    for (index, (result, cached)) in
+        [("session", false), ("session", true), ("server_error", false)].into_iter().enumerate()
     {
         let parent = requests.iter().find(|span| span["spanId"] == sources[index]["parentSpanId"]);
         assert!(parent.is_some(), "{index}");
@@ -259,6 +350,6 @@ fn answer_of_a_source_is_a_span_below_the_one_of_its_request() {
         );
         assert_eq!(of(index, "claimsmith.source.shared"), false);
     }
-    assert_eq!(of(2, "error.type"), "status");
+    assert_eq!(of(2, "error.type"), "server_error");
     assert!(!collector.text().contains("canary") && !collector.text().contains("c00kie"));
 }

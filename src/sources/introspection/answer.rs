@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn only_an_answer_about_the_token_says_that_there_is_no_session() {
         use CallResult::{Failed, NoSession, RateLimited, Session};
-        use SourceFailure::{Gateway, Malformed, Status};
+        use SourceFailure::{Gateway, Malformed, ServerError, Status};
         for (status, headers, body, expected) in [
             (200, &[JSON][..], r#"{"active":true,"sub":"u"}"#, Session),
             (200, &[JSON], r#"{"active":true,"sub":"u","token_type":"Bearer","token_use":"access_token"}"#, Session),
@@ -169,7 +169,7 @@ mod tests {
             (403, &[JSON], r#"{"active":false}"#, Failed(Status)),
             (404, &[], "", Failed(Status)),
             (429, &[("retry-after", "7")], "", RateLimited),
-            (500, &[], "", Failed(Status)),
+            (500, &[], "", Failed(ServerError)),
             (503, &[], "", Failed(Gateway)),
         ] {
             assert_eq!(answer(status, headers, body, &[]).result(), expected, "{status} {body}");

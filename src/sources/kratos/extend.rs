@@ -6,9 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Client, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::sources::CallResult;
+use crate::sources::http::HttpApi;
 use crate::time::Timestamp;
 
 /// The time until another attempt for the same session. Kratos does not say when an extension was too early, and a failed
@@ -51,13 +55,32 @@ impl ExtendSpec {
     }
 
     /// Returns the URL that extends the session `id`.
-    pub(super) fn url(&self, id: &str) -> Url {
+    fn url(&self, id: &str) -> Url {
         let mut url = self.admin.clone();
         // The configuration has only URLs that have a path.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["admin", "sessions", id, "extend"]);
         }
         url
+    }
+
+    /// Extends the session `id`. A 404 can mean that another client extends it at this moment.
+    ///
+    /// # Errors
+    /// Returns how it failed.
+    pub(super) async fn send(&self, admin: &HttpApi, id: &str) -> Result<StatusCode, CallResult> {
+        let request = |client: &Client| {
+            let request = client.patch(self.url(id)).header(CONTENT_LENGTH, 0);
+            match self.token.as_ref().and_then(|token| token.text.as_ref()) {
+                Some(token) => request.bearer_auth(token.as_str()),
+                None => request,
+            }
+        };
+        let answer = admin.send(request).await.map_err(|resolution| resolution.result())?;
+        match answer.status {
+            status @ (StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND) => Ok(status),
+            _ => Err(answer.unexpected("admin").result()),
+        }
     }
 }
 
@@ -77,6 +100,11 @@ impl Attempts {
             ends.insert(id.to_owned(), now.after(PAUSE));
         }
         has_room
+    }
+
+    /// Forgets an attempt for the session `id` that was not made.
+    pub(super) fn forget(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 }
 

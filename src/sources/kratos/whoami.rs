@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn only_documented_responses_say_something_about_the_session() {
         use CallResult::{Failed, NoSession, RateLimited, StepUp};
-        use SourceFailure::{Gateway, Malformed, Status};
+        use SourceFailure::{Gateway, Malformed, ServerError, Status};
         let aal = r#"{"error":{"details":{"redirect_browser_to":"https://id/login?aal=aal2"}}}"#;
         for (status, headers, body, expected) in [
             (200, &[JSON][..], r#"{"active":false,"identity":{"id":"i"}}"#, NoSession),
@@ -168,7 +168,8 @@ mod tests {
             (403, &[JSON], "{}", Failed(Malformed)),
             (404, &[JSON], "{}", Failed(Status)),
             (429, &[], "", RateLimited),
-            (500, &[JSON], "{}", Failed(Status)),
+            (500, &[JSON], "{}", Failed(ServerError)),
+            (501, &[JSON], "{}", Failed(ServerError)),
             (502, &[], "", Failed(Gateway)),
             (503, &[], "", Failed(Gateway)),
             (504, &[JSON], "{}", Failed(Gateway)),
