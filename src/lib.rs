@@ -22,7 +22,7 @@
 //! | 2 | [`claims`] | the claims of a token, and its lifetime |
 //! | 3 | [`keys`], [`templates`] | josekit, openssl, aws-lc-rs; handlebars and Go templates |
 //! | 4 | [`checks`], [`mint`], [`sources`] | what a request needs; one generation of keys, templates and profiles; sessions of credentials |
-//! | 5 | [`config`] | the configuration |
+//! | 5 | [`config`], [`decision`] | the configuration; from the answer of a source to the decision of a check |
 //! | 6 | [`oathkeeper`], [`reload`], [`telemetry`] | Oathkeeper's files; files to generations; metrics, logs, traces |
 //! | 7 | [`service`] | admission, cache, signing queue, record |
 //! | 8 | [`edge`] | protocol adapters |
@@ -37,6 +37,7 @@ pub mod claims;
 pub mod cli;
 pub mod code;
 pub mod config;
+pub(crate) mod decision;
 pub(crate) mod edge;
 #[doc(hidden)]
 pub mod escape;

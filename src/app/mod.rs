@@ -136,7 +136,10 @@ impl Application {
             issuer,
             readiness: Readiness::default(),
             conditions: DegradedConditions::default(),
-            playground: config.serve.playground.then(|| Playground::new(config.serve.admin.host.clone())),
+            playground: config
+                .serve
+                .playground
+                .then(|| Playground::new(config.serve.admin.host.clone(), config.serve.playground_sources)),
             routes: route_metrics(&metrics),
         });
         background::report_problems(&edge, &problems);
@@ -325,7 +328,8 @@ fn served(
         callers: Callers::new(&callers, before.map(|before| &before.callers), metrics),
         session_sources: Sources::new(
             &config.sources,
-            SourceLimits { body: config.limits.body, depth: config.limits.depth, in_flight: config.limits.in_flight },
+            SourceLimits { body: config.limits.body, depth: config.limits.depth },
+            config.limits.in_flight,
             before.map(|before| &before.session_sources),
             seed(),
         ),

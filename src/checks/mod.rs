@@ -47,6 +47,19 @@ pub struct Requirement {
     pub max_age: Option<Duration>,
 }
 
+/// What one requirement says about a session, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The requirement.
+    pub requirement: &'static str,
+    /// What it expects.
+    pub expected: String,
+    /// What the session has; `None` if its source does not say.
+    pub found: Option<String>,
+    /// Whether the session satisfies it.
+    pub is_met: bool,
+}
+
 /// What a session lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortfall {
@@ -68,16 +81,42 @@ impl Requirement {
     /// Returns what `assurance` lacks at `now`; `None` if it satisfies the requirement. What a source does not know is
     /// lacking.
     pub fn shortfall(&self, assurance: &Assurance, now: Timestamp) -> Option<Shortfall> {
-        if self.level.is_some_and(|level| assurance.level.is_none_or(|found| found < level)) {
+        if !self.has_level(assurance) {
             return Some(Shortfall::Level);
         }
-        let max_age = i64::try_from(self.max_age?.as_secs()).unwrap_or(i64::MAX);
-        let age = assurance.authenticated_at.map(|at| now.seconds_since(at));
-        match age {
-            Some(age) if age <= max_age => None,
-            // It is not known that a login sets an age that is missing.
-            age => Some(Shortfall::Age { is_curable: age.is_some_and(|age| age > JUST_NOW.as_secs() as i64) }),
+        if self.has_age(assurance, now) {
+            return None;
         }
+        let age = assurance.authenticated_at.map(|at| now.seconds_since(at));
+        // It is not known that a login sets an age that is missing.
+        Some(Shortfall::Age { is_curable: age.is_some_and(|age| age > JUST_NOW.as_secs() as i64) })
+    }
+
+    /// Returns what each requirement that is set says about `assurance` at `now`.
+    pub fn findings(&self, assurance: &Assurance, now: Timestamp) -> Vec<Finding> {
+        let level = self.level.map(|level| Finding {
+            requirement: "aal",
+            expected: format!("{} or more", level.as_str()),
+            found: assurance.level.map(|level| level.as_str().to_owned()),
+            is_met: self.has_level(assurance),
+        });
+        let age = self.max_age.map(|max_age| Finding {
+            requirement: "max_auth_age",
+            expected: format!("a login at most {}s ago", max_age.as_secs()),
+            found: assurance.authenticated_at.map(|at| format!("{at}, {}s ago", now.seconds_since(at))),
+            is_met: self.has_age(assurance, now),
+        });
+        level.into_iter().chain(age).collect()
+    }
+
+    fn has_level(&self, assurance: &Assurance) -> bool {
+        self.level.is_none_or(|level| assurance.level.is_some_and(|found| level <= found))
+    }
+
+    fn has_age(&self, assurance: &Assurance, now: Timestamp) -> bool {
+        let max_age = self.max_age.map(|max_age| i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX));
+        let age = assurance.authenticated_at.map(|at| now.seconds_since(at));
+        max_age.is_none_or(|max_age| age.is_some_and(|age| age <= max_age))
     }
 }
 

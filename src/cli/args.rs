@@ -56,9 +56,11 @@ pub(super) enum Command {
     Check(SourceArgs),
     /// Render one template over one session and print the claims
     Render(RenderArgs),
+    /// Show what a check does with a recorded answer of one of its session sources, such as Kratos's `whoami`
+    CheckSession(CheckSessionArgs),
     /// Run recorded cases, one JSON object per line, and print where claims differ
     Test {
-        /// Files of cases; `-` reads standard input
+        /// Files of cases; `-` reads standard input. Cases of checks use the configuration
         #[arg(required = true, value_name = "CASES.jsonl")]
         files: Vec<PathBuf>,
     },
@@ -107,6 +109,39 @@ pub(super) struct SourceArgs {
     /// earlier ones
     #[arg(long, value_name = "FILE")]
     pub(super) oathkeeper: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct CheckSessionArgs {
+    /// The check
+    #[arg(value_name = "CHECK")]
+    pub(super) check: String,
+    /// The body of the answer, a JSON file; `-` reads standard input. For a `jwt` source, the claims of a token
+    #[arg(long, value_name = "FILE")]
+    pub(super) session: PathBuf,
+    /// The status of the answer
+    #[arg(long, value_name = "STATUS", default_value_t = 200)]
+    pub(super) status: u16,
+    /// The source that answered [default: the first of the check that needs a credential]
+    #[arg(long, value_name = "NAME")]
+    pub(super) source: Option<String>,
+    /// The method of the original request
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub(super) method: String,
+    /// The URL of the original request [default: `/` of an unknown host]
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// The client accepts HTML, as browsers do for pages
+    #[arg(long)]
+    pub(super) browser: bool,
+    /// The time of the request, such as 2026-01-16T09:12:33Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<String>,
+    /// Sign the token with the key that signs at this time
+    #[arg(long)]
+    pub(super) sign: bool,
+    #[command(flatten)]
+    pub(super) oathkeeper: SourceArgs,
 }
 
 #[derive(Args)]

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::args::RenderArgs;
+use super::args::{Global, RenderArgs};
 use super::output::{self, Failure};
+use super::source::Source;
 use crate::claims::PrivateClaims;
 use crate::code::ErrorCode;
+use crate::config::Config;
+use crate::decision::{CaseContext, CaseResult, CheckCase};
 use crate::json::{Json, NumberComparison, ReadLimits};
+use crate::mint::Mint;
 use crate::reload::{self, FileAccess, FileUse, Files};
 use crate::session::Session;
+use crate::sources::SourceLimits;
 use crate::templates::{
     ClaimTemplate, CompileError, CompileOptions, Partial, RenderInput, RenderLimits, Syntax, TemplateText, differences,
 };
@@ -128,7 +133,9 @@ impl Attempt<'_> {
     }
 }
 
-pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
+pub(super) fn test(files: &[PathBuf], global: &Global) -> Result<(), Failure> {
+    let as_json = global.json;
+    let mut checks = None;
     let (mut passed, mut failed) = (0_usize, 0_usize);
     for file in files {
         let reader: Box<dyn BufRead> = if file == Path::new("-") {
@@ -144,7 +151,17 @@ pub(super) fn test(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let outcome = run_case(&line, &format!("{}:{}", file.display(), index + 1));
+            let place = format!("{}:{}", file.display(), index + 1);
+            let outcome = match is_check_case(&line) {
+                false => run_case(&line, &place),
+                true => {
+                    let (config, mint) = match &checks {
+                        Some(loaded) => loaded,
+                        None => checks.insert(Source::of(global, &[]).load()?),
+                    };
+                    run_check_case(&line, &place, config, mint)
+                }
+            };
             if outcome.differences.is_empty() {
                 passed += 1;
             } else {
@@ -175,6 +192,11 @@ struct Outcome {
 }
 
 impl Outcome {
+    fn unreadable(id: Json<'static>, place: &str, message: String) -> Self {
+        let error = Some((ErrorCode::TemplateRecordedCase, format!("{place}: {message}")));
+        Self { id, claims: None, differences: vec![message], error }
+    }
+
     fn print(&self, as_json: bool) -> Result<(), Failure> {
         let is_pass = self.differences.is_empty();
         if as_json {
@@ -195,13 +217,24 @@ impl Outcome {
     }
 }
 
+/// Returns `true` if a case is one of a check.
+fn is_check_case(line: &[u8]) -> bool {
+    Json::parse(line, CLAIMS_LIMITS).is_ok_and(|case| case.member("check").is_some())
+}
+
+fn run_check_case(line: &[u8], place: &str, config: &Config, mint: &Mint) -> Outcome {
+    let id = Json::parse(line, CLAIMS_LIMITS).ok().and_then(|case| Some(case.member("id")?.clone().into_owned()));
+    let id = id.unwrap_or_else(|| Json::String(place.to_owned().into()));
+    let limits = SourceLimits { body: config.limits.body, depth: config.limits.depth };
+    let context = CaseContext { mint, checks: &config.checks, sources: &config.sources, limits };
+    match CheckCase::parse(line).and_then(|case| case.run(context)) {
+        Ok(CaseResult { claims, denial, differences }) => Outcome { id, claims, error: denial, differences },
+        Err(message) => Outcome::unreadable(id, place, message),
+    }
+}
+
 fn run_case(line: &[u8], place: &str) -> Outcome {
-    let unreadable = |id: Json<'static>, message: String| Outcome {
-        id,
-        claims: None,
-        differences: vec![message.clone()],
-        error: Some((ErrorCode::TemplateRecordedCase, format!("{place}: {message}"))),
-    };
+    let unreadable = |id: Json<'static>, message: String| Outcome::unreadable(id, place, message);
     let nameless = || Json::String(place.to_owned().into());
     let case = match Json::parse(line, CLAIMS_LIMITS) {
         Ok(case) => case,

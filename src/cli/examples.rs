@@ -33,6 +33,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "check-session",
+        &[
+            "# Show the token and the headers of a recorded session",
+            "curl -s -b cookies.txt http://kratos:4433/sessions/whoami | claimsmith check-session web --session -",
+            "# Show where a browser is redirected when its login is too old",
+            "claimsmith check-session web --session whoami.json --browser --url https://app.example.org/a --at 2026-06-01T00:00:00Z",
+        ],
+    ),
+    (
         "render",
         &[
             "# Render a template over a recorded session",

@@ -9,6 +9,7 @@
 mod args;
 mod cases;
 mod check;
+mod check_session;
 mod demo;
 mod examples;
 mod health;
@@ -82,8 +83,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo { once } => demo::demo(once, global.json),
         Command::Init { directory, alg, issuer } => init::init(&directory, &alg, &issuer, global.json),
         Command::Check(source) => check::check(&global, &source.oathkeeper),
+        Command::CheckSession(args) => check_session::check_session(&global, &args),
         Command::Render(args) => cases::render(&args, global.json),
-        Command::Test { files } => cases::test(&files, global.json),
+        Command::Test { files } => cases::test(&files, &global),
         Command::Import { command: ImportCommand::Oathkeeper { files, out } } => {
             import::oathkeeper(&files, &out, global.json)
         }

@@ -13,14 +13,15 @@ use crate::code::ErrorCode;
 use crate::config::{Config, ConfigError, KeyFileSettings, Loaded, position_of};
 use crate::escape;
 use crate::keys::SignatureAlg;
-use crate::mint::{BuildFault, MOST_LISTED, listed};
+use crate::mint::{BuildFault, MOST_LISTED, Mint, listed};
 use crate::nearest::nearest;
 use crate::oathkeeper::{self, DropIn};
-use crate::reload::{FileUse, Files, missing_source_error, remote_key_sets};
+use crate::reload::{self, FileUse, Files, missing_source_error, remote_key_sets};
 use crate::remote::{
     FailureCodes, FailureHints, FileKind, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles, plain_http_proxy,
     without_secrets,
 };
+use crate::time::{Clock as _, SystemClock};
 
 /// The configuration file if none is named.
 const DEFAULT_FILE: &str = "claimsmith.yaml";
@@ -142,6 +143,20 @@ impl Source {
         let base_dir = self.file.parent().unwrap_or(Path::new(""));
         KeyFileSettings::parse(&text, base_dir, &self.own_variables(), is_wanted)
             .map_err(|error| error.build_faults(&self.file.display().to_string()))
+    }
+
+    /// Reads the configuration, and builds what it describes. The recorded cases of checks are not run.
+    ///
+    /// # Errors
+    /// Returns a failure with every fault.
+    pub(super) fn load(&self) -> Result<(Config, Mint), Failure> {
+        let loaded = self.read(&mut Files::new(), None).map_err(|faults| self.failure(&faults))?;
+        let config = loaded.config;
+        let remote = self.remote_files(&config);
+        fetch_key_sets(&remote, &config).map_err(|faults| self.failure(&faults))?;
+        let loaded = reload::load_without_check_cases(&config, &remote, SystemClock.now());
+        let (mint, _) = loaded.map_err(|error| self.failure(&error.faults))?;
+        Ok((config, mint))
     }
 
     /// Returns the text of the configuration file; empty if there is none and none is needed.

@@ -24,6 +24,8 @@ pub(crate) struct Serve {
     pub admin: Listener,
     /// Whether the admin listener serves the playground.
     pub playground: bool,
+    /// Whether the playground can resolve sessions through session sources.
+    pub playground_sources: bool,
     /// Whether unauthenticated clients can request tokens on a listener that is not loopback.
     pub allow_unauthenticated: bool,
     /// How long requests in flight may take after the shutdown began.
@@ -242,6 +244,15 @@ static ADMIN: Section = section(&[
         Presence::Default("false"),
         &["true"],
     ),
+    field(
+        "playground_sources",
+        "Sources in the playground",
+        "Lets the playground resolve a credential through a session source and show the session. It needs `playground` and a \
+         loopback address.",
+        Kind::Bool,
+        Presence::Default("false"),
+        &["true"],
+    ),
 ]);
 
 /// Reads the section. `names_callers` is `true` if the configuration has callers.
@@ -255,6 +266,19 @@ pub(super) fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, f
     let has_api_address = api_mapping.given("unix").is_none() || names_address;
     let admin = listener(&admin_mapping, faults);
     let playground = admin_mapping.value("playground", faults, boolean);
+    let playground_sources = admin_mapping.value("playground_sources", faults, boolean);
+    if let (Some(admin), Some(playground), Some(true)) = (&admin, playground, playground_sources) {
+        let found = match (playground, admin.host.is_loopback()) {
+            (false, _) => Some("`playground: false`"),
+            (true, false) => Some("an address that is not loopback"),
+            (true, true) => None,
+        };
+        if let Some(found) = found {
+            let expected = "`playground: true` and a loopback host, because the page shows sessions of other people";
+            let place = admin_mapping.place_of("playground_sources");
+            faults.add(admin_mapping.path_of("playground_sources"), expected, found, &place);
+        }
+    }
     if let (Some(api), Some(admin), true) = (&api, &admin, has_api_address) {
         refuse_one_port_for_both(api, admin, &api_mapping, &admin_mapping, faults);
     }
@@ -276,6 +300,7 @@ pub(super) fn serve(serve: &Mapping<'_>, base_dir: &Path, names_callers: bool, f
         unix: unix?,
         admin: admin?,
         playground: playground?,
+        playground_sources: playground_sources?,
         allow_unauthenticated: allow_unauthenticated?,
         shutdown_timeout: shutdown_timeout?,
         shutdown_delay: shutdown_delay?,

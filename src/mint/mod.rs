@@ -21,7 +21,7 @@ pub(crate) use identity::ProfileIdentity;
 pub(crate) use listing::{MOST_LISTED, MOST_NAMED, listed, one_line};
 pub(crate) use names::is_token;
 pub use names::{HeaderName, ProfileName};
-pub use parts::{GenerationParts, TemplateFiles};
+pub use parts::{CheckCaseFile, GenerationParts, TemplateFiles};
 pub use profile::Profile;
 pub use request::{CacheKey, IssueRequest};
 pub use schema::{ClaimsSchema, SchemaError};
@@ -142,6 +142,25 @@ impl Mint {
         Ok(UnsignedClaims { claims, overridden, subject, grant, ends_by: lifetime.ends_by })
     }
 
+    /// Returns the claims of the template and all claims of a token for `request` at `now`, as if a key signed it. The
+    /// session has to be valid at `now` as for a token.
+    ///
+    /// # Errors
+    /// Every variant of [`IssueError`] except those about keys.
+    pub(crate) fn unsigned_token(
+        &self,
+        request: &IssueRequest<'_>,
+        now: Timestamp,
+        jwt_id: JwtId,
+    ) -> Result<(PrivateClaims, ClaimsSet), IssueError> {
+        let subject = subject(request)?;
+        let lifetime = lifetime_of(request, None, now)?;
+        let RenderedClaims { claims, .. } = self.render(request, now)?;
+        let all = claims_set(request, &subject, lifetime, &claims, jwt_id);
+        all.check_length(self.limits.output_bytes)?;
+        Ok((claims, all))
+    }
+
     /// Returns the public keys that verifiers of `profile` need at `now`.
     pub fn published<'m>(&self, profile: &'m Profile, now: Timestamp) -> Vec<&'m PublicJwk> {
         profile.keys.published(now, self.longest_ttl(profile))
@@ -183,23 +202,31 @@ fn subject(request: &IssueRequest<'_>) -> Result<String, IssueError> {
 fn complete(request: &IssueRequest<'_>, params: TokenParams<'_>, rendered: RenderedClaims, jti: JwtId) -> Draft {
     let TokenParams { signer, subject, lifetime } = params;
     let RenderedClaims { claims, overridden } = rendered;
-    let grant = request.grant();
-    let claims = ClaimsSet::new(
-        &claims,
-        &Registered {
-            issuer: request.profile().spec.issuer.as_str(),
-            subject: &subject,
-            audience: request.audience(),
-            issued_at: lifetime.issued_at,
-            expires_at: lifetime.expires_at,
-            jwt_id: jti,
-            scope: grant.scope.as_ref(),
-            actor: grant.actor.as_ref(),
-        },
-    );
+    let claims = claims_set(request, &subject, lifetime, &claims, jti);
     let ProfileSpec { name, typ, .. } = &request.profile().spec;
     let (profile, typ) = (name.clone(), typ.clone());
     Draft { profile, signer: Arc::clone(signer), typ, claims, lifetime, jti, overridden }
+}
+
+fn claims_set(
+    request: &IssueRequest<'_>,
+    subject: &str,
+    lifetime: Lifetime,
+    claims: &PrivateClaims,
+    jwt_id: JwtId,
+) -> ClaimsSet {
+    let grant = request.grant();
+    let registered = Registered {
+        issuer: request.profile().spec.issuer.as_str(),
+        subject,
+        audience: request.audience(),
+        issued_at: lifetime.issued_at,
+        expires_at: lifetime.expires_at,
+        jwt_id,
+        scope: grant.scope.as_ref(),
+        actor: grant.actor.as_ref(),
+    };
+    ClaimsSet::new(claims, &registered)
 }
 
 #[cfg(test)]

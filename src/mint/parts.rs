@@ -34,3 +34,14 @@ pub struct TemplateFiles {
     /// Its recorded cases.
     pub cases: Vec<RecordedCase>,
 }
+
+/// A recorded case of a check, as it was read. `Debug` does not show its text.
+#[derive(Clone)]
+pub struct CheckCaseFile {
+    /// The file.
+    pub name: String,
+    /// The template beside it.
+    pub template: String,
+    /// The text.
+    pub text: Vec<u8>,
+}

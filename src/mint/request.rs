@@ -62,6 +62,20 @@ impl<'m> IssueRequest<'m> {
         Ok(Self { profile, session, grant: Grant::default() })
     }
 
+    /// Reads a session that came in parts, whose `extra` can be one that was read for this profile before.
+    ///
+    /// # Errors
+    /// As [`Session::from_parts`].
+    pub fn from_parts_with_cache<K: Deref<Target = CachedExtra>>(
+        profile: &'m Profile,
+        parts: SessionParts<'m>,
+        limits: ReadLimits,
+        cached: impl Fn(&str) -> Option<K>,
+    ) -> Result<Self, SessionError> {
+        let session = Session::from_parts_with_cache(parts, limits, profile.selection(), cached)?;
+        Ok(Self { profile, session, grant: Grant::default() })
+    }
+
     /// Returns the same request with `grant`.
     #[must_use]
     pub fn with_grant(self, grant: Grant) -> Self {

@@ -426,6 +426,7 @@ fn trial_names_the_registered_claims_that_are_overridden() {
 #[test]
 fn template_sources_show_their_number_and_no_text() {
     let sources = TemplateSources {
+        check_cases: Vec::new(),
         templates: BTreeMap::from([("t".to_owned(), template(EMAIL))]),
         partials: vec![Partial { name: "p".to_owned(), source: text("p", "s3cret") }],
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::identity::ProfileIdentity;
-use super::parts::TemplateFiles;
+use super::parts::{CheckCaseFile, TemplateFiles};
 use super::profile::Profile;
 use super::request::IssueRequest;
 use super::spec::ProfileSpec;
@@ -31,6 +31,8 @@ pub struct TemplateSources {
     pub templates: BTreeMap<String, TemplateFiles>,
     /// The partials of all templates.
     pub partials: Vec<Partial>,
+    /// The recorded cases of checks.
+    pub check_cases: Vec<CheckCaseFile>,
 }
 
 /// A template and settings to try on a session.

@@ -22,7 +22,7 @@ pub use key_file::{KeyFileError, change_key_file};
 pub use key_sets::SIGNING_KEY_SET;
 use key_sets::with_causes;
 pub(crate) use key_sets::{is_same_file, missing_source_error, remote_key_sets};
-pub(crate) use read::{load, read_partials};
+pub(crate) use read::{load, load_without_check_cases, read_partials};
 use set_aside::{Current, set_aside};
 
 use std::cell::RefCell;
@@ -321,10 +321,11 @@ impl Parts {
         let found = set_aside(&mut config, &mut parts, unread, current);
         let faults = found.faults.into_iter().chain(faults).collect();
         problems.extend(found.problems);
-        let (mint, more) = read::build(&config, &parts, faults, previous, access, now)?;
+        let check_cases = held.templates.check_cases.clone();
+        let (mint, more) = read::build(&config, &parts, &check_cases, faults, previous, access, now)?;
         notes.extend(more);
         let GenerationParts { templates, partials, .. } = parts;
-        let sources = config.serve.playground.then(|| Arc::new(TemplateSources { templates, partials }));
+        let sources = config.serve.playground.then(|| Arc::new(TemplateSources { templates, partials, check_cases }));
         let held = Held { keys: found.keys, ..held };
         Ok((Generation { mint: Arc::new(mint), config, callers, tls, sources, notes, problems }, held))
     }

@@ -13,9 +13,10 @@ use super::held::Held;
 use super::key_sets::read_keys;
 use crate::code::ErrorCode;
 use crate::config::{Config, KeySource};
-use crate::mint::{BuildError, BuildFault, GenerationParts, Mint, TemplateFiles, TemplateSources};
+use crate::decision::{CaseContext, run_case_files};
+use crate::mint::{BuildError, BuildFault, CheckCaseFile, GenerationParts, Mint, TemplateFiles, TemplateSources};
 use crate::remote::RemoteFiles;
-use crate::sources::SourceKind;
+use crate::sources::{SourceKind, SourceLimits};
 use crate::templates::{Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 use crate::time::Timestamp;
 use crate::tls::{Tls, TlsPart, TlsText};
@@ -117,12 +118,14 @@ pub(super) fn read_parts(
         let name = format!("templates {}", config.templates.display());
         let read = |files: &mut Files| {
             let mut faults = Vec::new();
-            (read_templates(&config.templates, files, &mut faults), faults)
+            let (templates, partials) = read_templates(&config.templates, files, &mut faults);
+            let check_cases = read_check_cases(&config.templates, templates.keys(), files, &mut faults);
+            (TemplateSources { templates, partials, check_cases }, faults)
         };
         mounted = match files.part(&name, read) {
-            Some(((templates, partials), found)) => {
+            Some((sources, found)) => {
                 faults.extend(found);
-                Arc::new(TemplateSources { templates, partials })
+                Arc::new(sources)
             }
             None => Arc::clone(&held.templates),
         };
@@ -230,10 +233,32 @@ fn partials_in(root: &Path, directory: &Path, files: &mut Files, faults: &mut Ve
 /// # Errors
 /// Returns [`BuildError`] with every fault: files that cannot be read first, then their content.
 pub(crate) fn load(config: &Config, remote: &RemoteFiles, now: Timestamp) -> Result<(Mint, Vec<String>), BuildError> {
+    load_with(config, remote, now, |templates| &templates.check_cases)
+}
+
+/// As [`load`], without running the recorded cases of checks.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_without_check_cases(
+    config: &Config,
+    remote: &RemoteFiles,
+    now: Timestamp,
+) -> Result<(Mint, Vec<String>), BuildError> {
+    load_with(config, remote, now, |_| &[])
+}
+
+fn load_with(
+    config: &Config,
+    remote: &RemoteFiles,
+    now: Timestamp,
+    check_cases: impl FnOnce(&TemplateSources) -> &[CheckCaseFile],
+) -> Result<(Mint, Vec<String>), BuildError> {
     let mut files = Files::new();
     let read = read_parts(config, remote, &mut files, &Held::default(), now);
     let faults = read.unread.into_values().chain(read.faults).collect();
-    let (mint, mut notes) = build(config, &read.parts, faults, None, files.access(), now)?;
+    let check_cases = check_cases(&read.mounted);
+    let (mint, mut notes) = build(config, &read.parts, check_cases, faults, None, files.access(), now)?;
     notes.extend(read.notes);
     Ok((mint, notes))
 }
@@ -242,6 +267,7 @@ pub(crate) fn load(config: &Config, remote: &RemoteFiles, now: Timestamp) -> Res
 pub(super) fn build(
     config: &Config,
     parts: &GenerationParts,
+    check_cases: &[CheckCaseFile],
     mut faults: Vec<BuildFault>,
     previous: Option<&Mint>,
     access: &FileAccess,
@@ -254,7 +280,11 @@ pub(super) fn build(
             notes.extend(secrets.filter_map(|path| exposed(access, path, "this caller secret")));
             let secrets = config.sources.values().flat_map(SourceKind::secret_files);
             notes.extend(secrets.filter_map(|path| exposed(access, path, "this secret of a session source")));
-            Ok((mint, notes))
+            let limits = SourceLimits { body: config.limits.body, depth: config.limits.depth };
+            let context = CaseContext { mint: &mint, checks: &config.checks, sources: &config.sources, limits };
+            let (faults, more) = run_case_files(check_cases, context);
+            notes.extend(more);
+            if faults.is_empty() { Ok((mint, notes)) } else { Err(BuildError { faults }) }
         }
         Ok(_) => Err(BuildError { faults }),
         Err(error) => {
@@ -295,6 +325,33 @@ fn read_cases(root: &Path, directory: &Path, files: &mut Files, faults: &mut Vec
             }
             (_, Err(error)) => {
                 faults.push(unreadable(ErrorCode::TemplateRecordedCase, &counterpart, "readable claims", &error));
+            }
+        }
+    }
+    cases
+}
+
+/// Reads the recorded cases of checks beside the templates `names`: each is a file `<case>.check.json`.
+fn read_check_cases<'n>(
+    root: &Path,
+    names: impl Iterator<Item = &'n String>,
+    files: &mut Files,
+    faults: &mut Vec<BuildFault>,
+) -> Vec<CheckCaseFile> {
+    let mut cases = Vec::new();
+    for template in names {
+        for path in entries(root, &root.join(template), "the directory of a template", files, faults) {
+            if !file_name(&path).ends_with(".check.json") {
+                continue;
+            }
+            match files.read_within(root, &path) {
+                Ok(text) => {
+                    let (name, template) = (path.display().to_string(), template.clone());
+                    cases.push(CheckCaseFile { name, template, text });
+                }
+                Err(error) => {
+                    faults.push(unreadable(ErrorCode::TemplateRecordedCase, &path, "a readable case", &error));
+                }
             }
         }
     }

@@ -182,7 +182,7 @@ impl<'s> Permit<'s> {
         's: 'm,
     {
         let (profile, limits) = (self.profile.clone()?, self.generation.limits.read_limits());
-        let request = IssueRequest::from_parts(profile, parts, limits)?;
+        let request = self.tokens.read_parts(profile, parts, limits)?;
         Ok(AdmittedRequest { permit: self, request })
     }
 

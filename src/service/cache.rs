@@ -16,7 +16,7 @@ use quick_cache::sync::Cache;
 use super::outcome::CacheUse;
 use crate::json::ReadLimits;
 use crate::mint::{CacheKey, Caching, IssueRequest, IssuedToken, Profile, ProfileIdentity};
-use crate::session::{CachedExtra, SessionDocument, SessionError};
+use crate::session::{CachedExtra, SessionDocument, SessionError, SessionParts};
 use crate::time::Timestamp;
 
 /// The memory of an entry besides its key and its token: the records of the map, rounded up.
@@ -101,6 +101,23 @@ impl TokenCache {
         }
         let cached = |extra: &str| self.extras.get(&extra_key(profile, extra)?);
         IssueRequest::posted_with_cache(profile, body, limits, cached)
+    }
+
+    /// Reads a session in parts for `profile`, with the cached `extra` if it has the same bytes.
+    ///
+    /// # Errors
+    /// As [`Session::from_parts`](crate::session::Session::from_parts).
+    pub(super) fn read_parts<'m>(
+        &self,
+        profile: &'m Profile,
+        parts: SessionParts<'m>,
+        limits: ReadLimits,
+    ) -> Result<IssueRequest<'m>, SessionError> {
+        if profile.spec().cache == Caching::Off {
+            return IssueRequest::from_parts(profile, parts, limits);
+        }
+        let cached = |extra: &str| self.extras.get(&extra_key(profile, extra)?);
+        IssueRequest::from_parts_with_cache(profile, parts, limits, cached)
     }
 
     /// Caches the `extra` of `request`, whose token can be cached.

@@ -12,15 +12,13 @@ use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
 use super::peer::Peer;
-use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::checks::{Check, Denial, OriginalRequest, Reason};
 use crate::claims::Grant;
 use crate::code::ErrorCode;
-use crate::json::Json;
+use crate::decision::{admit_session, claims_as_headers, deny_token, session_parts};
 use crate::mint::Placement;
-use crate::session::SessionParts;
 use crate::sources::{Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
 use crate::telemetry::{SpanParent, UNKNOWN};
-use crate::time::Timestamp;
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
 #[derive(Debug)]
@@ -139,17 +137,35 @@ impl Issuer {
         let parts = session_parts(&session, &match_context);
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };
         let issued = async { self.issue(permit.read_parts(parts)?.with_grant(grant)).await };
-        let outcome = issued.await.map_err(|refusal| match refusal.code {
-            // The source returned it, so it ended a moment ago or the clocks differ. A plain login would do nothing then.
-            ErrorCode::SessionExpired | ErrorCode::SessionInactive => denied(Reason::Ended),
-            _ => refusal.into(),
-        })?;
+        let outcome =
+            issued.await.map_err(|Refusal { code, detail, .. }| deny_token(check, &original, code, detail))?;
         let headers = headers(generation, check, &outcome)?;
         Ok(Allowed { outcome, headers, session })
     }
 }
 
 impl Issuer {
+    /// Resolves the credential of `credentials` with the source `name`, for an operator. The call is recorded like one for a
+    /// request behind a proxy.
+    ///
+    /// # Errors
+    /// `session.ambiguous`, and `request.malformed` if there is no such source, or no credential for it.
+    pub(crate) async fn resolve_session(
+        &self,
+        generation: &ServedGeneration,
+        name: &str,
+        credentials: &RequestCredentials<'_>,
+    ) -> Result<Resolution, Refusal> {
+        let names = [name.to_owned()];
+        let found = generation.session_sources.find(&names, credentials);
+        let found = found.map_err(|error| Refusal::new(ErrorCode::SessionAmbiguous, error.to_string()))?;
+        let Some((source, credential)) = found else {
+            let detail = "expected a configured source and a credential that it takes, found another";
+            return Err(Refusal::new(ErrorCode::RequestMalformed, detail));
+        };
+        Ok(self.resolve(source, &credential, false, None).await.resolution)
+    }
+
     /// Resolves a credential, without the answers of earlier calls if `is_anew`, and records the answer.
     async fn resolve(
         &self,
@@ -166,48 +182,6 @@ impl Issuer {
         };
         self.recorder().source_answered(source.name(), &resolved, source_span);
         resolved
-    }
-}
-
-/// Returns the session of `resolution`, the answer of `source`, if it satisfies `check` at `now`.
-///
-/// # Errors
-/// A [`Denial`] of the request `original`.
-pub(crate) fn admit_session(
-    check: &Check,
-    source: &str,
-    resolution: Resolution,
-    original: &OriginalRequest<'_>,
-    now: Timestamp,
-) -> Result<Arc<ResolvedSession>, Denial> {
-    let denied = |reason| check.deny(reason, original);
-    let session = match resolution {
-        Resolution::Session(session) => session,
-        Resolution::NoSession(_) => return Err(denied(Reason::NoSession)),
-        Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
-        Resolution::RateLimited(limited) => {
-            let detail = format!("session source {source}: it limits its callers; try again later");
-            let denial = Denial::new(ErrorCode::SourceRateLimited, detail);
-            return Err(Denial { headers: limited.headers.clone(), ..denial });
-        }
-        Resolution::Unavailable(unavailable) => {
-            let detail = format!("session source {source}: {}", unavailable.message);
-            return Err(Denial::new(ErrorCode::SourceUnavailable, detail));
-        }
-    };
-    match check.require.shortfall(&session.assurance, now) {
-        Some(shortfall) => Err(denied(Reason::Shortfall(shortfall))),
-        None => Ok(session),
-    }
-}
-
-/// Returns the parts of a session as templates see them.
-pub(crate) fn session_parts<'s>(session: &'s ResolvedSession, match_context: &'s str) -> SessionParts<'s> {
-    SessionParts {
-        subject: session.subject.as_str().into(),
-        extra: Some(&session.extra),
-        header: None,
-        match_context: Some(match_context),
     }
 }
 
@@ -230,10 +204,7 @@ fn headers(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> R
     if !check.headers.is_empty() {
         let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
         let payload = payload.ok_or_else(Refusal::internal)?;
-        // The template could have more levels than a session.
-        let limits = crate::json::ReadLimits { depth: generation.limits.depth.saturating_add(64) };
-        let claims = Json::parse(&payload, limits).map_err(|_| Refusal::internal())?;
-        headers.extend(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)));
+        headers.extend(claims_as_headers(check, &payload, generation.limits.depth).map_err(|_| Refusal::internal())?);
     }
     Ok(headers)
 }

@@ -22,6 +22,7 @@ pub use selection::{Part, Selected, Selection};
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 use scan::{Found, Scan, shape_of};
 
@@ -159,10 +160,34 @@ impl<'b> Session<'b> {
         limits: ReadLimits,
         selection: &'b Selection,
     ) -> Result<Self, SessionError> {
+        Self::from_parts_with_cache(parts, limits, selection, |_| None::<&CachedExtra>)
+    }
+
+    /// Reads a session like [`Session::from_parts`], but skips an `extra` that was read before. `cached` gets its text; its
+    /// result must come from [`Session::cacheable_extra`] of a session that was read for the same selection, and is used
+    /// only if `extra` has the same bytes.
+    ///
+    /// # Errors
+    /// As [`Session::from_parts`].
+    pub fn from_parts_with_cache<K: Deref<Target = CachedExtra>>(
+        parts: SessionParts<'b>,
+        limits: ReadLimits,
+        selection: &'b Selection,
+        cached: impl Fn(&str) -> Option<K>,
+    ) -> Result<Self, SessionError> {
         let mut scan = Scan::new(selection);
+        let mut is_extra_cacheable = true;
         let texts =
             [(Part::Extra, parts.extra), (Part::Header, parts.header), (Part::MatchContext, parts.match_context)];
         for (part, text) in texts.into_iter().filter_map(|(part, text)| Some((part, text?))) {
+            // A longer text could have anything after the cached one.
+            let known = if part == Part::Extra { cached(text) } else { None };
+            let known = known.filter(|known| known.text().len() == text.len());
+            if known.and_then(|known| known.skip(text, 0, limits.depth, &mut scan.found)).is_some() {
+                is_extra_cacheable = false;
+                scan.append_text(text);
+                continue;
+            }
             let mut reader = Reader::new(text.as_bytes(), limits)?;
             reader.peek();
             // Inside one object, as in a posted session.
@@ -170,7 +195,7 @@ impl<'b> Session<'b> {
             reader.finish()?;
             scan.append_text(text);
         }
-        Ok(Self { subject: parts.subject, selection, found: scan.found, is_extra_cacheable: false })
+        Ok(Self { subject: parts.subject, selection, found: scan.found, is_extra_cacheable })
     }
 
     /// Returns the subject; may be empty.
@@ -183,8 +208,8 @@ impl<'b> Session<'b> {
         self.selection
     }
 
-    /// Returns `extra` in the form that [`SessionDocument::parse_with_cache`] takes. `None` if it came from there
-    /// or in parts, or is null, short or absent.
+    /// Returns `extra` in the form that [`SessionDocument::parse_with_cache`] and [`Session::from_parts_with_cache`] take.
+    /// `None` if it came from there, or is null, short or absent.
     pub fn cacheable_extra(&self) -> Option<CachedExtra> {
         let extra = self.found(Part::Extra.selected()).filter(|_| self.is_extra_cacheable)?;
         CachedExtra::new(extra, &self.found)
@@ -364,6 +389,33 @@ mod tests {
     }
 
     #[test]
+    fn part_that_is_not_the_cached_extra_is_read() {
+        let filler = "x".repeat(CachedExtra::SHORTEST);
+        let extra = format!(r#"{{"a":{{"b":"{filler}"}}}}"#);
+        let selection = Selection::everything();
+        fn parts(text: &str) -> SessionParts<'_> {
+            SessionParts { extra: Some(text), ..SessionParts::default() }
+        }
+        let limits = ReadLimits { depth: 3 };
+        let cached = Session::from_parts(parts(&extra), limits, selection).unwrap().cacheable_extra().unwrap();
+        let read = |text: &str, depth| {
+            let session =
+                Session::from_parts_with_cache(parts(text), ReadLimits { depth }, selection, |_| Some(&cached));
+            session.map(|session| session.cacheable_extra().is_some()).map_err(|error| error.code())
+        };
+        let other = extra.replace(&filler, &filler.replace('x', "y"));
+        for (text, depth, expected) in [
+            (extra.clone(), 3, Ok(false)),
+            (other, 3, Ok(true)),
+            (format!("{extra} "), 3, Ok(true)),
+            (format!("{extra}{{}}"), 3, Err(ErrorCode::SessionMalformed)),
+            (extra.clone(), 2, Err(ErrorCode::SessionDepth)),
+        ] {
+            assert_eq!(read(&text, depth), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn debug_of_a_session_shows_sizes_and_no_value() {
         let text =
             format!(r#"{{"subject":"s3cret","extra":{{"a":"s3cret{}"}},"header":{{"A":["s3cret"]}}}}"#, "x".repeat(96));
@@ -477,8 +529,19 @@ mod tests {
                 key
             };
             prop_assert_eq!(key(&from_parts), key(&from_post));
-            prop_assert!(from_parts.cacheable_extra().is_none(), "only posted sessions are compared with a cached `extra`");
-            prop_assert_eq!(from_post.cacheable_extra().is_some(), extra.len() >= CachedExtra::SHORTEST);
+            let cached = [from_parts.cacheable_extra(), from_post.cacheable_extra()];
+            prop_assert!(cached.iter().all(|cached| cached.is_some() == (extra.len() >= CachedExtra::SHORTEST)));
+            for cached in cached.iter().flatten() {
+                let parts = SessionParts {
+                    subject: subject.clone().into(),
+                    extra: Some(&extra),
+                    header: Some(&headers),
+                    match_context: None,
+                };
+                let again = Session::from_parts_with_cache(parts, limits, &selection, |_| Some(cached)).unwrap();
+                prop_assert_eq!((again.values(), key(&again)), (from_post.values(), key(&from_post)));
+                prop_assert!(again.cacheable_extra().is_none());
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod introspection;
 mod jwt;
 mod kind;
 mod kratos;
+mod recorded;
 mod rejection;
 mod session_cache;
 mod slots;
@@ -31,6 +32,7 @@ pub(crate) use introspection::{ClientCredential, IntrospectionSpec};
 pub(crate) use jwt::{JwtSpec, KeyFile, KeyOrigin};
 pub(crate) use kind::SourceKind;
 pub(crate) use kratos::{CookieName, ExtendSpec, FileSecret, KratosSpec};
+pub(crate) use recorded::RecordedAnswer;
 pub(crate) use rejection::Rejection;
 pub(crate) use session_cache::CacheSpec;
 
@@ -49,22 +51,20 @@ use jwt::Jwt;
 use kratos::Kratos;
 use slots::{Slots, Waiting};
 
-/// The limits of a source.
+/// The limits of what a source reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceLimits {
     /// Bytes of a response.
     pub body: usize,
     /// Nested arrays and objects in a response.
     pub depth: usize,
-    /// Requests that the service works on at once, of which a part can wait for sources.
-    pub in_flight: usize,
 }
 
 /// The sources of a generation, by name.
 #[derive(Debug, Default)]
 pub struct Sources {
     sources: BTreeMap<String, Arc<Source>>,
-    limits: Option<SourceLimits>,
+    limits: Option<(SourceLimits, usize)>,
     /// The requests that wait for any of them.
     waiting: Arc<Slots>,
 }
@@ -346,25 +346,26 @@ impl Resolved {
 
 impl Sources {
     /// Returns the sources `kinds`. A source that is in `before` with the same settings keeps its state; with other settings
-    /// it keeps what they do not change. `seed` is random and makes the hashes of credentials.
+    /// it keeps what they do not change. The service works on `in_flight` requests at once, of which a part can wait for
+    /// sources. `seed` is random and makes the hashes of credentials.
     pub fn new(
         kinds: &BTreeMap<String, SourceKind>,
         limits: SourceLimits,
+        in_flight: usize,
         before: Option<&Sources>,
         seed: [u8; 32],
     ) -> Self {
-        let before = before.filter(|before| before.limits == Some(limits));
-        let waiting =
-            before.map_or_else(|| Waiting::everywhere(limits.in_flight), |before| Arc::clone(&before.waiting));
+        let before = before.filter(|before| before.limits == Some((limits, in_flight)));
+        let waiting = before.map_or_else(|| Waiting::everywhere(in_flight), |before| Arc::clone(&before.waiting));
         let source = |(name, kind): (&String, &SourceKind)| {
             let known = before.and_then(|before| before.sources.get(name));
             let source = known.filter(|source| source.kind == *kind).cloned().unwrap_or_else(|| {
-                let start = Start { limits, waiting: Waiting::new(limits.in_flight, &waiting), seed };
+                let start = Start { limits, waiting: Waiting::new(in_flight, &waiting), seed };
                 Arc::new(Source::new(name.clone(), kind.clone(), start, known.map(|source| &source.resolver)))
             });
             (name.clone(), source)
         };
-        Self { sources: kinds.iter().map(source).collect(), limits: Some(limits), waiting }
+        Self { sources: kinds.iter().map(source).collect(), limits: Some((limits, in_flight)), waiting }
     }
 
     /// Returns all sources, ordered by name.

@@ -151,7 +151,7 @@ impl Case {
     }
 }
 
-fn run(kinds: &[Kind], server: &Process, length: Duration) -> Outcome {
+pub(crate) fn run(kinds: &[Kind], server: &Process, length: Duration) -> Outcome {
     let load = Load { kinds, connections: CONNECTIONS, pace: Pace::Closed, length, reuse: Reuse::Kept };
     let outcome = load.run(server);
     assert_eq!(outcome.wrong(), 0, "{:?}", outcome.complaints());

@@ -17,6 +17,7 @@ mod instructions;
 mod load;
 mod machine;
 mod mixed;
+mod proxied;
 mod render;
 mod report;
 mod requests;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use servers::{Abilities, WORKERS};
 
-const USAGE: &str = "claimsmith-bench [--quick] [hydrate | fleet | mixed | idle | connections | render]...
+const USAGE: &str = "claimsmith-bench [--quick] [hydrate | proxied | fleet | mixed | idle | connections | render]...
 claimsmith-bench soak [--minutes MINUTES]
 claimsmith-bench instructions (hit | miss) COUNT
 claimsmith-bench session BYTES";
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["serve-echo", folder] => servers::serve_echo(Path::new(folder)),
+        ["serve-bare-proxy", url, token] => servers::serve_bare_proxy(url, token),
         ["instructions", case, count] => instructions::repeat(case, count.parse().expect("a count")),
         ["session", bytes] => print!("{}", fixture::session(bytes.parse().expect("a number of bytes"))),
         ["soak", ref rest @ ..] => {
@@ -68,7 +70,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
-    const PARTS: [&str; 6] = ["idle", "hydrate", "fleet", "mixed", "connections", "render"];
+    const PARTS: [&str; 7] = ["idle", "hydrate", "proxied", "fleet", "mixed", "connections", "render"];
     let unknown = parts.iter().find(|part| !PARTS.contains(part));
     assert!(unknown.is_none(), "expected {USAGE}");
     let is_wanted = |part: &str| parts.is_empty() || parts.contains(&part);
@@ -83,9 +85,10 @@ fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
     );
     let mut bars = Vec::new();
     type Part = fn(Effort, Abilities, &mut Vec<report::Bar>);
-    let all: [(&str, Part); 5] = [
+    let all: [(&str, Part); 6] = [
         ("idle", idle::measure),
         ("hydrate", hydrate::measure),
+        ("proxied", proxied::measure),
         ("fleet", fleet::measure),
         ("mixed", mixed::measure),
         ("connections", connections::measure),

@@ -202,9 +202,22 @@ pub(crate) fn start_echo(folder: &Folder, answers: &BTreeMap<String, Vec<u8>>) -
         fs::create_dir_all(folder.0.join("answers")).unwrap();
         fs::write(folder.0.join("answers").join(name), answer).unwrap();
     }
-    let started = Instant::now();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.arg("serve-echo").arg(folder.0.join("answers")).stdout(Stdio::piped());
+    command.arg("serve-echo").arg(folder.0.join("answers"));
+    start_own(command)
+}
+
+/// Starts a service that calls `url` with the cookie of each request, and answers with `token`.
+pub(crate) fn start_bare_proxy(url: &str, token: &str) -> Process {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["serve-bare-proxy", url, token]);
+    start_own(command)
+}
+
+/// Starts this binary as a server, which prints its address.
+fn start_own(mut command: Command) -> Process {
+    let started = Instant::now();
+    command.stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -237,6 +250,46 @@ pub(crate) fn serve_echo(folder: &Path) {
                 }
             });
             App::new().app_data(web::PayloadConfig::new(1 << 20)).default_service(answer)
+        })
+        .workers(WORKERS)
+        .listen(listener)
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
+    });
+}
+
+/// Calls `url` with the cookie of each request, reads the response, and answers with `token` in a header: the least that a
+/// service beside a proxy can do, with the HTTP client of claimsmith.
+pub(crate) fn serve_bare_proxy(url: &str, token: &str) {
+    use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let (url, value) = (url.to_owned(), format!("Bearer {token}"));
+    actix_web::rt::System::new().block_on(async move {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        println!("{}", listener.local_addr().unwrap());
+        HttpServer::new(move || {
+            let (client, url, value) = (client.clone(), url.clone(), value.clone());
+            let answer = web::to(move |request: HttpRequest| {
+                let cookie = request.headers().get("cookie").map(|cookie| cookie.to_str().unwrap().to_owned());
+                let call =
+                    client.get(&url).header("accept", "application/json").header("cookie", cookie.unwrap_or_default());
+                let value = value.clone();
+                async move {
+                    match call.send().await {
+                        Ok(response) if response.status() == 200 => {
+                            std::hint::black_box(response.bytes().await.unwrap());
+                            let mut response = HttpResponse::Ok();
+                            response.insert_header(("authorization", value.as_str()));
+                            response.insert_header(("cache-control", "no-store"));
+                            response.body(web::Bytes::new())
+                        }
+                        _ => HttpResponse::ServiceUnavailable().finish(),
+                    }
+                }
+            });
+            App::new().default_service(answer)
         })
         .workers(WORKERS)
         .listen(listener)

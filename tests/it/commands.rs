@@ -16,6 +16,8 @@ const FAILURES: &[(&[&str], i32, &str)] = &[
     (&["demo", "--nope"], 2, "usage"),
     (&["init", "full"], 1, "failed"),
     (&["init", "new", "--alg", "XY"], 1, "failed"),
+    (&["check-session", "web", "--session", "session.json", "--config", "none.yaml"], 78, "config.invalid"),
+    (&["check-session", "web", "--session", "session.json", "--at", "noon"], 2, "usage"),
     (&["render", "--text", "{\"a\": {{nope}}}", "--session", "session.json"], 1, "template.helper"),
     (&["render", "--text", "{\"a\": {{Extra.nope}}}", "--session", "session.json"], 1, "template.missing_value"),
     (&["render", "--text", "{\"a\": 1}", "--session", "none.json"], 1, "failed"),

@@ -24,6 +24,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("mint", 4),
     ("sources", 4),
     ("config", 5),
+    ("decision", 5),
     ("oathkeeper", 6),
     ("reload", 6),
     ("telemetry", 6),

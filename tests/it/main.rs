@@ -6,6 +6,7 @@ mod admin;
 mod cache;
 mod callers;
 mod chart;
+mod check_cases;
 mod cli;
 mod commands;
 #[cfg(unix)]
@@ -53,6 +54,7 @@ mod session_cache;
 mod session_extension;
 mod session_sources;
 mod shutdown;
+mod source_redaction;
 mod support;
 mod telemetry;
 mod threats;

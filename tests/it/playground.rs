@@ -15,13 +15,14 @@ const SESSION: &str = r#"{"subject":"zoe","extra":{"mail":"zoe@example.org","n":
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
     "/playground",
     "/playground/app.js",
     "/playground/style.css",
     "/playground/profiles",
     "/playground/evaluate",
     "/playground/convert",
+    "/playground/resolve",
 ];
 
 fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
@@ -88,7 +89,7 @@ fn playground_is_off_by_default() {
 fn responses_carry_security_headers() {
     let app = spawn_app(&Setup { config: ON, ..Setup::default() });
     let answers = PATHS.map(|path| get(&app, path));
-    assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 200, 200, 200, 405, 405]);
+    assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 200, 200, 200, 405, 405, 405]);
     let types = answers.each_ref().map(|answer| answer.header("content-type").unwrap().to_owned());
     assert_eq!(
         types[..4],

@@ -30,6 +30,7 @@ pub(crate) use connection::{Connection, ConnectionGate, ConnectionLimits, close_
 pub use openapi::document as openapi_document;
 pub(crate) use pace::PacedStream;
 pub(crate) use playground::{Playground, configure as playground_routes};
+pub(crate) use problem::denial_status;
 pub(crate) use routes::{configure as api_routes, metrics as route_metrics};
 pub(crate) use stream::TimeoutStream;
 

@@ -111,6 +111,14 @@ pub(super) fn is_challenged(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::CallerSlowed | ErrorCode::CallerUnauthenticated)
 }
 
+/// Returns the status of `denial` at an endpoint for proxies, which can redirect browsers if it `follows_redirects`.
+pub(crate) fn denial_status(denial: &Denial, follows_redirects: bool) -> u16 {
+    match denial.is_redirect && follows_redirects {
+        true => StatusCode::FOUND.as_u16(),
+        false => proxy_status(denial.code).as_u16(),
+    }
+}
+
 /// Returns the status of `code` at an endpoint for proxies. Proxies understand 401 and 403, and treat 5xx as a failure. A
 /// challenge for callers must not reach the browser of an end user.
 pub(super) fn proxy_status(code: ErrorCode) -> StatusCode {

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 const LEEWAY: i64 = 30;
 
 /// Reads a response. Only a 200 with `active`, and a 429, say something about the token.
-pub(super) fn read(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestamp) -> Resolution {
+pub(in crate::sources) fn read(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestamp) -> Resolution {
     match answer.status {
         StatusCode::OK => session(answer, spec, depth, now).unwrap_or_else(|resolution| resolution),
         StatusCode::TOO_MANY_REQUESTS => Resolution::RateLimited(Arc::new(answer.rate_limit())),

@@ -3,6 +3,7 @@
 mod answer;
 mod spec;
 
+pub(super) use answer::read;
 pub(crate) use spec::{ClientCredential, IntrospectionSpec};
 
 use std::fmt;
@@ -66,7 +67,7 @@ impl Introspection {
 impl Endpoint {
     async fn introspect(&self, token: &str, now: Timestamp) -> Resolution {
         match self.http.send(|client| self.request(client, token)).await {
-            Ok(answer) => answer::read(answer, &self.spec, self.limits.depth, now),
+            Ok(answer) => read(answer, &self.spec, self.limits.depth, now),
             Err(resolution) => resolution,
         }
     }

@@ -107,6 +107,14 @@ impl Jwt {
     }
 }
 
+/// Returns what the claims of a token say at `now`, whose signature was verified.
+pub(super) fn read_claims(text: &str, spec: &JwtSpec, depth: usize, now: Timestamp) -> Resolution {
+    match claims::session_of(text, spec, depth, now) {
+        Ok(session) => Resolution::Session(Arc::new(session)),
+        Err(rejection) => Resolution::NoSession(rejection),
+    }
+}
+
 /// Returns the key set in the file of `spec`. A file that cannot be used was reported when it was read.
 fn fixed_set(spec: &JwtSpec) -> VerifyingSet {
     let bytes = match &spec.keys {

@@ -9,6 +9,7 @@ mod whoami;
 
 pub(crate) use extend::{ExtendSpec, FileSecret};
 pub(crate) use spec::{CookieName, KratosSpec};
+pub(super) use whoami::read;
 
 use std::fmt;
 use std::sync::Arc;
@@ -155,7 +156,7 @@ impl Api {
         let request =
             |client: &Client| client.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value);
         match self.public.send(request).await {
-            Ok(answer) => whoami::read(answer, &self.spec, self.limits.depth),
+            Ok(answer) => read(answer, &self.spec, self.limits.depth),
             Err(resolution) => resolution,
         }
     }
@@ -188,8 +189,8 @@ mod tests {
             cache: None,
             extend: None,
         };
-        let limits = SourceLimits { body: 1024, depth: 8, in_flight: 8 };
-        let waiting = Waiting::new(limits.in_flight, &Waiting::everywhere(limits.in_flight));
+        let limits = SourceLimits { body: 1024, depth: 8 };
+        let waiting = Waiting::new(8, &Waiting::everywhere(8));
         Kratos::new(spec, Start { limits, waiting, seed: [7; 32] }, None)
     }
 

@@ -19,7 +19,7 @@ const CACHE_FOR: &str = "ory-session-cache-for";
 
 /// Reads a response. Only what Kratos documents says something about the session: 200, 401, 403 with the URL of a
 /// step-up, and 429.
-pub(super) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolution {
+pub(in crate::sources) fn read(answer: Answer, spec: &KratosSpec, depth: usize) -> Resolution {
     match answer.status {
         StatusCode::OK => session(answer, spec, depth).unwrap_or_else(|resolution| resolution),
         StatusCode::UNAUTHORIZED => Resolution::NoSession(Rejection::Inactive),

@@ -387,6 +387,25 @@ async function convert() {
   }
 }
 
+/** Puts the session of a credential into the editor. */
+async function resolve() {
+  if (!mayReplace(['session'], 'the resolved one')) return;
+  let answer;
+  try {
+    answer = await ask('resolve', { source: at('source').value, header: at('credential-header').value, value: at('credential').value });
+  } catch (error) {
+    status(`Not resolved: ${error.message}`, 'bad');
+    return;
+  }
+  const { result, reason, message, session } = answer;
+  if (session === null) {
+    status(`The source answers ${result}${reason ? ` (${reason})` : ''}${message ? `: ${message}` : ''}.`, 'bad');
+    return;
+  }
+  editors.session.load(session);
+  evaluate();
+}
+
 function unconvert() {
   editors.template.put(goTemplate);
   setSyntax('go');
@@ -491,6 +510,7 @@ function listen() {
     evaluate();
   });
   at('convert').addEventListener('click', convert);
+  at('resolve').addEventListener('click', resolve);
   at('unconvert').addEventListener('click', unconvert);
   at('copy-template').addEventListener('click', ({ target }) => copy(editors.template.text, target));
   at('copy-claims').addEventListener('click', ({ target }) => copy(claims, target));
@@ -513,6 +533,8 @@ async function start() {
   at('version').textContent = told.version;
   at('partials').hidden = told.partials.length === 0;
   at('partials').textContent = `Partials: ${told.partials.map((name) => `{{> ${name}}}`).join(' ')}`;
+  at('resolver').hidden = told.sources.length === 0;
+  at('source').replaceChildren(...told.sources.map((name) => new Option(name, name)));
   at('profile').replaceChildren(...profiles.map(({ name }) => new Option(name, name)));
   choose(profiles[0].name);
   listen();

@@ -28,12 +28,14 @@ use crate::code::ErrorCode;
 use crate::config::Host;
 use crate::mint::try_conversion;
 use crate::service::{Refusal, RequestId, ServedGeneration};
-use request::{ConversionRequest, TrialRequest};
+use request::{ConversionRequest, ResolveRequest, TrialRequest};
 
 /// The shared state of the playground.
 pub(crate) struct Playground {
     /// The configured host of the admin listener.
     host: Host,
+    /// Whether it can resolve sessions through session sources.
+    has_sources: bool,
     /// Limits the bodies in memory.
     bodies: Semaphore,
     /// Limits trials to one at a time, so that the playground never takes more than one core.
@@ -51,8 +53,8 @@ const STACK: usize = 64 << 20;
 
 impl Playground {
     /// Returns the playground of an admin listener that is configured with `host`.
-    pub(crate) fn new(host: Host) -> Self {
-        Self { host, bodies: Semaphore::new(BODIES), trials: Arc::new(Semaphore::new(1)) }
+    pub(crate) fn new(host: Host, has_sources: bool) -> Self {
+        Self { host, has_sources, bodies: Semaphore::new(BODIES), trials: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -76,7 +78,7 @@ struct Call {
     edge: Data<Edge>,
 }
 
-static ROUTES: [Route; 6] = [
+static ROUTES: [Route; 7] = [
     Route {
         path: "",
         methods: Methods::Read,
@@ -94,6 +96,7 @@ static ROUTES: [Route; 6] = [
     },
     Route { path: "/profiles", methods: Methods::Read, endpoint: |call| Box::pin(profiles(call)) },
     Route { path: "/evaluate", methods: Methods::Post, endpoint: |call| Box::pin(evaluate(call)) },
+    Route { path: "/resolve", methods: Methods::Post, endpoint: |call| Box::pin(resolve(call)) },
     Route { path: "/convert", methods: Methods::Post, endpoint: |call| Box::pin(convert(call)) },
 ];
 
@@ -139,7 +142,8 @@ fn file(content_type: &'static str, text: &'static str) -> LocalBoxFuture<'stati
 /// `GET /playground/profiles`: the profiles, templates and samples to begin with.
 async fn profiles(call: Call) -> Result<HttpResponse, Refusal> {
     let issuer = &call.edge.issuer;
-    Ok(json(response::profiles(&issuer.current(), issuer.now())))
+    let has_sources = call.edge.playground.as_ref().is_some_and(|playground| playground.has_sources);
+    Ok(json(response::profiles(&issuer.current(), has_sources, issuer.now())))
 }
 
 /// `POST /playground/evaluate`: the claims that a template makes of a session, or the errors of either.
@@ -154,6 +158,25 @@ async fn evaluate(call: Call) -> Result<HttpResponse, Refusal> {
         Ok(response::tried(&tried, &asked.invalid))
     };
     run_apart(call, trial).await
+}
+
+/// `POST /playground/resolve`: the session of a credential, if the operator permits it.
+async fn resolve(call: Call) -> Result<HttpResponse, Refusal> {
+    let Call { request, payload, edge } = call;
+    let generation = edge.issuer.current();
+    let answer = async {
+        let playground = edge.playground.as_ref().filter(|playground| playground.has_sources).ok_or_else(not_found)?;
+        origin::demand_json(request.headers())?;
+        let _slot = playground.bodies.acquire().await.map_err(|_| Refusal::internal())?;
+        let most = generation.limits.header.saturating_mul(2);
+        let body = pin!(body::read(request.headers(), payload, most)).await?;
+        let asked = ResolveRequest::parse(&body)?;
+        let _permit = playground.trials.acquire().await.map_err(|_| Refusal::internal())?;
+        let resolution = edge.issuer.resolve_session(&generation, &asked.source, &asked.credentials()).await?;
+        Ok(response::resolved(&resolution))
+    };
+    let deadline = generation.limits.request;
+    tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Err(late(deadline))).map(json)
 }
 
 /// `POST /playground/convert`: a Go template in Handlebars, or the reasons why not.

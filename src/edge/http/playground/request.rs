@@ -7,6 +7,7 @@ use crate::code::ErrorCode;
 use crate::json::{Json, Object, ReadLimits};
 use crate::mint::{Mint, Profile, ProfileSpec, Trial};
 use crate::service::{Refusal, ServiceLimits};
+use crate::sources::RequestCredentials;
 use crate::templates::{Missing, Partial, Syntax};
 use crate::time::{Timestamp, Ttl, parse_duration};
 
@@ -28,6 +29,13 @@ pub(super) struct TrialRequest<'m> {
 pub(super) struct InvalidSetting {
     pub(super) setting: &'static str,
     pub(super) message: &'static str,
+}
+
+/// A credential to resolve.
+pub(super) struct ResolveRequest {
+    pub(super) source: String,
+    header: String,
+    value: String,
 }
 
 /// A Go template to convert.
@@ -111,6 +119,32 @@ impl<'m> TrialRequest<'m> {
             session_bytes: limits.body,
             read_limits: limits.read_limits(),
             stop: Some(stop),
+        }
+    }
+}
+
+impl ResolveRequest {
+    /// Parses `body`.
+    ///
+    /// # Errors
+    /// `request.malformed`
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let body = Body::parse(body, &["source", "header", "value"])?;
+        let text = |name: &str| body.text(name).map(str::to_owned);
+        let (source, header, value) = (text("source")?, text("header")?, text("value")?);
+        match header.as_str() {
+            "Authorization" | "Cookie" | "X-Session-Token" => Ok(Self { source, header, value }),
+            _ => Err(malformed("expected `header` to be Authorization, Cookie or X-Session-Token, found other text")),
+        }
+    }
+
+    /// Returns the credential as one of a request behind a proxy.
+    pub(super) fn credentials(&self) -> RequestCredentials<'_> {
+        let values = |name: &str| if self.header == name { vec![self.value.as_bytes()] } else { Vec::new() };
+        RequestCredentials {
+            authorization: values("Authorization"),
+            cookies: values("Cookie"),
+            session_tokens: values("X-Session-Token"),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::request::InvalidSetting;
-use crate::json::{Json, ReadLimits};
+use crate::json::{Json, ReadLimits, write_string};
 use crate::mint::{Profile, TemplateFiles, TrialFault, TrialPart, Tried};
 use crate::service::ServedGeneration;
+use crate::sources::{Resolution, Source};
 use crate::templates::go::{Conversion, RemarkKind};
 use crate::templates::{Missing, RecordedCase, Syntax};
 use crate::time::{Timestamp, Ttl};
@@ -17,7 +18,7 @@ const SAMPLES: usize = 100;
 const SAMPLE_BYTES: usize = 4 << 20;
 
 /// Every profile with its settings, and every template of theirs with the sessions recorded beside it.
-pub(super) fn profiles(generation: &ServedGeneration, now: Timestamp) -> String {
+pub(super) fn profiles(generation: &ServedGeneration, has_sources: bool, now: Timestamp) -> String {
     let profiles: Vec<Value> = generation.mint.profiles().map(|profile| of_profile(profile, now)).collect();
     let sources = generation.sources.as_deref();
     let names: BTreeSet<&str> = generation.mint.profiles().map(|profile| profile.spec().template.as_str()).collect();
@@ -31,6 +32,7 @@ pub(super) fn profiles(generation: &ServedGeneration, now: Timestamp) -> String 
         "profiles": profiles,
         "templates": templates,
         "partials": partials.collect::<Vec<_>>(),
+        "sources": generation.session_sources.iter().filter(|_| has_sources).map(Source::name).collect::<Vec<_>>(),
     })
     .to_string()
 }
@@ -109,6 +111,28 @@ pub(super) fn tried(tried: &Tried, invalid: &[InvalidSetting]) -> String {
         "settings": settings.collect::<Vec<_>>(),
     })
     .to_string()
+}
+
+/// Returns what a source says about a credential. A session is in the form in which a gateway posts it.
+pub(super) fn resolved(resolution: &Resolution) -> String {
+    let session = match resolution {
+        Resolution::Session(session) => {
+            let mut text = String::from("{\"subject\":");
+            write_string(&session.subject, &mut text);
+            text.push_str(",\"extra\":");
+            text.push_str(&session.extra);
+            text.push('}');
+            Some(pretty(&text))
+        }
+        _ => None,
+    };
+    let (reason, message) = match resolution {
+        Resolution::NoSession(rejection) => (Some(rejection.as_str()), None),
+        Resolution::Unavailable(unavailable) => (None, Some(unavailable.message.as_str())),
+        Resolution::RateLimited(_) | Resolution::Session(_) | Resolution::StepUp(_) => (None, None),
+    };
+    let result = resolution.result().as_str();
+    json!({"result": result, "reason": reason, "message": message, "session": session}).to_string()
 }
 
 /// What came of a conversion.

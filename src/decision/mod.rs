@@ -1,0 +1,84 @@
+//! From the answer of a session source to the decision of a check, without I/O and without a clock.
+//!
+//! The service decides with these functions, and [`Rehearsal`] decides with them about a recorded answer, so that both
+//! always agree.
+
+mod case;
+mod rehearsal;
+
+pub(crate) use case::{CaseContext, CaseResult, CheckCase, RecordedRequest, recorded_source, run_case_files};
+pub(crate) use rehearsal::{Passed, Rehearsal, Rehearsed};
+
+use std::sync::Arc;
+
+use crate::checks::{Check, Denial, OriginalRequest, Reason, plain_headers};
+use crate::code::ErrorCode;
+use crate::json::{Json, JsonError, ReadLimits};
+use crate::session::SessionParts;
+use crate::sources::{Resolution, ResolvedSession};
+use crate::time::Timestamp;
+
+/// Returns the session of `resolution`, the answer of `source`, if it satisfies `check` at `now`.
+///
+/// # Errors
+/// A [`Denial`] of the request `original`.
+pub(crate) fn admit_session(
+    check: &Check,
+    source: &str,
+    resolution: Resolution,
+    original: &OriginalRequest<'_>,
+    now: Timestamp,
+) -> Result<Arc<ResolvedSession>, Denial> {
+    let denied = |reason| check.deny(reason, original);
+    let session = match resolution {
+        Resolution::Session(session) => session,
+        Resolution::NoSession(_) => return Err(denied(Reason::NoSession)),
+        Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
+        Resolution::RateLimited(limited) => {
+            let detail = format!("session source {source}: it limits its callers; try again later");
+            let denial = Denial::new(ErrorCode::SourceRateLimited, detail);
+            return Err(Denial { headers: limited.headers.clone(), ..denial });
+        }
+        Resolution::Unavailable(unavailable) => {
+            let detail = format!("session source {source}: {}", unavailable.message);
+            return Err(Denial::new(ErrorCode::SourceUnavailable, detail));
+        }
+    };
+    match check.require.shortfall(&session.assurance, now) {
+        Some(shortfall) => Err(denied(Reason::Shortfall(shortfall))),
+        None => Ok(session),
+    }
+}
+
+/// Returns the parts of a session as templates see them.
+pub(crate) fn session_parts<'s>(session: &'s ResolvedSession, match_context: &'s str) -> SessionParts<'s> {
+    SessionParts {
+        subject: session.subject.as_str().into(),
+        extra: Some(&session.extra),
+        header: None,
+        match_context: Some(match_context),
+    }
+}
+
+/// Returns the denial of a session that gets no token.
+pub(crate) fn deny_token(check: &Check, original: &OriginalRequest<'_>, code: ErrorCode, detail: String) -> Denial {
+    match code {
+        // The source returned it, so it ended a moment ago or the clocks differ. A plain login would do nothing then.
+        ErrorCode::SessionExpired | ErrorCode::SessionInactive => check.deny(Reason::Ended, original),
+        _ => Denial::new(code, detail),
+    }
+}
+
+/// Returns the plain headers of `check` for the claims of a token, whose session had at most `depth` levels.
+///
+/// # Errors
+/// Returns an error if the claims are not JSON.
+pub(crate) fn claims_as_headers(
+    check: &Check,
+    claims: &[u8],
+    depth: usize,
+) -> Result<Vec<(String, String)>, JsonError> {
+    // The template could have more levels than a session.
+    let claims = Json::parse(claims, ReadLimits { depth: depth.saturating_add(64) })?;
+    Ok(plain_headers(check, &claims).into_iter().map(|(name, value)| (name.to_string(), value)).collect())
+}
