@@ -26,9 +26,7 @@ pub struct Denial {
     /// What failed and what to do about it.
     pub detail: String,
     /// Where a browser gets what it lacks.
-    pub location: Option<String>,
-    /// Whether the client is a browser that can be redirected there.
-    pub is_redirect: bool,
+    pub destination: Destination,
     /// The value of `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 9470), if another login helps.
     pub challenge: Option<String>,
     /// The word of Kratos's API for the reason, which its client libraries know.
@@ -37,14 +35,45 @@ pub struct Denial {
     pub headers: Vec<(String, String)>,
 }
 
+/// Where a browser gets what its request lacks.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Nowhere, or it is not known where.
+    Nowhere,
+    /// At this URL, which the client is told.
+    Offered(String),
+    /// At this URL, to which the client can be redirected, because it is a browser that asks for a page.
+    Redirect(String),
+}
+
 impl Denial {
+    /// Returns the URL where a browser gets what it lacks.
+    pub fn location(&self) -> Option<&str> {
+        match &self.destination {
+            Destination::Nowhere => None,
+            Destination::Offered(url) | Destination::Redirect(url) => Some(url),
+        }
+    }
+
+    /// Returns the URL to which the client can be redirected.
+    pub fn redirect(&self) -> Option<&str> {
+        match &self.destination {
+            Destination::Nowhere | Destination::Offered(_) => None,
+            Destination::Redirect(url) => Some(url),
+        }
+    }
+
+    /// Returns the denial of a request whose bearer token was refused (RFC 6750 section 3.1).
+    pub fn of_bearer_token(self) -> Self {
+        Self { challenge: Some(r#"Bearer error="invalid_token""#.to_owned()), ..self }
+    }
+
     /// Returns a denial that no login changes.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
             detail: detail.into(),
-            location: None,
-            is_redirect: false,
+            destination: Destination::Nowhere,
             challenge: None,
             ory_id: None,
             headers: Vec::new(),
@@ -100,9 +129,13 @@ impl Check {
                 )
             }
         };
-        let is_redirect = login.is_some() && location.is_some() && request.is_navigation();
+        let destination = match location {
+            None => Destination::Nowhere,
+            Some(url) if login.is_some() && request.is_navigation() => Destination::Redirect(url),
+            Some(url) => Destination::Offered(url),
+        };
         let challenge = Some(challenge(reason, &self.require));
-        Denial { code, detail, location, is_redirect, challenge, ory_id, headers: Vec::new() }
+        Denial { code, detail, destination, challenge, ory_id, headers: Vec::new() }
     }
 }
 
@@ -130,7 +163,7 @@ impl std::fmt::Debug for Denial {
         f.debug_struct("Denial")
             .field("code", &self.code)
             .field("detail", &self.detail)
-            .field("is_redirect", &self.is_redirect)
+            .field("is_redirect", &self.redirect().is_some())
             .finish_non_exhaustive()
     }
 }
@@ -180,7 +213,7 @@ mod tests {
         ] {
             let denial = check(true).deny(reason, &page("GET", true));
             let location = query.map(|query| format!("https://id.example/l{query}"));
-            assert_eq!((denial.code, denial.location), (code, location), "{reason:?}");
+            assert_eq!((denial.code, denial.location()), (code, location.as_deref()), "{reason:?}");
             assert_eq!(denial.challenge.as_deref(), Some(challenge), "{reason:?}");
         }
     }
@@ -199,11 +232,8 @@ mod tests {
             (false, STEP_UP, page("GET", true), false),
         ] {
             let denial = check(has_login).deny(reason, &request);
-            assert_eq!(denial.is_redirect, expected, "{has_login} {reason:?} {}", request.method);
+            assert_eq!(denial.redirect().is_some(), expected, "{has_login} {reason:?} {}", request.method);
         }
-        assert_eq!(
-            check(false).deny(STEP_UP, &page("GET", false)).location.as_deref(),
-            Some("https://id.example/l?aal=aal2")
-        );
+        assert_eq!(check(false).deny(STEP_UP, &page("GET", false)).location(), Some("https://id.example/l?aal=aal2"));
     }
 }

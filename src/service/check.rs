@@ -39,7 +39,7 @@ pub struct Allowed {
     pub outcome: Outcome,
     /// The header of the token and every plain header, in lower case, each exactly once.
     pub headers: Vec<(String, String)>,
-    /// The values of `Set-Cookie` with which the source renews the session cookie.
+    /// The session, with the values of `Set-Cookie` with which its source renews the session cookie.
     pub session: Arc<ResolvedSession>,
 }
 
@@ -116,7 +116,11 @@ impl Issuer {
             if let Some(rejection) = rejection {
                 self.recorder().rejected(UNKNOWN, rejection);
             }
-            return Err(Failure { denial: denied(Reason::NoSession), rejection });
+            let denial = denied(Reason::NoSession);
+            return Err(Failure {
+                denial: if rejection.is_some() { denial.of_bearer_token() } else { denial },
+                rejection,
+            });
         };
         let mut resolved = self.resolve(source, &credential, false, span).await;
         let lacks_login = |resolution: &Resolution| match resolution {
@@ -131,8 +135,13 @@ impl Issuer {
             Resolution::NoSession(rejection) => Some(rejection),
             _ => None,
         };
-        let session = admit_session(check, source.name(), resolved.resolution, &original, self.now())
-            .map_err(|denial| Failure { denial, rejection })?;
+        let session =
+            admit_session(check, source.name(), resolved.resolution, &original, self.now()).map_err(|denial| {
+                match rejection {
+                    Some(_) if credential.is_bearer() => Failure { denial: denial.of_bearer_token(), rejection },
+                    _ => Failure { denial, rejection },
+                }
+            })?;
         let match_context = original.match_context();
         let parts = session_parts(&session, &match_context);
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };

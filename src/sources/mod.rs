@@ -41,6 +41,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::AUTHORIZATION;
+
 use crate::session::Assurance;
 use crate::time::Timestamp;
 
@@ -58,6 +60,14 @@ pub struct SourceLimits {
     pub body: usize,
     /// Nested arrays and objects in a response.
     pub depth: usize,
+}
+
+impl SourceLimits {
+    /// Returns the limits for a service that reads sessions of at most `body` bytes and `depth` levels. A response is one of
+    /// their members.
+    pub fn new(body: usize, depth: usize) -> Self {
+        Self { body, depth: depth.saturating_sub(1) }
+    }
 }
 
 /// The sources of a generation, by name.
@@ -93,6 +103,17 @@ enum Resolver {
 /// The credential of a request for one source. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Credential(CredentialKind);
+
+impl Credential {
+    /// Returns `true` for a token of the `Authorization` header.
+    pub fn is_bearer(&self) -> bool {
+        match &self.0 {
+            CredentialKind::Bearer(_) => true,
+            CredentialKind::None => false,
+            CredentialKind::Header { name, .. } => *name == AUTHORIZATION.as_str(),
+        }
+    }
+}
 
 #[derive(Clone)]
 enum CredentialKind {

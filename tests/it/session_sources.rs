@@ -8,6 +8,7 @@ use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
 use crate::support::{Answer, NOW, Setup, TestApp, send, spawn_app, wait_until};
 use crate::telemetry::{Collector, attribute};
 
+const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
 /// Starts the service with a check `web` behind a trusted proxy.
@@ -79,14 +80,47 @@ fn session_of_each_credential_becomes_a_token_and_nothing_else_is_forwarded() {
 fn request_without_a_session_token_is_not_a_call() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, "", "", "");
-    for headers in
-        ["", "Cookie: other=x\r\n", "Authorization: Bearer eyJh.eyJz.c2ln\r\n", "Authorization: Basic dTpw\r\n"]
-    {
+    for (headers, challenge) in [
+        ("", "Bearer"),
+        ("Cookie: other=x\r\n", "Bearer"),
+        ("Authorization: Bearer eyJh.eyJz.c2ln\r\n", INVALID_TOKEN),
+        ("Authorization: Basic dTpw\r\n", "Bearer"),
+    ] {
         let answer = ask(&app, headers);
         assert_eq!((answer.status, code(&answer).as_str()), (401, "session.required"), "{headers}");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert_eq!(answer.header("www-authenticate"), Some(challenge), "{headers}");
     }
     assert_eq!(kratos.calls(), 0);
+    kratos.will_send(response("401 Unauthorized", JSON, "{}"));
+    for (headers, challenge) in [(COOKIE, "Bearer"), ("Authorization: Bearer ory_st_x\r\n", INVALID_TOKEN)] {
+        let answer = ask(&app, headers);
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some(challenge)), "{headers}");
+    }
+}
+
+#[test]
+fn repeated_headers_of_a_rate_limit_are_all_passed_on() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    let headers = "Retry-After: 17\r\nRateLimit-Policy: 10;w=1\r\nRateLimit-Policy: 50;w=60\r\n";
+    kratos.will_send(response("429 Too Many Requests", headers, ""));
+    let answer = ask(&app, COOKIE);
+    let policies = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("ratelimit-policy"));
+    let mut policies: Vec<_> = policies.map(|(_, value)| value.as_str()).collect();
+    policies.sort_unstable();
+    assert_eq!((policies, answer.header("retry-after")), (vec!["10;w=1", "50;w=60"], Some("17")));
+}
+
+#[test]
+fn session_at_the_limit_of_depth_is_read_and_a_deeper_one_is_an_answer_that_is_not_understood() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "limits: { depth: 32 }");
+    for (levels, status) in [(31, 200), (32, 503), (33, 503)] {
+        let mut deep = identity("i-1");
+        deep["deep"] = (2..levels).fold(json!([]), |inner, _| json!([inner]));
+        kratos.will_send(session(&deep));
+        assert_eq!(ask(&app, COOKIE).status, status, "{levels}");
+    }
 }
 
 #[test]

@@ -39,7 +39,8 @@ struct OryError {
 
 /// Returns the response for `denial`, for a proxy that may pass it on to its client.
 pub(super) fn of_proxy(denial: &Denial, request_id: RequestId) -> HttpResponse {
-    let Denial { code, detail, location, challenge, ory_id, headers, .. } = denial;
+    let Denial { code, detail, challenge, ory_id, headers, .. } = denial;
+    let location = denial.location();
     let status = proxy_status(*code);
     let problem = ProxyProblem {
         problem: Problem {
@@ -49,18 +50,18 @@ pub(super) fn of_proxy(denial: &Denial, request_id: RequestId) -> HttpResponse {
             detail,
             instance: request_id.to_uri(),
         },
-        redirect_browser_to: location.as_deref(),
+        redirect_browser_to: location,
         error: ory_id.map(|id| OryError { id }),
     };
     let mut response = HttpResponse::build(status);
     response.content_type("application/problem+json").insert_header((header::CACHE_CONTROL, "no-store"));
     for (name, value) in headers {
-        response.insert_header((name.as_str(), value.as_str()));
+        response.append_header((name.as_str(), value.as_str()));
     }
     if let Some(challenge) = challenge.as_deref().filter(|_| status == StatusCode::UNAUTHORIZED) {
         response.insert_header((header::WWW_AUTHENTICATE, challenge));
     }
-    if let Some(location) = location.as_deref().filter(|_| status == StatusCode::UNAUTHORIZED) {
+    if let Some(location) = location.filter(|_| status == StatusCode::UNAUTHORIZED) {
         response.insert_header((header::LOCATION, location));
     }
     if code.is_retryable() {
@@ -113,7 +114,7 @@ pub(super) fn is_challenged(code: ErrorCode) -> bool {
 
 /// Returns the status of `denial` at an endpoint for proxies, which can redirect browsers if it `follows_redirects`.
 pub(crate) fn denial_status(denial: &Denial, follows_redirects: bool) -> u16 {
-    match denial.is_redirect && follows_redirects {
+    match denial.redirect().is_some() && follows_redirects {
         true => StatusCode::FOUND.as_u16(),
         false => proxy_status(denial.code).as_u16(),
     }

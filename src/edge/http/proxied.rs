@@ -81,14 +81,12 @@ fn passed(allowed: &Allowed) -> HttpResponse {
 
 fn refused(denied: Denied, call: &Call, redirects: Redirects) -> Answer {
     let Denied { denial, refusal } = denied;
-    let response = if denial.is_redirect && redirects == Redirects::Followed {
-        let mut response = HttpResponse::build(StatusCode::FOUND);
-        if let Some(location) = &denial.location {
-            response.insert_header((LOCATION, location.as_str()));
+    let response = match denial.redirect() {
+        Some(location) if redirects == Redirects::Followed => {
+            let mut response = HttpResponse::build(StatusCode::FOUND);
+            response.insert_header((LOCATION, location)).insert_header((CACHE_CONTROL, "no-store")).body(Bytes::new())
         }
-        response.insert_header((CACHE_CONTROL, "no-store")).body(Bytes::new())
-    } else {
-        problem::of_proxy(&denial, call.request_id)
+        _ => problem::of_proxy(&denial, call.request_id),
     };
     Answer { refused: Some(refusal), ..response.into() }
 }
@@ -166,8 +164,8 @@ impl<'r> Metadata<'r> {
         self.valid(name, "a host", is_host)
     }
 
-    /// Reads a path and a query as they are. They are never decoded, because the service behind the proxy could decode
-    /// them differently.
+    /// Reads a path and a query as they are. Nothing is decided by a decoded path, because the service behind the proxy could
+    /// decode it differently.
     pub(super) fn uri(&self, name: &'static str) -> Result<&'r str, Refusal> {
         self.valid(name, "a path that starts with a slash", |text| text.starts_with('/'))
     }

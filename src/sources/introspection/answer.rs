@@ -43,8 +43,10 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
         Some(Json::Bool(false)) => return Ok(Resolution::NoSession(Rejection::Inactive)),
         _ => return Err(malformed("found a body without the boolean `active`".to_owned())),
     }
-    let time = |claim: &'static str| {
-        numeric_date(&value, claim).map_err(|()| malformed(format!("found a `{claim}` that is not a number")))
+    // Some servers send the members that they do not know as null.
+    let time = |claim: &'static str| match value.member(claim) {
+        Some(Json::Null) => Ok(None),
+        _ => numeric_date(&value, claim).map_err(|()| malformed(format!("found a `{claim}` that is not a number"))),
     };
     let window = Window { expires_at: time("exp")?, not_before: time("nbf")?, issued_at: None };
     if let Err(rejection) = check_rules(&value, &window, spec, now) {
@@ -145,6 +147,7 @@ mod tests {
             (200, &[JSON][..], r#"{"active":true,"sub":"u"}"#, Session),
             (200, &[JSON], r#"{"active":true,"sub":"u","token_type":"Bearer","token_use":"access_token"}"#, Session),
             (200, &[JSON], r#"{"active":true,"sub":"u","exp":1000001,"nbf":1000030}"#, Session),
+            (200, &[JSON], r#"{"active":true,"sub":"u","exp":null,"nbf":null,"token_use":null}"#, Session),
             (200, &[JSON], r#"{"active":false}"#, NoSession),
             (200, &[JSON], r#"{"active":false,"sub":7}"#, NoSession),
             (200, &[JSON], r#"{"active":true,"sub":"u","exp":1000000}"#, NoSession),

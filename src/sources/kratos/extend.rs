@@ -43,7 +43,15 @@ pub struct FileSecret {
 
 /// The attempts of the last minute.
 #[derive(Default)]
-pub(super) struct Attempts(Mutex<HashMap<String, Timestamp>>);
+pub(super) struct Attempts(Mutex<Recent>);
+
+#[derive(Default)]
+struct Recent {
+    /// The ends of their pauses.
+    ends: HashMap<String, Timestamp>,
+    /// The last search for pauses that ended, which takes too long for each request.
+    swept: Option<Timestamp>,
+}
 
 impl ExtendSpec {
     /// Returns `true` if a session that expires at `expires_at` is to be extended at `now`. An expired session is not,
@@ -87,12 +95,13 @@ impl ExtendSpec {
 impl Attempts {
     /// Returns `true` if an attempt for the session `id` can begin at `now`, which then has begun.
     pub(super) fn begin(&self, id: &str, now: Timestamp) -> bool {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Recent { ends, swept } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |end: &Timestamp| now < *end && *end <= now.after(PAUSE);
         if ends.get(id).is_some_and(is_recent) {
             return false;
         }
-        if ends.len() >= MOST_SESSIONS {
+        if ends.len() >= MOST_SESSIONS && *swept != Some(now) {
+            *swept = Some(now);
             ends.retain(|_, end| is_recent(end));
         }
         let has_room = ends.len() < MOST_SESSIONS;
@@ -104,7 +113,7 @@ impl Attempts {
 
     /// Forgets an attempt for the session `id` that was not made.
     pub(super) fn forget(&self, id: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ends.remove(id);
     }
 }
 
@@ -152,6 +161,6 @@ mod tests {
         assert!((0..MOST_SESSIONS).all(|number| attempts.begin(&number.to_string(), at(0))));
         assert!(!attempts.begin("another", at(1)));
         assert!(attempts.begin("another", at(60)));
-        assert_eq!(attempts.0.lock().unwrap().len(), 1);
+        assert_eq!(attempts.0.lock().unwrap().ends.len(), 1);
     }
 }
