@@ -1,4 +1,4 @@
-//! What a request is granted beyond its profile: audience, scope and actor (RFC 6749, RFC 8693).
+//! Grants of a single request beyond its profile: audience, scope and actor (RFC 6749, RFC 8693).
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use super::Audience;
 use crate::json;
 use crate::time::Timestamp;
 
-/// Everything of one request, besides its profile and session, that decides the claims of its token. The default grants
-/// what the profile says and nothing else.
+/// The properties of one request, besides its profile and session, that determine the claims of its token. The default
+/// grants only what the profile configures.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// `aud` instead of the profile's.
+    /// The value of `aud`, which replaces the profile's.
     pub audience: Option<Audience>,
     /// `scope`
     pub scope: Option<Scope>,
     /// `act`
     pub actor: Option<Actor>,
-    /// The time that the token does not outlive, besides the session's own.
+    /// A limit for the expiry of the token, besides the session expiry.
     pub ends_by: Option<Timestamp>,
 }
 
 impl Grant {
-    /// Appends everything that decides the token. Grants that append equal bytes are equal.
+    /// Appends everything that determines the token. Grants that append equal bytes are equal.
     pub fn append_cache_key(&self, out: &mut Vec<u8>) {
-        // The end is part of the lifetime, which is in each key.
+        // `ends_by` is part of the lifetime, which is in each cache key.
         let Self { audience, scope, actor, ends_by: _ } = self;
         let names = audience.as_ref().map_or(&[][..], |audience| audience.names());
         append_count(names.len(), out);
@@ -38,7 +38,7 @@ impl Grant {
         append_count(actors.len(), out);
         for Actor { subject, issuer, actor: _ } in actors {
             append_text(subject, out);
-            // An issuer is never empty, so the empty text stands for none.
+            // An issuer is never empty, so the empty string means no issuer.
             append_text(issuer.as_deref().unwrap_or_default(), out);
         }
     }
@@ -65,7 +65,7 @@ impl Scope {
         text.split(' ').all(is_token).then(|| Self(text.to_owned()))
     }
 
-    /// Returns the scope as it is written in the claim.
+    /// Returns the value of the claim.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -76,7 +76,7 @@ impl Scope {
     }
 }
 
-/// Who acts for the subject (`act`, RFC 8693 section 4.1).
+/// The party that acts for the subject (`act`, RFC 8693 section 4.1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Actor {
     subject: String,
@@ -92,13 +92,13 @@ impl Actor {
         is_complete.then_some(Self { subject, issuer, actor: None })
     }
 
-    /// Returns this actor with `earlier`, who acted before it, nested inside.
+    /// Returns this actor with `earlier`, the previous actor, nested inside.
     #[must_use]
     pub fn after(self, earlier: Actor) -> Self {
         Self { actor: Some(Box::new(earlier)), ..self }
     }
 
-    /// Appends the claim's value, a JSON object.
+    /// Appends the value of the claim, a JSON object.
     pub(super) fn write_json(&self, out: &mut String) {
         out.push_str("{\"sub\":");
         json::write_string(&self.subject, out);
@@ -115,7 +115,7 @@ impl Actor {
 }
 
 impl fmt::Debug for Grant {
-    /// Shows what is granted and no value.
+    /// Shows which properties are granted, without values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant")
             .field("audience", &self.audience.is_some())
@@ -133,7 +133,7 @@ impl fmt::Debug for Scope {
 }
 
 impl fmt::Debug for Actor {
-    /// Shows the depth of the chain and no value.
+    /// Shows the length of the chain, without values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let depth = std::iter::successors(Some(self), |actor| actor.actor.as_deref()).count();
         f.debug_struct("Actor").field("depth", &depth).finish_non_exhaustive()

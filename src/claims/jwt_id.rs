@@ -9,13 +9,13 @@ use uuid::Uuid;
 pub struct JwtId(Uuid);
 
 impl JwtId {
-    /// Returns the identifier `uuid`, which must be random for tokens to be told apart.
+    /// Returns the identifier `uuid`, which must be random, so that identifiers are unique.
     pub const fn new(uuid: Uuid) -> Self {
         Self(uuid)
     }
 
-    /// Returns a number that is spread evenly over random identifiers, so that tokens issued together are not renewed
-    /// together.
+    /// Returns a number that is evenly distributed for random identifiers, so that tokens issued together are not
+    /// renewed together.
     pub fn spread(self) -> u16 {
         let [.., high, low] = *self.0.as_bytes();
         u16::from_be_bytes([high, low])

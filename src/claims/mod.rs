@@ -1,4 +1,4 @@
-//! Claims: what a template can set ([`PrivateClaims`]) and what is signed ([`ClaimsSet`]).
+//! Claims: the claims of a template ([`PrivateClaims`]) and the signed claims of a token ([`ClaimsSet`]).
 //!
 //! claimsmith sets the registered claims (RFC 7519 section 4.1) itself. A template that sets one is rejected, unless the
 //! profile overrides such claims, as Oathkeeper does. The exception is `aud`, which a template can set if the profile
@@ -43,7 +43,7 @@ pub enum RegisteredClaim {
 }
 
 impl RegisteredClaim {
-    /// All seven.
+    /// All registered claims.
     pub const ALL: [RegisteredClaim; 7] = [
         RegisteredClaim::Audience,
         RegisteredClaim::ExpirationTime,
@@ -54,7 +54,7 @@ impl RegisteredClaim {
         RegisteredClaim::Subject,
     ];
 
-    /// The claim's name in a token.
+    /// Returns the name of the claim in a token.
     pub fn name(self) -> &'static str {
         match self {
             RegisteredClaim::Audience => "aud",
@@ -67,36 +67,37 @@ impl RegisteredClaim {
         }
     }
 
-    /// The claim called `name`.
+    /// Returns the registered claim with this name.
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|claim| claim.name() == name)
     }
 }
 
-/// What happens to a registered claim that a template sets. Claimsmith's own value stands in the token either way.
+/// The handling of a registered claim that a template sets. A token never contains the template's value, except an
+/// allowed `aud`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RegisteredInTemplate {
-    /// It is overridden, as by Oathkeeper.
+    /// The claim is overridden, as in Oathkeeper.
     Override,
-    /// No token is made.
+    /// No token is issued.
     #[default]
     Refuse,
 }
 
-/// What a template gave: a JSON object without any registered claim but, where allowed, `aud`.
+/// The claims of a template: a JSON object without registered claims, except `aud` if it is allowed.
 #[derive(Clone, PartialEq)]
 pub struct PrivateClaims {
-    /// The object, compact.
+    /// The object as compact JSON.
     text: String,
 }
 
-/// Why rendered text is no set of claims.
+/// The reason why rendered text is not a valid set of claims.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClaimsError {
     /// `aud` is neither a string nor an array of strings.
     #[error("expected the claim `aud` to be a string or an array of strings, found {found}")]
     AudienceType {
-        /// The kind of thing it is.
+        /// The kind of value that was found.
         found: &'static str,
     },
     /// A member name occurs twice.
@@ -108,10 +109,10 @@ pub enum ClaimsError {
     /// The text is JSON, but not an object.
     #[error("expected the rendered claims to be one JSON object, found {found}")]
     NotAnObject {
-        /// The kind of thing it is.
+        /// The kind of value that was found.
         found: &'static str,
     },
-    /// The template sets a claim that the grant of this request decides.
+    /// The template sets a claim that the grant of this request determines.
     #[error("the template sets the claim `{claim}`, which the grant of this request decides: remove it")]
     Granted {
         /// `scope` or `act`.
@@ -129,7 +130,7 @@ pub enum ClaimsError {
 }
 
 impl ClaimsError {
-    /// The stable code, one of `claims.*` or `template.limit`.
+    /// Returns the stable error code, one of `claims.*` or `template.limit`.
     pub fn code(&self) -> ErrorCode {
         match self {
             ClaimsError::AudienceType { .. } | ClaimsError::NotJson(_) => ErrorCode::ClaimsInvalid,
@@ -141,7 +142,7 @@ impl ClaimsError {
     }
 }
 
-/// Returns why a template cannot set `claim`, and what to do. Only a configured audience keeps it from setting `aud`.
+/// Returns why a template cannot set `claim`, and what to do. It cannot set `aud` only if an audience is configured.
 fn registered_conflict(claim: RegisteredClaim) -> &'static str {
     match claim {
         RegisteredClaim::Audience => "and the profile configures an audience: keep one of the two",
@@ -150,19 +151,19 @@ fn registered_conflict(claim: RegisteredClaim) -> &'static str {
 }
 
 impl PrivateClaims {
-    /// Takes the text that a template rendered. `audience` is what the profile configures.
+    /// Parses the text that a template rendered. `audience` is the audience of the profile.
     ///
     /// # Errors
-    /// Every variant of [`ClaimsError`].
+    /// Returns every variant of [`ClaimsError`].
     pub fn parse(text: &str, audience: Option<&Audience>) -> Result<Self, ClaimsError> {
         Self::parse_with(text, audience, RegisteredInTemplate::Refuse).map(|(claims, _)| claims)
     }
 
-    /// As [`PrivateClaims::parse`], and where `registered` says so without the registered claims that the template set,
-    /// which come second.
+    /// Parses like [`PrivateClaims::parse`]. If `registered` is [`RegisteredInTemplate::Override`], removes the
+    /// registered claims of the template and returns them, too.
     ///
     /// # Errors
-    /// Every variant of [`ClaimsError`]; [`ClaimsError::Registered`] only where such claims are refused.
+    /// Every variant of [`ClaimsError`]; [`ClaimsError::Registered`] only for [`RegisteredInTemplate::Refuse`].
     pub fn parse_with(
         text: &str,
         audience: Option<&Audience>,
@@ -171,11 +172,11 @@ impl PrivateClaims {
         Self::parse_marked(text, &[], audience, registered)
     }
 
-    /// As [`PrivateClaims::parse_with`], where the values at `in_order` are known to be whole JSON values without white
-    /// space, which need no second look.
+    /// Parses like [`PrivateClaims::parse_with`], but skips the values at `in_order`, which must be whole and valid
+    /// JSON values without white space.
     ///
     /// # Errors
-    /// As [`PrivateClaims::parse_with`].
+    /// Returns the errors of [`PrivateClaims::parse_with`].
     pub fn parse_marked(
         text: &str,
         in_order: &[Range<usize>],
@@ -231,7 +232,7 @@ impl PrivateClaims {
         Ok((Self { text: Json::Object(members).to_string() }, overridden))
     }
 
-    /// The claims as a JSON object.
+    /// Returns the claims as a JSON object.
     pub fn to_json(&self) -> Json<'static> {
         Json::parse(self.text.as_bytes(), READ_LIMITS).map_or(Json::Null, Json::into_owned)
     }
@@ -244,7 +245,7 @@ impl PrivateClaims {
     /// Checks that the template sets no claim that `grant` decides.
     ///
     /// # Errors
-    /// [`ClaimsError::Granted`].
+    /// Returns [`ClaimsError::Granted`] for such a claim.
     pub fn check_grant(&self, grant: &Grant) -> Result<(), ClaimsError> {
         let granted = [("scope", grant.scope.is_some()), ("act", grant.actor.is_some())];
         let is_set_twice = |claim: &str| self.to_json().member(claim).is_some();
@@ -265,18 +266,18 @@ impl From<JsonError> for ClaimsError {
 }
 
 impl fmt::Debug for PrivateClaims {
-    /// Says how long the claims are and nothing of them.
+    /// Shows the length of the claims, not their content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrivateClaims").field("bytes", &self.text.len()).finish()
     }
 }
 
-/// The complete claims of a token: the only thing that is signed.
+/// The complete claims of a token. Only this type can be signed.
 pub struct ClaimsSet {
     text: String,
 }
 
-/// The claims of one token that claimsmith adds to those of the template.
+/// The claims that claimsmith adds to the claims of the template.
 #[derive(Clone, Copy)]
 pub struct Registered<'a> {
     /// `iss`
@@ -293,12 +294,12 @@ pub struct Registered<'a> {
     pub jwt_id: JwtId,
     /// `scope` (RFC 8693 section 4.2), if one was granted
     pub scope: Option<&'a Scope>,
-    /// `act` (RFC 8693 section 4.1), if someone acts for the subject
+    /// `act` (RFC 8693 section 4.1), if another party acts for the subject
     pub actor: Option<&'a Actor>,
 }
 
 impl ClaimsSet {
-    /// Combines the claims of a template with the registered ones.
+    /// Combines the claims of a template with the registered claims.
     pub fn new(private: &PrivateClaims, registered: &Registered<'_>) -> Self {
         let Registered { issuer, subject, audience, issued_at, expires_at, jwt_id, scope, actor } = *registered;
         let mut text = String::with_capacity(private.text.len() + issuer.len() + subject.len() + 256);
@@ -333,7 +334,7 @@ impl ClaimsSet {
     /// Checks that the payload has at most `most` bytes.
     ///
     /// # Errors
-    /// [`ClaimsError::TooLong`].
+    /// Returns [`ClaimsError::TooLong`] if the payload is longer.
     pub fn check_length(&self, most: usize) -> Result<(), ClaimsError> {
         if self.text.len() > most { Err(ClaimsError::TooLong { most }) } else { Ok(()) }
     }
@@ -350,7 +351,7 @@ impl fmt::Debug for ClaimsSet {
     }
 }
 
-/// Deeper than any session may be, because a template may wrap what it takes.
+/// Deeper than the limit for sessions, because a template may nest session values in other values.
 const READ_LIMITS: ReadLimits = ReadLimits { depth: 1024 };
 
 fn check_audience(value: &Json<'_>) -> Result<(), ClaimsError> {

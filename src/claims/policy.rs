@@ -1,4 +1,4 @@
-//! Whom a token is for and how long it lives.
+//! The audience and the lifetime of a token.
 
 use thiserror::Error;
 
@@ -7,17 +7,17 @@ use crate::json::Json;
 use crate::session::{Session, SessionPath};
 use crate::time::{Timestamp, Ttl};
 
-/// Whom a token is for (`aud`, RFC 7519 section 4.1.3). Never empty.
+/// The audience of a token (`aud`, RFC 7519 section 4.1.3). Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience(Vec<String>);
 
 impl Audience {
-    /// The audience `names`; `None` where there is no name or an empty one.
+    /// Returns the audience `names`. Returns `None` if `names` is empty or has an empty name.
     pub fn new(names: Vec<String>) -> Option<Self> {
         (!names.is_empty() && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
     }
 
-    /// The names.
+    /// Returns the names.
     pub fn names(&self) -> &[String] {
         &self.0
     }
@@ -27,72 +27,72 @@ impl Audience {
     }
 }
 
-/// Where a session says when it ends.
+/// The location of the session expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionExpiry {
-    /// At this path, where there is something.
+    /// At this path. A session without a value there does not limit its tokens.
     IfPresent(SessionPath),
-    /// Nowhere: the session does not cap its tokens.
+    /// The session does not limit its tokens.
     None,
-    /// At this path, always; a session without it is refused.
+    /// At this path. A session without a value there is refused.
     Required(SessionPath),
 }
 
-/// From when until when a token is valid.
+/// The time in which a token is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// `iat` and `nbf`
     pub issued_at: Timestamp,
     /// `exp`, later than `issued_at`
     pub expires_at: Timestamp,
-    /// The end of the session or of the key, whichever comes first: no token lives longer, whenever it is made.
+    /// The expiry of the session or of the key, whichever is first. No token of this session and key lives longer.
     pub ends_by: Option<Timestamp>,
 }
 
-/// Why a session gets no token.
+/// The reason why the lifetime of a session gives it no token.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LifetimeError {
-    /// The session has ended.
+    /// The session has expired.
     #[error("expected a session that still lasts, found the time at {path} in the past")]
     Expired {
-        /// Where it says so.
+        /// The path of the value.
         path: String,
     },
-    /// The session states no real time: zero, or a time before 1970 such as Go's zero time.
+    /// The session expiry is zero, or before 1970 like Go's zero time.
     #[error(
         "expected a session that still lasts, found zero or a time before 1970 at {path}; if it is not the session expiry, set \
          expires_with of the profile to the right path or to none (profiles.<name>.expires_with or \
          CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH)"
     )]
     ZeroExpiry {
-        /// Where it says so.
+        /// The path of the value.
         path: String,
     },
     /// `Extra.active` is `false`.
     #[error("expected an active session, found Extra.active to be false")]
     Inactive,
-    /// The session does not say when it ends, and must.
+    /// The session has no expiry, but one is required.
     #[error("expected the end of the session at {path} (expires_with), found nothing there")]
     MissingExpiry {
-        /// Where it should.
+        /// The path at which the expiry is required.
         path: String,
     },
-    /// What the session says of its end is no time.
+    /// The session expiry is not a time.
     #[error(
         "expected {path} to be the end of the session, an RFC 3339 time or a NumericDate, found {found} that is \
          neither; set expires_with of the profile to the right path or to none (profiles.<name>.expires_with or \
          CLAIMSMITH_PROFILES_<NAME>_EXPIRES_WITH)"
     )]
     UnreadableExpiry {
-        /// Where it says so.
+        /// The path of the value.
         path: String,
-        /// The kind of thing it is.
+        /// The kind of value that was found.
         found: &'static str,
     },
 }
 
 impl LifetimeError {
-    /// The stable code, one of `session.*`.
+    /// Returns the stable error code, one of `session.*`.
     pub fn code(&self) -> ErrorCode {
         match self {
             LifetimeError::Expired { .. } | LifetimeError::ZeroExpiry { .. } => ErrorCode::SessionExpired,
@@ -102,10 +102,10 @@ impl LifetimeError {
     }
 }
 
-/// `exp = min(now + ttl, end of the session, key_end)`.
+/// Returns the lifetime of a token: `exp = min(now + ttl, session expiry, key_end)`.
 ///
 /// # Errors
-/// [`LifetimeError`] where the session has ended, is inactive, or does not say its end as `expiry` wants it.
+/// Returns [`LifetimeError`] if the session has expired, is inactive, or lacks the expiry that `expiry` requires.
 pub fn lifetime(
     session: &Session<'_>,
     expiry: &SessionExpiry,

@@ -69,6 +69,14 @@ pub(super) fn check_session(global: &Global, args: &CheckSessionArgs) -> Result<
         true => output::line(&report.json())?,
         false => report.lines().iter().try_for_each(|line| output::line(line))?,
     }
+    if let Ok(passed) = &rehearsed.decision
+        && let Some(bytes) = passed.oversized()
+    {
+        output::note(&format!(
+            "warning: the response head has about {bytes} bytes, more than some proxies read by default; raise the header \
+             buffer of the proxy, such as proxy_buffer_size of nginx, or make the claims smaller"
+        ));
+    }
     if rehearsed.decision.is_ok() { Ok(()) } else { Err(Failure::Reported) }
 }
 

@@ -414,6 +414,18 @@ fn warn(config: &Config, warnings: &mut Vec<String>) {
             ));
         }
     }
+    for (name, source) in &config.sources {
+        if let SourceKind::Jwt(spec) = source {
+            let is_own = |profile: &&Profile| profile.spec.issuer.as_str() == spec.issuer;
+            if let Some(profile) = config.profiles.values().find(is_own) {
+                warnings.push(format!(
+                    "sources.{name}: its issuer is the one of the profile {}, so tokens of claimsmith are sessions for it; each \
+                     service that gets such a token can use it here",
+                    profile.spec.name
+                ));
+            }
+        }
+    }
     let admin = &config.serve.admin;
     if config.serve.playground && !admin.host.is_loopback() {
         warnings.push(format!(

@@ -69,6 +69,18 @@ pub(crate) fn deny_token(check: &Check, original: &OriginalRequest<'_>, code: Er
     }
 }
 
+/// The most bytes of a response head that every proxy reads by default: nginx has 4 KiB on most platforms.
+const SMALLEST_BUFFER: usize = 4096;
+/// The bytes of a response head besides the headers of a check, rounded up.
+const USUAL_HEAD: usize = 256;
+
+/// Returns the size of a response head with `headers`, if it is more than every proxy reads by default.
+pub(crate) fn oversized(headers: &[(String, String)]) -> Option<usize> {
+    // A colon, a space and a line end belong to each.
+    let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    Some(size + USUAL_HEAD).filter(|size| *size > SMALLEST_BUFFER)
+}
+
 /// Returns the plain headers of `check` for the claims of a token, whose session had at most `depth` levels.
 ///
 /// # Errors

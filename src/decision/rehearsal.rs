@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{admit_session, claims_as_headers, deny_token, session_parts};
+use super::{admit_session, claims_as_headers, deny_token, oversized, session_parts};
 use crate::checks::{Check, Denial, Finding, OriginalRequest};
 use crate::claims::{ClaimsSet, Grant, JwtId, PrivateClaims};
 use crate::code::ErrorCode;
@@ -11,6 +11,9 @@ use crate::keys::CompactJws;
 use crate::mint::{IssueError, IssueRequest, Mint, Placement, Profile};
 use crate::sources::{CallResult, RecordedAnswer, Rejection, Resolution, ResolvedSession, SourceKind, SourceLimits};
 use crate::time::Timestamp;
+
+/// The bytes of a token besides its claims, with ES256.
+const HEADER_AND_SIGNATURE: usize = 200;
 
 /// A recorded answer of a source of a check, and the request that it was recorded for.
 pub(crate) struct Rehearsal<'r> {
@@ -66,6 +69,17 @@ pub(crate) struct Passed {
     pub(crate) headers: Vec<(String, String)>,
     /// The values of `Set-Cookie`.
     pub(crate) set_cookies: Vec<String>,
+}
+
+impl Passed {
+    /// Returns the size of the response head, if it is more than every proxy reads by default.
+    pub(crate) fn oversized(&self) -> Option<usize> {
+        let estimate = self.claims.as_str().len().div_ceil(3) * 4 + HEADER_AND_SIGNATURE;
+        let length = self.token.as_ref().map_or(estimate, |token| token.as_str().len());
+        let token = (self.token_header.0.clone(), "x".repeat(length));
+        let headers: Vec<_> = self.headers.iter().cloned().chain([token]).collect();
+        oversized(&headers)
+    }
 }
 
 impl Rehearsal<'_> {

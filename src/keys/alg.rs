@@ -61,12 +61,12 @@ impl SignatureAlg {
         Self::ALL.into_iter().find(|alg| alg.as_str() == name)
     }
 
-    /// Returns `true` if the key that verifies can also sign. Such keys are never published.
+    /// Returns `true` if the verifying key can also sign. Such keys are never published.
     pub fn is_symmetric(self) -> bool {
         matches!(self, SignatureAlg::Hs256 | SignatureAlg::Hs384 | SignatureAlg::Hs512)
     }
 
-    /// Returns the `kty` of its keys, and the `crv` if they have one.
+    /// Returns the `kty` of the algorithm's keys, and their `crv` if they have one.
     pub(super) fn key_type(self) -> (&'static str, Option<&'static str>) {
         match self {
             SignatureAlg::EdDsa => ("OKP", Some("Ed25519")),

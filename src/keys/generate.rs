@@ -30,13 +30,13 @@ impl fmt::Debug for GeneratedKey {
     }
 }
 
-/// Why no key was generated.
+/// The reason why no key was generated.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GenerateError {
     /// Keys for the algorithm do not have this size.
     #[error("expected {expected} bits, found {found}")]
     Bits {
-        /// The sizes that are possible.
+        /// The possible sizes.
         expected: &'static str,
         /// The requested size.
         found: u32,

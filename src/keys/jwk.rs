@@ -1,5 +1,5 @@
-//! One member of a JWK Set (RFC 7517 section 4, RFC 7518 section 6, RFC 8037): parsed, checked, and split into a key that
-//! signs, a key that is published and a key that verifies.
+//! One member of a JWK Set (RFC 7517 section 4, RFC 7518 section 6, RFC 8037): parsed, checked, and split into a
+//! signing key, a published key and a verifying key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,12 +26,12 @@ pub(super) enum Member {
     Signing(Box<SigningKey>),
 }
 
-/// The half of a member that verifies.
+/// The verifying part of a member.
 pub(super) struct VerifyingKey {
     pub(super) kid: KeyId,
     pub(super) alg: SignatureAlg,
     pub(super) verifier: Box<dyn JwsVerifier>,
-    /// The member also has what it takes to sign: a private half, or a symmetric key.
+    /// `true` if the member can also sign, because it has a private key or a symmetric key.
     pub(super) is_secret: bool,
 }
 
@@ -49,7 +49,7 @@ impl NotAKeySet {
     }
 }
 
-/// Nesting that no registered member of a JWK Set comes near.
+/// A nesting limit far above the depth of any registered member of a JWK Set.
 const SET_LIMITS: ReadLimits = ReadLimits { depth: 16 };
 
 /// Returns the members of the JWK Set `bytes`, unchecked.
@@ -79,11 +79,11 @@ pub(super) fn take_members<'a>(root: &mut Object<'a>) -> Result<Vec<Json<'a>>, N
     }
 }
 
-/// Parses a member of a set of private keys. If it has a private half, checks that both halves are a key pair. Adds to
-/// `notes` what was assumed.
+/// Parses a member of a set of private keys. If it has a private key, checks that the key pair matches. Adds
+/// assumptions to `notes`.
 ///
 /// # Errors
-/// Returns the reason why the member cannot be used: what was expected and what was found, without key material.
+/// Returns the reason why the member cannot be used: the expected and the found value, without key material.
 pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member, String> {
     let Public { kty, kid, alg, period, material, verifier, is_secret } = Public::parse(member, notes)?;
     let public = material.map(|material| {
@@ -111,16 +111,16 @@ pub(super) fn parse(member: &Json<'_>, notes: &mut Vec<String>) -> Result<Member
         .map_err(|_| "expected the private and the public half to belong together, found that they do not".to_owned())
 }
 
-/// Parses the verifying half of a member, and does not read its private half.
+/// Parses the verifying part of a member, and does not read its private key.
 ///
 /// # Errors
-/// As [`parse`].
+/// Returns the errors of [`parse`].
 pub(super) fn verifying_key(member: &Json<'_>) -> Result<VerifyingKey, String> {
     let Public { kid, alg, verifier, is_secret, .. } = Public::parse(member, &mut Vec::new())?;
     Ok(VerifyingKey { kid, alg, verifier, is_secret })
 }
 
-/// What private and public members have in common.
+/// The common part of private and public members.
 struct Public<'m> {
     kty: &'m str,
     kid: KeyId,
@@ -132,7 +132,7 @@ struct Public<'m> {
     is_secret: bool,
 }
 
-/// The members of an asymmetric private key beside its public ones.
+/// The private members of an asymmetric key.
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi"];
 
 /// Returns the members that a verifier of a `kty` key reads.
@@ -240,8 +240,8 @@ fn material(member: &Json<'_>, kty: &str) -> Result<Material, String> {
     }
 }
 
-/// Checks that `p` and `q` are the factors of `n`, because OpenSSL signs with `d` alone if the primes are wrong, so
-/// the test signature would not detect them.
+/// Checks that `p` and `q` are the factors of `n`, because OpenSSL signs with only `d` if the primes are wrong. The
+/// test signature would not detect wrong primes.
 fn check_primes(member: &Json<'_>) -> Result<(), String> {
     if member.member("oth").is_some() {
         return Err("expected an RSA private key with two primes, found more (`oth`)".to_owned());
@@ -262,7 +262,7 @@ fn check_primes(member: &Json<'_>) -> Result<(), String> {
     }
 }
 
-/// Checks that `key_ops`, if present, allows what the key is used for.
+/// Checks that `key_ops`, if present, allows the use of the key.
 fn check_operations(member: &Json<'_>, is_private: bool) -> Result<(), String> {
     let wanted = if is_private { "sign" } else { "verify" };
     match member.member("key_ops") {
@@ -340,7 +340,7 @@ fn period(member: &Json<'_>) -> Result<Period, String> {
     }
 }
 
-/// Builds a josekit key from the members `names` only, so that no other member can change what josekit does.
+/// Builds a josekit key from the members `names` only, so that no other member can change josekit's behavior.
 fn jwk(member: &Json<'_>, names: &[&str]) -> Result<Jwk, String> {
     let mut map = serde_json::Map::new();
     for name in names {

@@ -12,12 +12,12 @@ use crate::escape;
 /// The longest key ID in bytes. Names of keys in vaults, certificate thumbprints and SPIFFE IDs are shorter.
 const LONGEST: usize = 256;
 
-/// The ID of a key (`kid`). Never empty, at most 256 bytes, and without characters that change how text is shown: a `kid` is
-/// part of log lines, tables and token headers.
+/// The ID of a key (`kid`). Never empty and at most 256 bytes. It has no characters that change the display of text,
+/// because a `kid` is part of log lines, tables and token headers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);
 
-/// Why a text is not a key ID.
+/// The reason why a text is not a key ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyIdError {
     /// The text is empty.
@@ -58,7 +58,7 @@ impl KeyId {
         }
     }
 
-    /// Returns the ID that a SHA-256 thumbprint gives a key (RFC 7638 section 3).
+    /// Returns the ID of a key with this SHA-256 thumbprint (RFC 7638 section 3).
     pub(super) fn from_thumbprint(digest: &[u8; 32]) -> Self {
         Self(URL_SAFE_NO_PAD.encode(digest))
     }

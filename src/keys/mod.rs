@@ -1,10 +1,11 @@
 //! Keys: JWK Sets (RFC 7517) in; signatures (RFC 7515), public keys and verified tokens out.
 //!
-//! [`KeySet`] has the private keys of an operator. Every private key has signed a text at load that its public half
-//! verified. Which key signs depends only on the set and the time. [`SigningKey::sign`] signs a
-//! [`ClaimsSet`](crate::claims::ClaimsSet) and nothing else, and puts its own `kid` into the header. [`VerifyingSet`] has
-//! public keys of any issuer. No type shows private members in `Debug`, and only [`GeneratedKey`] and [`KeySetText`] return
-//! them, as the text of a key file. josekit, openssl and aws-lc-rs are not used outside this module.
+//! [`KeySet`] has the private keys of an operator. When a key set is loaded, each private key signs a text, and its
+//! public key verifies the signature. The choice of the signing key depends only on the set and the time.
+//! [`SigningKey::sign`] signs only a [`ClaimsSet`](crate::claims::ClaimsSet), and puts its own `kid` into the header.
+//! [`VerifyingSet`] has public keys of any issuer. No type shows private members in `Debug`. Only [`GeneratedKey`] and
+//! [`KeySetText`] return them, as the text of a key file. josekit, openssl and aws-lc-rs are not used outside this
+//! module.
 //!
 //! ```
 //! use std::time::Duration;
@@ -41,8 +42,8 @@
 //! 2. `material`, `primitive`: public members in their canonical encoding; signatures by aws-lc-rs
 //! 3. `public_jwk`, `x5c`: published keys and their certificates
 //! 4. `signing`: signing keys and tokens
-//! 5. `jwk`: one member of a set
-//! 6. `ring`, `verify`: sets that sign, and sets that verify
+//! 5. `jwk`: one member of a key set
+//! 6. `ring`, `verify`: signing key sets and verifying key sets
 //! 7. `generate`: new keys
 //! 8. `edit`, `pem`: changes to key files, and imported keys
 

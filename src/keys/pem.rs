@@ -15,7 +15,7 @@ use super::kid::KeyId;
 use super::material::{Material, is_product};
 use super::ring::{KeySet, KeySetError};
 
-/// Why a PEM file cannot be imported. Never quotes the file.
+/// The reason why a PEM file cannot be imported. Never quotes the file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PemError {
     /// The key cannot have the requested algorithm.
@@ -74,7 +74,7 @@ pub enum PemError {
     Unusable(KeySetError),
 }
 
-/// What a file has instead of PEM.
+/// The content of a file that is not PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPem {
     /// Bytes that look like DER.

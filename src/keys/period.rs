@@ -1,10 +1,10 @@
-//! When a key signs: its `nbf` and `exp`, and the state that they give it at a time.
+//! The period in which a key signs (`nbf` and `exp`), and its state at a time.
 
 use std::fmt;
 
 use crate::time::{Timestamp, Ttl};
 
-/// The time in which a key signs (`nbf` and `exp` of the JWK, NumericDate). An absent time is no limit.
+/// The time in which a key signs (`nbf` and `exp` of the JWK, NumericDate). An absent time means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Period {
     pub(super) not_before: Option<Timestamp>,
@@ -44,7 +44,7 @@ impl Period {
         }
     }
 
-    /// Returns the time until which verifiers need the key: when the last token that it can have signed expires.
+    /// Returns the time until which verifiers need the key: the expiry of the last token that it can have signed.
     pub(super) fn publication_end(self, longest_ttl: Ttl) -> Option<Timestamp> {
         self.expires_at.map(|end| end.plus(longest_ttl))
     }

@@ -1,7 +1,7 @@
 //! Signatures by aws-lc-rs behind josekit's `JwsSigner`, because aws-lc-rs signs faster than OpenSSL: Ed25519, ES384 and
 //! RSA-4096 in a third of the time. See `docs/performance.md`.
 //!
-//! josekit signs with the keys that aws-lc-rs does not accept, such as RSA keys of more than 8192 bits.
+//! josekit signs with keys that aws-lc-rs does not accept, such as RSA keys of more than 8192 bits.
 
 use std::fmt;
 
@@ -38,8 +38,8 @@ enum Key {
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
 }
 
-/// Returns a signer for `alg` with the private key whose members `bytes` decodes. `None` if aws-lc-rs does not accept
-/// the key.
+/// Returns a signer for `alg` with the private key whose members `bytes` decodes. Returns `None` if aws-lc-rs does not
+/// accept the key.
 pub(super) fn signer(alg: SignatureAlg, bytes: Bytes<'_>) -> Option<Box<dyn JwsSigner>> {
     let key = match alg {
         SignatureAlg::EdDsa => Key::Ed25519(Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?).ok()?),

@@ -47,7 +47,7 @@ impl PublicJwk {
         text
     }
 
-    /// Returns `true` if `other` has the same key material, whatever its `kid`.
+    /// Returns `true` if `other` has the same key material, regardless of its `kid`.
     pub(super) fn is_same_key(&self, other: &PublicJwk) -> bool {
         self.material == other.material
     }

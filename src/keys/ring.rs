@@ -1,5 +1,5 @@
-//! JWK Sets of private keys: which key signs at a time, and which keys are published at a time. All functions depend only
-//! on the set and the time, so that replicas with the same file agree in every second.
+//! JWK Sets of private keys: the signing key and the published keys at a time. All functions depend only on the set and
+//! the time, so that replicas with the same file agree in every second.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -25,14 +25,14 @@ pub struct KeySet {
     notes: Vec<String>,
 }
 
-/// A member of a set that cannot be used, and why.
+/// A member of a set that cannot be used, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedKey {
     /// The index in the set, from 0.
     pub index: usize,
     /// The `kid`, if the member has one.
     pub kid: Option<KeyId>,
-    /// What was expected and what was found, without key material.
+    /// The expected and the found value, without key material.
     pub reason: String,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// Why a JWK Set cannot be used.
+/// The reason why a JWK Set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KeySetError {
     /// Two different keys have the same `kid`.
@@ -96,8 +96,8 @@ impl NoSigner {
 impl KeySet {
     /// Parses a JWK Set (RFC 7517 section 5).
     ///
-    /// A set can have private keys, their public halves and other public keys. Members that cannot be used are skipped;
-    /// [`KeySet::skipped`] has the reasons.
+    /// A set can have private keys, their public keys and other public keys. Members that cannot be used are skipped;
+    /// [`KeySet::skipped`] returns the reasons.
     ///
     /// # Errors
     /// Returns [`KeySetError`] if the bytes are not a JWK Set, if no key can sign, or if two different keys have the same
@@ -144,7 +144,7 @@ impl KeySet {
     }
 
     /// Returns the active key with the latest `nbf` at `now`, limited to `alg` if given. The last key wins a tie, as in
-    /// Oathkeeper, so that files without times keep their signing key.
+    /// Oathkeeper, so that the signing key of files without times is the same.
     ///
     /// # Errors
     /// Returns [`NoSigner`] if no key is active.
@@ -160,8 +160,8 @@ impl KeySet {
         })
     }
 
-    /// Returns the next time after `now` at which the signing key changes, and the key that signs then. That key is `None`
-    /// if no key is active then. Returns `None` if the signing key does not change.
+    /// Returns the next time after `now` at which the signing key changes, and the key that signs from then on. The key
+    /// is `None` if no key is active then. Returns `None` if the signing key does not change.
     pub(crate) fn next_change(
         &self,
         now: Timestamp,
@@ -181,11 +181,11 @@ impl KeySet {
         changes.into_iter().find(|(_, next)| next.map(SigningKey::kid) != current)
     }
 
-    /// Returns the public keys that verifiers need at `now`, each `kid` once: the keys that sign, that will sign, and that
-    /// signed a token which can still be valid. Symmetric keys are never published.
+    /// Returns the public keys that verifiers need at `now`, each `kid` once. These are active keys, pending keys, and
+    /// keys with a token that can still be valid. Symmetric keys are never published.
     pub fn published(&self, now: Timestamp, longest_ttl: Ttl) -> Vec<&PublicJwk> {
         let (mut published, mut seen) = (Vec::new(), HashSet::new());
-        // If the set has both halves of a key, the times of the private half count.
+        // If the set has a private and a public member of a key, the times of the private member count.
         let private: HashSet<&KeyId> = self.signing.iter().map(|key| key.kid()).collect();
         let public_only = self.public.iter().filter(|key| !private.contains(key.kid()));
         for key in self.signing.iter().filter_map(|key| key.public()).chain(public_only) {
@@ -197,7 +197,7 @@ impl KeySet {
         published
     }
 
-    /// Returns all public keys, whatever their times, as a JWK Set.
+    /// Returns all public keys, regardless of their times, as a JWK Set.
     pub fn public_set(&self) -> String {
         let mut seen = HashSet::new();
         let keys = self.signing.iter().filter_map(|key| key.public()).chain(&self.public);
@@ -221,7 +221,8 @@ impl KeySet {
                     return Some(kid.clone());
                 }
             }
-            // All halves with one `kid` are the same key, so one private and one public half are enough to compare with.
+            // All members with one `kid` are the same key, so it is enough to compare with one private and one public
+            // member.
             if others.len() < 2 {
                 others.push(key);
             }

@@ -1,4 +1,4 @@
-//! Signing: a verified key pair, and the compact JWS that it makes of a claims set (RFC 7515 section 3.1).
+//! Signing: a verified key pair that signs a claims set as a compact JWS (RFC 7515 section 3.1).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,11 +44,11 @@ pub struct SignError {
     kid: KeyId,
 }
 
-/// The private and the public half of a member are not a key pair.
+/// The private and the public key of a member do not match.
 #[derive(Debug)]
 pub(super) struct PairMismatch;
 
-/// A private key whose public half verified a signature of it at load.
+/// A private key that matches its public key, as a test signature showed when it was loaded.
 pub struct SigningKey {
     kid: KeyId,
     alg: SignatureAlg,
@@ -68,11 +68,11 @@ struct Pace(AtomicU64);
 /// A key whose signatures take longer than this must not sign on the threads that serve requests.
 const SLOW: Duration = Duration::from_millis(1);
 
-/// The text that every key signs at load.
+/// The text that every key signs when it is loaded.
 const PROBE: &[u8] = b"claimsmith proves at load that both halves of a key belong together";
 
 impl SigningKey {
-    /// Returns the key, if `verifier` verifies what `signer` signs.
+    /// Returns the key if `verifier` verifies a signature of `signer`.
     pub(super) fn verified(
         kid: KeyId,
         alg: SignatureAlg,
@@ -86,7 +86,7 @@ impl SigningKey {
         let default_header = encoded_header(alg, &kid, &TokenType::JWT);
         let mut digest = Sha256::new_with_prefix(&default_header);
         digest.update(".");
-        // A symmetric key has no public half, but its signature of the probe is always the same.
+        // A symmetric key has no public key, but its signature of the probe is always equal.
         digest.update(public.as_ref().map_or(probe, |public| public.material.to_json().into_bytes()));
         let identity = digest.finalize().into();
         Ok(Self { kid, alg, period, signer, default_header, public, identity, pace: Pace::default() })
@@ -107,7 +107,7 @@ impl SigningKey {
         &self.identity
     }
 
-    /// Returns the public half. `None` for symmetric keys.
+    /// Returns the public key. `None` for symmetric keys.
     pub fn public(&self) -> Option<&PublicJwk> {
         self.public.as_ref()
     }
@@ -127,13 +127,13 @@ impl SigningKey {
         self.period.expires_at
     }
 
-    /// Returns the time until which the key is published if no token lives longer than `longest_ttl`. No token of the
-    /// key may live longer. `None` if the key has no `exp`.
+    /// Returns the time until which the key is published. No token of the key may live longer than `longest_ttl`.
+    /// `None` if the key has no `exp`.
     pub(crate) fn publication_end(&self, longest_ttl: Ttl) -> Option<Timestamp> {
         self.period.publication_end(longest_ttl)
     }
 
-    /// Records how long a signature took, for [`SigningKey::is_slow`].
+    /// Records the duration of a signature, for [`SigningKey::is_slow`].
     pub(crate) fn note_pace(&self, taken: Duration) {
         self.pace.0.fetch_min(u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -166,7 +166,7 @@ impl SigningKey {
         header(self.alg, &self.kid, typ)
     }
 
-    /// Returns the length of the token that [`SigningKey::sign`] makes of the same arguments, without signing.
+    /// Returns the length of the token that [`SigningKey::sign`] returns for these arguments, without signing.
     pub(crate) fn token_length(&self, claims: &ClaimsSet, typ: &TokenType) -> usize {
         let encoded = |bytes: usize| (bytes * 4).div_ceil(3);
         let header = self.encoded_header(typ).len();

@@ -1,4 +1,4 @@
-//! What the tests of several files need: key IDs, claims and sets.
+//! Shared test data: key IDs, claims and sets.
 
 use std::time::Duration;
 

@@ -119,7 +119,7 @@ fn of_two_symmetric_keys_the_one_that_wraps_keys_is_passed_over() {
     let set = KeySet::parse(set("rfc7517-a3", &[]).as_bytes()).unwrap();
     assert_eq!(set.skipped()[0].index, 0);
     let key = set.signing_keys().next().unwrap();
-    // A key of 64 bytes without `alg` gets HS512. RFC 7515 uses this one for HS256, but the set does not say so.
+    // A key of 64 bytes without `alg` gets HS512. RFC 7515 uses this key for HS256, but the set does not specify that.
     assert_eq!((key.kid().as_str(), key.alg().as_str()), ("HMAC key used in JWS A.1 example", "HS512"));
     assert!(set.notes()[0].contains("HS512"));
 }

@@ -1,4 +1,4 @@
-//! Verification: signatures of compact JWS (RFC 7515 section 5.2) against a parsed JWK Set, and the times of tokens.
+//! Verification of compact JWS signatures (RFC 7515 section 5.2) with a parsed JWK Set, and of token times.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 
 /// A parsed JWK Set that verifies tokens. It has no private keys.
 ///
-/// The header of a token selects among the keys of the set, and nothing else: `jwk`, `jku` and `x5u` are ignored, and
-/// `none` is not an algorithm.
+/// The header of a token only selects among the keys of the set: `jwk`, `jku` and `x5u` are ignored, and `none` is not
+/// an algorithm.
 pub struct VerifyingSet {
     keys: Vec<VerifyingKey>,
     algs: Vec<SignatureAlg>,
@@ -24,8 +24,8 @@ pub struct VerifyingSet {
 impl VerifyingSet {
     /// Parses the published key set of an issuer, which verifies tokens of the algorithms `algs` (RFC 8725 section 3.1).
     ///
-    /// Members that cannot be used are skipped (RFC 7517 section 5), and so are symmetric keys and members with a private
-    /// half, because everyone who reads the set could sign with them.
+    /// Members that cannot be used are skipped (RFC 7517 section 5). Symmetric keys and members with a private key are
+    /// skipped too, because anyone who can read the set could sign with them.
     ///
     /// # Errors
     /// Returns [`NotAKeySet`] if the bytes are not a JWK Set.
@@ -35,8 +35,8 @@ impl VerifyingSet {
         Ok(Self { keys, algs })
     }
 
-    /// Parses a key set from a trusted place, such as the file of an operator. Keeps symmetric keys, and the public halves
-    /// of private keys. Never use this for a set from another issuer.
+    /// Parses a key set from a trusted source, such as an operator's file. Keeps symmetric keys, and the public keys of
+    /// private keys. Never use this for a set from another issuer.
     ///
     /// # Errors
     /// Returns [`NotAKeySet`] if the bytes are not a JWK Set.
@@ -49,7 +49,7 @@ impl VerifyingSet {
         Self { keys: Vec::new(), algs: algs.iter().copied().filter(|alg| !alg.is_symmetric()).collect() }
     }
 
-    /// Returns `true` if it verifies nothing.
+    /// Returns `true` if the set has no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -105,7 +105,7 @@ fn usable_keys(bytes: &[u8]) -> Result<impl Iterator<Item = VerifyingKey>, NotAK
 
 /// The header parameters that verification uses.
 struct Header {
-    /// `None` if the token names no supported algorithm.
+    /// `None` if the token does not name a supported algorithm.
     alg: Option<SignatureAlg>,
     kid: Option<String>,
     typ: Option<String>,
@@ -165,10 +165,10 @@ impl fmt::Debug for VerifiedToken {
     }
 }
 
-/// Why a token must not be trusted. Never quotes the token.
+/// The reason why a token must not be trusted. Never quotes the token.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VerifyError {
-    /// The header names no algorithm, or one that is not allowed.
+    /// The header names no algorithm, or an algorithm that is not allowed.
     #[error("expected `alg` in the token's header to be one of {}, found another value", alg::names(allowed))]
     Algorithm {
         /// The algorithms that are allowed.
@@ -216,7 +216,7 @@ pub fn verify(token: &str, set: &[u8]) -> Result<VerifiedToken, VerifyError> {
     VerifyingSet::parse_trusted(set)?.verify(token)
 }
 
-/// Why a token is not valid at a time.
+/// The reason why a token is not valid at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TimeError {
     /// `exp` has passed.
@@ -225,7 +225,7 @@ pub enum TimeError {
         /// The value of `exp`.
         at: Timestamp,
     },
-    /// `nbf` has not come.
+    /// `nbf` is in the future.
     #[error("the signature is right, but the token is not valid before {at}")]
     NotYet {
         /// The value of `nbf`.

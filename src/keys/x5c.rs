@@ -12,7 +12,7 @@ use crate::json::Json;
 /// `material`.
 ///
 /// # Errors
-/// Returns the reason why they cannot be published: what was expected and what was found.
+/// Returns the reason why they cannot be published: the expected and the found value.
 pub(super) fn certificates(x5c: Option<&Json<'_>>, material: &Material) -> Result<Vec<String>, String> {
     let Some(x5c) = x5c else { return Ok(Vec::new()) };
     let Json::Array(x5c) = x5c else { return Err(format!("expected an array, found {}", x5c.kind())) };

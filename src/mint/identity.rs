@@ -1,4 +1,4 @@
-//! A digest of everything that decides the claims of a profile.
+//! A digest of everything that determines the claims of a profile.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::spec::{Caching, Placement, ProfileSpec, Validate};
 use crate::claims::{RegisteredInTemplate, SessionExpiry};
 use crate::templates::{Missing, Partial, RecordedCase, RenderLimits, Syntax, TemplateText};
 
-/// A digest of a profile's settings, its template with everything that the template was validated with, and the render
+/// A digest of a profile's settings, its template and all files that the template was validated with, and the render
 /// limits. Two profiles with the same identity render the same claims for the same session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ProfileIdentity([u8; 32]);
@@ -17,7 +17,7 @@ pub(crate) struct ProfileIdentity([u8; 32]);
 impl ProfileIdentity {
     /// Returns the identity of the profile `spec` with the template `files`.
     ///
-    /// Every struct is taken apart by its fields, so that a new field does not compile until it is counted.
+    /// Every struct is destructured by its fields, so that a new field does not compile until it is counted.
     pub(super) fn new(spec: &ProfileSpec, files: &TemplateFiles, parts: &GenerationParts) -> Self {
         let GenerationParts { profiles: _, key_sets: _, templates: _, partials, limits } = parts;
         let mut digest = Fields(Sha256::new());

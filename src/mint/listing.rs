@@ -1,13 +1,13 @@
-//! Lists and names in messages for people.
+//! Lists and names in messages for users.
 
 use crate::escape::is_unsafe;
 
-/// The most messages of one list.
+/// The maximum number of messages in one list.
 pub(crate) const MOST_LISTED: usize = 100;
-/// The most names in one sentence.
+/// The maximum number of names in one sentence.
 pub(crate) const MOST_NAMED: usize = 20;
 
-/// Returns the first `most` of `items`, and how many others there are.
+/// Returns the first `most` of `items`, and the number of the others.
 pub(crate) fn listed(items: impl Iterator<Item = String>, most: usize) -> Vec<String> {
     let mut items = items.peekable();
     let mut listed: Vec<String> = items.by_ref().take(most).collect();
@@ -17,7 +17,8 @@ pub(crate) fn listed(items: impl Iterator<Item = String>, most: usize) -> Vec<St
     listed
 }
 
-/// Returns at most `longest` characters of `text` as a part of one line, without characters that change how the line is shown.
+/// Returns at most `longest` characters of `text` as a part of one line, without characters that change the display of
+/// the line.
 pub(crate) fn one_line(text: &str, longest: usize) -> String {
     let shown = |c: char| if is_unsafe(c) { ' ' } else { c };
     let mut line: String = text.chars().take(longest).map(shown).collect();

@@ -15,7 +15,7 @@ pub struct Profile {
     pub(super) spec: ProfileSpec,
     pub(super) keys: Arc<KeySet>,
     pub(super) template: Arc<ClaimTemplate>,
-    /// The schema that claims are validated against whenever a token is issued.
+    /// The schema that the claims of every token are validated against.
     pub(super) schema: Option<Arc<ClaimsSchema>>,
     /// The schema beside the template, which its recorded cases were validated against.
     pub(super) recorded_schema: Option<Arc<ClaimsSchema>>,
@@ -23,7 +23,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Returns its settings.
+    /// Returns the settings of the profile.
     pub fn spec(&self) -> &ProfileSpec {
         &self.spec
     }
@@ -38,7 +38,7 @@ impl Profile {
         &self.keys
     }
 
-    /// Returns the digest of everything that decides its claims.
+    /// Returns the digest of everything that determines the claims.
     pub(crate) fn identity(&self) -> &ProfileIdentity {
         &self.identity
     }

@@ -1,4 +1,4 @@
-//! What a token is issued for: a profile, a session that was read for it, and a grant.
+//! The input of a token: a profile, a session that was read for it, and a grant.
 
 use std::fmt;
 use std::ops::Deref;
@@ -11,26 +11,26 @@ use crate::json::ReadLimits;
 use crate::session::{CachedExtra, Session, SessionDocument, SessionError, SessionParts};
 use crate::time::Timestamp;
 
-/// A profile, a session that was read for it, and what is granted besides. Only this type is rendered and cached for,
-/// so that a session is never used with a profile that it was not read for.
+/// A profile, a session that was read for this profile, and a grant. Rendering and caching accept only this type, so
+/// that a session is never used with another profile.
 pub struct IssueRequest<'m> {
     profile: &'m Profile,
     session: Session<'m>,
     grant: Grant,
 }
 
-/// Everything that decides a token except the time. `Debug` does not show it.
+/// Everything that determines a token except the time. `Debug` does not show it.
 pub struct CacheKey {
     bytes: Vec<u8>,
-    /// No token for this key can live longer, so one that expires then is as good as a new one.
+    /// The latest expiry of all tokens for this key. A token that expires then is equivalent to a new one.
     ends_by: Option<Timestamp>,
 }
 
 impl<'m> IssueRequest<'m> {
-    /// Reads the session that a gateway posted. The document comes with it, for adapters that answer with it.
+    /// Reads the session that a gateway posted. Also returns the document, for adapters that return it to the client.
     ///
     /// # Errors
-    /// As [`SessionDocument::parse`].
+    /// Returns the errors of [`SessionDocument::parse`].
     pub fn posted(
         profile: &'m Profile,
         body: &'m [u8],
@@ -39,10 +39,10 @@ impl<'m> IssueRequest<'m> {
         Self::posted_with_cache(profile, body, limits, |_| None::<&CachedExtra>)
     }
 
-    /// Reads the session that a gateway posted, whose `extra` can be one that was read for this profile before.
+    /// Reads the session that a gateway posted. `extra` can be cached from an earlier request for this profile.
     ///
     /// # Errors
-    /// As [`SessionDocument::parse`].
+    /// Returns the errors of [`SessionDocument::parse`].
     pub fn posted_with_cache<K: Deref<Target = CachedExtra>>(
         profile: &'m Profile,
         body: &'m [u8],
@@ -56,7 +56,7 @@ impl<'m> IssueRequest<'m> {
     /// Reads a session that came in parts.
     ///
     /// # Errors
-    /// As [`Session::from_parts`].
+    /// Returns the errors of [`Session::from_parts`].
     pub fn from_parts(profile: &'m Profile, parts: SessionParts<'m>, limits: ReadLimits) -> Result<Self, SessionError> {
         let session = Session::from_parts(parts, limits, profile.selection())?;
         Ok(Self { profile, session, grant: Grant::default() })
@@ -102,8 +102,8 @@ impl<'m> IssueRequest<'m> {
         self.grant.audience.as_ref().or(self.profile.spec.audience.as_ref())
     }
 
-    /// Returns the key under which the token that `params` describe can be cached. `None` if each request gets its own
-    /// token, because the profile is configured so or its template reads the time.
+    /// Returns the cache key of the token with these `params`. Returns `None` if each request gets its own token,
+    /// because caching is off for the profile or its template reads the time.
     pub fn cache_key(&self, params: &TokenParams<'_>) -> Option<CacheKey> {
         let Self { profile, session, grant } = self;
         if profile.spec.cache == Caching::Off || profile.template.reads_clock() {
@@ -125,19 +125,19 @@ impl<'m> IssueRequest<'m> {
 }
 
 impl CacheKey {
-    /// Returns the key itself.
+    /// Returns the bytes of the key.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Returns the expiry that no token for this key can pass, if there is one.
+    /// Returns the latest expiry of all tokens for this key, if it is limited.
     pub fn ends_by(&self) -> Option<Timestamp> {
         self.ends_by
     }
 }
 
 impl fmt::Debug for IssueRequest<'_> {
-    /// Names the profile and shows nothing of the session.
+    /// Shows the name of the profile, and no part of the session.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IssueRequest").field("profile", &self.profile.spec.name).finish_non_exhaustive()
     }

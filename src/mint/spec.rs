@@ -26,23 +26,23 @@ pub struct ProfileSpec {
     pub audience: Option<Audience>,
     /// The name of the template
     pub template: TemplateName,
-    /// Where the hydrator places the token
+    /// The position of the token in the hydrator's response
     pub placement: Placement,
-    /// How the template treats a missing value
+    /// The handling of missing values in the template
     pub missing: Missing,
-    /// Where the session states its expiry
+    /// The location of the session expiry
     pub expires_with: SessionExpiry,
-    /// Where the session names its subject
+    /// The path of the subject in the session
     pub subject: SessionPath,
-    /// Whether the subject can be empty
+    /// `true` if the subject can be empty
     pub allow_empty_subject: bool,
-    /// How a registered claim that the template sets is treated
+    /// The handling of a registered claim that the template sets
     pub registered_claims: RegisteredInTemplate,
-    /// When claims are validated against the schema beside the template
+    /// The time when claims are validated against the schema beside the template
     pub validate: Validate,
-    /// Whether a token can be served from the cache
+    /// The caching of tokens
     pub cache: Caching,
-    /// Whether the hydrator only compares claims, and returns sessions unchanged
+    /// `true` if the hydrator only compares claims, and returns sessions unchanged
     pub shadow: bool,
 }
 
@@ -57,27 +57,27 @@ impl ProfileSpec {
     }
 }
 
-/// Whether a token of a profile can be served again to a session that would get the same claims.
+/// The caching of tokens for sessions with equal claims.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Caching {
     /// Each request gets its own token.
     Off,
-    /// Until little of its lifetime is left, or its key no longer signs.
+    /// A token is cached until little of its lifetime is left, or its key no longer signs.
     #[default]
     On,
 }
 
-/// When claims are validated against the schema beside their template.
+/// The time when claims are validated against the schema beside their template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Validate {
-    /// Whenever a token is issued, and when [`Validate::Recorded`] does.
+    /// For every token, and in the cases of [`Validate::Recorded`].
     Always,
-    /// With the recorded cases, when a generation is built.
+    /// For the recorded cases, when a generation is built.
     #[default]
     Recorded,
 }
 
-/// Where the hydrator places the token in its response.
+/// The position of the token in the hydrator's response in its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// In `extra`, under this name.

@@ -1,4 +1,4 @@
-//! A token on its way: parameters, draft, signed token, and the reasons why there is none.
+//! The stages of a token: parameters, draft and signed token, and the reasons why no token is issued.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct RenderedClaims {
     pub overridden: Vec<RegisteredClaim>,
 }
 
-/// The claims of a session that gets no token from us, because another server signs them.
+/// The claims of a session for another server, which signs them itself.
 #[derive(Clone)]
 pub struct UnsignedClaims {
     /// The claims of the template.
@@ -37,7 +37,7 @@ pub struct UnsignedClaims {
     pub overridden: Vec<RegisteredClaim>,
     /// `sub`
     pub subject: String,
-    /// What was granted besides the profile: audience, scope and actor.
+    /// The grant besides the profile: audience, scope and actor.
     pub grant: Grant,
     /// The session expiry, if the profile reads one.
     pub ends_by: Option<Timestamp>,
@@ -76,13 +76,13 @@ pub struct IssuedToken {
     pub overridden: Vec<RegisteredClaim>,
 }
 
-/// Why a session gets no token.
+/// The reason why a session gets no token.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The output of the template is not a set of claims.
+    /// The output of the template is not a valid set of claims.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// The session names no subject.
+    /// The session has no subject.
     #[error(
         "expected the session to name its subject at {path}, found none; if tokens without a subject are intended, set \
          allow_empty_subject of the profile (profiles.<name>.allow_empty_subject or \
@@ -101,7 +101,7 @@ pub enum IssueError {
     /// The template rejects the session.
     #[error(transparent)]
     Render(#[from] RenderError),
-    /// The claims do not fit their schema.
+    /// The claims do not match their schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The key failed to sign.
@@ -146,7 +146,7 @@ impl TokenParams<'_> {
 }
 
 impl Draft {
-    /// Returns the key that signs it.
+    /// Returns the key that signs the draft.
     pub fn signer(&self) -> &Arc<SigningKey> {
         &self.signer
     }
@@ -156,7 +156,7 @@ impl Draft {
         &self.claims
     }
 
-    /// Signs it.
+    /// Signs the draft.
     ///
     /// # Errors
     /// [`IssueError::Sign`].

@@ -1,4 +1,5 @@
-//! Whether a request can be processed now: who asks, whether a slot is free, and what the caller is permitted.
+//! Decides if a request can be processed now: authenticates the caller, takes a slot, and checks the caller's
+//! permissions.
 //!
 //! A [`Permit`] holds its slot until it is dropped, and then counts the request for its caller.
 
@@ -24,7 +25,7 @@ use crate::time::{Clock, Timestamp};
 /// Throttled responses that wait at once. Further ones are sent without a delay, because a delay occupies a connection.
 const MOST_WAITING: usize = 64;
 
-/// The capacity that all requests of a service share.
+/// The capacity of a service, shared by all requests.
 #[derive(Debug)]
 pub(crate) struct Admission {
     /// Threads that process requests.
@@ -123,11 +124,11 @@ impl Admission {
         };
         let caller = caller.map(|caller| caller.permit(profile)).transpose()?;
         // A worker continues from one request to the next, so requests that wait for a worker are not counted. If all
-        // workers are busy, let those that are ready come up to here first, so that an excess is refused before it
-        // waits. There can be an excess only with more connections than slots.
+        // workers are busy, let the requests that are ready reach this point first, so that excess requests are refused
+        // before they wait. Excess requests are possible only with more connections than slots.
         let has_excess = self.connections.load(Ordering::Relaxed) > limits.in_flight;
         if has_excess && self.in_flight() >= self.workers {
-            // In its own task, because a connection's task can be polled again before others are.
+            // Yield in its own task, because a connection's task can be polled again before others are.
             let _ = tokio::spawn(tokio::task::yield_now()).await;
         }
         Ok((slot, caller))
@@ -160,10 +161,10 @@ pub struct Permit<'s> {
 }
 
 impl<'s> Permit<'s> {
-    /// Reads a posted session for the profile. The document comes with it, for adapters that answer with it.
+    /// Reads a posted session for the profile. Also returns the document, for adapters that return it to the client.
     ///
     /// # Errors
-    /// `profile.unknown` and those of [`SessionDocument::parse`].
+    /// `profile.unknown` and the errors of [`SessionDocument::parse`].
     pub fn read_posted<'m>(self, body: &'m [u8]) -> Result<(AdmittedRequest<'m>, SessionDocument<'m>), Refusal>
     where
         's: 'm,
@@ -176,7 +177,7 @@ impl<'s> Permit<'s> {
     /// Reads a session in parts for the profile.
     ///
     /// # Errors
-    /// `profile.unknown` and those of [`Session::from_parts`](crate::session::Session::from_parts).
+    /// `profile.unknown` and the errors of [`Session::from_parts`](crate::session::Session::from_parts).
     pub fn read_parts<'m>(self, parts: SessionParts<'m>) -> Result<AdmittedRequest<'m>, Refusal>
     where
         's: 'm,
@@ -191,7 +192,7 @@ impl<'s> Permit<'s> {
         self.profile.as_ref().ok().map(|profile| profile.spec()).filter(|spec| spec.shadow).map(|spec| &spec.name)
     }
 
-    /// Returns the generation that the request is answered from.
+    /// Returns the generation that serves the request.
     pub(super) fn generation(&self) -> &'s ServedGeneration {
         self.generation
     }
@@ -201,13 +202,13 @@ impl<'s> Permit<'s> {
         self.requester.caller().cloned()
     }
 
-    /// Returns a function that marks a refusal as one of this requester, for what fails while the permit is held.
+    /// Returns a function that adds this requester to a refusal, for failures while the permit is held.
     pub fn refuser(&self) -> impl FnOnce(Refusal) -> Refusal + use<> {
         let requester = self.requester.clone();
         move |refusal| refusal.of(requester)
     }
 
-    /// Counts the request as one that got a token.
+    /// Counts the request as `issued`.
     pub(super) fn set_issued(&mut self) {
         if let Some(caller) = &mut self.caller {
             caller.set_issued();
@@ -215,7 +216,7 @@ impl<'s> Permit<'s> {
     }
 }
 
-/// A request that was admitted for one profile, with the session that was read for it.
+/// An admitted request for one profile, with the session that was read for this profile.
 #[derive(Debug)]
 pub struct AdmittedRequest<'m> {
     pub(super) permit: Permit<'m>,

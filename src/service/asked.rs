@@ -1,4 +1,4 @@
-//! A profile name that a client made up: how it is shown, and the configured names that are near.
+//! Unknown profile names: how they are shown, and the nearest configured names.
 
 use std::fmt::{self, Write as _};
 
@@ -10,7 +10,7 @@ use crate::config::fault::nearest_of;
 
 /// The longest name that is shown whole, in characters.
 const SHOWN: usize = 64;
-/// How many near names an error lists.
+/// The number of similar names in an error.
 const NEAR: usize = 3;
 
 /// A name from a request, shortened and escaped for logs and errors.

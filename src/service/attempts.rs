@@ -1,8 +1,8 @@
 //! Failed authentications, counted by address.
 //!
-//! An address has a level that each failure raises by one and that falls to zero over a minute. Above the limit the
-//! address is throttled. Only failures are counted and throttled, because a gateway is one address for everyone behind
-//! it, and a guessing user must not lock the gateway out.
+//! Each failure raises the level of an address by one, and the level falls to zero over a minute. An address above the
+//! limit is throttled. Only failures are counted and throttled, because all users of a gateway share its address. A
+//! user who guesses secrets must not lock out the gateway.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 /// Seconds in which a level at the limit falls to zero.
 const WINDOW: f64 = 60.0;
-/// Addresses with a level of their own; further ones share one.
+/// Addresses with their own level; further addresses share one.
 const MOST_ORIGINS: usize = 4096;
 
 /// The levels of all addresses.
@@ -20,14 +20,14 @@ pub(super) struct Attempts {
     levels: HashMap<Origin, Level>,
 }
 
-/// Where requests come from. Addresses that one host can move between count as one.
+/// The origin of requests. Addresses that one host can move between count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
-    /// An IPv4 address, or the /64 that an IPv6 host moves in.
+    /// An IPv4 address, or the /64 of an IPv6 host.
     Address(IpAddr),
     /// A Unix socket.
     Local,
-    /// All addresses without a level of their own.
+    /// All addresses without their own level.
     Others,
 }
 
@@ -38,8 +38,8 @@ struct Level {
 }
 
 impl Attempts {
-    /// Counts a failure from `address` (`None` for a Unix socket) at `now`. Returns `true` if there were more than `most`
-    /// in a minute.
+    /// Counts a failure from `address` (`None` for a Unix socket) at `now`. Returns `true` if the address has had more
+    /// than `most` failures in a minute.
     pub(super) fn is_too_many(&mut self, address: Option<IpAddr>, most: u32, now: Timestamp) -> bool {
         let most = f64::from(most);
         let mut origin = Origin::of(address);

@@ -1,11 +1,11 @@
 //! The cache of signed tokens.
 //!
-//! The key of a token is everything that decided it: the profile and all that makes its claims, the signing key, the
-//! expiry that caps it, the grant, the subject, and the bytes of the session that its template reads. The bytes are
-//! compared, not a digest of them, because a client chooses many of them.
+//! The cache key contains everything that determines the token: the identity of the profile, the signing key, the
+//! latest possible expiry, the grant, the subject, and the session bytes that the template reads. The bytes are
+//! compared, not their digest, because a client chooses many of them.
 //!
-//! Most of a session is its `extra`, which is the same in each request of one person. It is cached too, so that equal
-//! bytes for the same profile are compared instead of parsed.
+//! Most of a session is its `extra`, which is equal in all requests of one user. It is cached too, so that equal bytes
+//! for the same profile are compared instead of parsed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::mint::{CacheKey, Caching, IssueRequest, IssuedToken, Profile, Profile
 use crate::session::{CachedExtra, SessionDocument, SessionError, SessionParts};
 use crate::time::Timestamp;
 
-/// The memory of an entry besides its key and its token: the records of the map, rounded up.
+/// The memory of an entry without its key and its token: the records of the map, rounded up.
 const ENTRY_BYTES: u64 = 256;
-/// A typical entry, for the initial size of the maps.
+/// The size of a typical entry, for the initial size of the maps.
 const USUAL_ENTRY_BYTES: usize = 4096;
 
-/// The share of the bytes that is for `extra`: one in this many.
+/// The divisor of the byte limit that gives the share of `extra`.
 const EXTRAS_SHARE: u64 = 4;
 
-/// Signed tokens, and the `extra` of the sessions that got them, bounded by the bytes of memory they take.
+/// Signed tokens, and the `extra` of their sessions, limited by the bytes of memory that they use.
 pub struct TokenCache {
     tokens: Cache<Vec<u8>, Arc<IssuedToken>, Weight>,
     extras: Cache<ExtraKey, Arc<CachedExtra>, Weight>,
@@ -81,7 +81,7 @@ impl TokenCache {
         self.tokens.len()
     }
 
-    /// Returns `true` if there are no tokens.
+    /// Returns `true` if the cache has no tokens.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
@@ -134,8 +134,8 @@ impl TokenCache {
         self.tokens.get(key.as_bytes()).filter(|token| is_fresh(token, key, now))
     }
 
-    /// Returns the cached token for `key`, or the one that `make` creates. Concurrent calls for one key share a single
-    /// `make`; if it fails, the next caller tries.
+    /// Returns the cached token for `key`, or the token that `make` creates. Concurrent calls for one key share a
+    /// single `make`; if it fails, the next caller tries.
     ///
     /// # Errors
     /// The error of `make`.
@@ -174,7 +174,7 @@ fn is_fresh(token: &IssuedToken, key: &CacheKey, now: Timestamp) -> bool {
         .is_fresh(key.ends_by(), now)
 }
 
-/// What decides how long a token is served from the cache.
+/// The values that determine how long a token is served from the cache.
 struct Validity {
     issued_at: Timestamp,
     expires_at: Timestamp,
@@ -183,9 +183,9 @@ struct Validity {
 }
 
 impl Validity {
-    /// Returns `true` if the token can be served at `now`: a tenth of its lifetime is left, and up to another tenth,
-    /// which its spread decides, so that a fleet does not sign again in the same second. A token that expires at
-    /// `ends_by`, when every other for the same key would, is served to its end.
+    /// Returns `true` if the token can be served at `now`: at least a tenth of its lifetime is left. Its spread adds up
+    /// to another tenth, so that replicas do not all sign again in the same second. A token that expires at `ends_by`
+    /// is served until then, because no new token for this key could live longer.
     fn is_fresh(&self, ends_by: Option<Timestamp>, now: Timestamp) -> bool {
         let left = self.expires_at.seconds_since(now);
         let tenth = self.expires_at.seconds_since(self.issued_at) / 10;
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn short_token_is_fresh_to_its_last_second() {
-        // A tenth of less than ten seconds is none.
+        // A tenth of less than ten seconds rounds to zero.
         let at = Timestamp::from_seconds;
         let validity = Validity { issued_at: at(0), expires_at: at(9), spread: u16::MAX };
         let fresh: Vec<bool> = (0..10).map(|now| validity.is_fresh(None, at(now))).collect();

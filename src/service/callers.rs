@@ -1,8 +1,8 @@
-//! Callers: who can request tokens, for which profiles and how often. HTTP Basic (RFC 7617), which is all that
-//! Oathkeeper can send, bearer tokens (RFC 6750), and client certificates.
+//! Callers: clients that can request tokens, with their profiles and limits. They authenticate with HTTP Basic (RFC
+//! 7617), the only scheme that Oathkeeper supports, bearer tokens (RFC 6750), and client certificates.
 //!
-//! Credentials are compared in constant time, and every secret of every caller is compared every time, so that neither
-//! a secret's length nor a caller's position in the list shows in the response time.
+//! Credentials are compared in constant time, and always with every secret of every caller. The response time therefore
+//! depends neither on the length of a secret nor on the position of a caller in the list.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use crate::telemetry::{CallerCounters, Metrics};
 use crate::tls::{CertificateIdentity, CertificateName};
 
-/// The callers that can request tokens. If there are none, no credentials are required.
+/// The callers that can request tokens. Without callers, no credentials are required.
 #[derive(Default)]
 pub struct Callers {
     known: Vec<Caller>,
@@ -65,7 +65,7 @@ enum PresentedCredentials {
 #[derive(Debug)]
 pub(super) struct AuthError {
     pub(super) refusal: Refusal,
-    /// Whether credentials were presented, which can have been a guess.
+    /// `true` if credentials were presented, because they can have been a guess.
     pub(super) is_attempt: bool,
 }
 
@@ -100,11 +100,11 @@ impl Callers {
         self.known.is_empty()
     }
 
-    /// Returns the caller that `peer` is. A trusted client certificate of a caller wins over credentials, because end
-    /// users can write headers that a gateway passes on.
+    /// Authenticates `peer` as a caller. A trusted client certificate of a caller takes precedence over credentials,
+    /// because a gateway can pass on headers of end users.
     ///
     /// # Errors
-    /// [`AuthError`] with `caller.unauthenticated`, or with `caller.untrusted` for a proxy, if it is none of the callers.
+    /// [`AuthError`] with `caller.unauthenticated`, or with `caller.untrusted` for a proxy, if `peer` is not a caller.
     pub(super) fn authenticate(&self, peer: &Peer<'_>) -> Result<&Caller, AuthError> {
         if let Some(identity) = peer.transport.client()
             && let Some(caller) = self.known.iter().find(|caller| caller.credential.is_certificate_of(identity))
@@ -118,7 +118,7 @@ impl Callers {
                 return self.matching(&presented).ok_or_else(|| AuthError::of(peer, "another secret", true));
             }
             [_, _, ..] if has_headers => return Err(AuthError::of(peer, "more than one secret header", true)),
-            // Without such callers, the header is one that an end user made up.
+            // Without such callers, an end user sent the header.
             _ => {}
         }
         let found = match peer.credentials {
@@ -130,7 +130,8 @@ impl Callers {
                 None => Err(("an Authorization header that is neither Basic nor Bearer", true)),
             },
         };
-        // An address says too little about who posts a session; a proxy sends the credentials of the session itself.
+        // An address does not authenticate the client that posts a session; a proxy sends the credentials of the
+        // session itself.
         let is_proxy = matches!(peer.credentials, Credentials::OfClient);
         let address = peer.address.filter(|_| is_proxy);
         let is_near = |caller: &&Caller| address.is_some_and(|address| caller.credential.has_address(address));
@@ -214,7 +215,7 @@ impl CallerState {
 }
 
 impl CallerPermit {
-    /// Counts the request as one that got a token.
+    /// Counts the request as `issued`.
     pub(super) fn set_issued(&mut self) {
         self.is_issued = true;
     }

@@ -15,7 +15,7 @@ use super::peer::Peer;
 use crate::checks::{Check, Denial, OriginalRequest, Reason};
 use crate::claims::Grant;
 use crate::code::ErrorCode;
-use crate::decision::{admit_session, claims_as_headers, deny_token, session_parts};
+use crate::decision::{admit_session, claims_as_headers, deny_token, oversized, session_parts};
 use crate::mint::Placement;
 use crate::sources::{Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
 use crate::telemetry::{SpanParent, UNKNOWN};
@@ -149,6 +149,9 @@ impl Issuer {
         let outcome =
             issued.await.map_err(|Refusal { code, detail, .. }| deny_token(check, &original, code, detail))?;
         let headers = headers(generation, check, &outcome)?;
+        if let Some(bytes) = oversized(&headers) {
+            self.recorder().warn_of_size(request.check, bytes);
+        }
         Ok(Allowed { outcome, headers, session })
     }
 }

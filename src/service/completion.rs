@@ -6,7 +6,7 @@ use crate::mint::{Placement, ProfileName};
 use crate::session::SessionDocument;
 use crate::time::Timestamp;
 
-/// How a token reaches the client that posted the session.
+/// The way in which a token reaches the client that posted the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// The response has only the token.
@@ -24,7 +24,7 @@ pub(crate) enum Posted<'m> {
     Issued {
         /// The posted session.
         document: SessionDocument<'m>,
-        /// Where its profile places the token.
+        /// The position of the token, from the profile.
         placement: &'m Placement,
         /// The token.
         outcome: Outcome,
@@ -42,7 +42,7 @@ pub struct Comparison {
     pub(super) result: ShadowResult,
 }
 
-/// What a request that succeeded is recorded as, beside its response.
+/// The record of a successful request, beside its response.
 #[derive(Debug)]
 pub enum Completion {
     /// Its claims were compared.

@@ -49,7 +49,7 @@ fn profile_gauges(profile: &Profile, longest_ttl: Ttl, now: Timestamp) -> Profil
     }
 }
 
-/// Returns the time from which no key can sign; `None` if that is not foreseen, or is so already.
+/// Returns the time from which no key can sign. Returns `None` if a key can always sign, or if no key can sign now.
 fn signing_end(keys: &KeySet, alg: Option<SignatureAlg>, now: Timestamp) -> Option<Timestamp> {
     keys.signer(now, alg).ok()?;
     let mut ends: Vec<Timestamp> =

@@ -1,4 +1,4 @@
-//! What requests are answered from: one generation, replaced as a whole.
+//! The generation that serves requests, replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::mint::{Mint, TemplateSources};
 use crate::sources::Sources;
 use crate::tls::ClientAuthority;
 
-/// One generation with everything that is reloaded with it. A request takes it once and sees nothing else.
+/// One generation with everything that is reloaded with it. A request takes it once, so a reload does not affect it.
 #[derive(Debug)]
 pub struct ServedGeneration {
     /// The keys, templates and profiles.
@@ -28,7 +28,8 @@ pub struct ServedGeneration {
     pub client_authority: Option<Arc<ClientAuthority>>,
     /// The limits of a request.
     pub limits: ServiceLimits,
-    /// The URL of the API listener for verifiers, without a trailing slash; `None` if it cannot be known.
+    /// The URL of the API listener for verifiers, without a trailing slash; `None` if it is not configured and cannot
+    /// be derived.
     pub public_url: Option<String>,
     /// Seconds for which verifiers can cache a key set.
     pub jwks_max_age: u64,

@@ -1,4 +1,4 @@
-//! Whether the service is ready, and the conditions that degrade it although it answers requests.
+//! Readiness of the service, and the conditions that degrade it while it serves requests.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -34,13 +34,13 @@ impl Readiness {
         }
     }
 
-    /// Advances to `stage`; does nothing if that is an earlier one.
+    /// Advances to `stage`. Does nothing if `stage` is earlier than the current stage.
     pub(crate) fn advance(&self, stage: Stage) {
         self.0.fetch_max(stage as u8, Ordering::AcqRel);
     }
 }
 
-/// A condition that degrades the service; its name in snake case is the member of the readiness document.
+/// A condition that degrades the service. Its name in snake case is its member in the readiness document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DegradedCondition {
@@ -68,7 +68,7 @@ pub(crate) struct DegradedConditions(Mutex<BTreeMap<DegradedCondition, ActiveCon
 #[derive(Debug, Serialize)]
 pub(crate) struct ReadinessReport {
     status: &'static str,
-    /// Why the service is not ready.
+    /// The reason why the service is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(flatten)]

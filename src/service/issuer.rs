@@ -33,25 +33,25 @@ pub struct Issuer {
     jwt_id: fn() -> JwtId,
 }
 
-/// What an [`Issuer`] is made of.
+/// The parts of an [`Issuer`].
 #[derive(Debug)]
 pub struct IssuerParts {
     /// The first generation.
     pub generation: ServedGeneration,
-    /// Where requests are recorded.
+    /// The recorder of requests.
     pub recorder: Recorder,
     /// Bytes of the token cache.
     pub cache_bytes: u64,
     /// Threads that process requests.
     pub workers: usize,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Returns a random identifier for a new token.
     pub jwt_id: fn() -> JwtId,
 }
 
 impl Issuer {
-    /// Returns an issuer of `parts`.
+    /// Returns an issuer with `parts`.
     pub fn new(parts: IssuerParts) -> Self {
         let IssuerParts { generation, recorder, cache_bytes, workers, clock, jwt_id } = parts;
         Self {
@@ -70,8 +70,8 @@ impl Issuer {
         self.current.load_full()
     }
 
-    /// Replaces the generation, with a token cache of `cache_bytes` from now on. Requests in flight keep the one that
-    /// they took.
+    /// Replaces the generation, with a token cache of `cache_bytes` from now on. Requests in flight keep their
+    /// generation.
     pub fn replace(&self, generation: ServedGeneration, cache_bytes: u64) {
         self.tokens.resize(cache_bytes);
         self.current.store(Arc::new(generation));
@@ -92,12 +92,12 @@ impl Issuer {
         &self.tokens
     }
 
-    /// Returns where requests are recorded.
+    /// Returns the recorder of requests.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// Returns all metrics in the OpenMetrics text format, after it has measured the gauges.
+    /// Measures the gauges and returns all metrics in the OpenMetrics text format.
     pub fn metrics_text(&self) -> String {
         let metrics = self.recorder.metrics();
         metrics.token_cache(self.tokens.len(), self.tokens.bytes());
@@ -116,8 +116,8 @@ impl Issuer {
         &self.admission
     }
 
-    /// Admits `peer` to one token of `profile`. Does not fail for an unknown profile, because a peer that cannot request
-    /// it must not learn that: [`Permit::read_posted`] does.
+    /// Admits `peer` to one token of `profile`. Does not fail for an unknown profile, because a peer without permission
+    /// must not learn which profiles exist. [`Permit::read_posted`] fails instead.
     ///
     /// # Errors
     /// `caller.unauthenticated`, `caller.slowed`, `service.overloaded`, `caller.forbidden`, `caller.concurrency`,
@@ -131,12 +131,12 @@ impl Issuer {
         self.admission.admit(generation, &self.tokens, peer, profile, &*self.clock).await
     }
 
-    /// Issues the token of `admitted`: from the cache, or rendered and signed. Equal requests at the same time share one
+    /// Issues the token of `admitted`: from the cache, or rendered and signed. Concurrent equal requests share one
     /// signature.
     ///
     /// # Errors
-    /// Those of [`IssueError`](crate::mint::IssueError), `keys.busy`, and `internal` for a bug in claimsmith or if the
-    /// threads for slow keys cannot be started.
+    /// The codes of [`IssueError`](crate::mint::IssueError), `keys.busy`, and `internal` for a bug in claimsmith or if
+    /// the threads for slow keys cannot be started.
     pub async fn issue(&self, admitted: AdmittedRequest<'_>) -> Result<Outcome, Refusal> {
         let AdmittedRequest { mut permit, request } = admitted;
         let mint = &permit.generation().mint;
@@ -163,12 +163,12 @@ impl Issuer {
         Ok(Outcome { token, cache, at: now, caller: permit.caller(), subject })
     }
 
-    /// Issues the token for the session `body`. If its profile is in shadow mode and the token would be delivered in the
-    /// session, compares instead. A client that gets only the token has no other token to use, so it gets one in shadow
-    /// mode, too.
+    /// Issues the token for the session `body`. If its profile is in shadow mode and the token would be delivered in
+    /// the session, compares instead. A client that gets only the token has no other token to use, so a token is issued
+    /// for it in shadow mode, too.
     ///
     /// # Errors
-    /// Those of [`Permit::read_posted`] and [`Issuer::issue`]. A comparison has no errors.
+    /// The errors of [`Permit::read_posted`] and [`Issuer::issue`]. A comparison has no errors.
     pub(crate) async fn issue_posted<'m>(
         &self,
         permit: Permit<'m>,
@@ -188,7 +188,7 @@ impl Issuer {
         Ok(Posted::Issued { document, placement, outcome })
     }
 
-    /// Compares the claims of the session `body` with those of the token that it already has. Nothing is signed.
+    /// Compares the claims of the session `body` with the claims of the token in it. Nothing is signed.
     fn compare(&self, permit: Permit<'_>, body: &[u8], now: Timestamp) -> ShadowResult {
         let claims = |(admitted, _): (AdmittedRequest<'_>, _)| {
             let AdmittedRequest { mut permit, request } = admitted;
@@ -201,11 +201,11 @@ impl Issuer {
         ShadowResult::of(permit.read_posted(body).and_then(claims), body)
     }
 
-    /// Returns the claims of `admitted` without signing them, for a server that signs them itself. The session has to be
+    /// Returns the claims of `admitted` without signing them, for a server that signs them itself. The session must be
     /// valid as for a token.
     ///
     /// # Errors
-    /// Those of [`IssueError`](crate::mint::IssueError), except about keys.
+    /// The codes of [`IssueError`](crate::mint::IssueError), except codes about keys.
     pub fn unsigned_claims(&self, admitted: AdmittedRequest<'_>) -> Result<UnsignedClaims, Refusal> {
         let AdmittedRequest { mut permit, request } = admitted;
         let claims = permit.generation().mint.unsigned_claims(&request, self.clock.now())?;

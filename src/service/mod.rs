@@ -1,4 +1,4 @@
-//! The issuing service, shared by every protocol. It knows no HTTP type.
+//! The issuing service, shared by every protocol. It does not use HTTP types.
 //!
 //! [`Issuer`] is the only way to a token:
 //!
@@ -9,10 +9,10 @@
 //!
 //! [`Issuer::check`] does all of this for a request behind a proxy, whose session comes from a source.
 //!
-//! [`Issuer::published_keys`] and [`Issuer::discovery`] have what verifiers read.
+//! [`Issuer::published_keys`] and [`Issuer::discovery`] return the keys and metadata for verifiers.
 //!
 //! Each step can end in a [`Refusal`]. An adapter translates its protocol into these calls and their results back, and
-//! passes both to [`Recorder::finish`], the one place that counts, logs, audits and traces a request.
+//! passes both to [`Recorder::finish`]. No other code counts, logs, audits or traces a request.
 
 mod admission;
 mod asked;

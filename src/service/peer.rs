@@ -1,4 +1,4 @@
-//! The client that requests a token, as a protocol adapter saw it.
+//! The client that requests a token, as a protocol adapter describes it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::tls::CertificateIdentity;
 
-/// Who sent a request, as far as admission found out.
+/// The sender of a request, as far as admission could determine it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Requester {
     /// Anyone, because no callers are configured.
@@ -48,7 +48,7 @@ pub struct Peer<'r> {
     pub address: Option<IpAddr>,
     /// The connection it uses.
     pub transport: Transport,
-    /// What it presented with the request.
+    /// The credentials of the request.
     pub credentials: Credentials<'r>,
     /// The values of its header with a secret, [`SECRET_HEADER`].
     pub secrets: Vec<&'r [u8]>,
@@ -70,7 +70,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Returns the identity of the client certificate, if there is a trusted one.
+    /// Returns the identity of the client certificate, if it is trusted.
     pub(super) fn client(&self) -> Option<&CertificateIdentity> {
         match self {
             Transport::Plain => None,
@@ -84,11 +84,12 @@ impl Transport {
 pub enum Credentials<'r> {
     /// None.
     None,
-    /// The value of an HTTP `Authorization` header, or of the gRPC metadata of that name (RFC 9110 section 11.6.2).
+    /// The value of an HTTP `Authorization` header, or of the gRPC metadata with the same name (RFC 9110 section
+    /// 11.6.2).
     Authorization(&'r [u8]),
-    /// More than one such value, so that it is ambiguous who asks.
+    /// More than one such value, so the sender is ambiguous.
     Several,
-    /// That header belongs to the client of the peer, a proxy, and says nothing about the peer.
+    /// The peer is a proxy, so this header belongs to its client and does not authenticate the peer.
     OfClient,
 }
 

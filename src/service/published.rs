@@ -1,4 +1,4 @@
-//! What verifiers read: the public keys of profiles, and the issuer of their tokens.
+//! Data for verifiers: the public keys of profiles, and the issuer of their tokens.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub enum PublishedProfiles<'n> {
     One(&'n str),
 }
 
-/// What a verifier needs besides the keys (OpenID Connect Discovery 1.0, section 3).
+/// The metadata of an issuer for verifiers (OpenID Connect Discovery 1.0, section 3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery<'g> {
     /// `iss` of the tokens.
@@ -31,7 +31,7 @@ pub struct Discovery<'g> {
 
 impl Issuer {
     /// Returns the public keys that `generation` publishes now, as JWKs (RFC 7517 section 4). Each key occurs once, and
-    /// the order depends on the keys only.
+    /// the order depends only on the keys.
     ///
     /// # Errors
     /// `profile.unknown`.

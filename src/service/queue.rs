@@ -1,4 +1,4 @@
-//! A queue of jobs. Some threads take a job immediately, others only once it is late.
+//! A queue of jobs. Some threads take a job immediately, others only when it is late.
 //!
 //! `tests/models` checks it with many interleavings of its threads.
 
@@ -20,7 +20,7 @@ pub(super) struct Queue<T> {
 struct Jobs<T> {
     /// The jobs in order, each with the time when it was queued.
     waiting: VecDeque<(Instant, T)>,
-    /// `true` if no more jobs will be queued.
+    /// `true` if the queue accepts no further jobs.
     is_closed: bool,
 }
 

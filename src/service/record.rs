@@ -35,6 +35,8 @@ pub struct Recorder {
     traces: Option<Traces>,
     /// The profiles whose templates were seen to set registered claims.
     overridden: Mutex<BTreeSet<String>>,
+    /// The checks whose responses were seen to be larger than the buffers of some proxies.
+    oversized: Mutex<BTreeSet<String>>,
     shadow_log: ShadowLog,
 }
 
@@ -66,7 +68,14 @@ pub struct Exchange<'e> {
 impl Recorder {
     /// Returns a recorder; the audit log and traces are optional.
     pub fn new(metrics: Arc<Metrics>, audit: Option<Audit>, traces: Option<Traces>) -> Self {
-        Self { metrics, audit, traces, overridden: Mutex::default(), shadow_log: ShadowLog::default() }
+        Self {
+            metrics,
+            audit,
+            traces,
+            overridden: Mutex::default(),
+            oversized: Mutex::default(),
+            shadow_log: ShadowLog::default(),
+        }
     }
 
     /// Returns the metrics.
@@ -247,6 +256,18 @@ impl Recorder {
                 expires_at: token.expires_at,
                 cached: *cache == CacheUse::Hit,
             });
+        }
+    }
+
+    /// Logs once for each check that its response head has so many bytes, more than some proxies read by default.
+    pub(super) fn warn_of_size(&self, check: &str, bytes: usize) {
+        let mut known = self.oversized.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(check) {
+            known.insert(check.to_owned());
+            drop(known);
+            let advice =
+                "raise the header buffer of the proxy, such as proxy_buffer_size of nginx, or make the claims smaller";
+            warn!(target: LOG_TARGET, check, bytes, advice, "response head larger than the default buffers of proxies");
         }
     }
 

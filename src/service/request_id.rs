@@ -4,10 +4,10 @@ use std::fmt;
 
 use uuid::Uuid;
 
-/// The longest identifier that is adopted. No JWT is that short.
+/// The longest identifier that is adopted. Every JWT is longer.
 const LONGEST: usize = 64;
 
-/// The identifier of one request, in its response, its log line and its audit line: the one that the gateway sent, or a
+/// The identifier of one request, in its response, its log line and its audit line. It comes from the gateway or is a
 /// UUID.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId {
@@ -24,8 +24,8 @@ impl RequestId {
         Self { text, length }
     }
 
-    /// Returns the identifier that a gateway sent, if it is 1 to 64 letters, digits and characters of `-._:/+=@#`. It may
-    /// be whatever an end user sent, so these characters need no escaping in a header, in JSON and in a log.
+    /// Returns the identifier that a gateway sent, if it is 1 to 64 letters, digits and characters of `-._:/+=@#`. An
+    /// end user may have chosen it, so only characters without escapes in headers, JSON and logs are permitted.
     pub fn adopt(sent: &[u8]) -> Option<Self> {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:/+=@#".contains(byte);
         if sent.is_empty() || !sent.iter().all(is_plain) {

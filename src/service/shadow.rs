@@ -1,5 +1,5 @@
-//! Shadow mode: compares the claims that a profile would issue with those in the token of another issuer, which the
-//! session already carries. Results name members, never values.
+//! Shadow mode: compares the claims that a profile would issue with the claims of another issuer's token in the
+//! session. Results name members, never values.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,10 +14,10 @@ const IGNORED: [&str; 4] = ["exp", "iat", "jti", "nbf"];
 const MOST_PATHS: usize = 20;
 /// The most characters of a name in a path.
 const LONGEST_NAME: usize = 60;
-/// Shorter values occur in names by chance.
+/// The shortest value that is searched in names. Shorter values occur in names by chance.
 const SHORTEST_VALUE: usize = 3;
-/// Stands for a name that a value of the session contains. A value that breaks out of its string in the other token, or that
-/// is JSON itself, makes such names.
+/// Replaces a name that a value of the session contains. A value that breaks out of its string in the other token, or
+/// that is JSON itself, makes such names.
 const HIDDEN: &str = "(a name from a value of the session)";
 
 /// The result of one comparison.
@@ -92,7 +92,7 @@ fn token_claims(session: &Value) -> Result<Map<String, Value>, &'static str> {
 /// The differences between the claims of two tokens for one session.
 struct Differences<'s> {
     session: &'s Value,
-    /// How many members differ, including those that have the same path.
+    /// The number of members that differ, including members with the same path.
     count: usize,
     paths: Vec<String>,
 }
@@ -121,7 +121,7 @@ impl Differences<'_> {
             if is_equal || path.is_empty() && IGNORED.contains(&name.as_str()) {
                 continue;
             }
-            // Each name is looked up in the whole session.
+            // Each name is searched in the whole session.
             if self.count == MOST_PATHS {
                 return;
             }
@@ -141,14 +141,14 @@ impl Differences<'_> {
         }
     }
 
-    /// Returns `name` as a path shows it.
+    /// Returns `name` as it appears in a path.
     fn shown(&self, name: &str) -> String {
         let quoted = format!("\"{name}\"");
         let hides = |value: &str| {
             value.contains(&quoted)
                 // JSON in a value can have names with escapes.
                 || value.contains('\\') && unescaped(value).contains(&quoted)
-                // A value such as `email` says nothing if it is also the name of a member.
+                // A value such as `email` discloses nothing if it is also the name of a member.
                 || (value == name || value.len() >= SHORTEST_VALUE && name.contains(value))
                     && !has_member(self.session, value)
         };
@@ -159,7 +159,7 @@ impl Differences<'_> {
     }
 }
 
-/// Returns `true` if a text value of `json` is one that `is_match` accepts.
+/// Returns `true` if `is_match` accepts a text value of `json`.
 fn has_text(json: &Value, is_match: &dyn Fn(&str) -> bool) -> bool {
     match json {
         Value::String(value) => is_match(value),
@@ -169,7 +169,7 @@ fn has_text(json: &Value, is_match: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Returns `text` with the characters that its JSON escapes stand for.
+/// Returns `text` with its JSON escapes decoded.
 fn unescaped(text: &str) -> String {
     let mut rest = text.chars();
     let mut out = String::with_capacity(text.len());

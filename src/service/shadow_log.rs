@@ -1,4 +1,4 @@
-//! Limits the log lines of shadow mode: a difference in a template concerns every request of its profile.
+//! Limits the log lines of shadow mode, because a difference in a template affects every request of its profile.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use crate::mint::ProfileName;
 use crate::time::Timestamp;
 
-/// The seconds in which equal lines are logged once.
+/// The interval in seconds in which equal lines are logged once.
 const INTERVAL: i64 = 60;
-/// The most kinds of lines that are told apart for one profile. The others count as one kind, because sessions can have any
-/// number of member names.
+/// The most kinds of lines that are distinguished for one profile. The others count as one kind, because sessions can
+/// have any number of member names.
 const MOST_KINDS: usize = 50;
 
-/// The kinds of lines that were logged lately.
+/// The kinds of lines that were logged recently.
 #[derive(Debug, Default)]
 pub(super) struct ShadowLog(Mutex<BTreeMap<ProfileName, BTreeMap<String, Logged>>>);
 
@@ -31,8 +31,8 @@ impl Logged {
 }
 
 impl ShadowLog {
-    /// Returns how many lines of this `kind` were suppressed since the last one, if a line is to be logged at `now`;
-    /// `None` if this one is suppressed, too.
+    /// Returns the number of lines of this `kind` that were suppressed since the last one, if a line must be logged at
+    /// `now`. Returns `None` if this line is suppressed, too.
     pub(super) fn admit(&self, profile: &ProfileName, kind: &str, now: Timestamp) -> Option<u64> {
         let mut profiles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kinds = profiles.entry(profile.clone()).or_default();

@@ -1,7 +1,7 @@
-//! Where drafts are signed: at once if the key is fast, on dedicated threads if it is slow.
+//! Signs drafts: immediately if the key is fast, on dedicated threads if it is slow.
 //!
-//! An RSA key of 4096 bits takes longer to sign than a hundred responses from the cache, so it must not block them. The
-//! first signature of a key shows how long it takes.
+//! An RSA key of 4096 bits takes longer to sign than a hundred responses from the cache, so it must not block these
+//! responses. The first signature of a key shows how long it takes.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,10 +20,10 @@ use super::queue::{PushError, Queue};
 use crate::code::ErrorCode;
 use crate::mint::{Draft, IssueError, IssuedToken};
 
-/// Drafts that wait for a thread. More would wait longer than a gateway does.
+/// The maximum number of drafts that wait for a thread. Further drafts would wait longer than a gateway does.
 const CAPACITY: usize = 256;
 
-/// After this long, a draft no longer waits for idle time.
+/// The time after which a draft no longer waits for idle time.
 const LATE: Duration = Duration::from_millis(10);
 
 /// The threads for slow keys, which start with the first signature of such a key.
@@ -56,14 +56,14 @@ impl SigningQueue {
     /// Signs `draft`.
     ///
     /// # Errors
-    /// `keys.busy` if too many drafts wait for slow keys, `internal` if the threads cannot be started or the signature
-    /// panics, and those of [`Draft::sign`].
+    /// `keys.busy` if too many drafts wait for slow keys. `internal` if the threads cannot be started or the signature
+    /// panics. The errors of [`Draft::sign`].
     pub(super) async fn sign(&self, draft: Draft) -> Result<IssuedToken, Refusal> {
         let signed = if draft.signer().is_slow() { self.run(|| sign_timed(draft)).await? } else { sign_timed(draft) };
         signed.map_err(Refusal::from)
     }
 
-    /// Returns the result of `work`, which one of the threads calls.
+    /// Runs `work` on one of the threads and returns its result.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
         let (job, result) = Job::new(work);
         match self.queue()?.push(job) {
@@ -75,13 +75,13 @@ impl SigningQueue {
                 return Err(Refusal::new(ErrorCode::KeyBusy, detail));
             }
         }
-        // There is no result if the job panicked.
+        // A job that panicked sends no result.
         result.await.map_err(|_| Refusal::internal())
     }
 
     /// Returns the queue. Starts its threads if that has not succeeded yet.
     fn queue(&self) -> Result<Arc<Queue<Job>>, Refusal> {
-        // After a panic in `Workers::start`, there are still no workers.
+        // After a panic in `Workers::start`, `workers` is still `None`.
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Workers(queue)) = &*workers {
             return Ok(Arc::clone(queue));
@@ -103,12 +103,12 @@ fn sign_timed(draft: Draft) -> Result<IssuedToken, IssueError> {
 }
 
 impl Workers {
-    /// Starts a thread for each core that signs in idle time, and for each core but one, which is left for requests, a
-    /// thread that signs late drafts. Linux lets a thread of lower priority run for a millisecond while requests wait,
-    /// and one of idle priority not at all; but if requests leave no idle time, idle threads hardly run.
+    /// Starts one thread per core that signs in idle time. Also starts one thread per core, except one core for
+    /// requests, that signs late drafts. While requests wait, Linux runs a thread of lower priority for a millisecond,
+    /// and a thread of idle priority not at all. If requests leave no idle time, idle threads hardly run.
     ///
     /// # Errors
-    /// That of `spawn`. The threads that have started end, as they do if `spawn` panics.
+    /// The error of `spawn`. The threads that have started end, also if `spawn` panics.
     fn start(spawn: &Spawn) -> io::Result<Self> {
         let workers = Self(Arc::new(Queue::new(CAPACITY)));
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -197,7 +197,7 @@ mod tests {
     fn panicking_job_fails_its_request_and_no_later_one() {
         let queue = SigningQueue::default();
         let threads = 2 * thread::available_parallelism().unwrap().get();
-        // One more than there are threads, so that none would be left.
+        // One more panic than threads, so that no thread would be left.
         for _ in 0..=threads {
             assert_eq!(run(&queue, || -> u8 { panic!("a signer panics") }), Err(ErrorCode::Internal));
         }

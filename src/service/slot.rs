@@ -6,11 +6,11 @@ use std::borrow::Borrow;
 
 use super::sync::{AtomicUsize, Ordering};
 
-/// A slot of the count `C`. It is free again once this is dropped.
+/// A slot of the count `C`. Dropping it frees the slot.
 pub(super) struct Slot<C: Borrow<AtomicUsize>>(C);
 
 impl<C: Borrow<AtomicUsize>> Slot<C> {
-    /// Takes one of `most` slots; `None` if all are taken.
+    /// Takes one of `most` slots. Returns `None` if all are taken.
     pub(super) fn take(count: C, most: usize) -> Option<Self> {
         let before = count.borrow().fetch_add(1, Ordering::Relaxed);
         // If all slots were taken, dropping this one subtracts what was just added.

@@ -137,6 +137,19 @@ fn answers_of_each_kind_of_source_can_be_shown() {
 }
 
 #[test]
+fn response_that_is_too_large_for_some_proxies_is_noted() {
+    let folder = folder();
+    let mut large = whoami("aal1", "2026-03-01T09:50:00Z");
+    large["identity"]["n"] = json!("x".repeat(3000));
+    folder.write("large.json", &large.to_string());
+    for (file, expected) in [("large.json", true), ("aal1.json", false)] {
+        let output = run(&folder, &["web", "--session", file]);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(stderr(&output).contains("proxy_buffer_size"), expected, "{file}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn recorded_cases_of_checks_are_run_by_check_and_stop_a_start() {
     let folder = folder();
     let case = |check: &str, expected: Value| {

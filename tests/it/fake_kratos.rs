@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -17,6 +18,8 @@ pub(crate) enum Behavior {
     Held(Vec<u8>),
     /// Sends the session of the identity that the value of the session cookie names, after [`FakeKratos::release`].
     HeldByCookie,
+    /// Sends these bytes one by one, 20 ms apart.
+    Dripped(Vec<u8>),
     /// Sends nothing for much longer than any timeout.
     Silence,
 }
@@ -139,6 +142,14 @@ impl State {
             Behavior::Held(bytes) => {
                 self.wait_for_release();
                 let _ = stream.write_all(&bytes);
+            }
+            Behavior::Dripped(bytes) => {
+                for byte in bytes.chunks(1) {
+                    if stream.write_all(byte).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
             }
             Behavior::HeldByCookie => {
                 self.wait_for_release();

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use claimsmith::keys::SignatureAlg;
 use serde_json::{Value, json};
 
 use crate::fake_issuer::{FakeIssuer, IssuerKey};
 use crate::fake_kratos::response;
-use crate::support::{Answer, NOW, Setup, TestApp, send, spawn_app, wait_until};
+use crate::support::{Answer, Folder, NOW, Service, Setup, TestApp, claimsmith, send, spawn_app, stdout, wait_until};
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/jwks";
@@ -345,23 +346,85 @@ fn token_of_our_own_is_no_session_unless_a_source_names_our_issuer() {
     let set = other.get("/.well-known/jwks.json").text();
     let named = app("issuer: 'https://issuer.example/', jwks: partner.jwks.json", "", &set);
     assert_eq!(result(&named, &own_token), refused(), "it has no audience");
-    let (profile, keys) = ("    audience: [orders]", "partner.jwks.json");
-    let config = |source: &str| {
-        format!(
-            "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nsources: {{ partner: {{ type: jwt, audience: orders, \
-             algorithms: [ES256, EdDSA], {source}, jwks: {keys} }} }}\n\
-             checks: {{ api: {{ sources: partner, profile: p }} }}"
-        )
+
+    let config = "callers: [{ name: proxy, networks: 127.0.0.1 }]\n\
+        sources: { own: { type: jwt, issuer: 'https://issuer.example/', audience: orders, algorithms: ES256, jwks: own.json } }\n\
+        checks: { api: { sources: own, profile: p } }";
+    let files = &[("own.json", set.as_str())];
+    let (profile, template) = ("    audience: [orders]", r#"{"session": {{Extra}}}"#);
+    let with_audience = spawn_app(&Setup { config, profile, files, template, ..Setup::default() });
+    assert_eq!(result(&with_audience, &own_token), refused(), "it has no audience");
+    let claims = json!({"iss": "https://issuer.example/", "sub": "u", "aud": "orders", "exp": NOW + 60});
+    let forged = key.sign(&claims.to_string());
+    assert_eq!(result(&with_audience, &forged), refused(), "another key signed it");
+}
+
+#[test]
+fn source_with_our_issuer_accepts_our_tokens_for_its_audience_and_is_noted() {
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    let set = claimsmith(folder.path(), &["keys", "public", "keys.json"]);
+    folder.write("own.json", &stdout(&set));
+    folder.write("templates/p/claims.hbs", "{}");
+    folder.write(
+        "claimsmith.yaml",
+        "serve: { api: { port: 0 }, admin: { port: 0 } }\n\
+         profiles: { p: { issuer: 'https://own.example/', jwks: keys.json, audience: [orders] } }\n\
+         callers: [{ name: proxy, networks: 127.0.0.1 }]\n\
+         sources:\n  guest: { type: anonymous, subject: guest }\n  \
+         own: { type: jwt, issuer: 'https://own.example/', audience: orders, algorithms: ES256, jwks: own.json }\n  \
+         other: { type: jwt, issuer: 'https://own.example', audience: orders, algorithms: ES256, jwks: own.json }\n\
+         checks:\n  open: { sources: guest, profile: p }\n  own: { sources: own, profile: p }\n  \
+         other: { sources: other, profile: p }\n",
+    );
+    let service = Service::start(folder);
+    let ask = |check: &str, headers: &str| {
+        let request = format!(
+            "GET /auth-request/{check} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Original-URI: /\r\n{headers}\r\n"
+        );
+        send(service.api, request.as_bytes())
     };
-    let start = |source: &str, jwks: &str| {
-        let (config, files) = (config(source), &[(keys, jwks)]);
-        spawn_app(&Setup { config: &config, profile, template: "{}", files, ..Setup::default() })
+    let token = ask("open", "").header("authorization").unwrap().to_owned();
+    let bearer = format!("Authorization: {token}\r\n");
+    assert_eq!((ask("own", &bearer).status, ask("other", &bearer).status), (200, 401));
+    assert!(service.has_logged("sources.own: its issuer is the one of the profile p"));
+    assert!(!service.has_logged("sources.other: its issuer"));
+}
+
+#[test]
+fn response_that_is_too_large_for_some_proxies_is_logged_once() {
+    let key = IssuerKey::new("k1");
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    folder.write("partner.json", &key.set());
+    folder.write("templates/p/claims.hbs", r#"{"session": {{Extra}}}"#);
+    folder.write(
+        "claimsmith.yaml",
+        "serve: { api: { port: 0 }, admin: { port: 0 } }\nprofiles: { p: { issuer: i, jwks: keys.json } }\n\
+         callers: [{ name: proxy, networks: 127.0.0.1 }]\n\
+         sources: { partner: { type: jwt, issuer: 'https://idp.example', audience: orders, algorithms: ES256, jwks: partner.json } }\n\
+         checks: { api: { sources: partner, profile: p } }\n",
+    );
+    let service = Service::start(folder);
+    let ask = |length: usize| {
+        let claims = json!({"iss": "https://idp.example", "sub": "p", "aud": "orders", "exp": 4_000_000_000_i64,
+            "x": "x".repeat(length)});
+        let request = format!(
+            "GET /auth-request/api HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Original-URI: /\r\n\
+             Authorization: Bearer {}\r\n\r\n",
+            key.sign(&claims.to_string())
+        );
+        assert_eq!(send(service.api, request.as_bytes()).status, 200);
     };
-    let issuing = start("issuer: 'https://idp.example'", &key.set());
-    let token = ask(&issuing, &key.sign(&claims())).header("authorization").unwrap()["Bearer ".len()..].to_owned();
-    let set = issuing.get("/.well-known/jwks.json").text();
-    assert_eq!(result(&start("issuer: 'https://issuer.example/'", &set), &token).unwrap()["sub"], "p-1");
-    assert_eq!(result(&start("issuer: 'https://idp.example'", &set), &token), refused(), "another issuer is named");
+    let warning = "response head larger than the default buffers of proxies";
+    ask(100);
+    assert!(!service.has_logged(warning));
+    ask(4000);
+    wait_until(|| service.has_logged(warning));
+    ask(4001);
+    ask(100);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(service.log.lock().unwrap().matches(warning).count(), 1);
 }
 
 #[test]

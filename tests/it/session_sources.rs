@@ -208,8 +208,15 @@ fn call_is_limited_in_time_and_size() {
     assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"));
     assert!(answer.text().contains("within 150ms"), "{}", answer.text());
     assert_eq!(answer.header("retry-after"), Some("1"));
+    kratos.will(Behavior::Dripped(session(&identity("i-1"))));
+    let start = Instant::now();
+    assert!(ask(&app, COOKIE).text().contains("within 150ms"), "each byte comes in time, but not all of them");
+    assert!(start.elapsed() < Duration::from_secs(2));
     kratos.will_send(session(&identity("i-2")));
     assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-2", "the next call succeeds");
+    let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Type: text/html\r\n\r\n";
+    kratos.will_send([hints.as_slice(), &session(&identity("i-3"))].concat());
+    assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-3", "an interim response is not the response");
 }
 
 #[test]

@@ -188,7 +188,7 @@ test('a Go template is converted, and the way back is open', async () => {
 test('everything is done with the keyboard', async () => {
   const order = [];
   await page.locator('body').focus();
-  for (let presses = 0; presses < 15; presses += 1) {
+  for (let presses = 0; presses < 19; presses += 1) {
     await page.keyboard.press('Tab');
     const { id, outline } = await page.evaluate(() => {
       const element = document.activeElement;
@@ -199,7 +199,8 @@ test('everything is done with the keyboard', async () => {
     order.push(id);
   }
   assert.deepEqual(order, ['profile', 'missing', 'issuer', 'ttl', 'audience', 'at', 'handlebars', 'copy-template',
-    'template', 'sample', 'session', 'copy-claims', 'claims', 'token-header', 'token-claims']);
+    'template', 'sample', 'session', 'source', 'credential-header', 'credential', 'resolve', 'copy-claims', 'claims',
+    'token-header', 'token-claims']);
   await editor('template').focus();
   await page.keyboard.press('Control+A');
   await page.keyboard.type('{\n"a": {{{Extra.mail}}},\n"b": {{{Extra.mail}}}\n}');
@@ -433,4 +434,24 @@ test('every control has a name', async () => {
   assert.deepEqual(nameless, []);
   assert.equal(await page.locator('[role="status"]').count(), 1);
   assert.equal(await page.locator('html').getAttribute('lang'), 'en');
+});
+
+test('a session is resolved through a source', async () => {
+  await page.locator('#source').selectOption('kratos');
+  await page.locator('#credential').fill('ory_kratos_session=good');
+  const answered = page.waitForResponse((response) => response.url().endsWith('/evaluate'));
+  await page.getByRole('button', { name: 'Resolve session' }).click();
+  await answered;
+  await status('good');
+  assert.deepEqual(JSON.parse(await editor('session').inputValue()), {
+    subject: 'ann',
+    extra: { active: true, identity: { id: 'ann' }, mail: 'ann@example.org' },
+  });
+  assert.deepEqual(await json('#claims'), { mail: 'ann@example.org' });
+  await page.locator('#credential').fill('ory_kratos_session=bad');
+  await page.getByRole('button', { name: 'Resolve session' }).click();
+  await page.locator('#status').getByText('The source answers no_session (inactive).').waitFor();
+  assert.deepEqual(await json('#claims'), { mail: 'ann@example.org' }, 'the session stays');
+  assert.equal(await page.locator('#credential').getAttribute('type'), 'password');
+  await assertQuiet();
 });

@@ -1,6 +1,7 @@
 // The real service with its playground, on free ports, until it is stopped; and the browser of the machine.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,8 +17,23 @@ const SESSION = {
   header: {},
 };
 
-const FILES = {
-  'claimsmith.yaml': `serve: { api: { port: 0 }, admin: { port: 0, playground: true } }
+/** A session of Kratos, as its whoami answers. */
+const WHOAMI = { active: true, identity: { id: 'ann' }, mail: 'ann@example.org' };
+
+/** A Kratos in which one cookie has a session. */
+function startKratos() {
+  const server = createServer((request, response) => {
+    const hasSession = request.headers.cookie === 'ory_kratos_session=good';
+    response.writeHead(hasSession ? 200 : 401, { 'Content-Type': 'application/json' });
+    response.end(JSON.stringify(hasSession ? WHOAMI : {}));
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+const files = (kratos) => ({
+  'claimsmith.yaml': `serve: { api: { port: 0 }, admin: { port: 0, playground: true, playground_sources: true } }
+sources:
+  kratos: { type: kratos, public: "http://127.0.0.1:${kratos}" }
 profiles:
   one: { issuer: "https://id.example.org/", jwks: keys.json, audience: [orders], ttl: 10m }
   two: { issuer: "https://id.example.org/", jwks: keys.json, registered_claims: override }
@@ -34,12 +50,13 @@ profiles:
 `,
   'templates/two/zoe.session.json': JSON.stringify(SESSION, null, 2),
   'templates/two/zoe.claims.json': '{"mail": "zoe@example.org", "roles": ["editor"]}',
-};
+});
 
 /** Starts the service; `url` is its page, `events` are its log. */
 export async function startService() {
   const folder = mkdtempSync(join(tmpdir(), 'claimsmith-playground-'));
-  for (const [name, text] of Object.entries(FILES)) {
+  const kratos = await startKratos();
+  for (const [name, text] of Object.entries(files(kratos.address().port))) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), text);
   }
@@ -60,6 +77,7 @@ export async function startService() {
   const stop = async () => {
     child.kill('SIGTERM');
     await ended;
+    kratos.close();
     rmSync(folder, { recursive: true });
   };
   return { url, events, stop };

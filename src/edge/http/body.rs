@@ -1,8 +1,8 @@
-//! Reads a request body within limits, whatever the end user's headers claim about it.
+//! Reads a request body within limits, regardless of headers that the end user sent.
 //!
-//! Oathkeeper copies its user's headers to the call. `Content-Encoding` and the like do not describe this body and are
-//! ignored. With `Upgrade: websocket` the HTTP layer treats everything up to the end of the connection as the body, so
-//! this reads the announced length and no further.
+//! Oathkeeper copies its user's headers to the call. Headers such as `Content-Encoding` do not describe this body and
+//! are ignored. With `Upgrade: websocket`, the HTTP layer treats everything up to the end of the connection as the
+//! body, so only the announced length is read.
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use actix_web::web::{Bytes, BytesMut, Payload};
@@ -11,10 +11,10 @@ use futures_util::StreamExt as _;
 use crate::code::ErrorCode;
 use crate::service::Refusal;
 
-/// Returns the body of at most `limit` bytes.
+/// Returns the body, which can have at most `limit` bytes.
 ///
 /// # Errors
-/// `request.body_too_large` as soon as that is known, `request.body_incomplete` if the peer stops early.
+/// `request.body_too_large` as soon as the length exceeds `limit`, `request.body_incomplete` if the peer stops early.
 pub(super) async fn read(headers: &HeaderMap, mut payload: Payload, limit: usize) -> Result<Bytes, Refusal> {
     let too_large = || {
         let detail = format!("expected a body of at most {limit} bytes, found a larger one");
@@ -40,7 +40,7 @@ pub(super) async fn read(headers: &HeaderMap, mut payload: Payload, limit: usize
         if announced.is_none() && body.len() + chunk.len() > limit {
             return Err(too_large());
         }
-        // The usual case: the whole body came with the head.
+        // The usual case: the whole body arrived with the head.
         if body.is_empty() && announced == Some(chunk.len()) {
             return Ok(chunk);
         }

@@ -23,24 +23,24 @@ use crate::telemetry::{RequestSpan, SpanParent};
 /// The header with the identifier of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request as its endpoint gets it.
+/// The input of an endpoint.
 pub(super) struct Call {
     pub(super) request: HttpRequest,
     pub(super) payload: Payload,
     pub(super) edge: Data<Edge>,
     pub(super) request_id: RequestId,
-    /// The generation that the request is answered from.
+    /// The generation that serves the request.
     pub(super) generation: Arc<ServedGeneration>,
     /// The span of the request, if it is recorded.
     pub(super) span: Option<SpanParent>,
     route: &'static Route,
 }
 
-/// The response of an endpoint, and what is recorded beside it.
+/// The response of an endpoint, and the data for its record.
 pub(super) struct Answer {
     pub(super) response: HttpResponse,
     pub(super) completion: Option<Completion>,
-    /// Why there is no token, if the endpoint wrote the response of the refusal itself.
+    /// The reason for a refusal, if the endpoint wrote the response itself.
     pub(super) refused: Option<Refusal>,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn serve(
         Ok(Answer { response, completion, refused: None }) => (response, Ok(completion)),
         Err(refusal) => (problem::response(&refusal, request_id, route.methods), Err(refusal)),
     };
-    // The connection cannot continue if bytes of the request can be left (see body.rs).
+    // The connection cannot continue if bytes of the request may be left (see body.rs).
     let is_body_read = result.is_ok() && route.methods == Methods::Post;
     let headers = request.headers();
     let is_body_left = headers.contains_key(header::TRANSFER_ENCODING)
@@ -123,7 +123,7 @@ pub(super) async fn serve(
     response
 }
 
-/// Checks everything that can be refused before the endpoint is called.
+/// Runs the checks that can refuse a request before the endpoint is called.
 fn check(request: &HttpRequest, generation: &ServedGeneration, route: &Route) -> Result<(), Refusal> {
     if let Some(refusal) = Connection::refuse(request) {
         return Err(refusal);
@@ -141,8 +141,8 @@ fn check(request: &HttpRequest, generation: &ServedGeneration, route: &Route) ->
     Ok(())
 }
 
-/// Returns the identifier of a request: that of its `X-Request-Id` header if it has one that is adopted, otherwise a new
-/// one. Several headers are ambiguous, so none of them is adopted.
+/// Returns the identifier of a request: the value of its `X-Request-Id` header if it can be adopted, otherwise a new
+/// identifier. Several headers are ambiguous, so none of them is adopted.
 fn request_id(headers: &HeaderMap) -> RequestId {
     let mut values = headers.get_all(&REQUEST_ID);
     let first = values.next().and_then(|value| RequestId::adopt(value.as_bytes()));
@@ -165,7 +165,7 @@ fn name<'r>(route: &Route, request: &'r HttpRequest) -> Option<Cow<'r, str>> {
     }
 }
 
-/// Returns the name of the profile that a request asks for by `name`, its own or that of a check.
+/// Returns the name of the requested profile: `name`, or the profile of the check `name`.
 fn profile_of<'n>(generation: &'n ServedGeneration, route: &Route, name: &'n str) -> &'n str {
     match route.methods {
         Methods::Proxied => generation.checks.get(name).map_or("", |check| &check.profile),
@@ -173,7 +173,7 @@ fn profile_of<'n>(generation: &'n ServedGeneration, route: &Route, name: &'n str
     }
 }
 
-/// Returns `true` if `method` is in the closed set of OpenTelemetry's conventions; clients can make up others.
+/// Returns `true` if `method` is in the closed set of OpenTelemetry's conventions; clients can send any other method.
 fn is_standard(method: &Method) -> bool {
     [
         Method::CONNECT,

@@ -1,6 +1,6 @@
 //! `/forward-auth/{check}`: for Traefik's ForwardAuth and Caddy's `forward_auth`.
 //!
-//! Both describe the original request in `X-Forwarded-*` and pass any response but 2xx on to the client.
+//! Both describe the original request in `X-Forwarded-*` and return any response except 2xx to the client.
 
 use super::exchange::{Answer, Call};
 use super::proxied::{Dialect, Metadata, Redirects, check};

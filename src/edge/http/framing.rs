@@ -1,12 +1,12 @@
-//! Where a request ends in the bytes of a connection.
+//! Finds the end of a request in the bytes of a connection.
 //!
-//! [`Framing`] passes on one request, and holds back what is pipelined behind it until its response was written. The HTTP
-//! layer (actix-http 3.20) would decode everything at once, and it writes each response as the request demands that was
-//! decoded last: a `HEAD` request behind a `GET` would take the body from the response of the `GET`.
+//! [`Framing`] passes on one request, and holds back pipelined requests until its response was written. The HTTP layer
+//! (actix-http 3.20) would decode everything at once, and writes each response in the form that the request decoded
+//! last requires. A `HEAD` request behind a `GET` would remove the body from the response of the `GET`.
 //!
-//! The HTTP layer decides what a request is. Usually this module finds the end of the first request by itself, because its
-//! head arrives as a whole and announces its length in one plain way. Otherwise it passes on the head alone, and learns the
-//! length of the body from the HTTP layer ([`Framing::decoded`]). If both disagree, the connection must end.
+//! The HTTP layer defines the extent of a request. Usually this module finds the end of the first request itself,
+//! because the head arrives as a whole with one plain `Content-Length`. Otherwise it passes on only the head, and gets
+//! the length of the body from the HTTP layer ([`Framing::decoded`]). If both disagree, the connection must end.
 
 use memchr::memchr;
 
@@ -19,7 +19,7 @@ pub(crate) enum BodyLength {
     Sized(u64),
 }
 
-/// The place in the bytes of a connection.
+/// The position in the bytes of a connection.
 #[derive(Debug)]
 pub(crate) struct Framing {
     state: State,
@@ -90,8 +90,8 @@ impl Framing {
         !matches!(self.state, State::Decoding | State::Complete)
     }
 
-    /// Returns how many of `bytes` to pass on, which come next. It is 0 only if there are none or [`Framing::accepts`]
-    /// is `false`.
+    /// Returns the number of leading `bytes` to pass on. It is 0 only if `bytes` is empty or [`Framing::accepts`]
+    /// returns `false`.
     pub(crate) fn pass(&mut self, bytes: &[u8]) -> usize {
         let mut passed = 0;
         while passed < bytes.len() && self.accepts() {
@@ -100,8 +100,8 @@ impl Framing {
         passed
     }
 
-    /// Notes that the HTTP layer decoded the head that was passed on. Returns `false` if it found another length than this
-    /// module did. The connection must end then.
+    /// Records that the HTTP layer decoded the head that was passed on. Returns `false` if its length of the body
+    /// differs from the length that this module found. The connection must then end.
     #[must_use]
     pub(crate) fn decoded(&mut self, body: BodyLength) -> bool {
         if let Some(found) = self.found.take() {
@@ -115,7 +115,7 @@ impl Framing {
         true
     }
 
-    /// Notes that the response was written. Returns `true` if the next request can be passed on.
+    /// Records that the response was written. Returns `true` if the next request can be passed on.
     pub(crate) fn answered(&mut self) -> bool {
         let is_complete = matches!(self.state, State::Complete);
         if is_complete {
@@ -160,7 +160,7 @@ impl Framing {
 }
 
 impl HeadScan {
-    /// Returns how many bytes belong to the head, and whether it ends there.
+    /// Returns the number of bytes that belong to the head, and `true` if the head ends there.
     fn step(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -187,8 +187,8 @@ impl HeadScan {
 }
 
 impl ChunkScan {
-    /// Returns how many bytes belong to the body, and whether it ends there. The HTTP layer rejects what is not a chunk,
-    /// so this may read such bytes in any way.
+    /// Returns the number of bytes that belong to the body, and `true` if the body ends there. The HTTP layer rejects
+    /// invalid chunks, so this function can read them in any way.
     fn step(&mut self, bytes: &[u8]) -> (usize, bool) {
         let Some(&first) = bytes.first() else { return (0, false) };
         match self {
@@ -229,8 +229,8 @@ impl ChunkScan {
     }
 }
 
-/// Returns the length of the body of the request with this head; `None` if that needs more than one `Content-Length` of
-/// digits.
+/// Returns the length of the body of the request with this head; `None` if the length is not given by a single
+/// `Content-Length` of digits.
 fn plain_length(head: &[u8]) -> Option<u64> {
     let mut lines = Lines(head.trim_ascii_start());
     if lines.next()?.starts_with(b"CONNECT") {
@@ -259,7 +259,7 @@ fn plain_length(head: &[u8]) -> Option<u64> {
     Some(length.unwrap_or(0))
 }
 
-/// The lines of a head up to the empty one, without their ends.
+/// The lines of a head up to the empty line, without their line ends.
 struct Lines<'h>(&'h [u8]);
 
 impl<'h> Iterator for Lines<'h> {
@@ -277,8 +277,8 @@ impl<'h> Iterator for Lines<'h> {
 mod tests {
     use super::*;
 
-    /// Passes `bytes` on in parts of `size`, and decodes each head like the HTTP layer. Returns the parts that are passed
-    /// on for each request.
+    /// Passes on `bytes` in parts of `size`, and decodes each head like the HTTP layer. Returns the parts that are
+    /// passed on for each request.
     fn requests(bytes: &[u8], size: usize, bodies: &[BodyLength]) -> Vec<String> {
         let (mut framing, mut requests, mut bodies) = (Framing::default(), vec![Vec::new()], bodies.iter());
         let mut rest = bytes;
@@ -315,13 +315,13 @@ mod tests {
         let bytes: String = all.iter().map(|(text, _)| *text).collect();
         let expected: Vec<_> = all.iter().map(|(text, _)| *text).collect();
         for size in 1..=bytes.len() {
-            // In whole heads with a plain length, the length is found without the HTTP layer.
+            // For whole heads with a plain length, the length is found without the HTTP layer.
             let needed: Vec<_> = decoded_bodies(&all, &bytes, size);
             assert_eq!(requests(bytes.as_bytes(), size, &needed), expected, "in parts of {size} bytes");
         }
     }
 
-    /// Returns the bodies of the requests whose head is decoded by the HTTP layer alone.
+    /// Returns the bodies of the requests whose head only the HTTP layer decodes.
     fn decoded_bodies(all: &[(&str, BodyLength)], bytes: &str, size: usize) -> Vec<BodyLength> {
         let (mut at, mut needed) = (0, Vec::new());
         let mut framing = Framing::default();

@@ -5,8 +5,8 @@ use super::posted::issue_posted;
 use crate::mint::Placement;
 use crate::service::{Delivery, Refusal};
 
-/// Responds with the whole session and the token placed in it. Success is always 200 and never compressed, because
-/// Oathkeeper accepts nothing else.
+/// Responds with the whole session and the token in it. A successful response is always 200 and never compressed,
+/// because Oathkeeper accepts no other response.
 pub(super) async fn hydrate(call: Call) -> Result<Answer, Refusal> {
     issue_posted(call, Delivery::InSession, |placement, document, outcome| {
         let token = outcome.token.jws.as_str();

@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the OpenAPI 3.1 document of the API listener.
 //!
-//! `openapi.json` has the successful responses and the schemas. Paths are checked against the route table, from which the
-//! error responses and the `HEAD` operations are derived. The document is built once.
+//! `openapi.json` has the successful responses and the schemas. The error responses and the `HEAD` operations are
+//! derived from the route table, and the paths are checked against it. The document is built once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -77,7 +77,7 @@ struct SharedResponses {
 }
 
 impl SharedResponses {
-    /// Returns a reference for each error status of `route`, and adds the responses that are new.
+    /// Returns a reference for each error status of `route`, and adds new responses.
     fn references(&mut self, route: &Route) -> Vec<(u16, Value)> {
         let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
         for code in route.codes() {

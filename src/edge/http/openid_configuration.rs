@@ -1,5 +1,5 @@
-//! `GET /.well-known/openid-configuration` and the same of each profile: issuer and `jwks_uri` for verifiers that discover
-//! them (OpenID Connect Discovery 1.0).
+//! `GET /.well-known/openid-configuration` and `GET /{profile}/.well-known/openid-configuration`: issuer and `jwks_uri`
+//! for verifiers that use discovery (OpenID Connect Discovery 1.0).
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ struct Document<'d> {
     subject_types_supported: [&'static str; 1],
 }
 
-/// Responds with the document of the only issuer; with several issuers, each profile has its own document.
+/// Responds with the document of the only issuer. With several issuers, only the profiles have documents.
 pub(super) async fn all(call: Call) -> Result<Answer, Refusal> {
     document(&call, PublishedProfiles::All, "/.well-known/jwks.json")
 }

@@ -1,11 +1,11 @@
 //! A stream that passes on one request at a time.
 //!
-//! Pipelined requests wait until the response before them was written, and nothing behind the last request of a connection
-//! is passed on (RFC 9112, section 9.6). See [`Framing`] for the reasons. What waits is limited: beyond [`MAX_HELD`] bytes,
-//! nothing is read until the response was written.
+//! Pipelined requests wait until the response before them was written. Bytes behind the last request of a connection
+//! are not passed on (RFC 9112, section 9.6). See [`Framing`] for the reasons. At most [`MAX_HELD`] bytes wait; more is
+//! read only after the response was written.
 //!
-//! If a client sends more than is read, closing the connection would discard the last response before the client has read
-//! it. The stream therefore ends its own half first and reads for a moment (RFC 9112, section 9.6).
+//! If a client sends more than is read, closing the connection would discard the last response before the client has
+//! read it. The stream therefore closes its own half first and reads for a short time (RFC 9112, section 9.6).
 
 use std::fmt;
 use std::io;
@@ -22,13 +22,13 @@ use super::connection::Connection;
 use super::framing::Framing;
 use super::stream::TimeoutStream;
 
-/// The bytes behind a request that are read before its response was written, at most.
+/// The maximum number of bytes behind a request that are read before its response was written.
 const MAX_HELD: usize = 8 << 10;
 
 /// The time for which bytes behind the last request are read.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The bytes that are read behind the last response, at most. Reading more would cost time for nothing.
+/// The maximum number of bytes that are read behind the last response. Reading more would waste time.
 const MAX_LINGERED: usize = 1 << 20;
 
 /// The stream of a connection, which the HTTP layer reads.
@@ -37,29 +37,29 @@ pub(crate) struct PacedStream<S> {
     framing: Framing,
     /// Bytes behind the request that is processed.
     held: Vec<u8>,
-    /// Whether the client ended its half behind the bytes in `held`.
+    /// `true` if the client closed its half behind the bytes in `held`.
     is_ended: bool,
-    /// Whether the HTTP layer decoded the request that was passed on.
+    /// `true` if the HTTP layer decoded the request that was passed on.
     is_decoded: bool,
-    /// Whether its response was written.
+    /// `true` if its response was written.
     is_answered: bool,
     /// The bytes that were read behind the last response.
     lingered: usize,
     closing: Closing,
 }
 
-/// How far a connection is closed.
+/// The progress of closing a connection.
 #[derive(Debug)]
 enum Closing {
     Open,
     /// Our half is closed.
     HalfClosed,
-    /// Bytes that came are read until the timer ends.
+    /// Incoming bytes are read until the timer ends.
     Lingering(Pin<Box<Sleep>>),
 }
 
 impl<S> PacedStream<S> {
-    /// Returns the stream `io`.
+    /// Returns a stream around `io`.
     pub(crate) fn new(io: TimeoutStream<S>) -> Self {
         Self {
             io,
@@ -78,20 +78,20 @@ impl<S> PacedStream<S> {
         self.io.connection()
     }
 
-    /// Returns `true` if nothing that comes is a part of a request that is answered.
+    /// Returns `true` if no further request on this connection is answered.
     fn is_over(&self) -> bool {
         self.is_answered && self.connection().is_last() && !self.framing.accepts()
     }
 
-    /// Notes `count` bytes. Returns `false` if the client has sent too many behind the last response.
+    /// Counts `count` bytes. Returns `false` if the client has sent too many bytes behind the last response.
     fn can_linger(&mut self, count: usize) -> bool {
         let is_lingering = self.is_decoded && self.is_answered;
         self.lingered += if is_lingering { count } else { 0 };
         self.lingered <= MAX_LINGERED
     }
 
-    /// Continues with the body or the next request, if the HTTP layer has come that far. Returns `true` if bytes that
-    /// wait, or that were not read, can be passed on now.
+    /// Continues with the body or the next request, if the HTTP layer is ready for it. Returns `true` if held bytes, or
+    /// bytes that were not read, can be passed on now.
     fn advance(&mut self) -> bool {
         let could_accept = self.framing.accepts();
         if let Some(body) = self.connection().take_decoded() {
@@ -104,7 +104,7 @@ impl<S> PacedStream<S> {
         !could_accept && self.framing.accepts()
     }
 
-    /// Notes that everything was written. Returns `true` if the next request can be passed on now.
+    /// Records that everything was written. Returns `true` if the next request can be passed on now.
     fn note_written(&mut self) -> bool {
         if !self.is_decoded || self.connection().is_answering() {
             return false;
@@ -135,8 +135,8 @@ impl<S: AsyncRead + Unpin> PacedStream<S> {
         count > 0
     }
 
-    /// Reads and discards what comes. Returns `false` if something came, and `true` at the end of the stream or if too
-    /// much came.
+    /// Reads and discards incoming bytes. Returns `false` if bytes came, and `true` at the end of the stream or if too
+    /// many came.
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut some = mem::take(&mut self.held);
         let mut is_any = !some.is_empty();
@@ -184,7 +184,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
             }
             let count = bytes.len();
             if !this.can_linger(count) {
-                // The HTTP layer takes this for the end of the stream.
+                // The HTTP layer treats this as the end of the stream.
                 buffer.set_filled(before);
                 return Poll::Ready(Ok(()));
             }
@@ -232,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
                         this.closing = Closing::Lingering(Box::pin(sleep(LINGER_TIMEOUT)));
                     }
                 }
-                // The client has read everything, or is gone.
+                // The client has read everything, or has disconnected.
                 Poll::Ready(Ok(true) | Err(_)) => return Poll::Ready(Ok(())),
                 Poll::Pending => break,
             }

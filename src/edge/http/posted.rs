@@ -1,4 +1,4 @@
-//! What the endpoints for posted sessions share: who asks, the body, the session, the token.
+//! The shared steps of the endpoints for posted sessions: caller, body, session and token.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -15,11 +15,11 @@ use crate::mint::Placement;
 use crate::service::{Completion, Delivery, Outcome, Posted, Refusal};
 use crate::session::SessionDocument;
 
-/// Issues a token for the posted session; `write` makes the body of the response with it. A session that the service only
-/// compares is the response itself.
+/// Issues a token for the posted session; `write` makes the body of the response with it. In shadow mode, the posted
+/// session is the response.
 ///
 /// # Errors
-/// Those of [`Issuer::admit`](crate::service::Issuer::admit), of reading the body, and of
+/// The errors of [`Issuer::admit`](crate::service::Issuer::admit), of reading the body, and of
 /// [`Issuer::issue_posted`](crate::service::Issuer::issue_posted).
 pub(super) async fn issue_posted(
     call: Call,
@@ -33,7 +33,7 @@ pub(super) async fn issue_posted(
     let mut body = pin!(body::read(call.request.headers(), call.payload, limits.body));
     let refuse = permit.refuser();
     let answer = async {
-        // Usually the body is there already, and no timer is needed.
+        // Usually the body has arrived already, and no timer is needed.
         let first = std::future::poll_fn(|context| Poll::Ready(body.as_mut().poll(context))).await;
         let body = match first {
             Poll::Ready(body) => body?,

@@ -1,7 +1,7 @@
-//! The open connections of a listener, and which of them to close for new ones.
+//! The open connections of a listener, and the choice of connections to close for new ones.
 //!
-//! A connection can be closed if it never authenticated and no request is in progress on it. The one that has been idle for
-//! longest is closed first, then the one whose client does not read its response.
+//! A connection can be closed if it never authenticated and no request is in progress on it. The connection that has
+//! been idle for longest is closed first, then connections whose clients do not read their responses.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -75,12 +75,13 @@ impl Roster {
         self.members.lock().unwrap_or_else(PoisonError::into_inner).open.remove(&member.id);
     }
 
-    /// Notes a request on `member` at `now`.
+    /// Records a request on `member` at `now`.
     pub(super) fn note_request(&self, member: &Member, now: Instant) {
         member.active.store(self.millis(now), Ordering::Relaxed);
     }
 
-    /// Closes some connections that were idle for `least` at `now`, but not `newcomer`. Returns `false` if there is none.
+    /// Closes some connections that were idle for `least` at `now`, but not `newcomer`. Returns `false` if no
+    /// connection can be closed.
     pub(super) fn evict(&self, newcomer: &Member, least: Duration, now: Instant) -> bool {
         let least = u64::try_from(least.as_millis()).unwrap_or(u64::MAX);
         let Some(latest) = self.millis(now).checked_sub(least) else { return false };
@@ -123,22 +124,23 @@ impl Roster {
 }
 
 impl Member {
-    /// Notes that a request begins. An evicted connection still answers one whose head came before it was closed.
+    /// Records that a request begins. An evicted connection still answers a request whose head came before it was
+    /// closed.
     pub(super) fn begin(&self) {
         let _ = self.phase.compare_exchange(IDLE, BUSY, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Notes that a request ended.
+    /// Records that a request ended.
     pub(super) fn end(&self) {
         let _ = self.phase.compare_exchange(BUSY, IDLE, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Notes that a caller authenticated. The connection is not evicted any more.
+    /// Records that a caller authenticated. The connection is no longer evicted.
     pub(super) fn set_known(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }
 
-    /// Sets whether the client has to read a response before the connection continues.
+    /// Records whether the client must read a response before the connection continues.
     pub(super) fn set_stalled(&self, is_stalled: bool) {
         self.is_stalled.store(is_stalled, Ordering::Relaxed);
     }

@@ -1,12 +1,12 @@
-//! A stream that ends if its client makes the service wait for too long.
+//! A stream that ends if the service waits too long for its client.
 //!
-//! The HTTP layer times out idle connections only. It would wait forever for the rest of a head that is not the first on
-//! its connection, for the end of a body that is not read, and for a client that does not read its response. This stream
-//! ends all of these after `limits.request`. Usually it costs one clock reading for each request.
+//! The HTTP layer times out idle connections only. It would wait forever for the rest of a later head on a connection,
+//! for the end of an unread body, and for a client that does not read its response. This stream ends such connections
+//! after `limits.request`. Usually it costs one clock reading for each request.
 //!
-//! It also ends a connection on which a client pipelines more than the HTTP layer buffers (128 KiB behind 16 requests)
-//! while a request is processed or a response is not read. The HTTP layer would run its task again and again until it can
-//! go on.
+//! It also ends a connection if a client pipelines more than the HTTP layer buffers (128 KiB behind 16 requests) while
+//! the service processes a request or the client does not read a response. The HTTP layer would run its task repeatedly
+//! until it can continue.
 //!
 //! `tests/models` tests it with paused time.
 
@@ -23,21 +23,21 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::connection::Connection;
 use crate::telemetry::CloseReason;
 
-/// How often the task of a connection runs without progress before the connection ends. Other reasons to run it, such as
-/// timers, occur a few times for each request.
+/// The number of times that the task of a connection runs without progress before the connection ends. Other reasons to
+/// run it, such as timers, occur a few times for each request.
 const MAX_IDLE_POLLS: u32 = 1000;
 
-/// The stream of a connection. It fails with [`io::ErrorKind::TimedOut`] if its client takes too long.
+/// The stream of a connection. It fails with [`io::ErrorKind::TimedOut`] if its client is too slow.
 pub(crate) struct TimeoutStream<S> {
     io: S,
     connection: Rc<Connection>,
-    /// The time that the client has.
+    /// The time limit for the client.
     client_timeout: Duration,
-    /// The time since which a response is not sent completely.
+    /// The time from which a response has been unsent or partly sent.
     stalled: Option<Instant>,
-    /// The time of the last read, until the next one has to wait.
+    /// The time of the last read, until the next read must wait.
     read_at: Option<Instant>,
-    /// Wakes the task. If it fires too early, it is set again.
+    /// The timer that wakes the task. If it fires too early, it is set again.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -53,7 +53,7 @@ impl<S> TimeoutStream<S> {
         &self.connection
     }
 
-    /// Notes that bytes came.
+    /// Records that bytes came.
     fn note_arrival(&mut self) -> io::Result<()> {
         if self.connection.is_answering() {
             return Ok(());
@@ -85,7 +85,7 @@ impl<S> TimeoutStream<S> {
         Poll::Pending
     }
 
-    /// Notes that the task of the connection runs.
+    /// Records that the task of the connection runs.
     fn note_poll(&self) -> io::Result<()> {
         let polls = self.connection.idle_polls.get() + 1;
         self.connection.idle_polls.set(polls);
@@ -109,7 +109,7 @@ impl<S> TimeoutStream<S> {
         Poll::Pending
     }
 
-    /// Fails if the connection must make room for another.
+    /// Fails if the connection must close for another one.
     fn check_eviction(&self, context: &Context<'_>) -> io::Result<()> {
         if !self.connection.is_evicted(context.waker()) {
             return Ok(());
@@ -118,7 +118,7 @@ impl<S> TimeoutStream<S> {
         Err(io::ErrorKind::ConnectionAborted.into())
     }
 
-    /// Fails if the client has taken its time since `since`.
+    /// Fails if the time limit since `since` has passed.
     fn check_deadline(&self, since: Instant, now: Instant, reason: CloseReason) -> io::Result<()> {
         if now.saturating_duration_since(since) < self.client_timeout {
             return Ok(());
@@ -184,10 +184,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
                 if stalled.is_some() {
                     this.connection.set_stalled(false);
                 }
-                // It reads nothing after its last response, so nothing else would wake it for the deadline.
+                // The HTTP layer reads nothing after its last response, so no other event would wake the task for the
+                // deadline.
                 if let Some(since) = this.connection.arriving.get() {
                     let now = Instant::now();
-                    // What arrived while the response was not read could not be processed.
+                    // Bytes that arrived while the response was not read could not be processed.
                     let since = if stalled.is_some_and(|stalled| stalled <= since) { now } else { since };
                     this.connection.arriving.set(Some(since));
                     this.wake_by(since + this.client_timeout, now, context);

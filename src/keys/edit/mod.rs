@@ -1,5 +1,5 @@
-//! Changes to key files: keys are added, get an `exp`, and are removed. Unknown members, and everything else that a change
-//! does not concern, stay unchanged.
+//! Changes to key files: keys are added, get an `exp`, and are removed. Unknown members, and all other content that a
+//! change does not affect, stay unchanged.
 //!
 //! The functions depend only on the bytes of the file and the time. Their callers read, lock and write the file. Each
 //! result is parsed and verified before it is returned.
@@ -24,8 +24,8 @@ use super::signing::SigningKey;
 use crate::json::{Json, Number, Object, ReadLimits};
 use crate::time::{Clock, Timestamp, Ttl};
 
-/// How long a key can still sign after its successor has started. The clocks of the replica that signs and the replica
-/// that publishes can each be off by a minute, and both must agree on which keys can be removed.
+/// The time for which a key still signs after its successor has started. The clocks of the signing and the publishing
+/// replica can each be off by a minute, and both must remove the same keys.
 const CLOCK_SKEW: Duration = Duration::from_secs(120);
 
 /// The schedule on which keys replace each other. Its durations ensure that verifiers have the key of every valid token.
@@ -35,7 +35,7 @@ pub struct RotationPolicy {
     retire: Duration,
 }
 
-/// Why a rotation policy would make verifiers reject valid tokens.
+/// The reason why a rotation policy would make verifiers reject valid tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PolicyError {
     /// Verifiers can cache a key set for longer than the lead time.
@@ -46,9 +46,9 @@ pub enum PolicyError {
         lead.as_secs()
     )]
     Lead {
-        /// How long before it signs a key is published.
+        /// The time for which a key is published before it signs.
         lead: Duration,
-        /// How long verifiers can cache a key set.
+        /// The time for which verifiers can cache a key set.
         max_age: Duration,
     },
     /// A key would be removed while a token that it signed is still valid.
@@ -59,7 +59,7 @@ pub enum PolicyError {
         retire.as_secs()
     )]
     Retire {
-        /// How long an expired key stays in the file.
+        /// The time for which an expired key stays in the file.
         retire: Duration,
         /// The longest lifetime of a token.
         longest_ttl: Ttl,
@@ -82,9 +82,9 @@ impl RotationPolicy {
         Ok(Self { lead, retire })
     }
 
-    /// Returns `true` if the next key of `alg` must be added at `now`, so that a new key starts `every` period: no key is
-    /// pending, and the successor of the newest key must be published. A key without `nbf` can have any age, so its
-    /// successor is due.
+    /// Returns `true` if the next key of `alg` must be added at `now`, so that a new key starts `every` period. This is
+    /// the case if no key is pending and the successor of the newest key must be published. A key without `nbf` can
+    /// have any age, so its successor is due.
     pub fn is_due(&self, set: &KeySet, alg: SignatureAlg, every: Duration, now: Timestamp) -> bool {
         let fitting = || set.signing_keys().filter(move |key| key.alg() == alg);
         if fitting().any(|key| key.state(now) == KeyState::Pending) {
@@ -140,7 +140,7 @@ pub struct AddedKey {
     pub signs_from: Timestamp,
 }
 
-/// Why a key file cannot be changed.
+/// The reason why a key file cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EditError {
     /// No key was generated.
@@ -154,7 +154,7 @@ pub enum EditError {
     Unproven,
 }
 
-/// Adds `key` at the end of the set in `file`, to sign from `signs_from`. Without a file, makes a new set.
+/// Adds `key` at the end of the set in `file`, to sign from `signs_from`. Without a file, creates a new set.
 ///
 /// # Errors
 /// Returns [`EditError::KeySet`] if the file is not a usable key set or has another key with the same `kid`.
@@ -177,8 +177,8 @@ pub(crate) fn add_key(
 /// Adds the next key of `alg`, or of the algorithm that signs now, to the set in `file`. `kid` names the new key.
 ///
 /// The new key is published immediately and signs after the lead time; then the earlier keys of its algorithm stop
-/// signing. No key is added if one is already pending. Keys past their retention period are removed. The lead begins at
-/// the time of `clock` when the key has been generated.
+/// signing. No key is added if one is already pending. Keys past their retention period are removed. The lead time
+/// begins at the time of `clock` when the key has been generated.
 ///
 /// The new key signs earlier if all others expire before the lead time is over, and immediately if none signs. Otherwise
 /// no token could be signed until then.
@@ -208,11 +208,11 @@ pub fn rotate(
     } else {
         let bits = document.bits_like(fitting().last());
         let key = generate(alg, bits, &kid())?;
-        // The lead begins when the key exists. Generating an RSA key can take longer than the lead.
+        // The lead time begins when the key exists, because generating an RSA key can take longer than the lead time.
         now = clock.now();
         let after_lead = now.after(policy.lead);
         let last_end = in_state(KeyState::Active, now).map(SigningKey::expires_at).try_fold(None, |latest, end| {
-            // A single key without an `exp` rules out a gap.
+            // A single key without an `exp` is enough to prevent a gap.
             end.map(|end| latest.max(Some(end)))
         });
         let signs_from = match last_end {
@@ -249,8 +249,9 @@ pub fn rotate(
     Ok(rotation)
 }
 
-/// Replaces all private keys of the set in `file`, and their public halves, by new keys that sign immediately: one for
-/// each algorithm of an active or pending key. This is for keys that leaked; their tokens can no longer be verified.
+/// Replaces all private keys of the set in `file`, and their public keys, with new keys that sign immediately. There is
+/// one new key for each algorithm of an active or pending key. Use this function for leaked keys; verifiers then reject
+/// their tokens.
 ///
 /// # Errors
 /// Returns [`EditError`] if the file or the changed file is not a usable key set, or if no key can be generated.
@@ -289,7 +290,7 @@ struct Document<'a> {
 impl<'a> Document<'a> {
     fn parse(file: &'a [u8]) -> Result<Self, KeySetError> {
         let root = jwk::root(file)?;
-        // From a copy, so that `keys` keeps its position in the file.
+        // Reads a copy, so that `keys` keeps its position in the file.
         let keys = jwk::take_members(&mut root.clone())?;
         Ok(Self { root, keys })
     }
@@ -304,12 +305,12 @@ impl<'a> Document<'a> {
         Ok(kid)
     }
 
-    /// Returns the members with the ID `kid`: a private key, its public half, or both.
+    /// Returns the members with the ID `kid`: a private key, its public key, or both.
     fn members_of<'m>(&'m mut self, kid: &'m KeyId) -> impl Iterator<Item = &'m mut Json<'a>> {
         self.keys.iter_mut().filter(|member| kid_of(member) == Some(kid.as_str()))
     }
 
-    /// Removes the private keys for which `is_dead` returns `true`, with their public halves whatever their `kid`, and the
+    /// Removes the private keys for which `is_dead` returns `true`, with their public keys under any `kid`, and the
     /// public keys whose own `exp` `has_passed`. Returns the removed IDs.
     fn drop_keys(
         &mut self,

@@ -51,7 +51,7 @@ fn rotated(file: &[u8], now: i64) -> Rotation {
     rotate(file, None, &policy(), &at(now), &mut name).unwrap()
 }
 
-/// A clock that goes on by a minute each time it is read.
+/// A clock that advances by a minute with each reading.
 #[derive(Debug)]
 struct Minutes(AtomicI64);
 

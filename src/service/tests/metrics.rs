@@ -144,7 +144,7 @@ fn gauges_follow_the_times_of_the_keys() {
     assert_eq!((profile.profile.as_str(), profile.can_sign, profile.key_age), ("p", true, Some(50)));
     assert_eq!((profile.next_change, profile.signing_end, profile.publication_end), (Some(40), Some(70), Some(140)));
 
-    // The key that ends now no longer counts.
+    // The key that expires now no longer counts.
     assert_eq!(at(40).profiles[0].signing_end, Some(30));
     let between = at(70);
     let profile = &between.profiles[0];

@@ -45,10 +45,10 @@ impl Clock for TestClock {
     }
 }
 
-/// Different for each token, so that tokens can be told apart.
+/// Returns a different identifier for each token, so that a test can distinguish tokens.
 fn next_id() -> JwtId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    // The end stays zero: the spread of all tokens is the same.
+    // The last bytes stay zero, so that all tokens have an equal spread.
     JwtId::new(Uuid::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 64))
 }
 
@@ -337,7 +337,7 @@ fn unknown_profile_is_refused_after_admission() {
     let service = Service::standard();
     let issued = service.issue_to(&ANYONE, "q", SESSION).now_or_never().unwrap();
     assert_eq!(code(issued), ErrorCode::ProfileUnknown);
-    // A body that cannot be read is not looked at before that.
+    // An invalid body is not read before that.
     let issued = service.issue_to(&ANYONE, "q", "{").now_or_never().unwrap();
     assert_eq!(code(issued), ErrorCode::ProfileUnknown);
 }

@@ -1,4 +1,4 @@
-//! What verifiers read.
+//! Data for verifiers.
 
 use super::*;
 

@@ -6,7 +6,7 @@ use futures_util::future::join;
 
 use super::*;
 
-/// A session whose `extra` is long enough for the cache. Its template reads the same of it as of [`SESSION`].
+/// A session whose `extra` is long enough for the cache. Its template reads the same members as of [`SESSION`].
 fn long_session() -> String {
     format!(r#"{{"subject":"zoe","extra":{{"email":"zoe@example.org","unread":"{}"}}}}"#, "x".repeat(200))
 }
@@ -71,7 +71,7 @@ fn panic_in_a_signature_fails_its_request_and_not_the_equal_one_that_waits() {
     let params = generation.mint.token_params(request, now).unwrap();
     let key = request.cache_key(&params).unwrap();
     let signature = async {
-        // The other request waits for this signature then.
+        // The other request then waits for this signature.
         tokio::task::yield_now().await;
         panic!("a signer panics")
     };

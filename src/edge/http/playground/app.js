@@ -510,7 +510,10 @@ function listen() {
     evaluate();
   });
   at('convert').addEventListener('click', convert);
-  at('resolve').addEventListener('click', resolve);
+  at('resolver').addEventListener('submit', (event) => {
+    event.preventDefault();
+    resolve();
+  });
   at('unconvert').addEventListener('click', unconvert);
   at('copy-template').addEventListener('click', ({ target }) => copy(editors.template.text, target));
   at('copy-claims').addEventListener('click', ({ target }) => copy(claims, target));

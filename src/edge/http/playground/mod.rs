@@ -1,7 +1,7 @@
 //! The playground on the admin listener: a page that tries a claims template on a session, live.
 //!
 //! The adapter of [`Mint::try_out`](crate::mint::Mint::try_out), which signs nothing. [`origin`] rejects pages of other
-//! sites. A trial has the limits of a request for a token; one runs at a time, on a thread of its own.
+//! sites. A trial has the limits of a token request. One trial runs at a time, on its own thread.
 
 mod origin;
 mod request;
@@ -38,13 +38,13 @@ pub(crate) struct Playground {
     has_sources: bool,
     /// Limits the bodies in memory.
     bodies: Semaphore,
-    /// Limits trials to one at a time, so that the playground never takes more than one core.
+    /// Limits trials to one at a time, so that the playground never uses more than one core.
     trials: Arc<Semaphore>,
 }
 
-/// Bodies in memory at a time.
+/// The maximum number of bodies in memory.
 const BODIES: usize = 4;
-/// The bytes of a trial's body besides the session, whose quotes are escaped in it.
+/// The bytes of a trial's body besides the session. Quotes of the session are escaped in the body.
 const BESIDE_THE_SESSION: usize = 256 * 1024;
 
 /// Bytes of a trial's stack; only used pages take memory. Operators write the templates of files, but these come from
@@ -71,7 +71,7 @@ struct Route {
     endpoint: fn(Call) -> LocalBoxFuture<'static, Result<HttpResponse, Refusal>>,
 }
 
-/// A request as its endpoint gets it.
+/// The input of an endpoint.
 struct Call {
     request: HttpRequest,
     payload: Payload,
@@ -139,14 +139,14 @@ fn file(content_type: &'static str, text: &'static str) -> LocalBoxFuture<'stati
     Box::pin(async move { Ok(HttpResponse::Ok().content_type(content_type).body(text)) })
 }
 
-/// `GET /playground/profiles`: the profiles, templates and samples to begin with.
+/// `GET /playground/profiles`: the profiles, templates and samples that can be selected.
 async fn profiles(call: Call) -> Result<HttpResponse, Refusal> {
     let issuer = &call.edge.issuer;
     let has_sources = call.edge.playground.as_ref().is_some_and(|playground| playground.has_sources);
     Ok(json(response::profiles(&issuer.current(), has_sources, issuer.now())))
 }
 
-/// `POST /playground/evaluate`: the claims that a template makes of a session, or the errors of either.
+/// `POST /playground/evaluate`: the claims of a template for a session, or the errors in either.
 async fn evaluate(call: Call) -> Result<HttpResponse, Refusal> {
     let now = call.edge.issuer.now();
     let trial = move |generation: &ServedGeneration, body: &Bytes, stop: &AtomicBool| {
@@ -179,7 +179,7 @@ async fn resolve(call: Call) -> Result<HttpResponse, Refusal> {
     tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Err(late(deadline))).map(json)
 }
 
-/// `POST /playground/convert`: a Go template in Handlebars, or the reasons why not.
+/// `POST /playground/convert`: a Go template converted to Handlebars, or the reasons why it cannot be converted.
 async fn convert(call: Call) -> Result<HttpResponse, Refusal> {
     let trial = |_: &ServedGeneration, body: &Bytes, _: &AtomicBool| {
         let asked = ConversionRequest::parse(body)?;
@@ -188,7 +188,7 @@ async fn convert(call: Call) -> Result<HttpResponse, Refusal> {
     run_apart(call, trial).await
 }
 
-/// Stops a trial when it is dropped: at the deadline, when the client leaves, and when the trial has ended.
+/// Stops a trial when it is dropped: at the deadline, when the client disconnects, and when the trial has ended.
 #[derive(Default)]
 struct Unwanted(Arc<AtomicBool>);
 
@@ -198,7 +198,7 @@ impl Drop for Unwanted {
     }
 }
 
-/// Reads the body and responds with the result of `trial`, which runs on a thread of its own, within the deadline of a
+/// Reads the body and responds with the result of `trial`, which runs on its own thread, within the deadline of a
 /// request.
 async fn run_apart(
     call: Call,
@@ -218,7 +218,7 @@ async fn run_apart(
         let unwanted = Unwanted::default();
         let stop = Arc::clone(&unwanted.0);
         let work = move || {
-            // Held until the trial ends, which is soon after the client has left.
+            // Held until the trial ends, soon after the client has disconnected.
             let _permit = permit;
             let _ = done.send(trial(&generation, &body, &stop));
         };

@@ -1,4 +1,4 @@
-//! Protects the playground from pages of other sites, under whatever name they reach this host.
+//! Protects the playground from pages of other sites, regardless of the name under which they reach this host.
 //!
 //! Browsers send `Origin` and `Sec-Fetch-Site` truthfully. A page whose own name resolves to this host (DNS rebinding)
 //! has the same origin for a browser, but sends that name in `Host`. Clients that are not browsers are not rejected.
@@ -12,7 +12,7 @@ use crate::code::ErrorCode;
 use crate::config::Host;
 use crate::service::Refusal;
 
-/// Scripts, styles and requests of this listener only, no frame around it, and no HTML from text.
+/// Allows only scripts, styles and requests of this listener. Forbids frames around the page, and HTML from text.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
@@ -58,7 +58,7 @@ pub(super) fn reject_cross_origin(
     let only = |name: HeaderName| {
         let mut values = headers.get_all(name);
         let first = values.next().map(|value| value.to_str().unwrap_or("not readable"));
-        // If there are several, none of them can be right.
+        // Several values are ambiguous, so none is accepted.
         if values.next().is_some() { Some("several") } else { first }
     };
     let host = only(header::HOST).unwrap_or_default();
@@ -72,7 +72,7 @@ pub(super) fn reject_cross_origin(
     if origin.is_some_and(|authority| authority.is_none_or(|authority| !authority.eq_ignore_ascii_case(host))) {
         return reject("expected a request of the playground's own page, found an Origin of another site");
     }
-    // A link from another site can lead to the page, which does nothing by itself.
+    // A link from another site to the page is permitted, because the page itself changes nothing.
     let is_visit = path == "/playground"
         && (*method == Method::GET || *method == Method::HEAD)
         && only(HeaderName::from_static("sec-fetch-mode")) == Some("navigate")
@@ -84,7 +84,7 @@ pub(super) fn reject_cross_origin(
     }
 }
 
-/// Returns `true` if `host`, a `Host` header, is a name that nobody else can resolve to this host.
+/// Returns `true` if `host`, a `Host` header, is a name that no other party can resolve to this host.
 fn is_known(host: &str, configured: Option<&Host>) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) if address.contains(':') => (address, port),

@@ -14,9 +14,9 @@ use crate::time::{Timestamp, Ttl, parse_duration};
 /// A template, a session and settings to try.
 pub(super) struct TrialRequest<'m> {
     pub(super) profile: &'m Profile,
-    /// The time to try it at, if not now.
+    /// The time of the trial, if it is not now.
     pub(super) at: Option<Timestamp>,
-    /// Invalid settings, in whose place the profile's are used.
+    /// Invalid settings. The profile's settings are used instead.
     pub(super) invalid: Vec<InvalidSetting>,
     /// The profile's settings, replaced by the requested ones.
     spec: ProfileSpec,
@@ -25,7 +25,7 @@ pub(super) struct TrialRequest<'m> {
     session: String,
 }
 
-/// An invalid setting, and what was expected.
+/// An invalid setting, and the expected value.
 pub(super) struct InvalidSetting {
     pub(super) setting: &'static str,
     pub(super) message: &'static str,
@@ -46,10 +46,10 @@ pub(super) struct ConversionRequest {
 const TRIAL: [&str; 9] = ["profile", "syntax", "template", "session", "missing", "issuer", "ttl", "audience", "at"];
 
 impl<'m> TrialRequest<'m> {
-    /// Parses `body`; `mint` has the profiles. A setting that is absent is the profile's.
+    /// Parses `body`; `mint` has the profiles. Absent settings have the profile's values.
     ///
     /// # Errors
-    /// `request.malformed` if it is not in this form, `profile.unknown`.
+    /// `request.malformed` if `body` does not have this form, `profile.unknown`.
     pub(super) fn parse(body: &[u8], mint: &'m Mint) -> Result<Self, Refusal> {
         let body = Body::parse(body, &TRIAL)?;
         let Some(profile) = mint.profile(body.text("profile")?) else {
@@ -160,7 +160,7 @@ impl ConversionRequest {
     }
 }
 
-/// A body: an object of known members.
+/// A body: an object without unknown members.
 struct Body<'b>(Object<'b>);
 
 impl<'b> Body<'b> {

@@ -1,4 +1,5 @@
-//! The JSON bodies that the playground's page gets. Claims are text in them, so that no browser rounds their numbers.
+//! The JSON bodies that the playground's page receives. They contain claims as text, so that browsers do not round
+//! numbers.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +14,11 @@ use crate::templates::go::{Conversion, RemarkKind};
 use crate::templates::{Missing, RecordedCase, Syntax};
 use crate::time::{Timestamp, Ttl};
 
-/// Recorded cases of one template that are offered as samples, and the bytes that all samples may have together.
+/// The maximum number of samples of one template, and the maximum size of all samples. Samples are recorded cases.
 const SAMPLES: usize = 100;
 const SAMPLE_BYTES: usize = 4 << 20;
 
-/// Every profile with its settings, and every template of theirs with the sessions recorded beside it.
+/// Returns every profile with its settings, and every template of these profiles with its recorded sessions.
 pub(super) fn profiles(generation: &ServedGeneration, has_sources: bool, now: Timestamp) -> String {
     let profiles: Vec<Value> = generation.mint.profiles().map(|profile| of_profile(profile, now)).collect();
     let sources = generation.sources.as_deref();
@@ -56,7 +57,7 @@ fn of_profile(profile: &Profile, now: Timestamp) -> Value {
     })
 }
 
-/// A template with as many of its recorded sessions as there is `room` for, and how many are left out.
+/// Returns a template with as many of its recorded sessions as `room` permits, and the number of omitted sessions.
 fn of_template(files: &TemplateFiles, room: &mut usize) -> Value {
     let mut samples = Vec::new();
     for case in &files.cases {
@@ -79,13 +80,13 @@ fn of_template(files: &TemplateFiles, room: &mut usize) -> Value {
     })
 }
 
-/// `kratos` of `templates/session/kratos.session.json`.
+/// Returns the name of a sample, such as `kratos` for `templates/session/kratos.session.json`.
 fn sample_name(case: &RecordedCase) -> &str {
     let file = case.name.rsplit(['/', '\\']).next().unwrap_or(&case.name);
     file.strip_suffix(".session.json").unwrap_or(file)
 }
 
-/// `1h30m` of 5400 seconds.
+/// Returns a duration in Go's notation, such as `1h30m` for 5400 seconds.
 fn go_duration(ttl: Ttl) -> String {
     let seconds = ttl.seconds();
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
@@ -95,7 +96,7 @@ fn go_duration(ttl: Ttl) -> String {
 /// Returns the result of a trial.
 pub(super) fn tried(tried: &Tried, invalid: &[InvalidSetting]) -> String {
     let settings = invalid.iter().map(|setting| json!({"setting": setting.setting, "message": setting.message}));
-    // With an invalid setting, the token would be one of other settings than the requested ones.
+    // With an invalid setting, the token would not have the requested settings.
     let token = tried.token.as_ref().filter(|_| invalid.is_empty()).map(|token| {
         json!({
             "header": pretty(&token.header),
@@ -135,7 +136,7 @@ pub(super) fn resolved(resolution: &Resolution) -> String {
     json!({"result": result, "reason": reason, "message": message, "session": session}).to_string()
 }
 
-/// What came of a conversion.
+/// Returns the result of a conversion.
 pub(super) fn converted(conversion: Result<Conversion, Vec<TrialFault>>) -> String {
     let (handlebars, remarks, faults) = match conversion {
         Ok(Conversion { handlebars, remarks }) => (handlebars, remarks, Vec::new()),
@@ -172,7 +173,7 @@ fn fault(fault: &TrialFault) -> Value {
     })
 }
 
-/// The JSON `text` over several lines. It was read before, to this depth.
+/// Returns the JSON `text` over several lines. The depth is the limit with which the text was read before.
 fn pretty(text: &str) -> String {
     Json::parse(text.as_bytes(), ReadLimits { depth: 1024 }).map_or_else(|_| text.to_owned(), |json| json.to_pretty())
 }

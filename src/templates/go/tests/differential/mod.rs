@@ -6,7 +6,8 @@
 //! - It makes the claims that Go makes.
 //! - It refuses. Refusals are counted by code and message.
 //! - It escapes text of the session. Then its claims may differ from Go's, whose JSON that text broke or changed. This
-//!   counts only if the session has hostile text, and if both wrote the same text before anything was escaped.
+//!   counts only if both wrote the same text before anything was escaped. It counts if the session has hostile text, or if
+//!   Go's text has control characters in strings and has the same value once they are escaped.
 //!
 //! Everything else is wrong and fails the test.
 
@@ -106,12 +107,31 @@ fn judge(case: &Case, go: &Answer) -> Verdict {
         _ if raw != go.text => Verdict::Wrong(format!("the text is {}", String::from_utf8_lossy(&raw))),
         // The text is Go's, so only escaping can have made the difference.
         _ if case.is_hostile => Verdict::Safe,
-        // Bytes that are not UTF-8 and control characters are made by cutting and decoding texts.
+        // Bytes that are not UTF-8 are made by cutting and decoding texts.
         None if go.error.contains("in string escape code") => Verdict::Safe,
-        None if go.error.contains("in string literal") && case.template.contains("dec") => Verdict::Safe,
+        None if go.error.contains("in string literal") => match escape_controls(&go.text) {
+            Some(theirs) if ours.is_equivalent(&theirs, NumberComparison::AsFloat64) => Verdict::Safe,
+            _ => Verdict::Wrong(format!("Go fails to decode ({}), the claims are {claims}", go.error)),
+        },
         Some(_) => Verdict::Wrong(format!("the claims are {claims}")),
         None => Verdict::Wrong(format!("Go fails to decode ({}), the claims are {claims}", go.error)),
     }
+}
+
+/// The value of Go's text after the control characters in its strings are escaped. An author writes them with `"\n"`, or
+/// decodes or cuts text.
+fn escape_controls(text: &[u8]) -> Option<Json<'static>> {
+    let mut escaped = String::new();
+    let (mut in_string, mut is_escaped) = (false, false);
+    for character in String::from_utf8_lossy(text).chars() {
+        match character {
+            '\0'..='\x1f' if in_string => escaped.push_str(&format!("\\u{:04x}", character as u32)),
+            _ => escaped.push(character),
+        }
+        in_string ^= character == '"' && !is_escaped;
+        is_escaped = in_string && character == '\\' && !is_escaped;
+    }
+    Json::parse(escaped.as_bytes(), ReadLimits::default()).ok().map(Json::into_owned)
 }
 
 fn has_member(claims: &str, name: &str) -> bool {
