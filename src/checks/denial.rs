@@ -41,9 +41,9 @@ pub enum Destination {
     /// Nowhere, or it is not known where.
     Nowhere,
     /// At this URL, which the client is told.
-    Offered(String),
+    Offered(Box<str>),
     /// At this URL, to which the client can be redirected, because it is a browser that asks for a page.
-    Redirect(String),
+    Redirect(Box<str>),
 }
 
 impl Denial {
@@ -131,8 +131,8 @@ impl Check {
         };
         let destination = match location {
             None => Destination::Nowhere,
-            Some(url) if login.is_some() && request.is_navigation() => Destination::Redirect(url),
-            Some(url) => Destination::Offered(url),
+            Some(url) if login.is_some() && request.is_navigation() => Destination::Redirect(url.into()),
+            Some(url) => Destination::Offered(url.into()),
         };
         let challenge = Some(challenge(reason, &self.require));
         Denial { code, detail, destination, challenge, ory_id, headers: Vec::new() }

@@ -10,44 +10,68 @@ use crate::json::Json;
 /// The longest name of a header.
 const LONGEST_NAME: usize = 128;
 
-/// Headers that a proxy or a client gives a meaning of its own.
-const RESERVED: [&str; 32] = [
+/// Headers that a proxy, a client or a service gives a meaning of its own, and headers that claimsmith sends or reads itself. A
+/// claim must not become one of them, because users choose the text of many claims.
+const RESERVED: [&str; 43] = [
     "accept",
     "authorization",
+    "baggage",
     "cache-control",
+    "clear-site-data",
     "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
     "cookie",
     "date",
     "expect",
     "forwarded",
+    "from",
     "host",
     "keep-alive",
+    "link",
     "location",
+    "max-forwards",
+    "origin",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    "range",
+    "referer",
+    "refresh",
     "retry-after",
     "server",
     "set-cookie",
+    "strict-transport-security",
     "te",
     "traceparent",
     "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
     "vary",
     "via",
     "www-authenticate",
     "x-claimsmith-secret",
+    "x-method-override",
+    "x-real-ip",
     "x-request-id",
+    "x-sendfile",
     "x-session-token",
 ];
 
-/// The beginnings of header names that proxies give a meaning of their own.
-const RESERVED_PREFIXES: [&str; 5] = ["sec-", "x-accel-", "x-envoy-", "x-forwarded-", "x-original-"];
+/// The beginnings of header names that proxies, clients or services give a meaning of their own.
+const RESERVED_PREFIXES: [&str; 11] = [
+    "access-control-",
+    "alt-",
+    "content-",
+    "if-",
+    "sec-",
+    "x-accel-",
+    "x-b3-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-http-method",
+    "x-original-",
+];
 
 /// The name of a plain header: letters, digits and dashes, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +91,12 @@ impl OutputHeader {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Returns `true` if a token can be in the header `name` of a response to a proxy.
+pub(crate) fn carries_token(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "authorization" || !RESERVED.contains(&name.as_str()) && !name.starts_with("content-")
 }
 
 /// Returns `true` if `name` is not `header`, but the same to a service that reads headers as variables: it replaces
@@ -165,13 +195,29 @@ mod tests {
             "Sec-Fetch-Mode",
             "X-Original-User",
             "X-Request-Id",
-            "X-Session-Token",
             "X-Claimsmith-Secret",
+            "X-HTTP-Method-Override",
             "Forwarded",
-            "Traceparent",
-            "tracestate",
+            "If-Match",
+            "Content-Disposition",
+            "Access-Control-Allow-Origin",
         ] {
             assert_eq!(OutputHeader::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn token_is_in_no_header_that_has_another_meaning() {
+        for (name, expected) in [
+            ("Authorization", true),
+            ("X-Id-Token", true),
+            ("X-Forwarded-Access-Token", true),
+            ("X-Request-Id", false),
+            ("Cache-Control", false),
+            ("set-cookie", false),
+            ("Content-Language", false),
+        ] {
+            assert_eq!(carries_token(name), expected, "{name}");
         }
     }
 

@@ -9,7 +9,7 @@ mod login;
 mod original;
 
 pub(crate) use denial::{Denial, Reason};
-pub(crate) use headers::{OutputHeader, is_lookalike, plain_headers};
+pub(crate) use headers::{OutputHeader, carries_token, is_lookalike, plain_headers};
 pub(crate) use login::{Login, Origin};
 pub(crate) use original::OriginalRequest;
 

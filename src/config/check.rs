@@ -10,9 +10,9 @@ use super::profile::Profile;
 use super::read::{Mapping, Misfit, choice, duration, text_as, text_map, texts};
 use super::source::{MEMBER_PATH, named};
 use super::values::HttpUrl;
-use crate::checks::{Check, Login, Origin, OutputHeader, Requirement};
+use crate::checks::{Check, Login, Origin, OutputHeader, Requirement, carries_token};
 use crate::json::MemberPath;
-use crate::mint::{HeaderName, Placement, ProfileName};
+use crate::mint::{Placement, ProfileName};
 use crate::session::AssuranceLevel;
 use crate::sources::SourceKind;
 
@@ -233,8 +233,7 @@ fn refuse_ambiguous_sources(check: &Mapping<'_>, sources: &[String], known: &Kno
     }
 }
 
-/// Rejects a profile whose token cannot be sent in a header, or whose header is also a plain header or has a meaning of its
-/// own between a proxy and its client.
+/// Rejects a profile whose token cannot be sent in a header, or whose header is also a plain header.
 fn refuse_token_header(
     check: &Mapping<'_>,
     profile: &ProfileName,
@@ -248,9 +247,13 @@ fn refuse_token_header(
         let found = format!("`{}`, whose placement is a member of extra", profile.spec.name);
         return faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
     };
-    if *name != HeaderName::authorization() && OutputHeader::parse(name.as_str()).is_none() {
-        let expected = "a profile whose header is Authorization, or has only letters, digits and dashes and no meaning of its \
-                        own between a proxy and its client";
+    if name.as_str().contains('_') {
+        let expected = "a profile whose header has no underscore, because some services read it as a dash";
+        let found = format!("`{name}`, the header of `{}`", profile.spec.name);
+        faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
+    }
+    if !carries_token(name.as_str()) {
+        let expected = "a profile whose header has no other meaning for a proxy, such as Authorization";
         let found = format!("`{name}`, the header of `{}`", profile.spec.name);
         faults.add(check.path_of("profile"), expected, found, &check.place_of("profile"));
     }

@@ -158,20 +158,23 @@ impl RemoteKeys {
     /// Returns [`SourceFailure::Busy`] if too many requests wait.
     async fn wait(self: &Arc<Self>, need: Need, now: Instant) -> Result<bool, Arc<Unavailable>> {
         let busy = || Unavailable { failure: SourceFailure::Busy, message: MANY_WAIT.to_owned() };
-        let waiter = self.waiting.begin().ok_or_else(|| Arc::new(busy()))?;
-        let keys = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let permit = Arc::clone(&keys.busy).lock_owned().await;
-            if keys.state().begin(need, now) {
+        let _waiter = self.waiting.begin().ok_or_else(|| Arc::new(busy()))?;
+        let fetched = async {
+            // A request that leaves while it waits for another fetch leaves nothing behind.
+            let permit = Arc::clone(&self.busy).lock_owned().await;
+            if !self.state().begin(need, now) {
+                return true;
+            }
+            let keys = Arc::clone(self);
+            let task = tokio::spawn(async move {
                 if need == Need::Newer {
                     keys.files.mark_all_due();
                 }
                 keys.fetch(permit, now).await;
-            }
-            drop(waiter);
-        });
-        let deadline = (now + self.timeout).into();
-        Ok(matches!(tokio::time::timeout_at(deadline, task).await, Ok(Ok(()))))
+            });
+            task.await.is_ok()
+        };
+        Ok(tokio::time::timeout_at((now + self.timeout).into(), fetched).await.unwrap_or(false))
     }
 
     async fn fetch(&self, _permit: OwnedMutexGuard<()>, now: Instant) {
