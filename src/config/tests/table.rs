@@ -69,6 +69,7 @@ fn around(path: &[&str], value: &str) -> String {
             (["profiles", "*", "jwks"], 1) => "issuer: a, ",
             (["profiles", "*", ..], _) if rest.len() == path.len() - 2 => "issuer: a, jwks: b, ",
             (["audit", "subject" | "refused"], 1) => "to: stdout, ",
+            (["serve", "admin", "playground_sources"], 1) => "playground: true, ",
             (["traces", "sample_ratio"], 1) => "endpoint: 'http://c/', ",
             (["callers", "[]", "name"], 1) => "bearer: { token_file: t }, ",
             (["callers", "[]", ..], _) if rest.len() == path.len() - 2 => "name: n, ",

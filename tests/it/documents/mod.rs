@@ -40,6 +40,7 @@ const OUTPUTS: &[ShownOutput] = &[
     ShownOutput("docs/operations.md", "lines_lost", outputs::lost_lines),
     ShownOutput("docs/operations.md", "\"keys.json", outputs::rejected_keys),
     ShownOutput("docs/operations.md", "\"token: expected", outputs::obstructed_secret),
+    ShownOutput("docs/sessions.md", "denial", outputs::check_case),
     ShownOutput("docs/templates.md", "templates/identity", outputs::recorded_case),
     ShownOutput("docs/templates.md", "additionalProperties", outputs::claims_schema),
 ];

@@ -177,6 +177,22 @@ pub(super) fn recorded_case(shown: &str) {
     assert!(errors.contains(shown.trim()), "{shown}\nis shown, but the real output is\n{errors}");
 }
 
+/// Runs the recorded case of a check: it passes, and with another code it fails.
+pub(super) fn check_case(shown: &str) {
+    let checks = "callers: [{ name: proxy, networks: 127.0.0.1 }]\n\
+        sources: { kratos: { type: kratos, public: 'http://kratos:4433' } }\n\
+        checks: { account: { sources: kratos, profile: p, require: { aal: aal2 } } }\n";
+    let folder = Folder::new();
+    folder.write_key("keys.json", SignatureAlg::Es256, "key-1");
+    folder.write("claimsmith.yaml", &format!("profiles: {{ p: {{ issuer: i, jwks: keys.json }} }}\n{checks}"));
+    folder.write("templates/p/claims.hbs", "{}");
+    for (text, expected) in [(shown.to_owned(), 0), (shown.replace("session.level", "session.age"), 1)] {
+        folder.write("templates/p/one.check.json", &text);
+        let output = claimsmith(folder.path(), &["check"]);
+        assert_eq!(output.status.code(), Some(expected), "{}", stderr(&output));
+    }
+}
+
 /// Uses the schema beside a template: matching claims are valid, others are not.
 pub(super) fn claims_schema(shown: &str) {
     let folder = folder(&[], "  p: { issuer: i, jwks: keys.json }\n", "");
