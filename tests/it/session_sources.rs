@@ -254,7 +254,7 @@ fn sessions_of_other_credentials_are_never_shared() {
         let ids = || (0..20).map(|number| format!("i-{}", number % 4));
         let waiting: Vec<_> = ids().map(|id| (id.clone(), std::thread::spawn(move || ask_as(id)))).collect();
         wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_requests_in_flight 20\n"));
-        assert_eq!(kratos.calls(), 4, "one call for each credential, all at once");
+        wait_until(|| kratos.calls() == 4);
         kratos.release();
         for (id, answer) in waiting {
             assert_eq!(claims(&app, &answer.join().unwrap())["sub"], id, "{cache}");
