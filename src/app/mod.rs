@@ -355,7 +355,8 @@ fn served(
         callers: Callers::new(&callers, before.map(|before| &before.callers), metrics),
         session_sources: Sources::new(
             &config.sources,
-            SourceLimits { body: config.limits.body, depth: config.limits.depth },
+            SourceLimits::new(config.limits.body, config.limits.depth),
+            config.limits.in_flight,
             before.map(|before| &before.session_sources),
             seed(),
         ),

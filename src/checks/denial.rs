@@ -8,6 +8,8 @@ use crate::code::ErrorCode;
 /// Why a request does not pass its check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason<'r> {
+    /// The session that its source returned has ended by the clock of this host.
+    Ended,
     /// It has no session.
     NoSession,
     /// Its session lacks something.
@@ -24,9 +26,7 @@ pub struct Denial {
     /// What failed and what to do about it.
     pub detail: String,
     /// Where a browser gets what it lacks.
-    pub location: Option<String>,
-    /// Whether the client is a browser that can be redirected there.
-    pub is_redirect: bool,
+    pub destination: Destination,
     /// The value of `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 9470), if another login helps.
     pub challenge: Option<String>,
     /// The word of Kratos's API for the reason, which its client libraries know.
@@ -35,14 +35,45 @@ pub struct Denial {
     pub headers: Vec<(String, String)>,
 }
 
+/// Where a browser gets what its request lacks.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Nowhere, or it is not known where.
+    Nowhere,
+    /// At this URL, which the client is told.
+    Offered(Box<str>),
+    /// At this URL, to which the client can be redirected, because it is a browser that asks for a page.
+    Redirect(Box<str>),
+}
+
 impl Denial {
+    /// Returns the URL where a browser gets what it lacks.
+    pub fn location(&self) -> Option<&str> {
+        match &self.destination {
+            Destination::Nowhere => None,
+            Destination::Offered(url) | Destination::Redirect(url) => Some(url),
+        }
+    }
+
+    /// Returns the URL to which the client can be redirected.
+    pub fn redirect(&self) -> Option<&str> {
+        match &self.destination {
+            Destination::Nowhere | Destination::Offered(_) => None,
+            Destination::Redirect(url) => Some(url),
+        }
+    }
+
+    /// Returns the denial of a request whose bearer token was refused (RFC 6750 section 3.1).
+    pub fn of_bearer_token(self) -> Self {
+        Self { challenge: Some(r#"Bearer error="invalid_token""#.to_owned()), ..self }
+    }
+
     /// Returns a denial that no login changes.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
             detail: detail.into(),
-            location: None,
-            is_redirect: false,
+            destination: Destination::Nowhere,
             challenge: None,
             ory_id: None,
             headers: Vec::new(),
@@ -56,6 +87,13 @@ impl Check {
         let login = self.login.as_ref();
         let url = |make: &dyn Fn(&Login) -> String| login.map(make);
         let (code, detail, location, ory_id) = match reason {
+            Reason::Ended => (
+                ErrorCode::SessionRequired,
+                "expected a valid session, found one that has ended by the clock of this host".to_owned(),
+                // A login page sends a browser with a session back at once, unless it is to log in again.
+                url(&|login| login.refresh(request)),
+                None,
+            ),
             Reason::NoSession => (
                 ErrorCode::SessionRequired,
                 "expected a valid session, found none".to_owned(),
@@ -91,15 +129,19 @@ impl Check {
                 )
             }
         };
-        let is_redirect = login.is_some() && location.is_some() && request.is_navigation();
+        let destination = match location {
+            None => Destination::Nowhere,
+            Some(url) if login.is_some() && request.is_navigation() => Destination::Redirect(url.into()),
+            Some(url) => Destination::Offered(url.into()),
+        };
         let challenge = Some(challenge(reason, &self.require));
-        Denial { code, detail, location, is_redirect, challenge, ory_id, headers: Vec::new() }
+        Denial { code, detail, destination, challenge, ory_id, headers: Vec::new() }
     }
 }
 
 /// Returns the value of `WWW-Authenticate`.
 fn challenge(reason: Reason<'_>, require: &Requirement) -> String {
-    if reason == Reason::NoSession {
+    if matches!(reason, Reason::Ended | Reason::NoSession) {
         return "Bearer".to_owned();
     }
     let mut text = r#"Bearer error="insufficient_user_authentication""#.to_owned();
@@ -121,7 +163,7 @@ impl std::fmt::Debug for Denial {
         f.debug_struct("Denial")
             .field("code", &self.code)
             .field("detail", &self.detail)
-            .field("is_redirect", &self.is_redirect)
+            .field("is_redirect", &self.redirect().is_some())
             .finish_non_exhaustive()
     }
 }
@@ -164,6 +206,7 @@ mod tests {
         let step_up = r#"Bearer error="insufficient_user_authentication", acr_values="aal2", max_age="900""#;
         for (reason, code, query, challenge) in [
             (Reason::NoSession, ErrorCode::SessionRequired, Some(format!("?{back}")), "Bearer"),
+            (Reason::Ended, ErrorCode::SessionRequired, Some(format!("?refresh=true&{back}")), "Bearer"),
             (OLD, ErrorCode::SessionAge, Some(format!("?refresh=true&{back}")), step_up),
             (HOPELESS, ErrorCode::SessionAge, None, step_up),
             (LEVEL, ErrorCode::SessionLevel, Some(format!("?aal=aal2&{back}")), step_up),
@@ -171,7 +214,7 @@ mod tests {
         ] {
             let denial = check(true).deny(reason, &page("GET", true));
             let location = query.map(|query| format!("https://id.example/l{query}"));
-            assert_eq!((denial.code, denial.location), (code, location), "{reason:?}");
+            assert_eq!((denial.code, denial.location()), (code, location.as_deref()), "{reason:?}");
             assert_eq!(denial.challenge.as_deref(), Some(challenge), "{reason:?}");
         }
     }
@@ -180,6 +223,7 @@ mod tests {
     fn only_browsers_with_somewhere_to_go_are_redirected() {
         for (has_login, reason, request, expected) in [
             (true, Reason::NoSession, page("GET", true), true),
+            (true, Reason::Ended, page("GET", true), true),
             (true, OLD, page("GET", true), true),
             (true, STEP_UP, page("GET", true), true),
             (true, HOPELESS, page("GET", true), false),
@@ -189,11 +233,8 @@ mod tests {
             (false, STEP_UP, page("GET", true), false),
         ] {
             let denial = check(has_login).deny(reason, &request);
-            assert_eq!(denial.is_redirect, expected, "{has_login} {reason:?} {}", request.method);
+            assert_eq!(denial.redirect().is_some(), expected, "{has_login} {reason:?} {}", request.method);
         }
-        assert_eq!(
-            check(false).deny(STEP_UP, &page("GET", false)).location.as_deref(),
-            Some("https://id.example/l?aal=aal2")
-        );
+        assert_eq!(check(false).deny(STEP_UP, &page("GET", false)).location(), Some("https://id.example/l?aal=aal2"));
     }
 }

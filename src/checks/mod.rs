@@ -94,7 +94,8 @@ impl Requirement {
             return None;
         }
         let age = assurance.authenticated_at.map(|at| now.seconds_since(at));
-        Some(Shortfall::Age { is_curable: age.is_none_or(|age| age > JUST_NOW.as_secs() as i64) })
+        // It is not known that a login sets an age that is missing.
+        Some(Shortfall::Age { is_curable: age.is_some_and(|age| age > JUST_NOW.as_secs() as i64) })
     }
 
     /// Returns what each requirement that is set says about `assurance` at `now`.
@@ -164,7 +165,7 @@ mod tests {
             (None, minutes(15), Some(Aal1), Some(-300), None),
             (None, minutes(15), Some(Aal1), Some(-301), hopeless),
             (None, minutes(15), Some(Aal1), Some(-1_794_000_000_000), hopeless),
-            (None, minutes(15), Some(Aal1), None, old),
+            (None, minutes(15), Some(Aal1), None, hopeless),
             (None, Some(Duration::from_secs(1)), Some(Aal1), Some(3), hopeless),
             (None, Some(Duration::from_secs(1)), Some(Aal1), Some(6), old),
             (Some(Aal2), minutes(15), Some(Aal1), Some(901), level),

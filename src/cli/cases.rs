@@ -225,7 +225,7 @@ fn is_check_case(line: &[u8]) -> bool {
 fn run_check_case(line: &[u8], place: &str, config: &Config, mint: &Mint) -> Outcome {
     let id = Json::parse(line, CLAIMS_LIMITS).ok().and_then(|case| Some(case.member("id")?.clone().into_owned()));
     let id = id.unwrap_or_else(|| Json::String(place.to_owned().into()));
-    let limits = SourceLimits { body: config.limits.body, depth: config.limits.depth };
+    let limits = SourceLimits::new(config.limits.body, config.limits.depth);
     let context = CaseContext { mint, checks: &config.checks, sources: &config.sources, limits };
     match CheckCase::parse(line).and_then(|case| case.run(context)) {
         Ok(CaseResult { claims, denial, differences }) => Outcome { id, claims, error: denial, differences },

@@ -58,7 +58,7 @@ pub(super) fn check_session(global: &Global, args: &CheckSessionArgs) -> Result<
         source,
         answer: &answer,
         original: request.original(),
-        limits: SourceLimits { body: config.limits.body, depth: config.limits.depth },
+        limits: SourceLimits::new(config.limits.body, config.limits.depth),
         at,
         jwt_id: JwtId::new(Uuid::new_v4()),
         is_signed: args.sign,
@@ -162,8 +162,8 @@ fn headers(passed: &Passed) -> Vec<(String, String)> {
 }
 
 fn denied_headers(denial: &Denial) -> Vec<(String, String)> {
-    let named = |name: &str, value: &Option<String>| value.clone().map(|value| (name.to_owned(), value));
-    let login = [named("location", &denial.location), named("www-authenticate", &denial.challenge)];
+    let named = |name: &str, value: Option<&str>| value.map(|value| (name.to_owned(), value.to_owned()));
+    let login = [named("location", denial.location()), named("www-authenticate", denial.challenge.as_deref())];
     login.into_iter().flatten().chain(denial.headers.iter().cloned()).collect()
 }
 

@@ -182,9 +182,9 @@ impl Expected {
                     lines.push(format!("code: expected {code}, found {}: {}", denial.code, denial.detail));
                 }
                 if let Some(expected) = location
-                    && denial.location.as_ref() != Some(expected)
+                    && denial.location() != Some(expected)
                 {
-                    let found = denial.location.as_deref().unwrap_or("none");
+                    let found = denial.location().unwrap_or("none");
                     lines.push(format!("location: expected {expected}, found {found}"));
                 }
                 lines

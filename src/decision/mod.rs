@@ -63,8 +63,8 @@ pub(crate) fn session_parts<'s>(session: &'s ResolvedSession, match_context: &'s
 /// Returns the denial of a session that gets no token.
 pub(crate) fn deny_token(check: &Check, original: &OriginalRequest<'_>, code: ErrorCode, detail: String) -> Denial {
     match code {
-        // The session ended since the source returned it.
-        ErrorCode::SessionExpired | ErrorCode::SessionInactive => check.deny(Reason::NoSession, original),
+        // The source returned it, so it ended a moment ago or the clocks differ. A plain login would do nothing then.
+        ErrorCode::SessionExpired | ErrorCode::SessionInactive => check.deny(Reason::Ended, original),
         _ => Denial::new(code, detail),
     }
 }

@@ -280,7 +280,7 @@ pub(super) fn build(
             notes.extend(secrets.filter_map(|path| exposed(access, path, "this caller secret")));
             let secrets = config.sources.values().flat_map(SourceKind::secret_files);
             notes.extend(secrets.filter_map(|path| exposed(access, path, "this secret of a session source")));
-            let limits = SourceLimits { body: config.limits.body, depth: config.limits.depth };
+            let limits = SourceLimits::new(config.limits.body, config.limits.depth);
             let context = CaseContext { mint: &mint, checks: &config.checks, sources: &config.sources, limits };
             let (faults, more) = run_case_files(check_cases, context);
             notes.extend(more);

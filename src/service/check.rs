@@ -17,9 +17,7 @@ use crate::claims::Grant;
 use crate::code::ErrorCode;
 use crate::decision::{Pairs, admit_session, deny_token, oversized, selected_claims, session_parts};
 use crate::mint::Placement;
-use crate::sources::{
-    CacheLookup, Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
-};
+use crate::sources::{Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
 use crate::telemetry::{SpanParent, UNKNOWN};
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
@@ -43,7 +41,7 @@ pub struct Allowed {
     pub headers: Vec<(String, String)>,
     /// The dynamic metadata of the check, each with the JSON text of its claim. Missing claims are left out.
     pub metadata: Vec<(String, String)>,
-    /// The values of `Set-Cookie` with which the source renews the session cookie.
+    /// The session, with the values of `Set-Cookie` with which its source renews the session cookie.
     pub session: Arc<ResolvedSession>,
 }
 
@@ -120,14 +118,18 @@ impl Issuer {
             if let Some(rejection) = rejection {
                 self.recorder().rejected(UNKNOWN, rejection);
             }
-            return Err(Failure { denial: denied(Reason::NoSession), rejection });
+            let denial = denied(Reason::NoSession);
+            return Err(Failure {
+                denial: if rejection.is_some() { denial.of_bearer_token() } else { denial },
+                rejection,
+            });
         };
         let mut resolved = self.resolve(source, &credential, false, span).await;
         let lacks_login = |resolution: &Resolution| match resolution {
             Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
             _ => false,
         };
-        if resolved.lookup == Some(CacheLookup::Hit) && lacks_login(&resolved.resolution) {
+        if resolved.is_old && lacks_login(&resolved.resolution) {
             // The person can have logged in again since the session was cached.
             resolved = self.resolve(source, &credential, true, span).await;
         }
@@ -135,8 +137,13 @@ impl Issuer {
             Resolution::NoSession(rejection) => Some(rejection),
             _ => None,
         };
-        let session = admit_session(check, source.name(), resolved.resolution, &original, self.now())
-            .map_err(|denial| Failure { denial, rejection })?;
+        let session =
+            admit_session(check, source.name(), resolved.resolution, &original, self.now()).map_err(|denial| {
+                match rejection {
+                    Some(_) if credential.is_bearer() => Failure { denial: denial.of_bearer_token(), rejection },
+                    _ => Failure { denial, rejection },
+                }
+            })?;
         let match_context = original.match_context();
         let parts = session_parts(&session, &match_context);
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };

@@ -124,7 +124,7 @@ impl Recorder {
         }
         if let Some(span) = span {
             let is_cached = matches!(resolved.lookup, Some(SessionLookup::Hit | SessionLookup::Stale));
-            let is_shared = resolved.call.is_none() && !is_cached;
+            let is_shared = resolved.is_shared;
             span.end(&SourceAnswered { source, result: resolved.resolution.result(), is_cached, is_shared });
         }
     }

@@ -81,7 +81,7 @@ fn owner(token: &str, sources: &[Takes<'_>]) -> Option<usize> {
 
 impl Sources {
     /// Returns the first of the sources `names` whose credential is in `request`, with the credential. A bearer token
-    /// belongs to at most one of them.
+    /// belongs to at most one of them. A request whose bearer token belongs to none is not anonymous: its credential failed.
     ///
     /// # Errors
     /// Returns [`AmbiguousCredentials`] if there is more than one credential of a kind.
@@ -96,7 +96,11 @@ impl Sources {
         let token = if reads_bearer { request.bearer()? } else { None };
         let owner = token.and_then(|token| owner(token, &takes)).map(|index| sources[index]);
         let without_bearer = RequestCredentials { authorization: Vec::new(), ..request.clone() };
+        let is_refused = reads_bearer && owner.is_none() && request.has_bearer();
         for source in sources {
+            if is_refused && source.kind.takes_everyone() {
+                continue;
+            }
             let is_owner = owner.is_some_and(|owner| ptr::eq(owner, source));
             if let Some(credential) = source.credential(if is_owner { request } else { &without_bearer })? {
                 return Ok(Some((source, credential)));

@@ -29,7 +29,7 @@ struct Flight {
 /// The answer of a call that several requests can share.
 struct Landed {
     resolution: Resolution,
-    call: Option<SourceCall>,
+    call: SourceCall,
     /// Whether a request took `call`, so that it is recorded once.
     is_recorded: AtomicBool,
 }
@@ -43,23 +43,23 @@ struct Landing {
 
 impl Flights {
     /// Returns the answer of the call in flight for `key`, or of the one that `call` makes.
-    /// The call itself is returned to one request only.
+    /// The call itself is returned to one request only; the others share it.
     pub(super) async fn join<F>(
         &self,
         key: CredentialHash,
         call: impl FnOnce() -> F,
     ) -> (Resolution, Option<SourceCall>)
     where
-        F: Future<Output = (Resolution, Option<SourceCall>)> + Send + 'static,
+        F: Future<Output = (Resolution, SourceCall)> + Send + 'static,
     {
         let landed = self.find_or_start(key, call).await;
         let is_first = !landed.is_recorded.swap(true, Ordering::Relaxed);
-        (landed.resolution.clone(), landed.call.filter(|_| is_first))
+        (landed.resolution.clone(), is_first.then_some(landed.call))
     }
 
     fn find_or_start<F>(&self, key: CredentialHash, call: impl FnOnce() -> F) -> Shared<BoxFuture<'static, Arc<Landed>>>
     where
-        F: Future<Output = (Resolution, Option<SourceCall>)> + Send + 'static,
+        F: Future<Output = (Resolution, SourceCall)> + Send + 'static,
     {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(call) = open.get(&key).and_then(|flight| flight.call.upgrade()) {
@@ -110,11 +110,9 @@ mod tests {
     use super::*;
     use crate::sources::{CallResult, Rejection};
     use std::future::pending;
-    use std::time::Duration;
     use tokio::sync::oneshot;
 
-    const CALL: Option<SourceCall> =
-        Some(SourceCall { result: CallResult::NoSession, elapsed: Duration::ZERO, extension: None });
+    const CALL: SourceCall = SourceCall { result: CallResult::NoSession, elapsed: None, extension: None };
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().build().unwrap()
@@ -145,7 +143,7 @@ mod tests {
     #[test]
     fn call_ends_with_its_last_request_and_the_next_request_starts_another() {
         let flights = Flights::default();
-        let first = flights.find_or_start([1; 32], pending::<(Resolution, Option<SourceCall>)>);
+        let first = flights.find_or_start([1; 32], pending::<(Resolution, SourceCall)>);
         let second = flights.find_or_start([1; 32], || async { unreachable!("the first call is in flight") });
         drop(first);
         assert_eq!(flights.len(), 1, "the second request still waits");
@@ -153,14 +151,14 @@ mod tests {
         assert_eq!(flights.len(), 0);
         let (_, call) =
             runtime().block_on(flights.join([1; 32], || async { (Resolution::NoSession(Rejection::Inactive), CALL) }));
-        assert_eq!((call, flights.len()), (CALL, 0));
+        assert_eq!((call, flights.len()), (Some(CALL), 0));
     }
 
     #[test]
     fn other_credentials_have_their_own_call() {
         let flights = Flights::default();
-        let _first = flights.find_or_start([1; 32], pending::<(Resolution, Option<SourceCall>)>);
-        let _second = flights.find_or_start([2; 32], pending::<(Resolution, Option<SourceCall>)>);
+        let _first = flights.find_or_start([1; 32], pending::<(Resolution, SourceCall)>);
+        let _second = flights.find_or_start([2; 32], pending::<(Resolution, SourceCall)>);
         assert_eq!(flights.len(), 2);
     }
 }

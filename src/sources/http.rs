@@ -51,9 +51,9 @@ impl HttpApi {
 
     async fn send_patiently(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
         let client = self.client().await?;
-        let mut response = send_again(|| request(client)).await.map_err(|error| self.failure(&error))?;
+        let mut response = send_again(|| request(client)).await.map_err(|error| self.no_response(&error))?;
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.truncated(&error))? {
             if body.len() + chunk.len() > self.most_bytes {
                 let message = format!("expected at most {} bytes (limits.body), found more", self.most_bytes);
                 return Err(Resolution::unavailable(SourceFailure::TooLarge, message));
@@ -77,8 +77,8 @@ impl HttpApi {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// Describes an error of the HTTP client, whose own text would show the URL.
-    fn failure(&self, error: &reqwest::Error) -> Resolution {
+    /// Describes an error of the HTTP client before a response. The text of the error would show the URL.
+    fn no_response(&self, error: &reqwest::Error) -> Resolution {
         if error.is_timeout() {
             return self.timed_out();
         }
@@ -86,8 +86,17 @@ impl HttpApi {
             let message = "expected a connection, found none; check the URL and the server";
             return Resolution::unavailable(SourceFailure::Unreachable, message);
         }
-        let message = "expected a complete HTTP response, found one that is truncated or not HTTP";
-        Resolution::unavailable(SourceFailure::Malformed, message)
+        let message = "expected an HTTP response, found a connection that ended before one or does not use HTTP";
+        Resolution::unavailable(SourceFailure::Reset, message)
+    }
+
+    /// Describes an error of the HTTP client within a response.
+    fn truncated(&self, error: &reqwest::Error) -> Resolution {
+        if error.is_timeout() {
+            return self.timed_out();
+        }
+        let message = "expected a complete HTTP response, found one that is truncated";
+        Resolution::unavailable(SourceFailure::Truncated, message)
     }
 
     fn timed_out(&self) -> Resolution {
@@ -100,7 +109,7 @@ impl HttpApi {
 ///
 /// A connection is used by several workers, and ends with the worker that opened it. A server can close it, too, while a
 /// request is on its way. To ask twice about a session changes nothing.
-pub(super) async fn send_again(request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
+async fn send_again(request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
     match request().send().await {
         Err(error) if !error.is_timeout() && !error.is_connect() => request().send().await,
         result => result,
@@ -135,7 +144,11 @@ impl Answer {
         }
         let is_gateway =
             matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
-        let failure = if is_gateway { SourceFailure::Gateway } else { SourceFailure::Status };
+        let failure = match is_gateway {
+            true => SourceFailure::Gateway,
+            false if status.is_server_error() => SourceFailure::ServerError,
+            false => SourceFailure::Status,
+        };
         Resolution::unavailable(failure, format!("expected 200, found {status}"))
     }
 }

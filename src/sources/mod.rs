@@ -14,6 +14,7 @@ mod circuit;
 mod credentials;
 mod envoy_metadata;
 mod flight;
+mod gate;
 mod http;
 mod introspection;
 mod jwt;
@@ -22,6 +23,7 @@ mod kratos;
 mod recorded;
 mod rejection;
 mod session_cache;
+mod slots;
 mod token_claims;
 
 pub(crate) use anonymous::AnonymousSpec;
@@ -41,6 +43,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::AUTHORIZATION;
+
 use crate::session::Assurance;
 use crate::time::Timestamp;
 
@@ -50,6 +54,7 @@ use envoy_metadata::EnvoyMetadata;
 use introspection::Introspection;
 use jwt::Jwt;
 use kratos::Kratos;
+use slots::{Slots, Waiting};
 
 /// The limits of what a source reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,16 +65,35 @@ pub struct SourceLimits {
     pub depth: usize,
 }
 
+impl SourceLimits {
+    /// Returns the limits for a service that reads sessions of at most `body` bytes and `depth` levels. A response is one of
+    /// their members.
+    pub fn new(body: usize, depth: usize) -> Self {
+        Self { body, depth: depth.saturating_sub(1) }
+    }
+}
+
 /// The sources of a generation, by name.
 #[derive(Debug, Default)]
-pub struct Sources(BTreeMap<String, Arc<Source>>);
+pub struct Sources {
+    sources: BTreeMap<String, Arc<Source>>,
+    limits: Option<(SourceLimits, usize)>,
+    /// The requests that wait for any of them.
+    waiting: Arc<Slots>,
+}
 
 /// A source and its state: connections, and the calls in flight.
 pub struct Source {
     name: String,
     kind: SourceKind,
-    limits: SourceLimits,
     resolver: Resolver,
+}
+
+/// What a source starts with besides its settings.
+struct Start {
+    limits: SourceLimits,
+    waiting: Waiting,
+    seed: [u8; 32],
 }
 
 enum Resolver {
@@ -83,6 +107,17 @@ enum Resolver {
 /// The credential of a request for one source. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Credential(CredentialKind);
+
+impl Credential {
+    /// Returns `true` for a token of the `Authorization` header.
+    pub fn is_bearer(&self) -> bool {
+        match &self.0 {
+            CredentialKind::Bearer(_) => true,
+            CredentialKind::Claims(_) | CredentialKind::None => false,
+            CredentialKind::Header { name, .. } => *name == AUTHORIZATION.as_str(),
+        }
+    }
+}
 
 #[derive(Clone)]
 enum CredentialKind {
@@ -101,8 +136,12 @@ enum CredentialKind {
 pub struct Resolved {
     /// The answer.
     pub resolution: Resolution,
-    /// The call that was made for it; `None` if there was none, or if it was shared and belongs to another request.
+    /// The call that was made or refused for it; `None` if there was none, or if it belongs to another request.
     pub call: Option<SourceCall>,
+    /// Whether the call of another request was used.
+    pub is_shared: bool,
+    /// Whether the answer of an earlier call was used that a call could change.
+    pub is_old: bool,
     /// How the session cache was used; `None` without a cache.
     pub lookup: Option<CacheLookup>,
 }
@@ -149,6 +188,8 @@ pub enum Extension {
     Failed,
     /// It was not found, and it is still valid or has ended.
     NotFound,
+    /// It was not tried, because the admin API failed several times in a row or has too many calls.
+    Skipped,
     /// It was too early.
     Unchanged,
 }
@@ -160,6 +201,7 @@ impl Extension {
             Extension::Extended => "extended",
             Extension::Failed => "failed",
             Extension::NotFound => "not_found",
+            Extension::Skipped => "skipped",
             Extension::Unchanged => "unchanged",
         }
     }
@@ -231,12 +273,18 @@ pub enum SourceFailure {
     Malformed,
     /// The source failed several times in a row and is not called for some time.
     Open,
-    /// The response has a status that says nothing about the session.
+    /// The connection ended before a response, or the source does not use HTTP.
+    Reset,
+    /// The response has a status from 500 that no gateway sends.
+    ServerError,
+    /// The response has another status that says nothing about the session.
     Status,
     /// The response was not complete in time.
     Timeout,
     /// The response is larger than the limit.
     TooLarge,
+    /// The connection ended within the response.
+    Truncated,
     /// The source cannot be reached.
     Unreachable,
 }
@@ -246,8 +294,8 @@ pub enum SourceFailure {
 pub struct SourceCall {
     /// Its result.
     pub result: CallResult,
-    /// The time it took.
-    pub elapsed: Duration,
+    /// The time it took; `None` if it was refused and not made.
+    pub elapsed: Option<Duration>,
     /// The extension that followed it.
     pub extension: Option<Extension>,
 }
@@ -277,9 +325,12 @@ impl CallResult {
             CallResult::Failed(SourceFailure::Gateway) => "gateway",
             CallResult::Failed(SourceFailure::Malformed) => "malformed",
             CallResult::Failed(SourceFailure::Open) => "open",
+            CallResult::Failed(SourceFailure::Reset) => "reset",
+            CallResult::Failed(SourceFailure::ServerError) => "server_error",
             CallResult::Failed(SourceFailure::Status) => "status",
             CallResult::Failed(SourceFailure::Timeout) => "timeout",
             CallResult::Failed(SourceFailure::TooLarge) => "too_large",
+            CallResult::Failed(SourceFailure::Truncated) => "truncated",
             CallResult::Failed(SourceFailure::Unreachable) => "unreachable",
             CallResult::Keys => "keys",
             CallResult::NoSession => "no_session",
@@ -302,54 +353,80 @@ impl Resolution {
         }
     }
 
+    /// Returns `true` if the source failed. An answer that is not understood is none: it can say something about the session.
+    fn is_outage(&self) -> bool {
+        use SourceFailure::{Malformed, Status};
+        matches!(self, Resolution::Unavailable(unavailable) if !matches!(unavailable.failure, Malformed | Status))
+    }
+
     fn unavailable(failure: SourceFailure, message: impl Into<String>) -> Self {
         Self::Unavailable(Arc::new(Unavailable { failure, message: message.into() }))
     }
 }
 
+impl Resolved {
+    /// Returns an answer without a call.
+    fn new(resolution: Resolution) -> Self {
+        Self { resolution, call: None, is_shared: false, is_old: false, lookup: None }
+    }
+}
+
 impl Sources {
-    /// Returns the sources `kinds`. A source that is in `before` with the same settings keeps its state. `seed` is random
-    /// and makes the hashes of credentials.
+    /// Returns the sources `kinds`. A source that is in `before` with the same settings keeps its state; with other settings
+    /// it keeps what they do not change. The service works on `in_flight` requests at once, of which a part can wait for
+    /// sources. `seed` is random and makes the hashes of credentials.
     pub fn new(
         kinds: &BTreeMap<String, SourceKind>,
         limits: SourceLimits,
+        in_flight: usize,
         before: Option<&Sources>,
         seed: [u8; 32],
     ) -> Self {
+        let before = before.filter(|before| before.limits == Some((limits, in_flight)));
+        let waiting = before.map_or_else(|| Waiting::everywhere(in_flight), |before| Arc::clone(&before.waiting));
         let source = |(name, kind): (&String, &SourceKind)| {
-            let is_same = |source: &&Arc<Source>| source.kind == *kind && source.limits == limits;
-            let known = before.and_then(|before| before.0.get(name)).filter(is_same).cloned();
-            let source = known.unwrap_or_else(|| Arc::new(Source::new(name.clone(), kind.clone(), limits, seed)));
+            let known = before.and_then(|before| before.sources.get(name));
+            let source = known.filter(|source| source.kind == *kind).cloned().unwrap_or_else(|| {
+                let start = Start { limits, waiting: Waiting::new(in_flight, &waiting), seed };
+                Arc::new(Source::new(name.clone(), kind.clone(), start, known.map(|source| &source.resolver)))
+            });
             (name.clone(), source)
         };
-        Self(kinds.iter().map(source).collect())
+        Self { sources: kinds.iter().map(source).collect(), limits: Some((limits, in_flight)), waiting }
     }
 
     /// Returns all sources, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = &Source> {
-        self.0.values().map(Arc::as_ref)
+        self.sources.values().map(Arc::as_ref)
     }
 
     /// Returns the source `name`.
     pub fn source(&self, name: &str) -> Option<&Source> {
-        self.0.get(name).map(Arc::as_ref)
+        self.sources.get(name).map(Arc::as_ref)
     }
 }
 
 impl Source {
-    fn new(name: String, kind: SourceKind, limits: SourceLimits, seed: [u8; 32]) -> Self {
+    fn new(name: String, kind: SourceKind, start: Start, before: Option<&Resolver>) -> Self {
         let resolver = match &kind {
             SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
             SourceKind::EnvoyMetadata(spec) => {
-                Resolver::EnvoyMetadata(EnvoyMetadata::new(EnvoyMetadataSpec::clone(spec), limits.depth))
+                Resolver::EnvoyMetadata(EnvoyMetadata::new(EnvoyMetadataSpec::clone(spec), start.limits.depth))
             }
             SourceKind::Introspection(spec) => {
-                Resolver::Introspection(Introspection::new(IntrospectionSpec::clone(spec), limits, seed))
+                let before = if let Some(Resolver::Introspection(before)) = before { Some(before) } else { None };
+                Resolver::Introspection(Introspection::new(IntrospectionSpec::clone(spec), start, before))
             }
-            SourceKind::Jwt(spec) => Resolver::Jwt(Box::new(Jwt::new(JwtSpec::clone(spec), limits, seed))),
-            SourceKind::Kratos(spec) => Resolver::Kratos(Kratos::new(KratosSpec::clone(spec), limits, seed)),
+            SourceKind::Jwt(spec) => {
+                let before = if let Some(Resolver::Jwt(before)) = before { Some(&**before) } else { None };
+                Resolver::Jwt(Box::new(Jwt::new(JwtSpec::clone(spec), start, before)))
+            }
+            SourceKind::Kratos(spec) => {
+                let before = if let Some(Resolver::Kratos(before)) = before { Some(before) } else { None };
+                Resolver::Kratos(Kratos::new(KratosSpec::clone(spec), start, before))
+            }
         };
-        Self { name, kind, limits, resolver }
+        Self { name, kind, resolver }
     }
 
     /// Returns the name.
@@ -392,10 +469,8 @@ impl Source {
 
     async fn resolve_with(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         match &self.resolver {
-            Resolver::Anonymous(anonymous) => Resolved { resolution: anonymous.resolve(), call: None, lookup: None },
-            Resolver::EnvoyMetadata(metadata) => {
-                Resolved { resolution: metadata.resolve(credential, now), call: None, lookup: None }
-            }
+            Resolver::Anonymous(anonymous) => Resolved::new(anonymous.resolve()),
+            Resolver::EnvoyMetadata(metadata) => Resolved::new(metadata.resolve(credential, now)),
             Resolver::Introspection(introspection) => introspection.resolve(credential, now, is_anew).await,
             Resolver::Jwt(jwt) => jwt.resolve(credential, now).await,
             Resolver::Kratos(kratos) => kratos.resolve(credential, now, is_anew).await,

@@ -60,20 +60,25 @@ impl SessionCache {
         Self { spec, entries: Cache::with_weighter(spec.size / USUAL_ENTRY_BYTES, spec.size as u64, Weight) }
     }
 
-    /// Returns the answer for `key` that needs no call at `now`.
-    pub(super) fn fresh(&self, key: &CredentialHash, now: Timestamp) -> Option<Resolution> {
+    /// Returns the answer for `key` that needs no call at `now`, and the time of its call.
+    pub(super) fn fresh(&self, key: &CredentialHash, now: Timestamp) -> Option<(Resolution, Timestamp)> {
         self.find(key, now, |entry| entry.fresh_until)
     }
 
     /// Returns the session for `key` that can be used at `now` because a call failed.
     pub(super) fn stale(&self, key: &CredentialHash, now: Timestamp) -> Option<Resolution> {
-        self.find(key, now, |entry| entry.stale_until)
+        self.find(key, now, |entry| entry.stale_until).map(|(resolution, _)| resolution)
     }
 
-    fn find(&self, key: &CredentialHash, now: Timestamp, end: impl Fn(&Entry) -> Timestamp) -> Option<Resolution> {
+    fn find(
+        &self,
+        key: &CredentialHash,
+        now: Timestamp,
+        end: impl Fn(&Entry) -> Timestamp,
+    ) -> Option<(Resolution, Timestamp)> {
         let entry = self.entries.get(key)?;
         // A clock that was set back must not prolong a session.
-        (entry.since <= now && now < end(&entry)).then(|| entry.resolution.clone())
+        (entry.since <= now && now < end(&entry)).then(|| (entry.resolution.clone(), entry.since))
     }
 
     /// Caches the answer of a call for `key` at `now`.
@@ -123,7 +128,7 @@ impl fmt::Debug for SessionCache {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::session::Assurance;
     use crate::sources::{CallResult, Rejection, SourceFailure, StepUp};
@@ -140,7 +145,7 @@ mod tests {
         SessionCache::new(CacheSpec { ttl: seconds(ttl), stale_if_error: seconds(stale_if_error), size: 1 << 20 })
     }
 
-    fn session(expires_in: Option<i64>, cache_for: Option<u64>) -> Resolution {
+    pub(in crate::sources) fn session(expires_in: Option<i64>, cache_for: Option<u64>) -> Resolution {
         Resolution::Session(Arc::new(ResolvedSession {
             subject: "u".to_owned(),
             extra: "{}".to_owned(),
@@ -179,7 +184,7 @@ mod tests {
     fn cached_session_has_no_cookie_to_renew() {
         let cache = cache(30, 0);
         cache.keep(KEY, &session(None, None), at(0));
-        let Some(Resolution::Session(session)) = cache.fresh(&KEY, at(1)) else { panic!("no session") };
+        let Some((Resolution::Session(session), _)) = cache.fresh(&KEY, at(1)) else { panic!("no session") };
         assert!(session.set_cookies.is_empty() && session.subject == "u");
     }
 
@@ -196,7 +201,7 @@ mod tests {
             let cache = cache(30, 0);
             cache.keep(KEY, &session(None, None), at(0));
             cache.keep(KEY, &answer, at(1));
-            let found = |second| cache.fresh(&KEY, at(second)).map(|resolution| resolution.result());
+            let found = |second| cache.fresh(&KEY, at(second)).map(|(resolution, _)| resolution.result());
             assert_eq!((found(1), found(2)), (now, later), "{answer:?}");
         }
     }

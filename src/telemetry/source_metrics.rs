@@ -67,10 +67,12 @@ impl SourceMetrics {
         metrics
     }
 
-    /// Counts one call.
-    pub fn call(&self, source: &str, result: &'static str, elapsed: Duration) {
+    /// Counts one call; it was refused and not made if it took no time.
+    pub fn call(&self, source: &str, result: &'static str, elapsed: Option<Duration>) {
         self.calls.get_or_create(&labels(source, result)).inc();
-        self.durations.get_or_create(&SourceLabel(source.to_owned())).observe(elapsed.as_secs_f64());
+        if let Some(elapsed) = elapsed {
+            self.durations.get_or_create(&SourceLabel(source.to_owned())).observe(elapsed.as_secs_f64());
+        }
     }
 
     /// Counts one lookup in a session cache.

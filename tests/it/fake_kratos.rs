@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -15,6 +16,10 @@ pub(crate) enum Behavior {
     Bytes(Vec<u8>),
     /// Sends these bytes after [`FakeKratos::release`].
     Held(Vec<u8>),
+    /// Sends the session of the identity that the value of the session cookie names, after [`FakeKratos::release`].
+    HeldByCookie,
+    /// Sends these bytes one by one, 20 ms apart.
+    Dripped(Vec<u8>),
     /// Sends nothing for much longer than any timeout.
     Silence,
 }
@@ -75,7 +80,12 @@ impl FakeKratos {
 
     /// Sets the response to an extension, and the response to all other requests after it.
     pub(crate) fn will_extend(&self, response: Vec<u8>, after: Vec<u8>) {
-        *self.state.extension.lock().unwrap() = Some((Behavior::Bytes(response), Behavior::Bytes(after)));
+        self.will_extend_with(Behavior::Bytes(response), after);
+    }
+
+    /// Sets the behavior for an extension, and the response to all other requests after it.
+    pub(crate) fn will_extend_with(&self, behavior: Behavior, after: Vec<u8>) {
+        *self.state.extension.lock().unwrap() = Some((behavior, Behavior::Bytes(after)));
     }
 
     /// Sends the responses that are held.
@@ -115,7 +125,10 @@ impl State {
             }
         }
         let is_extension = head.starts_with(b"PATCH ");
-        self.heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+        let head = String::from_utf8(head).unwrap();
+        let cookie = head.split("ory_kratos_session=").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let cookie = cookie.unwrap_or_default().to_owned();
+        self.heads.lock().unwrap().push(head);
         self.calls.fetch_add(1, Ordering::SeqCst);
         let behavior = if is_extension {
             let (response, after) = self.extension.lock().unwrap().clone().unwrap();
@@ -127,16 +140,34 @@ impl State {
         match behavior {
             Behavior::Bytes(bytes) => drop(stream.write_all(&bytes)),
             Behavior::Held(bytes) => {
-                let mut is_released = self.is_released.lock().unwrap();
-                while !*is_released {
-                    is_released = self.released.wait(is_released).unwrap();
-                }
+                self.wait_for_release();
                 let _ = stream.write_all(&bytes);
+            }
+            Behavior::Dripped(bytes) => {
+                for byte in bytes.chunks(1) {
+                    if stream.write_all(byte).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            Behavior::HeldByCookie => {
+                self.wait_for_release();
+                let _ = stream.write_all(&session(&identity(&cookie)));
             }
             Behavior::Silence => {
                 // Until the client gives up.
                 let _ = stream.read(&mut byte);
             }
+        }
+    }
+}
+
+impl State {
+    fn wait_for_release(&self) {
+        let mut is_released = self.is_released.lock().unwrap();
+        while !*is_released {
+            is_released = self.released.wait(is_released).unwrap();
         }
     }
 }

@@ -11,6 +11,8 @@ use claimsmith::keys::{self, KeySet, SignatureAlg};
 use claimsmith::time::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
+use crate::fake_kratos::{FakeKratos, identity, session};
+use crate::session_sources;
 use crate::support::{
     Folder, NOW, Service, Setup, TestApp, claimsmith, command, command_after, connect, folder_with_keys, post, send,
     serving_folder, spawn_app, stderr, stdout, wait_until,
@@ -405,6 +407,19 @@ fn missing_root_certificates_affect_only_https() {
     let url = format!("http://{}/health/ready", service.admin);
     let health = bare(&service.folder).args(["health", "--url", &url]).output().unwrap();
     assert_eq!(stdout(&health), "ready\n", "{}", stderr(&health));
+
+    let kratos = FakeKratos::start();
+    let mut endless = identity("i-1");
+    endless.as_object_mut().unwrap().remove("expires_at");
+    kratos.will_send(session(&endless));
+    let files = folder(&format!(
+        "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nsources: {{ {} }}\n\
+         checks: {{ web: {{ sources: kratos, profile: p }} }}",
+        kratos.source("")
+    ));
+    let command = bare(&files);
+    let service = Service::run(files, command);
+    assert_eq!(send(service.api, &session_sources::request(session_sources::COOKIE)).status, 200);
 
     let remote = folder_with_keys("https://127.0.0.1:9/keys.json", "", "");
     let output = bare(&remote).arg("serve").output().unwrap();

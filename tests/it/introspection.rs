@@ -21,6 +21,7 @@ fn app(server: &FakeIssuer, source: &str, check: &str) -> TestApp {
 fn app_with(sources: &str, check: &str) -> TestApp {
     let config = format!(
         "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nlimits: {{ body: 4KiB, in_flight: 500, connections: 500 }}\n\
+         reload: {{ interval: 100ms }}\n\
          sources: {{ {sources} }}\nchecks: {{ api: {{ {check} }} }}"
     );
     let files = &[("secret.txt", "s%cret canary\n"), ("token.txt", "canary-token\n")];
@@ -177,6 +178,30 @@ fn cached_answer_needs_no_call() {
     app.clock.set(NOW + 20);
     server.will_send_json(PATH, r#"{"active":false}"#);
     assert_eq!(result(&app, OPAQUE), Err("session.required".to_owned()), "the cached answer ends with its token");
+}
+
+#[test]
+fn reload_keeps_cached_answers_over_a_new_secret_and_another_issuer_of_ours() {
+    let server = FakeIssuer::start();
+    server.will_send_json(PATH, &active(""));
+    let app = app(&server, "cache: { ttl: 30s }, basic: { username: c, password_file: secret.txt }", "");
+    let generation = |number: u32| {
+        let line = format!("claimsmith_generation {number}\n");
+        wait_until(|| app.get_admin("/metrics").text().contains(&line));
+    };
+    assert!(result(&app, OPAQUE).is_ok());
+    app.folder.write("secret.txt", "another secret\n");
+    generation(2);
+    assert!(result(&app, OPAQUE).is_ok());
+    let text = std::fs::read_to_string(app.folder.path().join("claimsmith.yaml")).unwrap();
+    app.folder.write("claimsmith.yaml", &text.replace("https://issuer.example/", "https://other.example/"));
+    generation(3);
+    assert!(result(&app, OPAQUE).is_ok());
+    assert_eq!(server.requests(PATH).len(), 1);
+    app.folder.write("claimsmith.yaml", &text.replace("username: c", "username: d"));
+    generation(4);
+    assert!(result(&app, OPAQUE).is_ok());
+    assert_eq!(server.requests(PATH).len(), 2, "another client can get another answer");
 }
 
 #[test]

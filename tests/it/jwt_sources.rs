@@ -19,7 +19,7 @@ const JSON: &str = "Content-Type: application/json\r\n";
 /// Starts the service with the source `partner` and the check `api`.
 fn app(source: &str, check: &str, jwks: &str) -> TestApp {
     let config = format!(
-        "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nlimits: {{ body: 64KiB }}\n\
+        "callers: [{{ name: proxy, networks: 127.0.0.1 }}]\nlimits: {{ body: 64KiB }}\nreload: {{ interval: 100ms }}\n\
          sources: {{ partner: {{ type: jwt, audience: [orders, billing], algorithms: [ES256, EdDSA], {source} }} }}\n\
          checks: {{ api: {{ sources: partner, profile: p, {check} }} }}"
     );
@@ -282,7 +282,58 @@ fn failing_and_slow_keys_are_not_a_missing_session_and_the_last_good_set_stays()
     server.will_send(JWKS, response("503 Service Unavailable", JSON, ""));
     server.release();
     wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_requests_in_flight 0\n"));
-    assert!(result(&app, &key.sign(&claims())).is_ok(), "the last good set is used");
+    assert!(result(&app, &key.sign(&claims())).is_ok());
+}
+
+#[test]
+fn last_good_set_is_used_after_a_fetch_that_failed() {
+    let (server, key) = (FakeIssuer::start(), IssuerKey::new("k1"));
+    server.will_send_json(JWKS, &key.set());
+    let app = app(&format!("issuer: 'https://idp.example', jwks: '{}'", server.url(JWKS)), "", "{}");
+    assert!(result(&app, &key.sign(&claims())).is_ok());
+    for (number, bytes) in
+        [response("503 Service Unavailable", JSON, ""), response("200 OK", JSON, "[]")].into_iter().enumerate()
+    {
+        server.will_send(JWKS, bytes);
+        let unknown = IssuerKey::new("k2").sign(&claims());
+        assert_eq!(result(&app, &unknown), Err("source.unavailable".to_owned()), "there could be a new key");
+        assert_eq!(server.requests(JWKS).len(), 2, "{number}: this was the only fetch for a while");
+        assert!(result(&app, &key.sign(&claims())).is_ok(), "{number}");
+    }
+}
+
+#[test]
+fn key_with_the_kid_of_an_old_one_is_found() {
+    for has_kid in [true, false] {
+        let (server, old, next) = (FakeIssuer::start(), IssuerKey::new("k1"), IssuerKey::new("k1"));
+        server.will_send_json(JWKS, &old.set());
+        let app = app(&format!("issuer: 'https://idp.example', jwks: '{}'", server.url(JWKS)), "", "{}");
+        let header = if has_kid { r#"{"alg":"ES256","kid":"k1"}"# } else { r#"{"alg":"ES256"}"# };
+        assert!(result(&app, &old.sign_with(header, &claims())).is_ok());
+        server.will_send_json(JWKS, &next.set());
+        assert!(result(&app, &next.sign_with(header, &claims())).is_ok(), "has a kid: {has_kid}");
+        assert_eq!(result(&app, &old.sign_with(header, &claims())), refused(), "the key was removed");
+        assert_eq!(server.requests(JWKS).len(), 2, "forged signatures cause no further fetch for a while");
+    }
+}
+
+#[test]
+fn reload_keeps_the_keys_of_an_issuer() {
+    let (server, key) = (FakeIssuer::start(), IssuerKey::new("k1"));
+    server.will_send_json(JWKS, &key.set());
+    let source = format!("issuer: 'https://idp.example', leeway: 30s, jwks: '{}'", server.url(JWKS));
+    let app = app(&source, "", "{}");
+    assert!(result(&app, &key.sign(&claims())).is_ok());
+    server.will_send(JWKS, response("503 Service Unavailable", JSON, ""));
+    let reload = |change: &dyn Fn(String) -> String, generation: u32| {
+        let text = std::fs::read_to_string(app.folder.path().join("claimsmith.yaml")).unwrap();
+        app.folder.write("claimsmith.yaml", &change(text));
+        wait_until(|| app.get_admin("/metrics").text().contains(&format!("claimsmith_generation {generation}\n")));
+    };
+    reload(&|text| text.replace("leeway: 30s", "leeway: 20s"), 2);
+    assert!(result(&app, &key.sign(&claims())).is_ok(), "while the issuer fails");
+    reload(&|text| text.replace("ES256, EdDSA", "EdDSA"), 3);
+    assert_eq!(result(&app, &key.sign(&claims())), Err("source.unavailable".to_owned()), "keys for other algorithms");
 }
 
 #[test]

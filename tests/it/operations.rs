@@ -25,7 +25,7 @@ fn every_metric() -> String {
     metrics.keys_skipped([("k", 1)].into_iter());
     metrics.key_source_failed("s".to_owned(), ErrorCode::KeySourceTimeout);
     metrics.key_sources([("s".to_owned(), Some(Duration::ZERO), true)].into_iter());
-    metrics.session_sources().call("s", "session", Duration::ZERO);
+    metrics.session_sources().call("s", "session", Some(Duration::ZERO));
     metrics.session_sources().lookup("s", "hit");
     metrics.session_sources().extension("s", "extended");
     metrics.session_sources().rejection("s", "expired");

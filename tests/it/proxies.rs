@@ -511,6 +511,21 @@ fn fresh_login_that_is_still_too_old_is_not_redirected_again() {
 }
 
 #[test]
+fn browser_whose_session_ended_only_here_is_sent_to_log_in_again() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, ON_LOOPBACK, LOGIN);
+    let to =
+        |refresh: &str| format!("https://id.example/login?{refresh}return_to=https%3A%2F%2Fapp.example%2Fa%3Fb%3Dc");
+    let ask = || ask(&app, "/forward-auth/web", &[TRAEFIK, &[COOKIE, HTML]]);
+    app.clock.set(NOW + 3600);
+    let answer = ask();
+    assert_eq!((answer.status, answer.header("location")), (302, Some(to("refresh=true&").as_str())));
+    kratos.will_send(response("401 Unauthorized", "Content-Type: application/json\r\n", "{}"));
+    let answer = ask();
+    assert_eq!((answer.status, answer.header("location")), (302, Some(to("").as_str())));
+}
+
+#[test]
 fn own_failures_are_5xx_for_every_proxy() {
     let kratos = FakeKratos::start();
     let config = format!(

@@ -137,8 +137,46 @@ fn new_login_is_seen_although_an_older_session_is_cached() {
     let mut later = identity("i-1");
     later["authenticated_at"] = json!("2026-11-23T12:00:59Z");
     kratos.will_send(session(&later));
+    for _ in 0..20 {
+        assert_eq!((code(&ask(&app, COOKIE)), kratos.calls()), ("session.age".to_owned(), 2), "in the same second");
+    }
+    app.clock.set(NOW + 61);
     assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 3));
     assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 3));
+}
+
+#[test]
+fn insufficient_session_is_not_a_login_too_old_while_calls_fail() {
+    for stale in ["", ", stale_if_error: 10m"] {
+        let kratos = FakeKratos::start();
+        let source = format!("cache: {{ ttl: 10m{stale} }}");
+        let app = app(&kratos, &source, "require: { max_auth_age: 90s }", "");
+        assert_eq!(ask(&app, COOKIE).status, 200);
+        kratos.will_send(response("503 Service Unavailable", JSON, ""));
+        app.clock.set(NOW + 60);
+        let answer = ask(&app, COOKIE);
+        assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"), "{stale}");
+    }
+}
+
+#[test]
+fn answer_that_is_not_understood_is_not_replaced_by_a_stale_session() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "cache: { ttl: 30s, stale_if_error: 60s }", "", "");
+    assert_eq!(ask(&app, COOKIE).status, 200);
+    app.clock.set(NOW + 30);
+    let without_identity = session(&json!({ "active": true, "identity": null }));
+    for (bytes, status) in [
+        (without_identity, 503),
+        (response("403 Forbidden", JSON, "{}"), 503),
+        (response("404 Not Found", JSON, "{}"), 503),
+        (response("500 Internal Server Error", JSON, "{}"), 200),
+        (Vec::new(), 200),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{".to_vec(), 200),
+    ] {
+        kratos.will_send(bytes.clone());
+        assert_eq!(ask(&app, COOKIE).status, status, "{}", String::from_utf8_lossy(&bytes));
+    }
 }
 
 #[test]
@@ -179,7 +217,10 @@ fn reload_keeps_cached_sessions_of_unchanged_sources() {
     app.folder.write("claimsmith.yaml", &format!("{text}\njwks_max_age: 1m\n"));
     wait_until(|| metrics(&app).contains("claimsmith_generation 2\n"));
     assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 1));
-    app.folder.write("claimsmith.yaml", &text.replace("ttl: 30s", "ttl: 31s"));
+    app.folder.write("claimsmith.yaml", &text.replace("ttl: 30s }", "ttl: 30s }, timeout: 7s"));
     wait_until(|| metrics(&app).contains("claimsmith_generation 3\n"));
+    assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 1), "a setting that changes no answer");
+    app.folder.write("claimsmith.yaml", &text.replace("ttl: 30s", "ttl: 31s"));
+    wait_until(|| metrics(&app).contains("claimsmith_generation 4\n"));
     assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 2));
 }

@@ -1,8 +1,10 @@
 //! Extension of sessions by the admin API of Kratos.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::fake_kratos::{FakeKratos, identity, response, session};
+use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
 use crate::session_sources::{COOKIE, JSON, ask, claims};
 use crate::support::{Answer, NOW, Setup, TestApp, claimsmith, serving_folder, spawn_app, stderr, wait_until};
 
@@ -105,6 +107,45 @@ fn failed_extension_fails_no_request() {
     kratos.will_send(session(&lasting(30)));
     kratos.will_extend(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n".to_vec(), session(&lasting(30)));
     assert_eq!(expiry(&dead, &ask(&dead, COOKIE)), 30 * 60, "a response that ends early");
+    for behavior in [Behavior::Silence, Behavior::Bytes(response("204 No Content", "", ""))] {
+        let kratos = FakeKratos::start();
+        let silent = app(&kratos, EXTEND);
+        kratos.will_send(session(&lasting(30)));
+        kratos.will_extend_with(behavior, Vec::new());
+        let start = Instant::now();
+        assert_eq!(expiry(&silent, &ask(&silent, COOKIE)), 30 * 60, "no answer");
+        assert!(start.elapsed() < Duration::from_millis(950), "both calls share the timeout: {:?}", start.elapsed());
+        assert!(extensions(&silent, "failed"));
+    }
+}
+
+#[test]
+fn dead_admin_api_does_not_delay_requests() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, EXTEND);
+    let session_of = |number: i64| {
+        let mut body = lasting(30);
+        body["id"] = json!(format!("session-{number}"));
+        session(&body)
+    };
+    for number in 0..7 {
+        kratos.will_send(session_of(number));
+        kratos.will_extend_with(Behavior::Silence, session_of(number));
+        let start = Instant::now();
+        assert_eq!(expiry(&app, &ask(&app, &format!("X-Session-Token: {number}\r\n"))), 30 * 60);
+        if number >= 5 {
+            assert!(start.elapsed() < Duration::from_millis(400), "{number}: {:?}", start.elapsed());
+        }
+    }
+    assert_eq!(kratos.heads("PATCH ").len(), 5, "there is no attempt while it is dead");
+    let metrics = app.get_admin("/metrics").text();
+    for (result, count) in [("failed", 5), ("skipped", 2)] {
+        let line = format!("claimsmith_session_extensions_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    kratos.will_send(session_of(6));
+    kratos.will_extend(response("204 No Content", "", ""), session(&lasting(600)));
+    wait_until(|| expiry(&app, &ask(&app, "X-Session-Token: 6\r\n")) == 600 * 60);
 }
 
 #[test]
@@ -136,6 +177,9 @@ fn api_key_of_the_file_is_sent_to_the_admin_api_only() {
     assert!(kratos.heads("GET ").iter().all(|head| !head.contains("canary")));
     app.folder.write("key", "another-api-key\n");
     wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_generation 2\n"));
+    assert_eq!(ask(&app, COOKIE).status, 200);
+    assert_eq!(kratos.heads("PATCH ").len(), 1, "a reload does not forget the last attempt");
+    app.clock.set(NOW + 60);
     assert_eq!(ask(&app, COOKIE).status, 200);
     assert!(kratos.heads("PATCH ")[1].contains("authorization: Bearer another-api-key\r\n"));
     app.folder.write("key", "\n");

@@ -8,6 +8,7 @@ use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
 use crate::support::{Answer, NOW, Setup, TestApp, send, spawn_app, wait_until};
 use crate::telemetry::{Collector, attribute};
 
+const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
 /// Starts the service with a check `web` behind a trusted proxy.
@@ -22,7 +23,7 @@ pub(crate) fn app(kratos: &FakeKratos, source: &str, check: &str, config: &str) 
 }
 
 /// Returns a request to the check `web` as Traefik sends it, with further header lines.
-fn request(headers: &str) -> Vec<u8> {
+pub(crate) fn request(headers: &str) -> Vec<u8> {
     format!(
         "GET /forward-auth/web HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-Method: GET\r\n\
          X-Forwarded-Proto: https\r\nX-Forwarded-Host: app.example\r\nX-Forwarded-Uri: /a%20b?c=d\r\n{headers}\r\n"
@@ -79,14 +80,47 @@ fn session_of_each_credential_becomes_a_token_and_nothing_else_is_forwarded() {
 fn request_without_a_session_token_is_not_a_call() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, "", "", "");
-    for headers in
-        ["", "Cookie: other=x\r\n", "Authorization: Bearer eyJh.eyJz.c2ln\r\n", "Authorization: Basic dTpw\r\n"]
-    {
+    for (headers, challenge) in [
+        ("", "Bearer"),
+        ("Cookie: other=x\r\n", "Bearer"),
+        ("Authorization: Bearer eyJh.eyJz.c2ln\r\n", INVALID_TOKEN),
+        ("Authorization: Basic dTpw\r\n", "Bearer"),
+    ] {
         let answer = ask(&app, headers);
         assert_eq!((answer.status, code(&answer).as_str()), (401, "session.required"), "{headers}");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert_eq!(answer.header("www-authenticate"), Some(challenge), "{headers}");
     }
     assert_eq!(kratos.calls(), 0);
+    kratos.will_send(response("401 Unauthorized", JSON, "{}"));
+    for (headers, challenge) in [(COOKIE, "Bearer"), ("Authorization: Bearer ory_st_x\r\n", INVALID_TOKEN)] {
+        let answer = ask(&app, headers);
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some(challenge)), "{headers}");
+    }
+}
+
+#[test]
+fn repeated_headers_of_a_rate_limit_are_all_passed_on() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "");
+    let headers = "Retry-After: 17\r\nRateLimit-Policy: 10;w=1\r\nRateLimit-Policy: 50;w=60\r\n";
+    kratos.will_send(response("429 Too Many Requests", headers, ""));
+    let answer = ask(&app, COOKIE);
+    let policies = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("ratelimit-policy"));
+    let mut policies: Vec<_> = policies.map(|(_, value)| value.as_str()).collect();
+    policies.sort_unstable();
+    assert_eq!((policies, answer.header("retry-after")), (vec!["10;w=1", "50;w=60"], Some("17")));
+}
+
+#[test]
+fn session_at_the_limit_of_depth_is_read_and_a_deeper_one_is_an_answer_that_is_not_understood() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "", "limits: { depth: 32 }");
+    for (levels, status) in [(31, 200), (32, 503), (33, 503)] {
+        let mut deep = identity("i-1");
+        deep["deep"] = (2..levels).fold(json!([]), |inner, _| json!([inner]));
+        kratos.will_send(session(&deep));
+        assert_eq!(ask(&app, COOKIE).status, status, "{levels}");
+    }
 }
 
 #[test]
@@ -137,9 +171,17 @@ fn each_response_of_kratos_has_its_own_answer() {
         }
     }
     let metrics = app.get_admin("/metrics").text();
-    for (result, count) in
-        [("no_session", 2), ("session", 1), ("step_up", 1), ("rate_limited", 1), ("status", 3), ("malformed", 8)]
-    {
+    for (result, count) in [
+        ("no_session", 2),
+        ("session", 1),
+        ("step_up", 1),
+        ("rate_limited", 1),
+        ("status", 2),
+        ("server_error", 1),
+        ("malformed", 5),
+        ("reset", 2),
+        ("truncated", 1),
+    ] {
         let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
         assert!(metrics.contains(&line), "{line}{metrics}");
     }
@@ -166,8 +208,15 @@ fn call_is_limited_in_time_and_size() {
     assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"));
     assert!(answer.text().contains("within 150ms"), "{}", answer.text());
     assert_eq!(answer.header("retry-after"), Some("1"));
+    kratos.will(Behavior::Dripped(session(&identity("i-1"))));
+    let start = Instant::now();
+    assert!(ask(&app, COOKIE).text().contains("within 150ms"), "each byte comes in time, but not all of them");
+    assert!(start.elapsed() < Duration::from_secs(2));
     kratos.will_send(session(&identity("i-2")));
     assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-2", "the next call succeeds");
+    let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Type: text/html\r\n\r\n";
+    kratos.will_send([hints.as_slice(), &session(&identity("i-3"))].concat());
+    assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-3", "an interim response is not the response");
 }
 
 #[test]
@@ -196,13 +245,88 @@ fn a_thousand_concurrent_requests_of_a_session_share_one_call() {
 
 #[test]
 fn sessions_of_other_credentials_are_never_shared() {
+    for cache in ["", "cache: { ttl: 30s }"] {
+        let kratos = FakeKratos::start();
+        let app = app(&kratos, &format!("timeout: 20s, {cache}"), "", "");
+        kratos.will(Behavior::HeldByCookie);
+        let api = app.api;
+        let ask_as = move |id: String| send(api, &request(&format!("Cookie: ory_kratos_session={id}\r\n")));
+        let ids = || (0..20).map(|number| format!("i-{}", number % 4));
+        let waiting: Vec<_> = ids().map(|id| (id.clone(), std::thread::spawn(move || ask_as(id)))).collect();
+        wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_requests_in_flight 20\n"));
+        wait_until(|| kratos.calls() == 4);
+        kratos.release();
+        for (id, answer) in waiting {
+            assert_eq!(claims(&app, &answer.join().unwrap())["sub"], id, "{cache}");
+        }
+        for id in ids() {
+            assert_eq!(claims(&app, &ask_as(id.clone()))["sub"], id, "{cache}");
+        }
+        assert_eq!(kratos.calls(), if cache.is_empty() { 24 } else { 4 });
+    }
+}
+
+#[test]
+fn requests_that_wait_for_a_source_leave_slots_to_others() {
+    let kratos = FakeKratos::start();
+    let cached = "timeout: 20s, cache: { ttl: 30s }";
+    let app = app(&kratos, cached, "", "limits: { in_flight: 16, connections: 200, request: 30s }");
+    let known = "Cookie: ory_kratos_session=known\r\n";
+    assert_eq!(ask(&app, known).status, 200);
+    kratos.will(Behavior::Held(session(&identity("i-1"))));
+    let api = app.api;
+    let waiting: Vec<_> = (0..8).map(|_| std::thread::spawn(move || send(api, &request(COOKIE)).status)).collect();
+    wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_requests_in_flight 8\n"));
+    for _ in 0..8 {
+        let answer = ask(&app, COOKIE);
+        assert_eq!((answer.status, code(&answer).as_str()), (503, "source.unavailable"));
+        assert_eq!(ask(&app, known).status, 200, "a cached session needs no call");
+    }
+    kratos.release();
+    assert!(waiting.into_iter().all(|request| request.join().unwrap() == 200));
+    let metrics = app.get_admin("/metrics").text();
+    for (result, count) in [("session", 2), ("busy", 8)] {
+        let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    assert!(metrics.contains("claimsmith_session_source_call_duration_seconds_count{source=\"kratos\"} 2\n"));
+}
+
+#[test]
+fn kratos_that_closes_connections_is_not_called_until_it_recovers() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, "", "", "");
-    for id in ["i-1", "i-2"] {
-        kratos.will_send(session(&identity(id)));
-        let answer = ask(&app, &format!("Cookie: ory_kratos_session={id}\r\n"));
-        assert_eq!(claims(&app, &answer)["sub"], id);
+    kratos.will_send(Vec::new());
+    for _ in 0..5 {
+        assert_eq!(code(&ask(&app, COOKIE)), "source.unavailable");
     }
+    let calls = kratos.calls();
+    assert!(ask(&app, COOKIE).text().contains("is not called"));
+    assert_eq!(kratos.calls(), calls);
+    let metrics = app.get_admin("/metrics").text();
+    for (result, count) in [("reset", 5), ("open", 1)] {
+        let line = format!("claimsmith_session_source_calls_total{{source=\"kratos\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    kratos.will_send(session(&identity("i-1")));
+    wait_until(|| ask(&app, COOKIE).status == 200);
+}
+
+#[test]
+fn credentials_that_fail_at_once_open_the_circuit_for_a_second_only() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "timeout: 20s", "", "");
+    kratos.will(Behavior::Held(response("503 Service Unavailable", "", "")));
+    let api = app.api;
+    let ask_as = move |number| send(api, &request(&format!("Cookie: ory_kratos_session={number}\r\n"))).status;
+    let waiting: Vec<_> = (0..20).map(|number| std::thread::spawn(move || ask_as(number))).collect();
+    wait_until(|| kratos.calls() == 20);
+    kratos.will_send(session(&identity("i-1")));
+    kratos.release();
+    assert!(waiting.into_iter().all(|request| request.join().unwrap() == 503));
+    let start = Instant::now();
+    wait_until(|| ask(&app, COOKIE).status == 200);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -231,6 +355,13 @@ fn anonymous_source_decides_if_no_other_credential_is_present() {
     assert_eq!(claims(&app, &ask(&app, COOKIE))["sub"], "i-1");
     kratos.will_send(response("401 Unauthorized", JSON, "{}"));
     assert_eq!(ask(&app, COOKIE).status, 401, "the failure of the first source with a credential is final");
+    let calls = kratos.calls();
+    for (headers, status) in [("Authorization: Bearer eyJh.eyJz.c2ln\r\n", 401), ("Authorization: Bearer a b\r\n", 403)]
+    {
+        let answer = ask(&app, headers);
+        assert_eq!((answer.status, kratos.calls()), (status, calls), "a token that no source takes is no guest");
+    }
+    assert_eq!(claims(&app, &ask(&app, "Authorization: Basic dTpw\r\n"))["sub"], "guest");
 }
 
 #[test]
@@ -247,7 +378,8 @@ fn answer_of_a_source_is_a_span_below_the_one_of_its_request() {
     let (sources, requests): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span["name"] == "session source");
     assert!(requests.iter().all(|span| span["name"] == "forward-auth"), "{requests:?}");
     let of = |index: usize, name: &str| attribute(sources[index], name).cloned().unwrap_or_default();
-    for (index, (result, cached)) in [("session", false), ("session", true), ("status", false)].into_iter().enumerate()
+    for (index, (result, cached)) in
+        [("session", false), ("session", true), ("server_error", false)].into_iter().enumerate()
     {
         let parent = requests.iter().find(|span| span["spanId"] == sources[index]["parentSpanId"]);
         assert!(parent.is_some(), "{index}");
@@ -259,7 +391,7 @@ fn answer_of_a_source_is_a_span_below_the_one_of_its_request() {
         );
         assert_eq!(of(index, "claimsmith.source.shared"), false);
     }
-    assert_eq!(of(2, "error.type"), "status");
+    assert_eq!(of(2, "error.type"), "server_error");
     assert!(!collector.text().contains("canary") && !collector.text().contains("c00kie"));
 }
 

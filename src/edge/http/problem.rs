@@ -42,7 +42,7 @@ struct OryError {
 #[derive(Debug)]
 pub(in crate::edge) struct ProxyResponse {
     pub(in crate::edge) status: u16,
-    /// The headers, each name once and in lower case.
+    /// The headers in lower case. Only headers of a source can occur more than once.
     pub(in crate::edge) headers: Vec<(String, String)>,
     pub(in crate::edge) body: String,
 }
@@ -50,7 +50,7 @@ pub(in crate::edge) struct ProxyResponse {
 impl ProxyResponse {
     /// Returns the redirect of a browser to where it gets what `denial` lacks; `None` if it is not to be redirected.
     pub(in crate::edge) fn redirect(denial: &Denial) -> Option<Self> {
-        let location = denial.location.as_deref().filter(|_| denial.is_redirect)?;
+        let location = denial.redirect()?;
         let mut response = Self { status: StatusCode::FOUND.as_u16(), headers: Vec::new(), body: String::new() };
         response.set(header::LOCATION.as_str(), location);
         response.set(header::CACHE_CONTROL.as_str(), "no-store");
@@ -59,7 +59,8 @@ impl ProxyResponse {
 
     /// Returns the problem document of `denial`.
     pub(in crate::edge) fn problem(denial: &Denial, request_id: RequestId) -> Self {
-        let Denial { code, detail, location, challenge, ory_id, headers, .. } = denial;
+        let Denial { code, detail, challenge, ory_id, headers, .. } = denial;
+        let location = denial.location();
         let status = proxy_status(*code);
         let problem = ProxyProblem {
             problem: Problem {
@@ -69,14 +70,14 @@ impl ProxyResponse {
                 detail,
                 instance: request_id.to_uri(),
             },
-            redirect_browser_to: location.as_deref(),
+            redirect_browser_to: location,
             error: ory_id.map(|id| OryError { id }),
         };
         let mut response = Self { status: status.as_u16(), headers: Vec::new(), body: json_text(&problem) };
         response.set(header::CONTENT_TYPE.as_str(), "application/problem+json");
         response.set(header::CACHE_CONTROL.as_str(), "no-store");
         for (name, value) in headers {
-            response.set(&name.to_ascii_lowercase(), value);
+            response.headers.push((name.to_ascii_lowercase(), value.clone()));
         }
         if status == StatusCode::UNAUTHORIZED {
             if let Some(challenge) = challenge {
@@ -102,7 +103,7 @@ impl ProxyResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
         for (name, value) in &self.headers {
-            response.insert_header((name.as_str(), value.as_str()));
+            response.append_header((name.as_str(), value.as_str()));
         }
         response.body(self.body)
     }
@@ -163,7 +164,7 @@ pub(super) fn is_challenged(code: ErrorCode) -> bool {
 
 /// Returns the status of `denial` at an endpoint for proxies, which can redirect browsers if it `follows_redirects`.
 pub(crate) fn denial_status(denial: &Denial, follows_redirects: bool) -> u16 {
-    match denial.is_redirect && follows_redirects {
+    match denial.redirect().is_some() && follows_redirects {
         true => StatusCode::FOUND.as_u16(),
         false => proxy_status(denial.code).as_u16(),
     }

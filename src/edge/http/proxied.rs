@@ -150,8 +150,8 @@ impl<'r> Metadata<'r> {
         self.valid(name, "a host", is_host)
     }
 
-    /// Reads a path and a query as they are. They are never decoded, because the service behind the proxy could decode
-    /// them differently.
+    /// Reads a path and a query as they are. Nothing is decided by a decoded path, because the service behind the proxy could
+    /// decode it differently.
     pub(super) fn uri(&self, name: &'static str) -> Result<&'r str, Refusal> {
         self.valid(name, "a path that starts with a slash", is_uri)
     }

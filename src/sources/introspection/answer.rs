@@ -43,8 +43,10 @@ fn session(answer: Answer, spec: &IntrospectionSpec, depth: usize, now: Timestam
         Some(Json::Bool(false)) => return Ok(Resolution::NoSession(Rejection::Inactive)),
         _ => return Err(malformed("found a body without the boolean `active`".to_owned())),
     }
-    let time = |claim: &'static str| {
-        numeric_date(&value, claim).map_err(|()| malformed(format!("found a `{claim}` that is not a number")))
+    // Some servers send the members that they do not know as null.
+    let time = |claim: &'static str| match value.member(claim) {
+        Some(Json::Null) => Ok(None),
+        _ => numeric_date(&value, claim).map_err(|()| malformed(format!("found a `{claim}` that is not a number"))),
     };
     // The server could read our issuer in a token that cannot be read here, such as an encrypted one.
     if value.member("iss").and_then(Json::as_str).is_some_and(|issuer| spec.is_own(issuer)) {
@@ -144,11 +146,12 @@ mod tests {
     #[test]
     fn only_an_answer_about_the_token_says_that_there_is_no_session() {
         use CallResult::{Failed, NoSession, RateLimited, Session};
-        use SourceFailure::{Gateway, Malformed, Status};
+        use SourceFailure::{Gateway, Malformed, ServerError, Status};
         for (status, headers, body, expected) in [
             (200, &[JSON][..], r#"{"active":true,"sub":"u"}"#, Session),
             (200, &[JSON], r#"{"active":true,"sub":"u","token_type":"Bearer","token_use":"access_token"}"#, Session),
             (200, &[JSON], r#"{"active":true,"sub":"u","exp":1000001,"nbf":1000030}"#, Session),
+            (200, &[JSON], r#"{"active":true,"sub":"u","exp":null,"nbf":null,"token_use":null}"#, Session),
             (200, &[JSON], r#"{"active":false}"#, NoSession),
             (200, &[JSON], r#"{"active":false,"sub":7}"#, NoSession),
             (200, &[JSON], r#"{"active":true,"sub":"u","exp":1000000}"#, NoSession),
@@ -175,7 +178,7 @@ mod tests {
             (403, &[JSON], r#"{"active":false}"#, Failed(Status)),
             (404, &[], "", Failed(Status)),
             (429, &[("retry-after", "7")], "", RateLimited),
-            (500, &[], "", Failed(Status)),
+            (500, &[], "", Failed(ServerError)),
             (503, &[], "", Failed(Gateway)),
         ] {
             assert_eq!(answer(status, headers, body, &[]).result(), expected, "{status} {body}");

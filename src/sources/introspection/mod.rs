@@ -16,7 +16,7 @@ use url::form_urlencoded;
 use super::bearer::{self, TokenForm};
 use super::calls::Calls;
 use super::http::HttpApi;
-use super::{Credential, CredentialKind, Rejection, Resolution, Resolved, SourceLimits, SourceLoad};
+use super::{Credential, CredentialKind, Rejection, Resolution, Resolved, SourceLimits, SourceLoad, Start};
 use crate::time::Timestamp;
 
 /// An introspection endpoint and the calls to it.
@@ -32,14 +32,17 @@ struct Endpoint {
 }
 
 impl Introspection {
-    pub(super) fn new(spec: IntrospectionSpec, limits: SourceLimits, seed: [u8; 32]) -> Self {
-        let calls = Calls::new(spec.cache, seed);
+    /// Returns the endpoint of `spec`. The calls of `before` are kept if they have the same answers.
+    pub(super) fn new(spec: IntrospectionSpec, start: Start, before: Option<&Self>) -> Self {
+        let Start { limits, waiting, seed } = start;
+        let same = before.filter(|before| before.endpoint.spec.has_answers_of(&spec));
+        let calls = same.map_or_else(|| Calls::new(spec.cache, waiting, seed), |before| before.calls.clone());
         let http = HttpApi::new(spec.url.clone(), spec.timeout, limits.body);
         Self { calls, endpoint: Arc::new(Endpoint { spec, limits, http }) }
     }
 
     pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
-        let rejected = |rejection| Resolved { resolution: Resolution::NoSession(rejection), call: None, lookup: None };
+        let rejected = |rejection| Resolved::new(Resolution::NoSession(rejection));
         let CredentialKind::Bearer(token) = &credential.0 else { return rejected(Rejection::Malformed) };
         match bearer::form(token) {
             // The server could trust our keys. Nothing but this refusal depends on the issuer, which is not verified.

@@ -61,6 +61,25 @@ impl IntrospectionSpec {
         }
     }
 
+    /// Returns `true` if `other` gets the same answers and caches them in the same way. A rotated secret and another profile
+    /// make no difference.
+    pub(super) fn has_answers_of(&self, other: &Self) -> bool {
+        let Self { url, client, audience, subject, timeout: _, cache, assurance, own_issuers: _ } = self;
+        let is_same_client = match (client, &other.client) {
+            (Some(ClientCredential::Basic { username, .. }), Some(ClientCredential::Basic { username: other, .. })) => {
+                username == other
+            }
+            (Some(ClientCredential::Bearer(_)), Some(ClientCredential::Bearer(_))) | (None, None) => true,
+            _ => false,
+        };
+        is_same_client
+            && *url == other.url
+            && *audience == other.audience
+            && *subject == other.subject
+            && *cache == other.cache
+            && *assurance == other.assurance
+    }
+
     /// Returns `true` if `issuer` is one of ours. An issuer that differs in slashes at its end counts too, because it can
     /// only be refused here.
     pub(super) fn is_own(&self, issuer: &str) -> bool {

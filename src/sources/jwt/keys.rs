@@ -13,6 +13,8 @@ use super::spec::{JwtSpec, KeyOrigin};
 use crate::code::ErrorCode;
 use crate::keys::{SignatureAlg, VerifyingSet};
 use crate::remote::{FetchError, RefreshPolicy, RemoteFiles, RemoteSource, WantedFiles};
+use crate::sources::calls::MANY_WAIT;
+use crate::sources::slots::Waiting;
 use crate::sources::{CallResult, SourceCall, SourceFailure, Unavailable};
 
 /// The shortest time between two fetches because of unknown keys.
@@ -26,6 +28,7 @@ pub(super) struct RemoteKeys {
     algorithms: Vec<SignatureAlg>,
     timeout: Duration,
     files: RemoteFiles,
+    waiting: Waiting,
     /// Held during a fetch.
     busy: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State>,
@@ -64,7 +67,7 @@ enum Need {
 
 impl RemoteKeys {
     /// Returns the keys of `spec`, not fetched; `None` if they are in a file.
-    pub(super) fn new(spec: &JwtSpec, most_bytes: usize, chance: f64) -> Option<Self> {
+    pub(super) fn new(spec: &JwtSpec, most_bytes: usize, waiting: Waiting, chance: f64) -> Option<Self> {
         let origin = match &spec.keys {
             KeyOrigin::Discovery(document) => {
                 Origin::Discovery { document: document.clone(), issuer: spec.issuer.clone() }
@@ -83,10 +86,21 @@ impl RemoteKeys {
             algorithms: spec.algorithms.clone(),
             timeout: spec.timeout,
             files: RemoteFiles::new(&[], policy),
+            waiting,
             busy: Arc::default(),
             state: Mutex::default(),
             chance,
         })
+    }
+
+    /// Starts with the last good set of `before`, which has the same origin and algorithms. It is fetched again at once.
+    pub(super) fn adopt(&self, before: &Self) {
+        let (set, jwks) = {
+            let before = before.state();
+            (before.set.clone(), before.jwks.clone())
+        };
+        let mut state = self.state();
+        (state.set, state.jwks) = (set, jwks);
     }
 
     /// Returns the last good set at `now`. If it is due, a later one is fetched meanwhile.
@@ -105,7 +119,7 @@ impl RemoteKeys {
             }
             return Ok(set);
         }
-        let is_complete = self.wait(Need::First, now).await;
+        let is_complete = self.wait(Need::First, now).await?;
         let state = self.state();
         match (&state.set, &state.failure) {
             (Some(set), _) => Ok(Arc::clone(set)),
@@ -119,7 +133,7 @@ impl RemoteKeys {
     /// # Errors
     /// Returns why it is not known whether there are newer keys.
     pub(super) async fn newer(self: &Arc<Self>, now: Instant) -> Result<Arc<VerifyingSet>, Arc<Unavailable>> {
-        if !self.wait(Need::Newer, now).await {
+        if !self.wait(Need::Newer, now).await? {
             return Err(self.late());
         }
         let state = self.state();
@@ -135,10 +149,16 @@ impl RemoteKeys {
         self.state().call.take()
     }
 
-    /// Waits until keys were fetched if `need` requires it, but not longer than the timeout. Returns `true` if that ended.
+    /// Waits until keys were fetched if `need` requires it, but not longer than the timeout after `now`. Returns `true` if
+    /// that ended.
     ///
     /// The fetch goes on without its request, so that one that leaves early cannot use up the only fetch for a while.
-    async fn wait(self: &Arc<Self>, need: Need, now: Instant) -> bool {
+    ///
+    /// # Errors
+    /// Returns [`SourceFailure::Busy`] if too many requests wait.
+    async fn wait(self: &Arc<Self>, need: Need, now: Instant) -> Result<bool, Arc<Unavailable>> {
+        let busy = || Unavailable { failure: SourceFailure::Busy, message: MANY_WAIT.to_owned() };
+        let _waiter = self.waiting.begin().ok_or_else(|| Arc::new(busy()))?;
         let fetched = async {
             // A request that leaves while it waits for another fetch leaves nothing behind.
             let permit = Arc::clone(&self.busy).lock_owned().await;
@@ -154,7 +174,7 @@ impl RemoteKeys {
             });
             task.await.is_ok()
         };
-        tokio::time::timeout(self.timeout, fetched).await.unwrap_or(false)
+        Ok(tokio::time::timeout_at((now + self.timeout).into(), fetched).await.unwrap_or(false))
     }
 
     async fn fetch(&self, _permit: OwnedMutexGuard<()>, now: Instant) {
@@ -173,7 +193,7 @@ impl RemoteKeys {
         }
         state.failure = failure.map(Arc::new);
         state.due = self.files.next_due(now);
-        state.call = Some(SourceCall { result, elapsed: start.elapsed(), extension: None });
+        state.call = Some(SourceCall { result, elapsed: Some(start.elapsed()), extension: None });
     }
 
     /// Fetches what is due, and returns the last good set with its URL.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::bearer::LONGEST_TOKEN;
-use super::{Credential, CredentialKind, Rejection, Resolution, Resolved, SourceFailure, SourceLimits};
+use super::{Credential, CredentialKind, Rejection, Resolution, Resolved, SourceFailure, SourceLimits, Start};
 use crate::keys::{VerifiedToken, VerifyError, VerifyingSet};
 use crate::time::Timestamp;
 use keys::RemoteKeys;
@@ -30,10 +30,19 @@ enum Keys {
 }
 
 impl Jwt {
-    pub(super) fn new(spec: JwtSpec, limits: SourceLimits, seed: [u8; 32]) -> Self {
+    /// Returns the issuer of `spec`. The keys of `before` are kept if they are of the same issuer and from the same place.
+    pub(super) fn new(spec: JwtSpec, start: Start, before: Option<&Self>) -> Self {
+        let Start { limits, waiting, seed } = start;
         let chance = f64::from(seed[0]) / f64::from(u8::MAX);
-        let keys = match RemoteKeys::new(&spec, limits.body, chance) {
-            Some(keys) => Keys::Remote(Arc::new(keys)),
+        let keys = match RemoteKeys::new(&spec, limits.body, waiting, chance) {
+            Some(keys) => {
+                if let Some(Self { keys: Keys::Remote(known), spec: old, .. }) = before
+                    && (&old.keys, &old.issuer, &old.algorithms) == (&spec.keys, &spec.issuer, &spec.algorithms)
+                {
+                    keys.adopt(known);
+                }
+                Keys::Remote(Arc::new(keys))
+            }
             None => Keys::Fixed(Arc::new(fixed_set(&spec))),
         };
         Self { spec, limits, keys }
@@ -52,7 +61,7 @@ impl Jwt {
             Keys::Fixed(_) => None,
             Keys::Remote(keys) => keys.take_call(),
         };
-        Resolved { resolution, call, lookup: None }
+        Resolved { call, ..Resolved::new(resolution) }
     }
 
     async fn session(&self, token: &str, now: Timestamp) -> Resolution {
@@ -81,7 +90,8 @@ impl Jwt {
             Keys::Remote(keys) => keys.set(now).await.map_err(Resolution::Unavailable)?,
         };
         let (result, set) = match (set.verify(token), &self.keys) {
-            (Err(VerifyError::NoKey { .. }), Keys::Remote(keys)) => {
+            // An issuer can use the `kid` of an old key again, and a token needs none.
+            (Err(VerifyError::NoKey { .. } | VerifyError::Signature { .. }), Keys::Remote(keys)) => {
                 let set = keys.newer(now).await.map_err(Resolution::Unavailable)?;
                 (set.verify(token), set)
             }

@@ -6,9 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Client, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::sources::CallResult;
+use crate::sources::http::HttpApi;
 use crate::time::Timestamp;
 
 /// The time until another attempt for the same session. Kratos does not say when an extension was too early, and a failed
@@ -39,7 +43,15 @@ pub struct FileSecret {
 
 /// The attempts of the last minute.
 #[derive(Default)]
-pub(super) struct Attempts(Mutex<HashMap<String, Timestamp>>);
+pub(super) struct Attempts(Mutex<Recent>);
+
+#[derive(Default)]
+struct Recent {
+    /// The ends of their pauses.
+    ends: HashMap<String, Timestamp>,
+    /// The last search for pauses that ended, which takes too long for each request.
+    swept: Option<Timestamp>,
+}
 
 impl ExtendSpec {
     /// Returns `true` if a session that expires at `expires_at` is to be extended at `now`. An expired session is not,
@@ -51,7 +63,7 @@ impl ExtendSpec {
     }
 
     /// Returns the URL that extends the session `id`.
-    pub(super) fn url(&self, id: &str) -> Url {
+    fn url(&self, id: &str) -> Url {
         let mut url = self.admin.clone();
         // The configuration has only URLs that have a path.
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -59,17 +71,37 @@ impl ExtendSpec {
         }
         url
     }
+
+    /// Extends the session `id`. A 404 can mean that another client extends it at this moment.
+    ///
+    /// # Errors
+    /// Returns how it failed.
+    pub(super) async fn send(&self, admin: &HttpApi, id: &str) -> Result<StatusCode, CallResult> {
+        let request = |client: &Client| {
+            let request = client.patch(self.url(id)).header(CONTENT_LENGTH, 0);
+            match self.token.as_ref().and_then(|token| token.text.as_ref()) {
+                Some(token) => request.bearer_auth(token.as_str()),
+                None => request,
+            }
+        };
+        let answer = admin.send(request).await.map_err(|resolution| resolution.result())?;
+        match answer.status {
+            status @ (StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND) => Ok(status),
+            _ => Err(answer.unexpected("admin").result()),
+        }
+    }
 }
 
 impl Attempts {
     /// Returns `true` if an attempt for the session `id` can begin at `now`, which then has begun.
     pub(super) fn begin(&self, id: &str, now: Timestamp) -> bool {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Recent { ends, swept } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |end: &Timestamp| now < *end && *end <= now.after(PAUSE);
         if ends.get(id).is_some_and(is_recent) {
             return false;
         }
-        if ends.len() >= MOST_SESSIONS {
+        if ends.len() >= MOST_SESSIONS && *swept != Some(now) {
+            *swept = Some(now);
             ends.retain(|_, end| is_recent(end));
         }
         let has_room = ends.len() < MOST_SESSIONS;
@@ -77,6 +109,11 @@ impl Attempts {
             ends.insert(id.to_owned(), now.after(PAUSE));
         }
         has_room
+    }
+
+    /// Forgets an attempt for the session `id` that was not made.
+    pub(super) fn forget(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ends.remove(id);
     }
 }
 
@@ -124,6 +161,6 @@ mod tests {
         assert!((0..MOST_SESSIONS).all(|number| attempts.begin(&number.to_string(), at(0))));
         assert!(!attempts.begin("another", at(1)));
         assert!(attempts.begin("another", at(60)));
-        assert_eq!(attempts.0.lock().unwrap().len(), 1);
+        assert_eq!(attempts.0.lock().unwrap().ends.len(), 1);
     }
 }

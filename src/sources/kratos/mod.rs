@@ -13,19 +13,24 @@ pub(super) use whoami::read;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Client, StatusCode};
 use url::Url;
 
 use super::calls::Calls;
+use super::gate::Gate;
 use super::http::HttpApi;
 use super::{
-    AmbiguousCredentials, Credential, CredentialKind, Extension, Rejection, RequestCredentials, Resolution, Resolved,
-    SourceLimits, SourceLoad,
+    AmbiguousCredentials, CallResult, Credential, CredentialKind, Extension, Rejection, RequestCredentials, Resolution,
+    Resolved, SourceFailure, SourceLimits, SourceLoad, Start,
 };
 use crate::time::Timestamp;
 use extend::Attempts;
+
+/// Extensions at once. Each of them also delays requests, which wait for its session.
+const MOST_EXTENSIONS: usize = 32;
 
 /// A Kratos and the calls to it.
 pub(super) struct Kratos {
@@ -41,21 +46,32 @@ struct Api {
     public: HttpApi,
     /// The admin API, if sessions are extended.
     admin: Option<HttpApi>,
-    extensions: Attempts,
+    /// The calls to the admin API, which fails no request if it is dead.
+    admin_gate: Arc<Gate>,
+    extensions: Arc<Attempts>,
 }
 
 impl Kratos {
-    pub(super) fn new(spec: KratosSpec, limits: SourceLimits, seed: [u8; 32]) -> Self {
+    /// Returns the Kratos of `spec`. Of `before`, the calls are kept if they have the same answers, and the attempts to extend
+    /// sessions.
+    pub(super) fn new(spec: KratosSpec, start: Start, before: Option<&Self>) -> Self {
+        let Start { limits, waiting, seed } = start;
         let mut whoami = spec.public.clone();
         // The configuration has only URLs that have a path.
         if let Ok(mut segments) = whoami.path_segments_mut() {
             segments.pop_if_empty().extend(["sessions", "whoami"]);
         }
-        let calls = Calls::new(spec.cache, seed);
+        let same = before.filter(|before| before.api.spec.has_answers_of(&spec));
+        let calls = same.map_or_else(|| Calls::new(spec.cache, waiting, seed), |before| before.calls.clone());
         let api = |url: &Url| HttpApi::new(url.clone(), spec.timeout, limits.body);
         let (public, admin) = (api(&spec.public), spec.extend.as_ref().map(|extend| api(&extend.admin)));
-        let extensions = Attempts::default();
-        Self { calls, api: Arc::new(Api { spec, limits, whoami, public, admin, extensions }) }
+        let admin_url = |spec: &KratosSpec| spec.extend.as_ref().map(|extend| extend.admin.clone());
+        let before = before.filter(|before| admin_url(&before.api.spec) == admin_url(&spec));
+        let (admin_gate, extensions) = match before {
+            Some(before) => (Arc::clone(&before.api.admin_gate), Arc::clone(&before.api.extensions)),
+            None => (Arc::new(Gate::new(MOST_EXTENSIONS)), Arc::default()),
+        };
+        Self { calls, api: Arc::new(Api { spec, limits, whoami, public, admin, admin_gate, extensions }) }
     }
 
     pub(super) fn credential(
@@ -81,7 +97,7 @@ impl Kratos {
 
     pub(super) async fn resolve(&self, credential: &Credential, now: Timestamp, is_anew: bool) -> Resolved {
         let CredentialKind::Header { name, value } = &credential.0 else {
-            return Resolved { resolution: Resolution::NoSession(Rejection::Malformed), call: None, lookup: None };
+            return Resolved::new(Resolution::NoSession(Rejection::Malformed));
         };
         let (api, name, value) = (Arc::clone(&self.api), *name, value.clone());
         let key = self.calls.hash(name, &value);
@@ -94,18 +110,32 @@ impl Kratos {
 }
 
 impl Api {
-    /// Returns the session of a credential at `now`, extended if that is due.
+    /// Returns the session of a credential at `now`, extended if that is due. Both together take at most the timeout.
     async fn session(&self, name: &'static str, value: &str, now: Timestamp) -> (Resolution, Option<Extension>) {
+        let deadline = tokio::time::Instant::now() + self.spec.timeout;
         let resolution = self.whoami(name, value).await;
-        let (Some(extend), Resolution::Session(session)) = (&self.spec.extend, &resolution) else {
+        let (Some(extend), Some(admin), Resolution::Session(session)) = (&self.spec.extend, &self.admin, &resolution)
+        else {
             return (resolution, None);
         };
         let id =
             whoami::session_id(&session.extra, self.limits.depth).filter(|_| extend.is_due(session.expires_at, now));
         let Some(id) = id.filter(|id| self.extensions.begin(id, now)) else { return (resolution, None) };
-        let extended = tokio::time::timeout(self.spec.timeout, self.extend(extend, &id, name, value)).await;
-        match extended {
-            Ok(Some((status, Resolution::Session(later)))) => {
+        let pass = match self.admin_gate.enter(Instant::now()) {
+            Ok(pass) => pass,
+            Err(_) => {
+                self.extensions.forget(&id);
+                return (resolution, Some(Extension::Skipped));
+            }
+        };
+        let extended = tokio::time::timeout_at(deadline, extend.send(admin, &id)).await;
+        let extended = extended.unwrap_or(Err(CallResult::Failed(SourceFailure::Timeout)));
+        pass.record(extended.map_or_else(|failed| failed, |_| CallResult::Session), Instant::now());
+        drop(pass);
+        let Ok(status) = extended else { return (resolution, Some(Extension::Failed)) };
+        // The response can be empty, and a 404 can mean that another client extends the session at this moment.
+        match tokio::time::timeout_at(deadline, self.whoami(name, value)).await {
+            Ok(Resolution::Session(later)) => {
                 let extension = match status {
                     StatusCode::NOT_FOUND => Extension::NotFound,
                     _ if later.expires_at > session.expires_at => Extension::Extended,
@@ -113,31 +143,10 @@ impl Api {
                 };
                 (Resolution::Session(later), Some(extension))
             }
-            Ok(Some((_, ended @ Resolution::NoSession(_)))) => (ended, Some(Extension::NotFound)),
+            Ok(ended @ Resolution::NoSession(_)) => (ended, Some(Extension::NotFound)),
             // The session is still valid.
             Ok(_) | Err(_) => (resolution, Some(Extension::Failed)),
         }
-    }
-
-    /// Extends the session `id` and reads it back, because the response can be empty. A 404 can mean that another client
-    /// extends it at this moment.
-    async fn extend(
-        &self,
-        extend: &ExtendSpec,
-        id: &str,
-        name: &'static str,
-        value: &str,
-    ) -> Option<(StatusCode, Resolution)> {
-        let request = |client: &Client| {
-            let request = client.patch(extend.url(id)).header(CONTENT_LENGTH, 0);
-            match extend.token.as_ref().and_then(|token| token.text.as_ref()) {
-                Some(token) => request.bearer_auth(token.as_str()),
-                None => request,
-            }
-        };
-        let status = self.admin.as_ref()?.send(request).await.ok()?.status;
-        let is_answer = matches!(status, StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND);
-        if is_answer { Some((status, self.whoami(name, value).await)) } else { None }
     }
 
     /// Asks for the session of a credential.
@@ -169,6 +178,7 @@ impl fmt::Debug for Kratos {
 mod tests {
     use super::*;
     use crate::json::MemberPath;
+    use crate::sources::slots::Waiting;
     use std::time::Duration;
 
     fn kratos(public: &str, cookies: &[&str]) -> Kratos {
@@ -180,7 +190,9 @@ mod tests {
             cache: None,
             extend: None,
         };
-        Kratos::new(spec, SourceLimits { body: 1024, depth: 8 }, [7; 32])
+        let limits = SourceLimits { body: 1024, depth: 8 };
+        let waiting = Waiting::new(8, &Waiting::everywhere(8));
+        Kratos::new(spec, Start { limits, waiting, seed: [7; 32] }, None)
     }
 
     #[test]

@@ -25,6 +25,14 @@ pub struct KratosSpec {
     pub extend: Option<ExtendSpec>,
 }
 
+impl KratosSpec {
+    /// Returns `true` if `other` gets the same answers and caches them in the same way. A rotated secret makes no difference.
+    pub(super) fn has_answers_of(&self, other: &Self) -> bool {
+        let Self { public, cookies, subject, timeout: _, cache, extend: _ } = self;
+        *public == other.public && *cookies == other.cookies && *subject == other.subject && *cache == other.cache
+    }
+}
+
 /// The name of a session cookie, or the beginning of such names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieName {

@@ -58,7 +58,13 @@ fn session(answer: Answer, spec: &KratosSpec, depth: usize) -> Result<Resolution
         level: text_of("authenticator_assurance_level").and_then(AssuranceLevel::parse),
         authenticated_at: text_of("authenticated_at").and_then(Timestamp::parse_rfc3339),
     };
-    let expires_at = text_of("expires_at").and_then(Timestamp::parse_rfc3339);
+    let expires_at =
+        match value.member("expires_at") {
+            None | Some(Json::Null) => None,
+            Some(time) => Some(time.as_str().and_then(Timestamp::parse_rfc3339).ok_or_else(|| {
+                malformed("found an `expires_at` that is not a date and time of RFC 3339".to_owned())
+            })?),
+        };
     let subject = subject.to_owned();
     drop(value);
     Ok(Resolution::Session(Arc::new(ResolvedSession {
@@ -77,8 +83,10 @@ pub(super) fn session_id(extra: &str, depth: usize) -> Option<String> {
     value.member("id")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
+/// Returns how long the response can be cached. A value that cannot be read permits nothing.
 fn cache_for(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(CACHE_FOR)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = headers.get(CACHE_FOR)?.to_str().ok().and_then(|text| text.trim().parse().ok());
+    Some(Duration::from_secs(seconds.unwrap_or(0)))
 }
 
 /// Returns the cookies of the response that renew a session cookie.
@@ -142,8 +150,8 @@ mod tests {
 
     #[test]
     fn only_documented_responses_say_something_about_the_session() {
-        use CallResult::{Failed, NoSession, RateLimited, StepUp};
-        use SourceFailure::{Gateway, Malformed, Status};
+        use CallResult::{Failed, NoSession, RateLimited, Session, StepUp};
+        use SourceFailure::{Gateway, Malformed, ServerError, Status};
         let aal = r#"{"error":{"details":{"redirect_browser_to":"https://id/login?aal=aal2"}}}"#;
         for (status, headers, body, expected) in [
             (200, &[JSON][..], r#"{"active":false,"identity":{"id":"i"}}"#, NoSession),
@@ -157,6 +165,9 @@ mod tests {
             (200, &[JSON], "", Failed(Malformed)),
             (200, &[("content-type", "text/html")], SESSION, Failed(Malformed)),
             (200, &[], SESSION, Failed(Malformed)),
+            (200, &[JSON], r#"{"active":true,"identity":{"id":"i"},"expires_at":"soon"}"#, Failed(Malformed)),
+            (200, &[JSON], r#"{"active":true,"identity":{"id":"i"},"expires_at":1000}"#, Failed(Malformed)),
+            (200, &[JSON], r#"{"active":true,"identity":{"id":"i"},"expires_at":null}"#, Session),
             (204, &[], "", Failed(Status)),
             (301, &[JSON], "", Failed(Status)),
             (400, &[JSON], "{}", Failed(Status)),
@@ -168,13 +179,25 @@ mod tests {
             (403, &[JSON], "{}", Failed(Malformed)),
             (404, &[JSON], "{}", Failed(Status)),
             (429, &[], "", RateLimited),
-            (500, &[JSON], "{}", Failed(Status)),
+            (500, &[JSON], "{}", Failed(ServerError)),
+            (501, &[JSON], "{}", Failed(ServerError)),
             (502, &[], "", Failed(Gateway)),
             (503, &[], "", Failed(Gateway)),
             (504, &[JSON], "{}", Failed(Gateway)),
         ] {
             assert_eq!(answer(status, headers, body).result(), expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn cache_time_that_cannot_be_read_permits_no_caching() {
+        for (value, expected) in [("10", 10), (" 7 ", 7), ("0", 0), ("-1", 0), ("10s", 0), ("", 0), ("1e3", 0)] {
+            let headers = [JSON, ("ory-session-cache-for", value)];
+            let Resolution::Session(session) = answer(200, &headers, SESSION) else { panic!("no session") };
+            assert_eq!(session.cache_for, Some(Duration::from_secs(expected)), "{value}");
+        }
+        let Resolution::Session(session) = answer(200, &[JSON], SESSION) else { panic!("no session") };
+        assert_eq!(session.cache_for, None);
     }
 
     #[test]
