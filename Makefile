@@ -15,8 +15,8 @@ PEERS := $(TOOLS)/peers
 # Prefix of builds that are not shipped: they use the OpenSSL of the system where possible.
 LOCAL := env $$(sh tests/interop/openssl.sh)
 
-.PHONY: test rust-tests interop bench bench-build bench-quick worst micro soak instructions profile fuzz models demo setup page-test \
-	deploy-test gateway-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
+.PHONY: test rust-tests interop bench bench-build bench-quick worst micro soak instructions profile fuzz models mutants demo setup \
+	page-test deploy-test gateway-test helm-test peers peers-go-templates proxies release reproducible sbom newcomer policy
 
 test: rust-tests interop page-test deploy-test
 
@@ -94,6 +94,16 @@ fuzz:
 models:
 	cp Cargo.lock tests/models/Cargo.lock
 	cargo test --manifest-path tests/models/Cargo.toml --target-dir target/models
+
+# Changes the code of the core and of the service in one place at a time, and reports each change that no test of the library
+# notices. All changes take more than a day on two cores, so MUTANTS_SHARD selects a part: 0/72 is every 72nd change.
+MUTANTS_SHARD ?= 0/72
+mutants: $(TOOLS)/bin/cargo-mutants
+	$(LOCAL) $(TOOLS)/bin/cargo-mutants mutants --in-place --shard $(MUTANTS_SHARD) --sharding round-robin \
+		--output target/mutants
+
+$(TOOLS)/bin/cargo-mutants:
+	cargo install --quiet --locked --root $(TOOLS) cargo-mutants@27.1.0
 
 # Compares generated Go templates with Go itself. A seed always makes the same templates. It fails if any claim is wrong,
 # and lists what is refused here but not by Go. GO_TEMPLATES_SECONDS, GO_TEMPLATES_SEED and GO_TEMPLATES_COUNT (the most templates)
