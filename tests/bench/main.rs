@@ -91,7 +91,7 @@ fn measure(effort: Effort, parts: &[&str]) -> ExitCode {
     );
     let mut bars = Vec::new();
     type Part = fn(Effort, Abilities, &mut Vec<report::Bar>);
-    let all: [(&str, Part); 6] = [
+    let all: [(&str, Part); 7] = [
         ("idle", idle::measure),
         ("hydrate", hydrate::measure),
         ("proxied", proxied::measure),

@@ -52,7 +52,7 @@ const HINTS: &[(&str, Mistake, &[&str])] = &[
     (
         "variable without its section",
         Variable("CLAIMSMITH_SERVE_PORT", "4477"),
-        &["did you mean CLAIMSMITH_SERVE_ADMIN_PORT or CLAIMSMITH_SERVE_API_PORT?"],
+        &["did you mean CLAIMSMITH_SERVE_ADMIN_PORT or CLAIMSMITH_SERVE_API_PORT or"],
     ),
     ("variable without its profile", Variable("CLAIMSMITH_TTL", "15m"), &["did you mean CLAIMSMITH_PROFILES_P_TTL?"]),
     (

@@ -92,7 +92,10 @@ fn grpc_listener_has_an_address_of_its_own_and_a_known_check() {
         ),
         ("grpc: { port: 4478 }", "serve.grpc.port: expected a port other than the port of serve.admin"),
         ("grpc: { check: other }", "serve.grpc.check: expected the name of a configured check, found `other`"),
-        ("grpc: { tls: true }", "serve.grpc.tls: expected one of the keys host, port, check; `tls` is a key of serve.api"),
+        (
+            "grpc: { tls: true }",
+            "serve.grpc.tls: expected one of the keys host, port, check; `tls` is a key of serve.api",
+        ),
     ] {
         let found = faults(&text(serve), &[]);
         assert!(found.len() == 1 && found[0].starts_with(expected), "{serve}: {found:?}");

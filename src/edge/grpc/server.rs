@@ -171,27 +171,28 @@ impl GrpcServer {
         };
         let generation = issuer.current();
         let (request_id, asked) = (Cell::new(RequestId::new(Uuid::new_v4())), Cell::new(String::new()));
-        let call = Call {
-            head: &head,
-            peer,
-            streams,
-            generation: &generation,
-            request_id: &request_id,
-            asked: &asked,
-            span: span.as_ref().map(RequestSpan::parent),
-        };
         let limit = generation.limits.request.min(timeout(&head.headers).unwrap_or(Duration::MAX));
-        let answering = AssertUnwindSafe(self.call(route, &call, body)).catch_unwind();
-        let answered = match tokio::time::timeout(limit, answering).await {
-            Ok(Ok(answered)) => answered,
-            // A panic in one call must not end the connection and the other calls on it.
-            Ok(Err(_)) => Err(Refusal::internal()),
-            Err(_) => Err(Refusal::new(
-                ErrorCode::RequestTimeout,
-                "expected the call to end within limits.request and its own deadline, found that it takes longer",
-            )),
+        let answered = {
+            let call = Call {
+                head: &head,
+                peer,
+                streams,
+                generation: &generation,
+                request_id: &request_id,
+                asked: &asked,
+                span: span.as_ref().map(RequestSpan::parent),
+            };
+            let answering = AssertUnwindSafe(self.call(route, &call, body)).catch_unwind();
+            match tokio::time::timeout(limit, answering).await {
+                Ok(Ok(answered)) => answered,
+                // A panic in one call must not end the connection and the other calls on it.
+                Ok(Err(_)) => Err(Refusal::internal()),
+                Err(_) => Err(Refusal::new(
+                    ErrorCode::RequestTimeout,
+                    "expected the call to end within limits.request and its own deadline, found that it takes longer",
+                )),
+            }
         };
-        drop(call);
         let Answer { response, status, result } = answered.unwrap_or_else(|refusal| Answer {
             response: failure(Status::of(refusal.code), &refusal.detail),
             status: status_and_title(refusal.code).0.as_u16(),
