@@ -17,7 +17,9 @@ use crate::claims::Grant;
 use crate::code::ErrorCode;
 use crate::decision::{Pairs, admit_session, deny_token, oversized, selected_claims, session_parts};
 use crate::mint::Placement;
-use crate::sources::{Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source};
+use crate::sources::{
+    CacheLookup, Credential, Rejection, RequestCredentials, Resolution, Resolved, ResolvedSession, Source,
+};
 use crate::telemetry::{SpanParent, UNKNOWN};
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
@@ -129,7 +131,7 @@ impl Issuer {
             Resolution::Session(session) => check.require.shortfall(&session.assurance, self.now()).is_some(),
             _ => false,
         };
-        if resolved.is_old && lacks_login(&resolved.resolution) {
+        if resolved.lookup == Some(CacheLookup::Hit) && lacks_login(&resolved.resolution) {
             // The person can have logged in again since the session was cached.
             resolved = self.resolve(source, &credential, true, span).await;
         }

@@ -65,8 +65,8 @@ impl Calls {
         let cache = state.cache.as_ref();
         // An answer that did not suffice does not replace a call that failed either.
         let usable = cache.filter(|_| !is_anew);
-        if let Some((resolution, since)) = usable.and_then(|cache| cache.fresh(&key, now)) {
-            return Resolved { lookup: Some(CacheLookup::Hit), is_old: since < now, ..Resolved::new(resolution) };
+        if let Some(resolution) = usable.and_then(|cache| cache.fresh(&key, now)) {
+            return Resolved { lookup: Some(CacheLookup::Hit), ..Resolved::new(resolution) };
         }
         let (resolution, call) = match state.waiting.begin() {
             Some(_waiter) => {
@@ -214,13 +214,10 @@ mod tests {
         let found = resolve(&calls, 1, NOW, failed(SourceFailure::Timeout));
         assert_eq!((found.call, found.lookup), (None, Some(CacheLookup::Hit)));
         assert_eq!(found.resolution.result(), CallResult::NoSession);
-        assert!(!found.is_old && !found.is_shared);
+        assert!(!found.is_shared);
         let found = resolve(&calls, 1, after(1), failed(SourceFailure::Timeout));
         let timeout = CallResult::Failed(SourceFailure::Timeout);
         assert_eq!((found.resolution.result(), found.lookup), (timeout, Some(CacheLookup::Miss)));
-        resolve(&calls, 2, NOW, session());
-        assert!(!resolve(&calls, 2, NOW, inactive()).is_old);
-        assert!(resolve(&calls, 2, after(1), inactive()).is_old);
     }
 
     #[test]

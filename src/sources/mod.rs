@@ -98,7 +98,7 @@ struct Start {
 
 enum Resolver {
     Anonymous(Anonymous),
-    EnvoyMetadata(EnvoyMetadata),
+    EnvoyMetadata(Box<EnvoyMetadata>),
     Introspection(Introspection),
     Jwt(Box<Jwt>),
     Kratos(Kratos),
@@ -140,8 +140,6 @@ pub struct Resolved {
     pub call: Option<SourceCall>,
     /// Whether the call of another request was used.
     pub is_shared: bool,
-    /// Whether the answer of an earlier call was used that a call could change.
-    pub is_old: bool,
     /// How the session cache was used; `None` without a cache.
     pub lookup: Option<CacheLookup>,
 }
@@ -367,7 +365,7 @@ impl Resolution {
 impl Resolved {
     /// Returns an answer without a call.
     fn new(resolution: Resolution) -> Self {
-        Self { resolution, call: None, is_shared: false, is_old: false, lookup: None }
+        Self { resolution, call: None, is_shared: false, lookup: None }
     }
 }
 
@@ -410,9 +408,10 @@ impl Source {
     fn new(name: String, kind: SourceKind, start: Start, before: Option<&Resolver>) -> Self {
         let resolver = match &kind {
             SourceKind::Anonymous(spec) => Resolver::Anonymous(Anonymous::new(spec)),
-            SourceKind::EnvoyMetadata(spec) => {
-                Resolver::EnvoyMetadata(EnvoyMetadata::new(EnvoyMetadataSpec::clone(spec), start.limits.depth))
-            }
+            SourceKind::EnvoyMetadata(spec) => Resolver::EnvoyMetadata(Box::new(EnvoyMetadata::new(
+                EnvoyMetadataSpec::clone(spec),
+                start.limits.depth,
+            ))),
             SourceKind::Introspection(spec) => {
                 let before = if let Some(Resolver::Introspection(before)) = before { Some(before) } else { None };
                 Resolver::Introspection(Introspection::new(IntrospectionSpec::clone(spec), start, before))

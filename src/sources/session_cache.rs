@@ -60,25 +60,20 @@ impl SessionCache {
         Self { spec, entries: Cache::with_weighter(spec.size / USUAL_ENTRY_BYTES, spec.size as u64, Weight) }
     }
 
-    /// Returns the answer for `key` that needs no call at `now`, and the time of its call.
-    pub(super) fn fresh(&self, key: &CredentialHash, now: Timestamp) -> Option<(Resolution, Timestamp)> {
+    /// Returns the answer for `key` that needs no call at `now`.
+    pub(super) fn fresh(&self, key: &CredentialHash, now: Timestamp) -> Option<Resolution> {
         self.find(key, now, |entry| entry.fresh_until)
     }
 
     /// Returns the session for `key` that can be used at `now` because a call failed.
     pub(super) fn stale(&self, key: &CredentialHash, now: Timestamp) -> Option<Resolution> {
-        self.find(key, now, |entry| entry.stale_until).map(|(resolution, _)| resolution)
+        self.find(key, now, |entry| entry.stale_until)
     }
 
-    fn find(
-        &self,
-        key: &CredentialHash,
-        now: Timestamp,
-        end: impl Fn(&Entry) -> Timestamp,
-    ) -> Option<(Resolution, Timestamp)> {
+    fn find(&self, key: &CredentialHash, now: Timestamp, end: impl Fn(&Entry) -> Timestamp) -> Option<Resolution> {
         let entry = self.entries.get(key)?;
         // A clock that was set back must not prolong a session.
-        (entry.since <= now && now < end(&entry)).then(|| (entry.resolution.clone(), entry.since))
+        (entry.since <= now && now < end(&entry)).then(|| entry.resolution.clone())
     }
 
     /// Caches the answer of a call for `key` at `now`.
@@ -184,7 +179,7 @@ pub(super) mod tests {
     fn cached_session_has_no_cookie_to_renew() {
         let cache = cache(30, 0);
         cache.keep(KEY, &session(None, None), at(0));
-        let Some((Resolution::Session(session), _)) = cache.fresh(&KEY, at(1)) else { panic!("no session") };
+        let Some(Resolution::Session(session)) = cache.fresh(&KEY, at(1)) else { panic!("no session") };
         assert!(session.set_cookies.is_empty() && session.subject == "u");
     }
 
@@ -201,7 +196,7 @@ pub(super) mod tests {
             let cache = cache(30, 0);
             cache.keep(KEY, &session(None, None), at(0));
             cache.keep(KEY, &answer, at(1));
-            let found = |second| cache.fresh(&KEY, at(second)).map(|(resolution, _)| resolution.result());
+            let found = |second| cache.fresh(&KEY, at(second)).map(|resolution| resolution.result());
             assert_eq!((found(1), found(2)), (now, later), "{answer:?}");
         }
     }

@@ -137,11 +137,7 @@ fn new_login_is_seen_although_an_older_session_is_cached() {
     let mut later = identity("i-1");
     later["authenticated_at"] = json!("2026-11-23T12:00:59Z");
     kratos.will_send(session(&later));
-    for _ in 0..20 {
-        assert_eq!((code(&ask(&app, COOKIE)), kratos.calls()), ("session.age".to_owned(), 2), "in the same second");
-    }
-    app.clock.set(NOW + 61);
-    assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 3));
+    assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 3), "in the same second");
     assert_eq!((ask(&app, COOKIE).status, kratos.calls()), (200, 3));
 }
 
