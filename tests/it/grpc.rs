@@ -521,33 +521,28 @@ fn calls_that_are_not_valid_get_a_status() {
     app.begin_stop();
 }
 
-/// Sends the beginning of a message that never ends, and then `call` on the same connection. Returns how long that takes.
-fn behind_an_unfinished_call(channel: &mut Channel, call: Request<Payload>) -> (Reply, Duration) {
-    let Channel { runtime, sender } = channel;
-    runtime.block_on(async {
-        let unfinished = Request::post(format!("http://claimsmith{CHECK}")).header("content-type", "application/grpc");
-        let stalled = tokio::spawn(sender.send_request(unfinished.body(Payload::Stalled).unwrap()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let start = Instant::now();
-        let reply = read(sender.send_request(call).await.unwrap()).await;
-        stalled.abort();
-        (reply, start.elapsed())
-    })
+/// Returns a call whose message never comes.
+fn unfinished(path: &str, metadata: &[(&str, &str)]) -> Request<Payload> {
+    post(path, metadata, Vec::new()).map(|_| Payload::Stalled)
 }
 
 #[test]
-fn stranger_has_one_message_read_at_a_time() {
+fn message_of_a_stranger_is_not_read() {
     let kratos = FakeKratos::start();
-    let app = app(&kratos, "", "limits: { request: 2s }");
-    let body = framed(&Original { extensions: &[("check", "guest")], ..Original::default() }.message());
+    let app = app(&kratos, "", "limits: { request: 1s }");
     let mut channel = Channel::open(&app);
-    let (reply, elapsed) = behind_an_unfinished_call(&mut channel, post(CHECK, &[SECRET], body.clone()));
-    assert!(elapsed > Duration::from_secs(1), "{elapsed:?} {reply:?}");
-    // Now the peer is known.
-    channel.send(post(CHECK, &[SECRET], body.clone())).token();
-    let (reply, elapsed) = behind_an_unfinished_call(&mut channel, post(CHECK, &[SECRET], body));
-    reply.token();
-    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+    for metadata in [&[][..], &[("x-claimsmith-secret", "another-secret-of-it")]] {
+        let reply = channel.send(unfinished(CHECK, metadata));
+        assert_eq!(reply.code(), (403, "caller.untrusted".to_owned()), "refused before its message comes");
+    }
+    let malformed = post(CHECK, &[], framed(b"\xff\xff\xff"));
+    assert_eq!(channel.send(malformed).code(), (403, "caller.untrusted".to_owned()));
+    // Anyone can send a health check, which is short.
+    let name = "x".repeat(1021);
+    assert_eq!(channel.serves(&name).status, Some(NOT_FOUND));
+    assert_eq!(channel.serves(&format!("{name}x")).status, Some(RESOURCE_EXHAUSTED));
+    let reply = channel.send(unfinished(CHECK, &[SECRET]));
+    assert_eq!(reply.status, Some(DEADLINE_EXCEEDED), "the message of a caller is read");
 }
 
 #[test]

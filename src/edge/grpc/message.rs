@@ -159,7 +159,7 @@ fn length(bytes: &[u8], most: usize) -> Result<Option<usize>, Refusal> {
     }
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if length > most {
-        let detail = format!("expected a message of at most {most} bytes (limits.body), found more");
+        let detail = format!("expected a message of at most {most} bytes (limits.body for checks), found more");
         return Err(Refusal::new(ErrorCode::RequestBodyTooLarge, detail));
     }
     Ok(Some(length))

@@ -21,7 +21,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::check::{self, Described};
@@ -41,6 +40,9 @@ const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// Calls on one connection at once. Envoy opens another connection for more, which another worker can accept.
 const MOST_STREAMS: u32 = 256;
+
+/// The bytes of a health check, which anyone can send. The longest name of a service has much less.
+const MOST_HEALTH: usize = 1024;
 
 /// The time between pings on a connection, and the time for their answers.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -109,8 +111,7 @@ impl GrpcServer {
     {
         let limits = self.edge.issuer.current().limits;
         let connection = Rc::new(connection);
-        let streams =
-            Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0), reading: Mutex::default() });
+        let streams = Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0) });
         let service = service_fn(|request: Request<Incoming>| {
             let (server, streams) = (Arc::clone(self), Rc::clone(&streams));
             async move { Ok::<_, Infallible>(server.answer(request, &streams, peer).await) }
@@ -222,12 +223,9 @@ impl GrpcServer {
             return Err(refusal);
         }
         match route {
-            Route::Check => {
-                let request: CheckRequest = call.read(body).await?;
-                Ok(self.check(call, &request).await)
-            }
+            Route::Check => self.check(call, body).await,
             Route::Health => {
-                let request: HealthCheckRequest = call.read(body).await?;
+                let request: HealthCheckRequest = read(body, MOST_HEALTH.min(call.generation.limits.body)).await?;
                 let response = health::check(&request, &self.edge.readiness)?;
                 Ok(Answer { response, status: 200, result: Ok(None) })
             }
@@ -238,45 +236,39 @@ impl GrpcServer {
         }
     }
 
-    async fn check(&self, call: &Call<'_>, request: &CheckRequest) -> Answer {
+    async fn check(&self, call: &Call<'_>, body: Incoming) -> Result<Answer, Refusal> {
         let (issuer, generation) = (&self.edge.issuer, call.generation);
-        let described = Described::new(request);
+        let secrets = call.head.headers.get_all(SECRET_HEADER).iter().map(|value| value.as_bytes()).collect();
+        let transport = call.streams.connection.transport(generation, issuer);
+        let peer = Peer { address: call.peer, transport, credentials: Credentials::OfClient, secrets };
+        // A decoded message can be many times as large as its bytes, so nothing of a stranger is read.
+        let authenticated = match issuer.authenticate(generation, &peer).await {
+            Ok(authenticated) => authenticated,
+            Err(refusal) => return Ok(call.denied(refusal.into())),
+        };
+        call.streams.connection.set_known();
+        let request: CheckRequest = read(body, generation.limits.body).await.map_err(authenticated.refuser())?;
+        let described = Described::new(&request);
         let name = described.check(self.default_check.as_deref());
         call.asked.set(name.to_owned());
         if let Some(request_id) = described.request_id() {
             call.request_id.set(request_id);
         }
-        let secrets = call.head.headers.get_all(SECRET_HEADER).iter().map(|value| value.as_bytes()).collect();
-        let transport = call.streams.connection.transport(generation, issuer);
-        let peer = Peer { address: call.peer, transport, credentials: Credentials::OfClient, secrets };
-        let result = issuer.check(generation, &peer, described.request(name), call.span.as_ref()).await;
-        if result.as_ref().err().is_none_or(Denied::is_of_proxy) {
-            call.streams.connection.set_known();
-        }
-        match result {
-            Ok(allowed) => Answer {
+        match issuer.check(authenticated, described.request(name), call.span.as_ref()).await {
+            Ok(allowed) => Ok(Answer {
                 response: check::passed(&allowed),
                 status: 200,
                 result: Ok(Some(Completion::Issued(allowed.outcome))),
-            },
-            Err(denied) => {
-                let (response, status) = check::denied(&denied, call.request_id.get());
-                Answer { response, status, result: Err(denied.refusal) }
-            }
+            }),
+            Err(denied) => Ok(call.denied(denied)),
         }
     }
 }
 
 impl Call<'_> {
-    /// Reads the message. Until a caller authenticated on the connection, one message is read at a time, so that a stranger
-    /// cannot fill the memory with as many messages as there can be streams.
-    async fn read<M: prost::Message + Default>(&self, body: Incoming) -> Result<M, Refusal> {
-        let most = self.generation.limits.body;
-        if self.streams.connection.is_known() {
-            return read(body, most).await;
-        }
-        let _turn = self.streams.reading.lock().await;
-        read(body, most).await
+    fn denied(&self, denied: Denied) -> Answer {
+        let (response, status) = check::denied(&denied, self.request_id.get());
+        Answer { response, status, result: Err(denied.refusal) }
     }
 }
 
@@ -284,7 +276,6 @@ impl Call<'_> {
 struct Streams {
     connection: Rc<Connection>,
     count: Cell<usize>,
-    reading: Mutex<()>,
 }
 
 /// A call in progress, counted until it is dropped.
