@@ -2,6 +2,7 @@
 //! Envoy itself.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
-use crate::support::{NOW, Setup, TestApp, send, spawn_app, wait_until};
+use crate::support::{NOW, Setup, TestApp, read_response, send, spawn_app, wait_until};
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -626,6 +627,33 @@ fn connection_without_a_call_is_closed() {
     });
     let line = r#"claimsmith_connections_cut_total{reason="request"} 1"#;
     assert!(app.get_admin("/metrics").text().contains(line));
+}
+
+#[test]
+fn idle_strangers_make_room_for_both_listeners() {
+    let config = "serve: { workers: 1, grpc: { port: 0, check: guest } }\n\
+                  limits: { connections: 64, request: 30s }\n\
+                  callers: [{ name: envoy, header: { secret_file: secret } }]\n\
+                  sources: { nobody: { type: anonymous } }\n\
+                  checks: { guest: { sources: nobody, profile: p } }";
+    let files = &[("secret", "a-secret-of-some-length\n")];
+    let app = spawn_app(&Setup { config, files, template: "{}", ..Setup::default() });
+    let mut strangers: Vec<_> = (0..63).map(|_| Channel::open(&app)).collect();
+    for stranger in &mut strangers {
+        stranger.serves("").decoded();
+    }
+    // A new connection has this time for its request.
+    std::thread::sleep(Duration::from_millis(150));
+    let mut clients = Vec::new();
+    for _ in 0..30 {
+        let mut client = crate::support::connect(app.api);
+        client.write_all(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!(read_response(&mut client, true).status, 200);
+        clients.push(client);
+    }
+    let line = r#"claimsmith_connections_cut_total{reason="evicted"} 29"#;
+    wait_until(|| app.get_admin("/metrics").text().contains(line));
+    Channel::open(&app).serves("").decoded();
 }
 
 #[test]

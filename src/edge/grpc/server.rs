@@ -144,12 +144,17 @@ impl GrpcServer {
             _ = serving.as_mut() => return,
             () = stopping => {}
             () = aged => {}
-            () = connection.evicted() => connection.entered().count_closed(CloseReason::Evicted),
+            // It has no call in progress.
+            () = connection.evicted() => return connection.entered().count_closed(CloseReason::Evicted),
             () = unused => return connection.entered().count_closed(CloseReason::Request),
         }
         serving.as_mut().graceful_shutdown();
-        // The client no longer matters if it does not end the connection.
-        let _ = tokio::time::timeout(limits.request.saturating_add(GRACE), serving).await;
+        tokio::select! {
+            _ = serving => {}
+            () = connection.evicted() => connection.entered().count_closed(CloseReason::Evicted),
+            // The client no longer matters if it does not end the connection.
+            () = tokio::time::sleep(limits.request.saturating_add(GRACE)) => {}
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>, streams: &Streams, peer: Option<IpAddr>) -> Response<Reply> {
