@@ -583,13 +583,7 @@ fn health_follows_readiness_and_calls_in_flight_are_finished() {
     app.begin_stop();
     wait_until(|| channel.serves("").decoded().integer(1) == 2);
     // The listener closes, and with it this connection.
-    wait_until(|| {
-        let Channel { runtime, sender } = &mut channel;
-        runtime.block_on(async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            sender.is_closed()
-        })
-    });
+    wait_until_closed(&mut channel);
     kratos.release();
     held.join().unwrap().token();
 }
@@ -627,6 +621,36 @@ fn connection_without_a_call_is_closed() {
     });
     let line = r#"claimsmith_connections_cut_total{reason="request"} 1"#;
     assert!(app.get_admin("/metrics").text().contains(line));
+}
+
+/// Waits until the service ended the connection.
+fn wait_until_closed(channel: &mut Channel) {
+    let Channel { runtime, sender } = channel;
+    wait_until(|| {
+        runtime.block_on(async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            sender.is_closed()
+        })
+    });
+}
+
+#[test]
+fn connection_above_a_limit_ends_after_its_refusal() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "limits: { connections: 100, connections_per_peer: 1 }");
+    let guest = Original { extensions: &[("check", "guest")], ..Original::default() };
+    let mut first = Channel::open(&app);
+    first.check(&guest).token();
+    let mut second = Channel::open(&app);
+    let reply = second.check(&guest);
+    assert_eq!(reply.status, Some(RESOURCE_EXHAUSTED), "{}", reply.detail);
+    assert_eq!(app.failures("caller.connections"), 1);
+    wait_until_closed(&mut second);
+    first.check(&guest).token();
+    drop(first);
+    // The next connection of the client is within the limit.
+    wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_connections 0\n"));
+    Channel::open(&app).check(&guest).token();
 }
 
 #[test]

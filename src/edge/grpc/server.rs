@@ -21,6 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::check::{self, Described};
@@ -28,7 +29,7 @@ use super::health;
 use super::message::{MEDIA_TYPE, Reply, Status, failure, not_grpc, read, timeout};
 use super::proto::{CheckRequest, HealthCheckRequest};
 use crate::code::ErrorCode;
-use crate::edge::http::problem::status_and_title;
+use crate::edge::http::problem::{is_closing, status_and_title};
 use crate::edge::http::{Connection, Edge};
 use crate::service::{
     Completion, Credentials, Denied, Exchange, Peer, Refusal, RequestId, SECRET_HEADER, ServedGeneration,
@@ -98,8 +99,8 @@ impl GrpcServer {
         Self { edge, default_check, routes }
     }
 
-    /// Serves `connection` from `peer` on `io`, until the client closes it, `stopping` completes, it reaches its age, or it
-    /// must make room for another. Calls in flight are finished, but not without a limit.
+    /// Serves `connection` from `peer` on `io`, until the client closes it, `stopping` completes, it reaches its age, a
+    /// refusal ends it, or it must make room for another. Calls in flight are finished, but not without a limit.
     pub(crate) async fn serve<IO>(
         self: &Arc<Self>,
         io: IO,
@@ -111,7 +112,8 @@ impl GrpcServer {
     {
         let limits = self.edge.issuer.current().limits;
         let connection = Rc::new(connection);
-        let streams = Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0) });
+        let streams =
+            Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0), ending: Notify::new() });
         let service = service_fn(|request: Request<Incoming>| {
             let (server, streams) = (Arc::clone(self), Rc::clone(&streams));
             async move { Ok::<_, Infallible>(server.answer(request, &streams, peer).await) }
@@ -144,6 +146,7 @@ impl GrpcServer {
             _ = serving.as_mut() => return,
             () = stopping => {}
             () = aged => {}
+            () = streams.ending.notified() => {}
             // It has no call in progress.
             () = connection.evicted() => return connection.entered().count_closed(CloseReason::Evicted),
             () = unused => return connection.entered().count_closed(CloseReason::Request),
@@ -204,6 +207,9 @@ impl GrpcServer {
             status: status_and_title(refusal.code).0.as_u16(),
             result: Err(refusal),
         });
+        if result.as_ref().err().is_some_and(|refusal| is_closing(refusal.code)) {
+            streams.ending.notify_one();
+        }
         let asked = asked.into_inner();
         let profile = generation.checks.get(&asked).map_or("", |check| &check.profile);
         let profile = generation.mint.profile(profile);
@@ -281,6 +287,8 @@ impl Call<'_> {
 struct Streams {
     connection: Rc<Connection>,
     count: Cell<usize>,
+    /// Notified when the connection must end.
+    ending: Notify,
 }
 
 /// A call in progress, counted until it is dropped.
