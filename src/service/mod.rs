@@ -38,6 +38,7 @@ mod signing_queue;
 mod slot;
 mod sync;
 
+pub(crate) use admission::Authenticated;
 pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;

@@ -2,7 +2,7 @@
 //! Envoy itself.
 
 use std::convert::Infallible;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -651,6 +651,66 @@ fn connection_above_a_limit_ends_after_its_refusal() {
     // The next connection of the client is within the limit.
     wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_connections 0\n"));
     Channel::open(&app).check(&guest).token();
+}
+
+#[test]
+fn guess_of_the_secret_costs_a_connection_when_guesses_are_throttled() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "limits: { failed_attempts: 1, failed_delay: 10ms, request: 20s }");
+    let guest = Original { extensions: &[("check", "guest")], ..Original::default() };
+    let guess = || post(CHECK, &[("x-claimsmith-secret", "another-secret-of-it")], framed(&guest.message()));
+    let mut stranger = Channel::open(&app);
+    assert_eq!(stranger.send(guess()).code().1, "caller.untrusted");
+    stranger.serves("").decoded();
+    assert_eq!(stranger.send(guess()).code(), (403, "caller.slowed".to_owned()));
+    wait_until_closed(&mut stranger);
+    let mut proxy = Channel::open(&app);
+    proxy.check(&guest).token();
+}
+
+#[test]
+fn stranger_that_ignores_the_end_of_its_connection_has_no_further_guess() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "limits: { failed_attempts: 1, failed_delay: 10ms, request: 20s }");
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    // Literal fields without indexing (RFC 7541 section 6.2.2).
+    let field = |name: &str, value: &str| {
+        [&[0, name.len() as u8][..], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+    };
+    let call = |stream: u32, secret: &str| {
+        let fields = [
+            field(":method", "POST"),
+            field(":scheme", "http"),
+            field(":path", CHECK),
+            field(":authority", "x"),
+            field("content-type", "application/grpc"),
+            field("x-claimsmith-secret", secret),
+        ];
+        [frame(1, 4, stream, &fields.concat()), frame(0, 1, stream, &framed(b""))].concat()
+    };
+    let mut stream = crate::support::connect(app.grpc.unwrap());
+    let mut bytes = Vec::new();
+    let mut read_until = |stream: &mut std::net::TcpStream, text: &str, count: usize| {
+        while bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count() < count {
+            let mut buffer = [0; 4096];
+            let length = stream.read(&mut buffer).unwrap();
+            assert!(length > 0, "{}", String::from_utf8_lossy(&bytes));
+            bytes.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(4, 0, 0, &[])[..]].concat()).unwrap();
+    // The code comes twice in a response, as the status and in the body.
+    stream.write_all(&call(1, "another-secret-of-it")).unwrap();
+    read_until(&mut stream, "caller.untrusted", 2);
+    stream.write_all(&call(3, "another-secret-of-it")).unwrap();
+    read_until(&mut stream, "caller.slowed", 2);
+    stream.write_all(&call(5, SECRET.1)).unwrap();
+    let text = read_until(&mut stream, "caller.slowed", 4);
+    assert!(!text.contains("request.metadata"), "the secret was examined: {text}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One HTTP/2 connection of the gRPC listener, and its calls.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -32,7 +32,8 @@ use crate::code::ErrorCode;
 use crate::edge::http::problem::{is_closing, status_and_title};
 use crate::edge::http::{Connection, Edge};
 use crate::service::{
-    Completion, Credentials, Denied, Exchange, Peer, Refusal, RequestId, SECRET_HEADER, ServedGeneration,
+    Authenticated, Completion, Credentials, Denied, Exchange, Issuer, Peer, Refusal, RequestId, SECRET_HEADER,
+    ServedGeneration,
 };
 use crate::telemetry::{CloseReason, Metrics, RequestSpan, RouteMetrics, SpanParent};
 
@@ -112,8 +113,12 @@ impl GrpcServer {
     {
         let limits = self.edge.issuer.current().limits;
         let connection = Rc::new(connection);
-        let streams =
-            Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0), ending: Notify::new() });
+        let streams = Rc::new(Streams {
+            connection: Rc::clone(&connection),
+            count: Cell::new(0),
+            ending: Notify::new(),
+            throttled: OnceCell::new(),
+        });
         let service = service_fn(|request: Request<Incoming>| {
             let (server, streams) = (Arc::clone(self), Rc::clone(&streams));
             async move { Ok::<_, Infallible>(server.answer(request, &streams, peer).await) }
@@ -253,11 +258,10 @@ impl GrpcServer {
         let transport = call.streams.connection.transport(generation, issuer);
         let peer = Peer { address: call.peer, transport, credentials: Credentials::OfClient, secrets };
         // A decoded message can be many times as large as its bytes, so nothing of a stranger is read.
-        let authenticated = match issuer.authenticate(generation, &peer).await {
+        let authenticated = match call.streams.authenticate(issuer, generation, &peer).await {
             Ok(authenticated) => authenticated,
             Err(refusal) => return Ok(call.denied(refusal.into())),
         };
-        call.streams.connection.set_known();
         let request: CheckRequest = read(body, generation.limits.body).await.map_err(authenticated.refuser())?;
         let described = Described::new(&request);
         let name = described.check(self.default_check.as_deref());
@@ -289,6 +293,8 @@ struct Streams {
     count: Cell<usize>,
     /// Notified when the connection must end.
     ending: Notify,
+    /// The refusal of a stranger's guess, after which no other is examined on this connection.
+    throttled: OnceCell<Refusal>,
 }
 
 /// A call in progress, counted until it is dropped.
@@ -300,6 +306,29 @@ impl Streams {
             self.connection.begin_streams();
         }
         Stream(self)
+    }
+
+    /// Authenticates `peer`. A client can open streams until it confirms that the connection ends, so that a stranger's
+    /// streams after a throttled one are refused without a look at their secret.
+    async fn authenticate<'g>(
+        &self,
+        issuer: &Issuer,
+        generation: &'g ServedGeneration,
+        peer: &Peer<'_>,
+    ) -> Result<Authenticated<'g>, Refusal> {
+        let is_stranger = !self.connection.is_known();
+        if let Some(refusal) = self.throttled.get().filter(|_| is_stranger) {
+            return Err(refusal.clone());
+        }
+        let authenticated = issuer.authenticate(generation, peer).await;
+        match &authenticated {
+            Ok(_) => self.connection.set_known(),
+            Err(refusal) if refusal.code == ErrorCode::CallerSlowed => {
+                let _ = self.throttled.set(refusal.clone());
+            }
+            Err(_) => {}
+        }
+        authenticated
     }
 }
 
