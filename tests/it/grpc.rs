@@ -518,6 +518,9 @@ fn calls_that_are_not_valid_get_a_status() {
         let reply = channel.send(request.body(Payload::Whole(Some(framed(&valid).into()))).unwrap());
         assert_eq!((reply.http, reply.status), (415, None), "{method} {media_type}");
     }
+    let line = r#"claimsmith_http_requests_total{route="none",status="415"} 3"#;
+    assert!(app.get_admin("/metrics").text().contains(line));
+    assert_eq!(app.failures("request.media_type"), 4, "one of a compressed message");
     assert_eq!(channel.serves("").decoded().integer(1), 1, "the connection still works");
     app.begin_stop();
 }
@@ -646,6 +649,10 @@ fn connection_above_a_limit_ends_after_its_refusal() {
     assert_eq!(reply.status, Some(RESOURCE_EXHAUSTED), "{}", reply.detail);
     assert_eq!(app.failures("caller.connections"), 1);
     wait_until_closed(&mut second);
+    let mut third = Channel::open(&app);
+    let other = Request::get(format!("http://claimsmith{CHECK}")).body(Payload::Whole(None)).unwrap();
+    assert_eq!(third.send(other).http, 429, "whatever its request is");
+    wait_until_closed(&mut third);
     first.check(&guest).token();
     drop(first);
     // The next connection of the client is within the limit.

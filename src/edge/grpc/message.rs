@@ -113,10 +113,10 @@ pub(super) fn failure(status: Status, detail: &str) -> Response<Reply> {
     response
 }
 
-/// Returns the response to a request that is not one of gRPC.
-pub(super) fn not_grpc() -> Response<Reply> {
+/// Returns the response with `status` to a request that is not one of gRPC.
+pub(super) fn not_grpc(status: u16) -> Response<Reply> {
     let mut response = Response::new(Reply::default());
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     response
 }
 

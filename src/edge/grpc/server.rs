@@ -29,6 +29,7 @@ use super::health;
 use super::message::{MEDIA_TYPE, Reply, Status, failure, not_grpc, read, timeout};
 use super::proto::{CheckRequest, HealthCheckRequest};
 use crate::code::ErrorCode;
+use crate::edge::http::exchange::is_standard;
 use crate::edge::http::problem::{is_closing, status_and_title};
 use crate::edge::http::{Connection, Edge};
 use crate::service::{
@@ -80,6 +81,8 @@ struct Answer {
 /// A call as its method gets it.
 struct Call<'c> {
     head: &'c request::Parts,
+    /// Whether the request is one of gRPC.
+    is_grpc: bool,
     peer: Option<IpAddr>,
     streams: &'c Streams,
     generation: &'c ServedGeneration,
@@ -170,12 +173,10 @@ impl GrpcServer {
         let _stream = streams.begin();
         let (head, body) = request.into_parts();
         let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if head.method != Method::POST || !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
-            return not_grpc();
-        }
+        let is_grpc = head.method == Method::POST && media_type.is_some_and(|text| text.starts_with(MEDIA_TYPE));
         let route = match head.uri.path() {
-            CHECK => Route::Check,
-            HEALTH => Route::Health,
+            CHECK if is_grpc => Route::Check,
+            HEALTH if is_grpc => Route::Health,
             _ => Route::Unknown,
         };
         let issuer = &self.edge.issuer;
@@ -189,6 +190,7 @@ impl GrpcServer {
         let answered = {
             let call = Call {
                 head: &head,
+                is_grpc,
                 peer,
                 streams,
                 generation: &generation,
@@ -207,10 +209,13 @@ impl GrpcServer {
                 )),
             }
         };
-        let Answer { response, status, result } = answered.unwrap_or_else(|refusal| Answer {
-            response: failure(Status::of(refusal.code), &refusal.detail),
-            status: status_and_title(refusal.code).0.as_u16(),
-            result: Err(refusal),
+        let Answer { response, status, result } = answered.unwrap_or_else(|refusal| {
+            let status = status_and_title(refusal.code).0.as_u16();
+            let response = match is_grpc {
+                true => failure(Status::of(refusal.code), &refusal.detail),
+                false => not_grpc(status),
+            };
+            Answer { response, status, result: Err(refusal) }
         });
         if result.as_ref().err().is_some_and(|refusal| is_closing(refusal.code)) {
             streams.ending.notify_one();
@@ -221,7 +226,7 @@ impl GrpcServer {
         let exchange = Exchange {
             request_id: request_id.get(),
             route: &self.routes[route as usize],
-            method: "POST",
+            method: if is_standard(head.method.as_str()) { head.method.as_str() } else { "_OTHER" },
             status,
             elapsed: start.elapsed(),
             at: issuer.now(),
@@ -244,6 +249,10 @@ impl GrpcServer {
                 let request: HealthCheckRequest = read(body, MOST_HEALTH.min(call.generation.limits.body)).await?;
                 let response = health::check(&request, &self.edge.readiness)?;
                 Ok(Answer { response, status: 200, result: Ok(None) })
+            }
+            Route::Unknown if !call.is_grpc => {
+                let detail = format!("expected POST with {MEDIA_TYPE}, found another method or media type");
+                Err(Refusal::new(ErrorCode::RequestMediaType, detail))
             }
             Route::Unknown => {
                 let detail = format!("expected {CHECK} or {HEALTH}, found another method");
