@@ -47,6 +47,11 @@ const MOST_STREAMS: u32 = 256;
 /// The bytes of a health check, which anyone can send. The longest name of a service has much less.
 const MOST_HEALTH: usize = 1024;
 
+/// The bytes that a client can send ahead of what was read, on a stream and on its connection. They are kept in memory, also
+/// those of strangers.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
+
 /// The time between pings on a connection, and the time for their answers.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -131,6 +136,8 @@ impl GrpcServer {
         let serving = Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(most_streams)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(header)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
