@@ -218,7 +218,7 @@ fn outputs(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> R
 }
 
 fn unknown_check() -> Denial {
-    let detail = "expected the name of a configured check in the path, found a name that is not configured";
+    let detail = "expected the name of a configured check, found a name that is not configured";
     Denial::new(ErrorCode::CheckUnknown, detail)
 }
 

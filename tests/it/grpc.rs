@@ -33,6 +33,7 @@ const NOT_FOUND: u16 = 5;
 const RESOURCE_EXHAUSTED: u16 = 8;
 const UNIMPLEMENTED: u16 = 12;
 const UNAVAILABLE: u16 = 14;
+const APPEND: u64 = 0;
 const OVERWRITE: u64 = 2;
 
 /// The bytes of a message, written field by field, so that the tests do not share the definitions of the service.
@@ -361,6 +362,71 @@ fn denied_request_carries_status_headers_and_body() {
     assert!(headers.contains(&("location".to_owned(), location.to_owned(), OVERWRITE)), "{headers:?}");
     let post = Original { headers: html, method: Some("POST"), ..Original::default() };
     assert_eq!(channel.check(&post).denied().0, 401);
+}
+
+#[test]
+fn repeated_headers_of_a_limit_reach_the_client() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "");
+    let headers = "RateLimit-Policy: a\r\nRetry-After: 17\r\nRateLimit-Policy: b\r\n";
+    kratos.will_send(response("429 Too Many Requests", headers, ""));
+    let (status, headers, _) =
+        Channel::open(&app).check(&Original { headers: &[COOKIE], ..Original::default() }).denied();
+    let found = |name: &str| -> Vec<_> {
+        headers.iter().filter(|(other, ..)| other == name).map(|(_, value, action)| (&**value, *action)).collect()
+    };
+    assert_eq!(status, 429);
+    assert_eq!(found("ratelimit-policy"), [("a", OVERWRITE), ("b", APPEND)]);
+    assert_eq!(found("retry-after"), [("17", OVERWRITE)]);
+}
+
+#[test]
+fn map_with_the_same_key_twice_is_refused() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "");
+    let mut channel = Channel::open(&app);
+    let refused = (403, "request.metadata".to_owned());
+    let extensions = &[("check", "guest"), ("check", "guest")];
+    assert_eq!(channel.check(&Original { extensions, ..Original::default() }).code(), refused);
+    let extensions = &[("other", "a"), ("check", "guest"), ("other", "b")];
+    channel.check(&Original { extensions, ..Original::default() }).token();
+    let text = |text: &str| Fields::default().text(3, text);
+    let of = |filter: &str| metadata(filter, &[("sub", text("u-1"))]).0;
+    for (first, second, expected) in [("a", "a", Some(&refused)), ("a", "b", None)] {
+        let metadata = Some(Fields([of(first), of(second)].concat()));
+        let reply = channel.check(&Original { extensions: &[("check", "guest")], metadata, ..Original::default() });
+        match expected {
+            Some(expected) => assert_eq!(reply.code(), *expected),
+            None => drop(reply.token()),
+        }
+    }
+}
+
+#[test]
+fn client_sends_a_limited_number_of_bytes_ahead() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "");
+    let mut stream = crate::support::connect(app.grpc.unwrap());
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+    // The windows that RFC 9113 section 6.9.2 begins with.
+    let (mut of_stream, mut of_connection, mut is_confirmed) = (65_535, 65_535, false);
+    while !is_confirmed || of_connection == 65_535 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; number(&head[..3])];
+        stream.read_exact(&mut payload).unwrap();
+        match (head[3], head[4]) {
+            (4, 0) => payload
+                .chunks(6)
+                .filter(|setting| number(&setting[..2]) == 4)
+                .for_each(|setting| of_stream = number(&setting[2..])),
+            (4, _) => is_confirmed = true,
+            (8, _) => of_connection += number(&payload),
+            _ => {}
+        }
+    }
+    assert_eq!((of_stream, of_connection), (64 * 1024, 128 * 1024));
 }
 
 #[test]
