@@ -107,11 +107,13 @@ impl Report<'_> {
             Ok(passed) => {
                 lines.push("answer: 200".to_owned());
                 lines.extend(headers(passed).into_iter().map(|(name, value)| format!("  {name}: {value}")));
+                let metadata = passed.metadata.iter();
+                lines.extend(metadata.map(|(name, value)| format!("dynamic metadata of Envoy: {name}: {value}")));
                 lines.push(format!("claims: {}", claims(passed).to_pretty()));
             }
             Err(denial) => {
                 let [forward_auth, auth_request] = statuses(denial);
-                let answer = format!("{forward_auth} at /forward-auth, {auth_request} at /auth-request");
+                let answer = format!("{forward_auth} at /forward-auth and /ext-authz, {auth_request} at /auth-request");
                 lines.push(format!("answer: {answer}: {} [{}]", denial.detail, denial.code));
                 lines.extend(denied_headers(denial).into_iter().map(|(name, value)| format!("  {name}: {value}")));
             }
@@ -137,7 +139,13 @@ impl Report<'_> {
                 let mut document = answer([200, 200], headers(passed)).to_string();
                 document.truncate(document.len() - 1);
                 // The claims are spliced in, so that their numbers stay exact.
-                format!("{{\"ok\":true,\"claims\":{},{}}}", claims(passed), &document[1..])
+                let metadata: Vec<String> = passed
+                    .metadata
+                    .iter()
+                    .map(|(name, value)| format!("{{\"name\":{},\"value\":{value}}}", Value::from(name.as_str())))
+                    .collect();
+                let (claims, metadata) = (claims(passed), metadata.join(","));
+                format!("{{\"ok\":true,\"claims\":{claims},\"metadata\":[{metadata}],{}}}", &document[1..])
             }
             Err(denial) => {
                 let more = answer(statuses(denial), denied_headers(denial));

@@ -18,7 +18,8 @@ use crate::session::SessionParts;
 use crate::sources::{Resolution, ResolvedSession};
 use crate::time::Timestamp;
 
-/// Returns the session of `resolution`, the answer of `source`, if it satisfies `check` at `now`.
+/// Returns the session of `resolution`, the answer of `source`, if it satisfies `check` at `now`. `is_bearer` is `true` if the
+/// credential was a bearer token.
 ///
 /// # Errors
 /// A [`Denial`] of the request `original`.
@@ -26,12 +27,14 @@ pub(crate) fn admit_session(
     check: &Check,
     source: &str,
     resolution: Resolution,
+    is_bearer: bool,
     original: &OriginalRequest<'_>,
     now: Timestamp,
 ) -> Result<Arc<ResolvedSession>, Denial> {
     let denied = |reason| check.deny(reason, original);
     let session = match resolution {
         Resolution::Session(session) => session,
+        Resolution::NoSession(_) if is_bearer => return Err(denied(Reason::NoSession).of_bearer_token()),
         Resolution::NoSession(_) => return Err(denied(Reason::NoSession)),
         Resolution::StepUp(step_up) => return Err(denied(Reason::StepUp(&step_up.redirect_browser_to))),
         Resolution::RateLimited(limited) => {

@@ -67,6 +67,8 @@ pub(crate) struct Passed {
     pub(crate) token: Option<CompactJws>,
     /// The plain headers.
     pub(crate) headers: Vec<(String, String)>,
+    /// The dynamic metadata, each with the JSON text of its claim.
+    pub(crate) metadata: Vec<(String, String)>,
     /// The values of `Set-Cookie`.
     pub(crate) set_cookies: Vec<String>,
 }
@@ -76,7 +78,9 @@ impl Passed {
     pub(crate) fn oversized(&self) -> Option<usize> {
         let estimate = self.claims.as_str().len().div_ceil(3) * 4 + HEADER_AND_SIGNATURE;
         let length = self.token.as_ref().map_or(estimate, |token| token.as_str().len());
-        let token = (self.token_header.0.clone(), "x".repeat(length));
+        let (name, scheme) = &self.token_header;
+        let scheme = scheme.as_ref().map_or(0, |scheme| scheme.len() + 1);
+        let token = (name.clone(), "x".repeat(scheme + length));
         let headers: Vec<_> = self.headers.iter().cloned().chain([token]).collect();
         oversized(&headers)
     }
@@ -99,7 +103,9 @@ impl Rehearsal<'_> {
             Resolution::Session(session) => self.findings(session),
             _ => Vec::new(),
         };
-        let decision = admit_session(self.check, name, resolution, &self.original, self.at)
+        // A recorded answer of Kratos can be that of a cookie.
+        let is_bearer = matches!(kind, SourceKind::Introspection(_) | SourceKind::Jwt(_));
+        let decision = admit_session(self.check, name, resolution, is_bearer, &self.original, self.at)
             .and_then(|session| self.pass(mint, &session));
         Ok(Rehearsed { result, findings, decision })
     }
@@ -134,8 +140,9 @@ impl Rehearsal<'_> {
             false => None,
         };
         let selected = selected_claims(self.check, claims.as_str().as_bytes(), self.limits.depth);
-        let (headers, _) = selected.map_err(|_| internal())?;
-        Ok(Passed { private, claims, token_header, token, headers, set_cookies: session.set_cookies.clone() })
+        let (headers, metadata) = selected.map_err(|_| internal())?;
+        let set_cookies = session.set_cookies.clone();
+        Ok(Passed { private, claims, token_header, token, headers, metadata, set_cookies })
     }
 
     fn request<'s>(

@@ -129,13 +129,9 @@ impl Issuer {
             Resolution::NoSession(rejection) => Some(rejection),
             _ => None,
         };
-        let session =
-            admit_session(check, source.name(), resolved.resolution, &original, self.now()).map_err(|denial| {
-                match rejection {
-                    Some(_) if credential.is_bearer() => Failure { denial: denial.of_bearer_token(), rejection },
-                    _ => Failure { denial, rejection },
-                }
-            })?;
+        let (name, is_bearer) = (source.name(), credential.is_bearer());
+        let session = admit_session(check, name, resolved.resolution, is_bearer, &original, self.now())
+            .map_err(|denial| Failure { denial, rejection })?;
         let match_context = original.match_context();
         let parts = session_parts(&session, &match_context);
         let grant = Grant { ends_by: session.expires_at, ..Grant::default() };

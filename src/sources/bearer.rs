@@ -92,7 +92,9 @@ impl Sources {
     ) -> Result<Option<(&Source, Credential)>, AmbiguousCredentials> {
         let sources: Vec<&Source> = names.iter().filter_map(|name| self.source(name)).collect();
         let takes: Vec<Takes<'_>> = sources.iter().map(|source| source.takes()).collect();
-        let reads_bearer = takes.iter().any(|takes| *takes != Takes::Nothing);
+        // Envoy reads the token for a source of its metadata.
+        let reads_bearer = takes.iter().any(|takes| *takes != Takes::Nothing)
+            || sources.iter().any(|source| source.kind.reads_bearer_elsewhere());
         let token = if reads_bearer { request.bearer()? } else { None };
         let owner = token.and_then(|token| owner(token, &takes)).map(|index| sources[index]);
         let without_bearer = RequestCredentials { authorization: Vec::new(), ..request.clone() };

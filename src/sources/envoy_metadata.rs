@@ -1,9 +1,10 @@
 //! A source for JWTs that Envoy's `jwt_authn` filter verified. Envoy passes their claims on as metadata, which a client cannot
 //! write. Only the gRPC protocol has this metadata, and only that of a trusted peer comes here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::token_claims::{Window, is_bound, numeric_date};
+use super::token_claims::{Window, is_bound, is_own_issuer, numeric_date};
 use super::{AssuranceSpec, Credential, CredentialKind, Rejection, RequestCredentials, Resolution, ResolvedSession};
 use crate::json::{Json, MemberPath, ReadLimits};
 use crate::time::Timestamp;
@@ -21,6 +22,8 @@ pub struct EnvoyMetadataSpec {
     pub subject: MemberPath,
     /// How the claims say how a person was authenticated.
     pub assurance: AssuranceSpec,
+    /// The issuers of the profiles, whose tokens are no sessions unless `issuer` names them.
+    pub own_issuers: BTreeSet<String>,
 }
 
 /// An `envoy_metadata` source.
@@ -75,7 +78,11 @@ fn session(text: &str, spec: &EnvoyMetadataSpec, depth: usize, now: Timestamp) -
     let Json::Object(_) = &claims else { return Err(Rejection::Malformed) };
     let expires_at = numeric_date(&claims, "exp").ok().flatten().ok_or(Rejection::Malformed)?;
     let issuer = claims.member("iss").and_then(Json::as_str);
-    if spec.issuer.as_deref().is_some_and(|wanted| issuer != Some(wanted)) {
+    let is_accepted = match spec.issuer.as_deref() {
+        Some(wanted) => issuer == Some(wanted),
+        None => issuer.is_none_or(|issuer| !is_own_issuer(&spec.own_issuers, issuer)),
+    };
+    if !is_accepted {
         return Err(Rejection::Issuer);
     }
     if is_bound(&claims) {
@@ -107,6 +114,7 @@ mod tests {
             issuer: issuer.map(str::to_owned),
             subject: MemberPath::parse("sub").unwrap(),
             assurance: AssuranceSpec::default(),
+            own_issuers: BTreeSet::from(["https://own/".to_owned()]),
         };
         let source = EnvoyMetadata::new(spec, 8);
         let verified = [(filter.to_owned(), metadata.to_owned())];
@@ -124,6 +132,9 @@ mod tests {
         assert_eq!(subject(None, FILTER, valid), Some(Ok("u".to_owned())));
         assert_eq!(subject(Some("https://a"), FILTER, valid), Some(Ok("u".to_owned())));
         assert_eq!(subject(Some("https://b"), FILTER, valid), Some(Err(())));
+        let own = r#"{"claims":{"iss":"https://own/","sub":"u","exp":1000060}}"#;
+        assert_eq!(subject(None, FILTER, own), Some(Err(())), "a token of ours is no session");
+        assert_eq!(subject(Some("https://own/"), FILTER, own), Some(Ok("u".to_owned())), "unless it is asked for");
         assert_eq!(subject(None, "other", valid), None);
         assert_eq!(subject(None, FILTER, r#"{"other":{"sub":"u","exp":1000060}}"#), None);
         for invalid in [
@@ -135,6 +146,7 @@ mod tests {
             r#"{"claims":{"sub":"u","exp":1000060,"cnf":{}}}"#,
             r#"{"claims":{"sub":"u","sub":"v","exp":1000060}}"#,
             r#"{"claims":"u"}"#,
+            r#"{"claims":{"iss":"https://own","sub":"u","exp":1000060}}"#,
             r#"{"claims":{"sub":"u","exp":1000060},"claims":{}}"#,
         ] {
             assert_eq!(subject(None, FILTER, invalid), Some(Err(())), "{invalid}");

@@ -40,18 +40,32 @@ impl HttpApi {
         Self { url, timeout, most_bytes, client: OnceLock::new(), turns: Turns::default() }
     }
 
-    /// Sends the request that `request` makes.
+    /// Sends the question that `request` makes. A question changes nothing, so it is sent again if its connection ends without
+    /// a response.
     ///
     /// # Errors
     /// Returns [`Resolution::Unavailable`] if there is no complete response within the limits.
-    pub(super) async fn send(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
-        let answer = tokio::time::timeout(self.timeout, self.send_patiently(request)).await;
-        answer.unwrap_or_else(|_| Err(self.timed_out()))
+    pub(super) async fn ask(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
+        self.within_timeout(async { self.read(send_again(self.client().await?, request).await).await }).await
     }
 
-    async fn send_patiently(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
-        let client = self.client().await?;
-        let mut response = send_again(|| request(client)).await.map_err(|error| self.no_response(&error))?;
+    /// Sends a request that changes something, once.
+    ///
+    /// # Errors
+    /// As [`HttpApi::ask`].
+    pub(super) async fn change(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Answer, Resolution> {
+        self.within_timeout(async { self.read(request(self.client().await?).send().await).await }).await
+    }
+
+    async fn within_timeout(
+        &self,
+        call: impl Future<Output = Result<Answer, Resolution>>,
+    ) -> Result<Answer, Resolution> {
+        tokio::time::timeout(self.timeout, call).await.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    async fn read(&self, response: reqwest::Result<Response>) -> Result<Answer, Resolution> {
+        let mut response = response.map_err(|error| self.no_response(&error))?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.truncated(&error))? {
             if body.len() + chunk.len() > self.most_bytes {
@@ -108,10 +122,10 @@ impl HttpApi {
 /// Sends the request that `request` makes, and sends it again if its connection ends without a response.
 ///
 /// A connection is used by several workers, and ends with the worker that opened it. A server can close it, too, while a
-/// request is on its way. To ask twice about a session changes nothing.
-async fn send_again(request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
-    match request().send().await {
-        Err(error) if !error.is_timeout() && !error.is_connect() => request().send().await,
+/// request is on its way.
+async fn send_again(client: &Client, request: impl Fn(&Client) -> RequestBuilder) -> reqwest::Result<Response> {
+    match request(client).send().await {
+        Err(error) if !error.is_timeout() && !error.is_connect() => request(client).send().await,
         result => result,
     }
 }

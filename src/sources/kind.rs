@@ -39,6 +39,11 @@ impl SourceKind {
         }
     }
 
+    /// Returns `true` if its credential is a bearer token that another program verified.
+    pub(super) fn reads_bearer_elsewhere(&self) -> bool {
+        matches!(self, SourceKind::EnvoyMetadata(_))
+    }
+
     /// Returns the secrets that it sends, each with its key in the configuration.
     pub(crate) fn secrets(&mut self) -> Vec<(&'static str, &mut FileSecret)> {
         match self {

@@ -1,5 +1,7 @@
 //! What claims of a token and an introspection response have in common (RFC 7519 section 4.1, RFC 7662 section 2.2).
 
+use std::collections::BTreeSet;
+
 use super::Rejection;
 use crate::json::Json;
 use crate::time::Timestamp;
@@ -45,6 +47,13 @@ pub(super) fn has_audience(claims: &Json<'_>, wanted: &[String]) -> bool {
     };
     let is_wanted = |value: &str| wanted.iter().any(|name| name == value);
     values.iter().all(|value| value.as_str().is_some()) && values.iter().filter_map(Json::as_str).any(is_wanted)
+}
+
+/// Returns `true` if `issuer` is one of `own`, the issuers of the profiles. An issuer that differs in slashes at its end
+/// counts too, because it can only be refused here.
+pub(super) fn is_own_issuer(own: &BTreeSet<String>, issuer: &str) -> bool {
+    let bare = |issuer: &str| issuer.trim_end_matches('/').to_owned();
+    own.iter().any(|own| bare(own) == bare(issuer))
 }
 
 /// Returns `true` if the token is bound to a key (RFC 7800). Its bearer would have to prove that they have the key, and a

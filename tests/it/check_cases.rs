@@ -15,7 +15,7 @@ const CONFIG: &str = "profiles: { p: { issuer: 'https://i.example/', jwks: keys.
     hydra: { type: introspection, url: 'http://hydra/introspect' }\n  \
     partner: { type: jwt, issuer: 'https://idp.example', audience: [orders], algorithms: [ES256], jwks: partner.json }\n  \
     guest: { type: anonymous, subject: guest }\n\
-    checks:\n  web:\n    sources: [kratos, hydra, partner, guest]\n    profile: p\n    headers: { X-User: sub, X-Plan: plan }\n  \
+    checks:\n  web:\n    sources: [kratos, hydra, partner, guest]\n    profile: p\n    headers: { X-User: sub, X-Plan: plan }\n    metadata: { user: sub, n: n, plan: plan }\n  \
     strict:\n    sources: kratos\n    profile: p\n    require: { aal: aal2, max_auth_age: 15m }\n    \
     login: https://id.example/login\n    origins: ['https://app.example']\n";
 
@@ -67,6 +67,10 @@ fn recorded_session_shows_claims_headers_and_requirements() {
     let headers = json!([{"name": "authorization", "value": "Bearer <token>"}, {"name": "x-user", "value": "u-1"},
         {"name": "x-plan", "value": ""}]);
     assert_eq!(shown["headers"], headers);
+    let metadata = json!([{"name": "user", "value": "u-1"}, {"name": "n", "value": 9_007_199_254_740_993_i64}]);
+    assert_eq!(shown["metadata"], metadata, "missing claims are left out");
+    let text = stdout(&run(&folder, &arguments[..arguments.len() - 1]));
+    assert!(text.contains("dynamic metadata of Envoy: n: 9007199254740993\n"), "{text}");
     let expiry = json!([{"requirement": "expiry", "expected": "after 2026-03-01T10:00:00Z",
         "found": "2026-03-01T10:05:00Z", "met": true}]);
     assert_eq!(shown["requirements"], expiry);
@@ -100,7 +104,10 @@ fn insufficient_session_shows_what_it_lacks_and_where_a_browser_goes() {
     let text = stdout(&run(&folder, &["strict", "--session", "aal1.json"]));
     assert!(text.contains("source kratos (kratos): session\n"), "{text}");
     assert!(text.contains("aal: not met; expected aal2 or more, found aal1\n"), "{text}");
-    assert!(text.contains("answer: 401 at /forward-auth, 401 at /auth-request: expected a session of aal2"), "{text}");
+    assert!(
+        text.contains("answer: 401 at /forward-auth and /ext-authz, 401 at /auth-request: expected a session of aal2"),
+        "{text}"
+    );
     let late = claimsmith(
         folder.path(),
         &["check-session", "web", "--session", "aal1.json", "--at", "2026-03-01T10:05:00Z", "--json"],
@@ -133,6 +140,12 @@ fn answers_of_each_kind_of_source_can_be_shown() {
         let shown = json_of(&run(&folder, &[&["web", "--session", file, "--json"], more].concat()));
         assert_eq!((&shown["source"]["result"], &shown["source"]["reason"]), (&json!(result), &reason), "{shown}");
         assert_eq!(shown["error"]["code"].as_str().unwrap_or_default(), code, "{shown}");
+        if code == "session.required" {
+            let is_token = more[0] == "--source";
+            let challenge = if is_token { r#"Bearer error="invalid_token""# } else { "Bearer" };
+            let header = json!({"name": "www-authenticate", "value": challenge});
+            assert!(shown["headers"].as_array().unwrap().contains(&header), "{shown}");
+        }
     }
 }
 

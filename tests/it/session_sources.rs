@@ -365,6 +365,18 @@ fn anonymous_source_decides_if_no_other_credential_is_present() {
 }
 
 #[test]
+fn token_that_envoy_did_not_verify_is_no_guest() {
+    let text = "callers: [{ name: proxy, networks: 127.0.0.1 }]
+\
+        sources: { envoy: { type: envoy_metadata, key: claims }, guest: { type: anonymous, subject: guest } }
+\
+        checks: { web: { sources: [envoy, guest], profile: p } }";
+    let app = spawn_app(&Setup { config: text, template: "{}", ..Setup::default() });
+    assert_eq!(claims(&app, &ask(&app, ""))["sub"], "guest");
+    assert_eq!(ask(&app, "Authorization: Bearer eyJh.eyJz.c2ln\r\n").status, 401);
+}
+
+#[test]
 fn answer_of_a_source_is_a_span_below_the_one_of_its_request() {
     let (kratos, collector) = (FakeKratos::start(), Collector::start("200 OK"));
     let app = app(&kratos, "cache: { ttl: 30s }", "", &collector.config(""));

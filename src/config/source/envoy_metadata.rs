@@ -1,5 +1,7 @@
 //! Sources of the type `envoy_metadata`.
 
+use std::collections::BTreeSet;
+
 use super::super::fault::Faults;
 use super::super::read::{Mapping, words};
 use super::assurance::assurance;
@@ -11,7 +13,11 @@ pub(super) const KEYS: &[&str] = &["filter", "key", "issuer", "subject", "assura
 const FILTER: &str = "envoy.filters.http.jwt_authn";
 const SUBJECT: &str = "sub";
 
-pub(super) fn source(mapping: &Mapping<'_>, faults: &mut Faults) -> Option<EnvoyMetadataSpec> {
+pub(super) fn source(
+    mapping: &Mapping<'_>,
+    own_issuers: &BTreeSet<String>,
+    faults: &mut Faults,
+) -> Option<EnvoyMetadataSpec> {
     if mapping.given("key").is_none() {
         mapping.miss("key", faults);
     }
@@ -26,5 +32,6 @@ pub(super) fn source(mapping: &Mapping<'_>, faults: &mut Faults) -> Option<Envoy
         issuer: issuer?,
         subject: subject?,
         assurance: assurance?,
+        own_issuers: own_issuers.clone(),
     })
 }

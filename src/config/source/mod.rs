@@ -302,7 +302,7 @@ fn source(
     match kind {
         Type::Anonymous => anonymous::source(mapping, faults).map(SourceKind::Anonymous),
         Type::EnvoyMetadata => {
-            envoy_metadata::source(mapping, faults).map(|spec| SourceKind::EnvoyMetadata(Box::new(spec)))
+            envoy_metadata::source(mapping, own_issuers, faults).map(|spec| SourceKind::EnvoyMetadata(Box::new(spec)))
         }
         Type::Introspection => introspection::source(mapping, base_dir, own_issuers, faults)
             .map(|spec| SourceKind::Introspection(Box::new(spec))),

@@ -45,7 +45,7 @@ impl Introspection {
         let rejected = |rejection| Resolved::new(Resolution::NoSession(rejection));
         let CredentialKind::Bearer(token) = &credential.0 else { return rejected(Rejection::Malformed) };
         match bearer::form(token) {
-            // The server could trust our keys. Nothing but this refusal depends on the issuer, which is not verified.
+            // The server could trust our keys. The issuer is not verified, so it can only cause a refusal.
             TokenForm::Jwt { issuer: Some(issuer) } if self.endpoint.spec.is_own(&issuer) => {
                 return rejected(Rejection::Issuer);
             }
@@ -66,7 +66,7 @@ impl Introspection {
 
 impl Endpoint {
     async fn introspect(&self, token: &str, now: Timestamp) -> Resolution {
-        match self.http.send(|client| self.request(client, token)).await {
+        match self.http.ask(|client| self.request(client, token)).await {
             Ok(answer) => read(answer, &self.spec, self.limits.depth, now),
             Err(resolution) => resolution,
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::json::MemberPath;
+use crate::sources::token_claims::is_own_issuer;
 use crate::sources::{AssuranceSpec, CacheSpec, FileSecret};
 
 /// The settings of an `introspection` source.
@@ -61,11 +62,11 @@ impl IntrospectionSpec {
         }
     }
 
-    /// Returns `true` if `other` gets the same answers and caches them in the same way. A rotated secret and another profile
-    /// make no difference.
-    pub(super) fn has_answers_of(&self, other: &Self) -> bool {
-        let Self { url, client, audience, subject, timeout: _, cache, assurance, own_issuers: _ } = self;
-        let is_same_client = match (client, &other.client) {
+    /// Returns `true` if `later` accepts the answers of `self` and caches them in the same way. A rotated secret makes no
+    /// difference. Answers that name an issuer which `later` has in addition are no longer sessions.
+    pub(super) fn has_answers_of(&self, later: &Self) -> bool {
+        let Self { url, client, audience, subject, timeout: _, cache, assurance, own_issuers } = self;
+        let is_same_client = match (client, &later.client) {
             (Some(ClientCredential::Basic { username, .. }), Some(ClientCredential::Basic { username: other, .. })) => {
                 username == other
             }
@@ -73,17 +74,16 @@ impl IntrospectionSpec {
             _ => false,
         };
         is_same_client
-            && *url == other.url
-            && *audience == other.audience
-            && *subject == other.subject
-            && *cache == other.cache
-            && *assurance == other.assurance
+            && *url == later.url
+            && *audience == later.audience
+            && *subject == later.subject
+            && *cache == later.cache
+            && *assurance == later.assurance
+            && own_issuers.is_superset(&later.own_issuers)
     }
 
-    /// Returns `true` if `issuer` is one of ours. An issuer that differs in slashes at its end counts too, because it can
-    /// only be refused here.
+    /// Returns `true` if `issuer` is one of ours.
     pub(super) fn is_own(&self, issuer: &str) -> bool {
-        let bare = |issuer: &str| issuer.trim_end_matches('/').to_owned();
-        self.own_issuers.iter().any(|own| bare(own) == bare(issuer))
+        is_own_issuer(&self.own_issuers, issuer)
     }
 }

@@ -84,7 +84,7 @@ impl ExtendSpec {
                 None => request,
             }
         };
-        let answer = admin.send(request).await.map_err(|resolution| resolution.result())?;
+        let answer = admin.change(request).await.map_err(|resolution| resolution.result())?;
         match answer.status {
             status @ (StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND) => Ok(status),
             _ => Err(answer.unexpected("admin").result()),

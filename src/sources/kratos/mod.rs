@@ -156,7 +156,7 @@ impl Api {
         let request = |client: &Client| {
             client.get(self.whoami.clone()).header(ACCEPT, "application/json").header(name, value.clone())
         };
-        match self.public.send(request).await {
+        match self.public.ask(request).await {
             Ok(answer) => read(answer, &self.spec, self.limits.depth),
             Err(resolution) => resolution,
         }
