@@ -165,20 +165,22 @@ impl Application {
             most_age: config.limits.connection_age,
             is_kept_alive: !config.limits.keep_alive.is_zero(),
         };
+        // One for all listeners of the server, because it has one limit of accepted connections for all of them.
         let gate = Arc::new(ConnectionGate::api(edge.clone(), limits));
         let mut server = Server::build()
             .workers(workers)
             .max_concurrent_connections(accepted(most).div_ceil(workers))
             .shutdown_timeout(config.serve.shutdown_timeout.as_secs().max(1))
             .disable_signals();
-        let listening = Listening { gate, keep_alive, stopping: server.graceful_shutdown_signal() };
+        let stopping = server.graceful_shutdown_signal();
+        let listening = Listening { gate: Arc::clone(&gate), keep_alive, stopping };
         let api_edge = edge.clone();
         let app = move || App::new().app_data(api_edge.clone()).configure(api_routes);
         if let Some((grpc, _)) = grpc_listener {
             let tls = bound.tls.as_ref().map(|tls| tls.server_config(Arc::clone(&clock))).transpose()?;
             let check = config.serve.grpc.as_ref().and_then(|grpc| grpc.check.clone());
             let grpc_server = Arc::new(GrpcServer::new(edge.clone(), check, &metrics));
-            server = listen_grpc(server, grpc, tls, Arc::new(ConnectionGate::api(edge.clone(), limits)), grpc_server)?;
+            server = listen_grpc(server, grpc, tls, Arc::clone(&gate), grpc_server)?;
         }
         if let Some((api, _)) = api {
             server = match &bound.tls {

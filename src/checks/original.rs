@@ -16,7 +16,7 @@ pub struct OriginalRequest<'r> {
     pub scheme: &'r str,
     /// The host, with the port if there is one; empty if the proxy does not send it.
     pub host: &'r str,
-    /// The path and the query, as the client wrote them. Starts with a slash.
+    /// The path and the query, as the client wrote them. Starts with a slash, or is empty if the proxy sends none.
     pub uri: &'r str,
     /// Whether the client accepts HTML.
     pub accepts_html: bool,

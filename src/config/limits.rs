@@ -21,7 +21,7 @@ pub(crate) struct Limits {
     pub header: usize,
     /// How long a request may take.
     pub request: Duration,
-    /// Concurrent connections of the API listener, over all workers.
+    /// Concurrent connections of the API listener and the gRPC listener together, over all workers.
     pub connections: usize,
     /// Concurrent connections of one address; equal to `connections` if not limited.
     pub connections_per_peer: usize,
@@ -100,8 +100,8 @@ pub(super) static LIMITS: Section = section(&[
     field(
         "connections",
         "Connections",
-        "Concurrent connections of the API listener, over all workers. Requests on further connections get \
-         503.",
+        "Concurrent connections of the API and gRPC listeners together, over all workers. Requests on further \
+         connections get 503.",
         Kind::Count { least: 1, most: 1_000_000 },
         Presence::Default("1024"),
         &["1024"],

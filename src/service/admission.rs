@@ -77,20 +77,16 @@ impl Admission {
         Refusal::new(ErrorCode::CallerSlowed, detail)
     }
 
-    /// Authenticates `peer` and takes a slot for a token of `profile`.
+    /// Authenticates `peer`.
     ///
     /// # Errors
-    /// `caller.unauthenticated`, `caller.untrusted`, `caller.slowed`, `service.overloaded`, `caller.forbidden`,
-    /// `caller.concurrency`, `caller.rate`.
-    pub(super) async fn admit<'s>(
-        &'s self,
+    /// `caller.unauthenticated`, `caller.untrusted`, `caller.slowed`.
+    pub(super) async fn authenticate<'s>(
+        &self,
         generation: &'s ServedGeneration,
-        tokens: &'s TokenCache,
         peer: &Peer<'_>,
-        profile: &str,
         clock: &dyn Clock,
-    ) -> Result<Permit<'s>, Refusal> {
-        let limits = &generation.limits;
+    ) -> Result<Authenticated<'s>, Refusal> {
         require_certificate(generation, &peer.transport)?;
         let caller = if generation.callers.is_empty() && !matches!(peer.credentials, Credentials::OfClient) {
             None
@@ -99,12 +95,26 @@ impl Admission {
                 Ok(caller) => Some(caller),
                 Err(AuthError { refusal, is_attempt: false }) => return Err(refusal),
                 Err(AuthError { refusal, is_attempt: true }) => {
-                    return Err(self.throttle(peer.address, limits, clock.now(), refusal).await);
+                    return Err(self.throttle(peer.address, &generation.limits, clock.now(), refusal).await);
                 }
             }
         };
-        let requester = caller.map_or(Requester::Anyone, |caller| Requester::Caller(caller.name()));
-        let taken = self.take_slot(limits, caller, profile).await;
+        Ok(Authenticated { generation, caller })
+    }
+
+    /// Takes a slot for a token of `profile`.
+    ///
+    /// # Errors
+    /// `service.overloaded`, `caller.forbidden`, `caller.concurrency`, `caller.rate`.
+    pub(super) async fn admit<'s>(
+        &'s self,
+        authenticated: Authenticated<'s>,
+        tokens: &'s TokenCache,
+        profile: &str,
+    ) -> Result<Permit<'s>, Refusal> {
+        let requester = authenticated.requester();
+        let Authenticated { generation, caller } = authenticated;
+        let taken = self.take_slot(&generation.limits, caller, profile).await;
         let (slot, caller) = taken.map_err(|refusal| refusal.of(requester.clone()))?;
         let profile = generation.mint.profile(profile).ok_or_else(|| unknown_profile(generation, &requester, profile));
         Ok(Permit { generation, tokens, profile, requester, caller, _slot: slot })
@@ -146,6 +156,30 @@ fn require_certificate(generation: &ServedGeneration, transport: &Transport) -> 
             Err(Refusal::new(ErrorCode::CallerUnauthenticated, detail))
         }
         Transport::Plain | Transport::Tls { .. } => Ok(()),
+    }
+}
+
+/// A peer that was authenticated for one request, which did not take a slot.
+pub(crate) struct Authenticated<'s> {
+    generation: &'s ServedGeneration,
+    /// `None` without configured callers.
+    caller: Option<&'s Caller>,
+}
+
+impl<'s> Authenticated<'s> {
+    /// Returns the generation that serves the request.
+    pub(super) fn generation(&self) -> &'s ServedGeneration {
+        self.generation
+    }
+
+    /// Returns a function that adds this requester to a refusal, for failures before the request takes a slot.
+    pub(crate) fn refuser(&self) -> impl FnOnce(Refusal) -> Refusal + use<> {
+        let requester = self.requester();
+        move |refusal| refusal.of(requester)
+    }
+
+    fn requester(&self) -> Requester {
+        self.caller.map_or(Requester::Anyone, |caller| Requester::Caller(caller.name()))
     }
 }
 
@@ -233,6 +267,12 @@ impl<'m> AdmittedRequest<'m> {
     /// Returns the profile, the session and the grant.
     pub fn request(&self) -> &IssueRequest<'m> {
         &self.request
+    }
+}
+
+impl fmt::Debug for Authenticated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticated").field("caller", &self.caller).finish_non_exhaustive()
     }
 }
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::admission::Permit;
+use super::admission::{Authenticated, Permit};
 use super::generation::ServedGeneration;
 use super::issuer::Issuer;
 use super::outcome::{Outcome, Refusal};
-use super::peer::Peer;
 use crate::checks::{Check, Denial, OriginalRequest, Reason};
 use crate::claims::Grant;
 use crate::code::ErrorCode;
@@ -24,7 +23,7 @@ use crate::telemetry::{SpanParent, UNKNOWN};
 
 /// A request behind a proxy, as the adapter of the proxy's protocol read it.
 #[derive(Debug)]
-pub struct ProxiedRequest<'r> {
+pub(crate) struct ProxiedRequest<'r> {
     /// The name of the check.
     pub check: &'r str,
     /// The original request, or why it cannot be known. Peers that are not trusted do not learn the reason.
@@ -36,7 +35,7 @@ pub struct ProxiedRequest<'r> {
 }
 
 /// A request that passed its check. `Debug` shows no value of the session.
-pub struct Allowed {
+pub(crate) struct Allowed {
     /// The token.
     pub outcome: Outcome,
     /// The header of the token and every plain header, in lower case, each exactly once.
@@ -56,18 +55,11 @@ struct Failure {
 
 /// A request that did not pass, for the response and for the record.
 #[derive(Debug)]
-pub struct Denied {
+pub(crate) struct Denied {
     /// What the client is answered.
     pub denial: Denial,
     /// What is recorded, with who was refused.
     pub refusal: Refusal,
-}
-
-impl Denied {
-    /// Returns `true` if a trusted proxy sent the request.
-    pub fn is_of_proxy(&self) -> bool {
-        self.refusal.is_authenticated()
-    }
 }
 
 impl From<Refusal> for Denied {
@@ -77,20 +69,20 @@ impl From<Refusal> for Denied {
 }
 
 impl Issuer {
-    /// Checks `request`, which `peer` describes, and issues its token.
+    /// Checks `request`, which the `authenticated` peer describes, and issues its token.
     ///
     /// # Errors
     /// [`Denied`] for the peer, the request, or its session.
-    pub async fn check(
+    pub(crate) async fn check(
         &self,
-        generation: &ServedGeneration,
-        peer: &Peer<'_>,
+        authenticated: Authenticated<'_>,
         request: ProxiedRequest<'_>,
         span: Option<&SpanParent>,
     ) -> Result<Allowed, Denied> {
+        let generation = authenticated.generation();
         let check = generation.checks.get(request.check);
         let profile = check.map_or("", |check| check.profile.as_str());
-        let permit = self.admit(generation, peer, profile).await?;
+        let permit = self.admit_authenticated(authenticated, profile).await?;
         let refuse = permit.refuser();
         let checked = async { self.check_admitted(permit, check.ok_or_else(unknown_check)?, request, span).await };
         checked.await.map_err(|Failure { denial, rejection }| {
@@ -224,7 +216,7 @@ fn outputs(generation: &ServedGeneration, check: &Check, outcome: &Outcome) -> R
 }
 
 fn unknown_check() -> Denial {
-    let detail = "expected the name of a configured check in the path, found a name that is not configured";
+    let detail = "expected the name of a configured check, found a name that is not configured";
     Denial::new(ErrorCode::CheckUnknown, detail)
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 
-use super::admission::{Admission, AdmittedRequest, Permit};
+use super::admission::{Admission, AdmittedRequest, Authenticated, Permit};
 use super::cache::TokenCache;
 use super::completion::{Comparison, Delivery, Posted};
 use super::gauges::gauges;
@@ -116,6 +116,18 @@ impl Issuer {
         &self.admission
     }
 
+    /// Authenticates `peer`, for a protocol that reads the request only afterwards.
+    ///
+    /// # Errors
+    /// `caller.unauthenticated`, `caller.untrusted`, `caller.slowed`.
+    pub(crate) async fn authenticate<'s>(
+        &self,
+        generation: &'s ServedGeneration,
+        peer: &Peer<'_>,
+    ) -> Result<Authenticated<'s>, Refusal> {
+        self.admission.authenticate(generation, peer, &*self.clock).await
+    }
+
     /// Admits `peer` to one token of `profile`. Does not fail for an unknown profile, because a peer without permission
     /// must not learn which profiles exist. [`Permit::read_posted`] fails instead.
     ///
@@ -128,7 +140,16 @@ impl Issuer {
         peer: &Peer<'_>,
         profile: &str,
     ) -> Result<Permit<'s>, Refusal> {
-        self.admission.admit(generation, &self.tokens, peer, profile, &*self.clock).await
+        self.admit_authenticated(self.authenticate(generation, peer).await?, profile).await
+    }
+
+    /// As [`Issuer::admit`], for a peer that was authenticated.
+    pub(super) async fn admit_authenticated<'s>(
+        &'s self,
+        authenticated: Authenticated<'s>,
+        profile: &str,
+    ) -> Result<Permit<'s>, Refusal> {
+        self.admission.admit(authenticated, &self.tokens, profile).await
     }
 
     /// Issues the token of `admitted`: from the cache, or rendered and signed. Concurrent equal requests share one

@@ -7,7 +7,8 @@
 //! 3. [`Issuer::issue`] turns it into an [`Outcome`], from the cache or with a new signature. [`Issuer::issue_posted`] does
 //!    steps 2 and 3 for a posted session, or compares if the profile is in shadow mode.
 //!
-//! [`Issuer::check`] does all of this for a request behind a proxy, whose session comes from a source.
+//! [`Issuer::check`] does all of this for a request behind a proxy, whose session comes from a source. Its peer is
+//! authenticated before, with [`Issuer::authenticate`].
 //!
 //! [`Issuer::published_keys`] and [`Issuer::discovery`] return the keys and metadata for verifiers.
 //!
@@ -37,6 +38,7 @@ mod signing_queue;
 mod slot;
 mod sync;
 
+pub(crate) use admission::Authenticated;
 pub use admission::{AdmittedRequest, Permit};
 pub(crate) use attempts::Origin as PeerOrigin;
 pub use cache::TokenCache;

@@ -71,11 +71,6 @@ impl Refusal {
         Self { code, detail: detail.into(), rejection: None, requester: Requester::default() }
     }
 
-    /// Returns `true` if it is one of a client that was authenticated, or need not be.
-    pub(super) fn is_authenticated(&self) -> bool {
-        self.requester != Requester::Unauthenticated
-    }
-
     /// Returns the same refusal as one of `requester`.
     pub(super) fn of(self, requester: Requester) -> Self {
         Self { requester, ..self }

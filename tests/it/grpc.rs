@@ -2,6 +2,7 @@
 //! Envoy itself.
 
 use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::fake_kratos::{Behavior, FakeKratos, identity, response, session};
-use crate::support::{NOW, Setup, TestApp, send, spawn_app, wait_until};
+use crate::support::{NOW, Setup, TestApp, read_response, send, spawn_app, wait_until};
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -32,6 +33,7 @@ const NOT_FOUND: u16 = 5;
 const RESOURCE_EXHAUSTED: u16 = 8;
 const UNIMPLEMENTED: u16 = 12;
 const UNAVAILABLE: u16 = 14;
+const APPEND: u64 = 0;
 const OVERWRITE: u64 = 2;
 
 /// The bytes of a message, written field by field, so that the tests do not share the definitions of the service.
@@ -363,6 +365,71 @@ fn denied_request_carries_status_headers_and_body() {
 }
 
 #[test]
+fn repeated_headers_of_a_limit_reach_the_client() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "");
+    let headers = "RateLimit-Policy: a\r\nRetry-After: 17\r\nRateLimit-Policy: b\r\n";
+    kratos.will_send(response("429 Too Many Requests", headers, ""));
+    let (status, headers, _) =
+        Channel::open(&app).check(&Original { headers: &[COOKIE], ..Original::default() }).denied();
+    let found = |name: &str| -> Vec<_> {
+        headers.iter().filter(|(other, ..)| other == name).map(|(_, value, action)| (&**value, *action)).collect()
+    };
+    assert_eq!(status, 429);
+    assert_eq!(found("ratelimit-policy"), [("a", OVERWRITE), ("b", APPEND)]);
+    assert_eq!(found("retry-after"), [("17", OVERWRITE)]);
+}
+
+#[test]
+fn map_with_the_same_key_twice_is_refused() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "");
+    let mut channel = Channel::open(&app);
+    let refused = (403, "request.metadata".to_owned());
+    let extensions = &[("check", "guest"), ("check", "guest")];
+    assert_eq!(channel.check(&Original { extensions, ..Original::default() }).code(), refused);
+    let extensions = &[("other", "a"), ("check", "guest"), ("other", "b")];
+    channel.check(&Original { extensions, ..Original::default() }).token();
+    let text = |text: &str| Fields::default().text(3, text);
+    let of = |filter: &str| metadata(filter, &[("sub", text("u-1"))]).0;
+    for (first, second, expected) in [("a", "a", Some(&refused)), ("a", "b", None)] {
+        let metadata = Some(Fields([of(first), of(second)].concat()));
+        let reply = channel.check(&Original { extensions: &[("check", "guest")], metadata, ..Original::default() });
+        match expected {
+            Some(expected) => assert_eq!(reply.code(), *expected),
+            None => drop(reply.token()),
+        }
+    }
+}
+
+#[test]
+fn client_sends_a_limited_number_of_bytes_ahead() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "");
+    let mut stream = crate::support::connect(app.grpc.unwrap());
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+    // The windows that RFC 9113 section 6.9.2 begins with.
+    let (mut of_stream, mut of_connection, mut is_confirmed) = (65_535, 65_535, false);
+    while !is_confirmed || of_connection == 65_535 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; number(&head[..3])];
+        stream.read_exact(&mut payload).unwrap();
+        match (head[3], head[4]) {
+            (4, 0) => payload
+                .chunks(6)
+                .filter(|setting| number(&setting[..2]) == 4)
+                .for_each(|setting| of_stream = number(&setting[2..])),
+            (4, _) => is_confirmed = true,
+            (8, _) => of_connection += number(&payload),
+            _ => {}
+        }
+    }
+    assert_eq!((of_stream, of_connection), (64 * 1024, 128 * 1024));
+}
+
+#[test]
 fn failure_of_claimsmith_is_a_status_of_grpc() {
     let kratos = FakeKratos::start();
     let app = app(&kratos, "", "");
@@ -517,37 +584,35 @@ fn calls_that_are_not_valid_get_a_status() {
         let reply = channel.send(request.body(Payload::Whole(Some(framed(&valid).into()))).unwrap());
         assert_eq!((reply.http, reply.status), (415, None), "{method} {media_type}");
     }
+    let line = r#"claimsmith_http_requests_total{route="none",status="415"} 3"#;
+    assert!(app.get_admin("/metrics").text().contains(line));
+    assert_eq!(app.failures("request.media_type"), 4, "one of a compressed message");
     assert_eq!(channel.serves("").decoded().integer(1), 1, "the connection still works");
     app.begin_stop();
 }
 
-/// Sends the beginning of a message that never ends, and then `call` on the same connection. Returns how long that takes.
-fn behind_an_unfinished_call(channel: &mut Channel, call: Request<Payload>) -> (Reply, Duration) {
-    let Channel { runtime, sender } = channel;
-    runtime.block_on(async {
-        let unfinished = Request::post(format!("http://claimsmith{CHECK}")).header("content-type", "application/grpc");
-        let stalled = tokio::spawn(sender.send_request(unfinished.body(Payload::Stalled).unwrap()));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let start = Instant::now();
-        let reply = read(sender.send_request(call).await.unwrap()).await;
-        stalled.abort();
-        (reply, start.elapsed())
-    })
+/// Returns a call whose message never comes.
+fn unfinished(path: &str, metadata: &[(&str, &str)]) -> Request<Payload> {
+    post(path, metadata, Vec::new()).map(|_| Payload::Stalled)
 }
 
 #[test]
-fn stranger_has_one_message_read_at_a_time() {
+fn message_of_a_stranger_is_not_read() {
     let kratos = FakeKratos::start();
-    let app = app(&kratos, "", "limits: { request: 2s }");
-    let body = framed(&Original { extensions: &[("check", "guest")], ..Original::default() }.message());
+    let app = app(&kratos, "", "limits: { request: 1s }");
     let mut channel = Channel::open(&app);
-    let (reply, elapsed) = behind_an_unfinished_call(&mut channel, post(CHECK, &[SECRET], body.clone()));
-    assert!(elapsed > Duration::from_secs(1), "{elapsed:?} {reply:?}");
-    // Now the peer is known.
-    channel.send(post(CHECK, &[SECRET], body.clone())).token();
-    let (reply, elapsed) = behind_an_unfinished_call(&mut channel, post(CHECK, &[SECRET], body));
-    reply.token();
-    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+    for metadata in [&[][..], &[("x-claimsmith-secret", "another-secret-of-it")]] {
+        let reply = channel.send(unfinished(CHECK, metadata));
+        assert_eq!(reply.code(), (403, "caller.untrusted".to_owned()), "refused before its message comes");
+    }
+    let malformed = post(CHECK, &[], framed(b"\xff\xff\xff"));
+    assert_eq!(channel.send(malformed).code(), (403, "caller.untrusted".to_owned()));
+    // Anyone can send a health check, which is short.
+    let name = "x".repeat(1021);
+    assert_eq!(channel.serves(&name).status, Some(NOT_FOUND));
+    assert_eq!(channel.serves(&format!("{name}x")).status, Some(RESOURCE_EXHAUSTED));
+    let reply = channel.send(unfinished(CHECK, &[SECRET]));
+    assert_eq!(reply.status, Some(DEADLINE_EXCEEDED), "the message of a caller is read");
 }
 
 #[test]
@@ -587,13 +652,7 @@ fn health_follows_readiness_and_calls_in_flight_are_finished() {
     app.begin_stop();
     wait_until(|| channel.serves("").decoded().integer(1) == 2);
     // The listener closes, and with it this connection.
-    wait_until(|| {
-        let Channel { runtime, sender } = &mut channel;
-        runtime.block_on(async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            sender.is_closed()
-        })
-    });
+    wait_until_closed(&mut channel);
     kratos.release();
     held.join().unwrap().token();
 }
@@ -631,6 +690,127 @@ fn connection_without_a_call_is_closed() {
     });
     let line = r#"claimsmith_connections_cut_total{reason="request"} 1"#;
     assert!(app.get_admin("/metrics").text().contains(line));
+}
+
+/// Waits until the service ended the connection.
+fn wait_until_closed(channel: &mut Channel) {
+    let Channel { runtime, sender } = channel;
+    wait_until(|| {
+        runtime.block_on(async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            sender.is_closed()
+        })
+    });
+}
+
+#[test]
+fn connection_above_a_limit_ends_after_its_refusal() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "limits: { connections: 100, connections_per_peer: 1 }");
+    let guest = Original { extensions: &[("check", "guest")], ..Original::default() };
+    let mut first = Channel::open(&app);
+    first.check(&guest).token();
+    let mut second = Channel::open(&app);
+    let reply = second.check(&guest);
+    assert_eq!(reply.status, Some(RESOURCE_EXHAUSTED), "{}", reply.detail);
+    assert_eq!(app.failures("caller.connections"), 1);
+    wait_until_closed(&mut second);
+    let mut third = Channel::open(&app);
+    let other = Request::get(format!("http://claimsmith{CHECK}")).body(Payload::Whole(None)).unwrap();
+    assert_eq!(third.send(other).http, 429, "whatever its request is");
+    wait_until_closed(&mut third);
+    first.check(&guest).token();
+    drop(first);
+    // The next connection of the client is within the limit.
+    wait_until(|| app.get_admin("/metrics").text().contains("claimsmith_connections 0\n"));
+    Channel::open(&app).check(&guest).token();
+}
+
+#[test]
+fn guess_of_the_secret_costs_a_connection_when_guesses_are_throttled() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "limits: { failed_attempts: 1, failed_delay: 10ms, request: 20s }");
+    let guest = Original { extensions: &[("check", "guest")], ..Original::default() };
+    let guess = || post(CHECK, &[("x-claimsmith-secret", "another-secret-of-it")], framed(&guest.message()));
+    let mut stranger = Channel::open(&app);
+    assert_eq!(stranger.send(guess()).code().1, "caller.untrusted");
+    stranger.serves("").decoded();
+    assert_eq!(stranger.send(guess()).code(), (403, "caller.slowed".to_owned()));
+    wait_until_closed(&mut stranger);
+    let mut proxy = Channel::open(&app);
+    proxy.check(&guest).token();
+}
+
+#[test]
+fn stranger_that_ignores_the_end_of_its_connection_has_no_further_guess() {
+    let kratos = FakeKratos::start();
+    let app = app(&kratos, "", "limits: { failed_attempts: 1, failed_delay: 10ms, request: 20s }");
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    // Literal fields without indexing (RFC 7541 section 6.2.2).
+    let field = |name: &str, value: &str| {
+        [&[0, name.len() as u8][..], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+    };
+    let call = |stream: u32, secret: &str| {
+        let fields = [
+            field(":method", "POST"),
+            field(":scheme", "http"),
+            field(":path", CHECK),
+            field(":authority", "x"),
+            field("content-type", "application/grpc"),
+            field("x-claimsmith-secret", secret),
+        ];
+        [frame(1, 4, stream, &fields.concat()), frame(0, 1, stream, &framed(b""))].concat()
+    };
+    let mut stream = crate::support::connect(app.grpc.unwrap());
+    let mut bytes = Vec::new();
+    let mut read_until = |stream: &mut std::net::TcpStream, text: &str, count: usize| {
+        while bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count() < count {
+            let mut buffer = [0; 4096];
+            let length = stream.read(&mut buffer).unwrap();
+            assert!(length > 0, "{}", String::from_utf8_lossy(&bytes));
+            bytes.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(4, 0, 0, &[])[..]].concat()).unwrap();
+    // The code comes twice in a response, as the status and in the body.
+    stream.write_all(&call(1, "another-secret-of-it")).unwrap();
+    read_until(&mut stream, "caller.untrusted", 2);
+    stream.write_all(&call(3, "another-secret-of-it")).unwrap();
+    read_until(&mut stream, "caller.slowed", 2);
+    stream.write_all(&call(5, SECRET.1)).unwrap();
+    let text = read_until(&mut stream, "caller.slowed", 4);
+    assert!(!text.contains("request.metadata"), "the secret was examined: {text}");
+}
+
+#[test]
+fn idle_strangers_make_room_for_both_listeners() {
+    let config = "serve: { workers: 1, grpc: { port: 0, check: guest } }\n\
+                  limits: { connections: 64, request: 30s }\n\
+                  callers: [{ name: envoy, header: { secret_file: secret } }]\n\
+                  sources: { nobody: { type: anonymous } }\n\
+                  checks: { guest: { sources: nobody, profile: p } }";
+    let files = &[("secret", "a-secret-of-some-length\n")];
+    let app = spawn_app(&Setup { config, files, template: "{}", ..Setup::default() });
+    let mut strangers: Vec<_> = (0..63).map(|_| Channel::open(&app)).collect();
+    for stranger in &mut strangers {
+        stranger.serves("").decoded();
+    }
+    // A new connection has this time for its request.
+    std::thread::sleep(Duration::from_millis(150));
+    let mut clients = Vec::new();
+    for _ in 0..30 {
+        let mut client = crate::support::connect(app.api);
+        client.write_all(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!(read_response(&mut client, true).status, 200);
+        clients.push(client);
+    }
+    let line = r#"claimsmith_connections_cut_total{reason="evicted"} 29"#;
+    wait_until(|| app.get_admin("/metrics").text().contains(line));
+    Channel::open(&app).serves("").decoded();
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `envoy.service.auth.v3.Authorization/Check`: from Envoy's description of a request to a check, and from its result to what
 //! Envoy does with the request.
 
+use std::collections::HashSet;
+
 use hyper::Response;
 
 use super::message::{Reply, Status, failure, success};
@@ -31,6 +33,8 @@ pub(super) struct Described<'r> {
     headers: Headers<'r>,
     /// The JSON texts of metadata, by filter.
     verified: Vec<(String, String)>,
+    /// Whether a map from which something is read has the same key twice.
+    is_ambiguous: bool,
 }
 
 /// The headers of the original request. Envoy sends them in `header_map` with `encode_raw_headers`, and in `headers` without.
@@ -51,7 +55,14 @@ impl<'r> Described<'r> {
         let verified = metadata.into_iter().flat_map(|metadata| &metadata.filter_metadata);
         let verified = verified.filter_map(|entry| Some((entry.key.clone(), structs::to_json(entry.value.as_ref()?))));
         let headers = http.map_or_else(Headers::none, Headers::new);
-        Self { context, http, headers, verified: verified.collect() }
+        let extensions = context.into_iter().flat_map(|context| &context.context_extensions);
+        let mut filters = HashSet::new();
+        let is_ambiguous = extensions.filter(|entry| entry.key == CHECK).nth(1).is_some()
+            || metadata
+                .into_iter()
+                .flat_map(|metadata| &metadata.filter_metadata)
+                .any(|entry| !filters.insert(&entry.key));
+        Self { context, http, headers, verified: verified.collect(), is_ambiguous }
     }
 
     /// Returns the name of the check: that of the route, or `default`.
@@ -81,6 +92,9 @@ impl<'r> Described<'r> {
 
     fn original(&self) -> Result<OriginalRequest<'_>, Refusal> {
         let http = self.http.ok_or_else(|| metadata_refused("attributes.request.http", "none"))?;
+        if self.is_ambiguous {
+            return Err(metadata_refused("each key of context_extensions and filter_metadata once", "one twice"));
+        }
         if self.headers.is_conflicting {
             let detail = "expected the same credentials in headers and header_map, found a difference";
             return Err(Refusal::new(ErrorCode::SessionAmbiguous, detail));
@@ -192,8 +206,14 @@ pub(super) fn denied(denied: &Denied, request_id: RequestId) -> (Response<Reply>
         429 => Status::ResourceExhausted,
         _ => Status::PermissionDenied,
     };
-    let headers = response.headers.iter();
-    let headers = headers.map(|(name, value)| header(name, value, AppendAction::OverwriteIfExistsOrAdd)).collect();
+    let headers = response.headers.iter().enumerate().map(|(index, (name, value))| {
+        // Versions of Envoy that apply one after the other would keep only the last of several that overwrite.
+        match response.headers[..index].iter().any(|(other, _)| other == name) {
+            true => header(name, value, AppendAction::AppendIfExistsOrAdd),
+            false => header(name, value, AppendAction::OverwriteIfExistsOrAdd),
+        }
+    });
+    let headers = headers.collect();
     let message = CheckResponse {
         status: Some(RpcStatus { code: code as i32, message: denial.code.as_str().to_owned() }),
         http_response: Some(HttpResponse::Denied(DeniedHttpResponse {

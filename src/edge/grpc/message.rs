@@ -113,10 +113,10 @@ pub(super) fn failure(status: Status, detail: &str) -> Response<Reply> {
     response
 }
 
-/// Returns the response to a request that is not one of gRPC.
-pub(super) fn not_grpc() -> Response<Reply> {
+/// Returns the response with `status` to a request that is not one of gRPC.
+pub(super) fn not_grpc(status: u16) -> Response<Reply> {
     let mut response = Response::new(Reply::default());
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     response
 }
 
@@ -159,7 +159,7 @@ fn length(bytes: &[u8], most: usize) -> Result<Option<usize>, Refusal> {
     }
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if length > most {
-        let detail = format!("expected a message of at most {most} bytes (limits.body), found more");
+        let detail = format!("expected a message of at most {most} bytes (limits.body for checks), found more");
         return Err(Refusal::new(ErrorCode::RequestBodyTooLarge, detail));
     }
     Ok(Some(length))

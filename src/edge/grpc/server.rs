@@ -1,6 +1,6 @@
 //! One HTTP/2 connection of the gRPC listener, and its calls.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Mutex;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::check::{self, Described};
@@ -29,10 +29,12 @@ use super::health;
 use super::message::{MEDIA_TYPE, Reply, Status, failure, not_grpc, read, timeout};
 use super::proto::{CheckRequest, HealthCheckRequest};
 use crate::code::ErrorCode;
-use crate::edge::http::problem::status_and_title;
+use crate::edge::http::exchange::is_standard;
+use crate::edge::http::problem::{is_closing, status_and_title};
 use crate::edge::http::{Connection, Edge};
 use crate::service::{
-    Completion, Credentials, Denied, Exchange, Peer, Refusal, RequestId, SECRET_HEADER, ServedGeneration,
+    Authenticated, Completion, Credentials, Denied, Exchange, Issuer, Peer, Refusal, RequestId, SECRET_HEADER,
+    ServedGeneration,
 };
 use crate::telemetry::{CloseReason, Metrics, RequestSpan, RouteMetrics, SpanParent};
 
@@ -41,6 +43,14 @@ const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// Calls on one connection at once. Envoy opens another connection for more, which another worker can accept.
 const MOST_STREAMS: u32 = 256;
+
+/// The bytes of a health check, which anyone can send. The longest name of a service has much less.
+const MOST_HEALTH: usize = 1024;
+
+/// The bytes that a client can send ahead of what was read, on a stream and on its connection. They are kept in memory, also
+/// those of strangers.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
 
 /// The time between pings on a connection, and the time for their answers.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -76,6 +86,8 @@ struct Answer {
 /// A call as its method gets it.
 struct Call<'c> {
     head: &'c request::Parts,
+    /// Whether the request is one of gRPC.
+    is_grpc: bool,
     peer: Option<IpAddr>,
     streams: &'c Streams,
     generation: &'c ServedGeneration,
@@ -96,8 +108,8 @@ impl GrpcServer {
         Self { edge, default_check, routes }
     }
 
-    /// Serves `connection` from `peer` on `io`, until the client closes it, `stopping` completes, it reaches its age, or it
-    /// must make room for another. Calls in flight are finished, but not without a limit.
+    /// Serves `connection` from `peer` on `io`, until the client closes it, `stopping` completes, it reaches its age, a
+    /// refusal ends it, or it must make room for another. Calls in flight are finished, but not without a limit.
     pub(crate) async fn serve<IO>(
         self: &Arc<Self>,
         io: IO,
@@ -109,8 +121,12 @@ impl GrpcServer {
     {
         let limits = self.edge.issuer.current().limits;
         let connection = Rc::new(connection);
-        let streams =
-            Rc::new(Streams { connection: Rc::clone(&connection), count: Cell::new(0), reading: Mutex::default() });
+        let streams = Rc::new(Streams {
+            connection: Rc::clone(&connection),
+            count: Cell::new(0),
+            ending: Notify::new(),
+            throttled: OnceCell::new(),
+        });
         let service = service_fn(|request: Request<Incoming>| {
             let (server, streams) = (Arc::clone(self), Rc::clone(&streams));
             async move { Ok::<_, Infallible>(server.answer(request, &streams, peer).await) }
@@ -120,6 +136,8 @@ impl GrpcServer {
         let serving = Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(most_streams)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(header)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
@@ -143,12 +161,18 @@ impl GrpcServer {
             _ = serving.as_mut() => return,
             () = stopping => {}
             () = aged => {}
-            () = connection.evicted() => connection.entered().count_closed(CloseReason::Evicted),
+            () = streams.ending.notified() => {}
+            // It has no call in progress.
+            () = connection.evicted() => return connection.entered().count_closed(CloseReason::Evicted),
             () = unused => return connection.entered().count_closed(CloseReason::Request),
         }
         serving.as_mut().graceful_shutdown();
-        // The client no longer matters if it does not end the connection.
-        let _ = tokio::time::timeout(limits.request.saturating_add(GRACE), serving).await;
+        tokio::select! {
+            _ = serving => {}
+            () = connection.evicted() => connection.entered().count_closed(CloseReason::Evicted),
+            // The client no longer matters if it does not end the connection.
+            () = tokio::time::sleep(limits.request.saturating_add(GRACE)) => {}
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>, streams: &Streams, peer: Option<IpAddr>) -> Response<Reply> {
@@ -156,12 +180,10 @@ impl GrpcServer {
         let _stream = streams.begin();
         let (head, body) = request.into_parts();
         let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if head.method != Method::POST || !media_type.is_some_and(|media_type| media_type.starts_with(MEDIA_TYPE)) {
-            return not_grpc();
-        }
+        let is_grpc = head.method == Method::POST && media_type.is_some_and(|text| text.starts_with(MEDIA_TYPE));
         let route = match head.uri.path() {
-            CHECK => Route::Check,
-            HEALTH => Route::Health,
+            CHECK if is_grpc => Route::Check,
+            HEALTH if is_grpc => Route::Health,
             _ => Route::Unknown,
         };
         let issuer = &self.edge.issuer;
@@ -175,6 +197,7 @@ impl GrpcServer {
         let answered = {
             let call = Call {
                 head: &head,
+                is_grpc,
                 peer,
                 streams,
                 generation: &generation,
@@ -193,18 +216,24 @@ impl GrpcServer {
                 )),
             }
         };
-        let Answer { response, status, result } = answered.unwrap_or_else(|refusal| Answer {
-            response: failure(Status::of(refusal.code), &refusal.detail),
-            status: status_and_title(refusal.code).0.as_u16(),
-            result: Err(refusal),
+        let Answer { response, status, result } = answered.unwrap_or_else(|refusal| {
+            let status = status_and_title(refusal.code).0.as_u16();
+            let response = match is_grpc {
+                true => failure(Status::of(refusal.code), &refusal.detail),
+                false => not_grpc(status),
+            };
+            Answer { response, status, result: Err(refusal) }
         });
+        if result.as_ref().err().is_some_and(|refusal| is_closing(refusal.code)) {
+            streams.ending.notify_one();
+        }
         let asked = asked.into_inner();
         let profile = generation.checks.get(&asked).map_or("", |check| &check.profile);
         let profile = generation.mint.profile(profile);
         let exchange = Exchange {
             request_id: request_id.get(),
             route: &self.routes[route as usize],
-            method: "POST",
+            method: if is_standard(head.method.as_str()) { head.method.as_str() } else { "_OTHER" },
             status,
             elapsed: start.elapsed(),
             at: issuer.now(),
@@ -222,14 +251,15 @@ impl GrpcServer {
             return Err(refusal);
         }
         match route {
-            Route::Check => {
-                let request: CheckRequest = call.read(body).await?;
-                Ok(self.check(call, &request).await)
-            }
+            Route::Check => self.check(call, body).await,
             Route::Health => {
-                let request: HealthCheckRequest = call.read(body).await?;
+                let request: HealthCheckRequest = read(body, MOST_HEALTH.min(call.generation.limits.body)).await?;
                 let response = health::check(&request, &self.edge.readiness)?;
                 Ok(Answer { response, status: 200, result: Ok(None) })
+            }
+            Route::Unknown if !call.is_grpc => {
+                let detail = format!("expected POST with {MEDIA_TYPE}, found another method or media type");
+                Err(Refusal::new(ErrorCode::RequestMediaType, detail))
             }
             Route::Unknown => {
                 let detail = format!("expected {CHECK} or {HEALTH}, found another method");
@@ -238,45 +268,38 @@ impl GrpcServer {
         }
     }
 
-    async fn check(&self, call: &Call<'_>, request: &CheckRequest) -> Answer {
+    async fn check(&self, call: &Call<'_>, body: Incoming) -> Result<Answer, Refusal> {
         let (issuer, generation) = (&self.edge.issuer, call.generation);
-        let described = Described::new(request);
+        let secrets = call.head.headers.get_all(SECRET_HEADER).iter().map(|value| value.as_bytes()).collect();
+        let transport = call.streams.connection.transport(generation, issuer);
+        let peer = Peer { address: call.peer, transport, credentials: Credentials::OfClient, secrets };
+        // A decoded message can be many times as large as its bytes, so nothing of a stranger is read.
+        let authenticated = match call.streams.authenticate(issuer, generation, &peer).await {
+            Ok(authenticated) => authenticated,
+            Err(refusal) => return Ok(call.denied(refusal.into())),
+        };
+        let request: CheckRequest = read(body, generation.limits.body).await.map_err(authenticated.refuser())?;
+        let described = Described::new(&request);
         let name = described.check(self.default_check.as_deref());
         call.asked.set(name.to_owned());
         if let Some(request_id) = described.request_id() {
             call.request_id.set(request_id);
         }
-        let secrets = call.head.headers.get_all(SECRET_HEADER).iter().map(|value| value.as_bytes()).collect();
-        let transport = call.streams.connection.transport(generation, issuer);
-        let peer = Peer { address: call.peer, transport, credentials: Credentials::OfClient, secrets };
-        let result = issuer.check(generation, &peer, described.request(name), call.span.as_ref()).await;
-        if result.as_ref().err().is_none_or(Denied::is_of_proxy) {
-            call.streams.connection.set_known();
-        }
-        match result {
-            Ok(allowed) => Answer {
+        match issuer.check(authenticated, described.request(name), call.span.as_ref()).await {
+            Ok(allowed) => Ok(Answer {
                 response: check::passed(&allowed),
                 status: 200,
                 result: Ok(Some(Completion::Issued(allowed.outcome))),
-            },
-            Err(denied) => {
-                let (response, status) = check::denied(&denied, call.request_id.get());
-                Answer { response, status, result: Err(denied.refusal) }
-            }
+            }),
+            Err(denied) => Ok(call.denied(denied)),
         }
     }
 }
 
 impl Call<'_> {
-    /// Reads the message. Until a caller authenticated on the connection, one message is read at a time, so that a stranger
-    /// cannot fill the memory with as many messages as there can be streams.
-    async fn read<M: prost::Message + Default>(&self, body: Incoming) -> Result<M, Refusal> {
-        let most = self.generation.limits.body;
-        if self.streams.connection.is_known() {
-            return read(body, most).await;
-        }
-        let _turn = self.streams.reading.lock().await;
-        read(body, most).await
+    fn denied(&self, denied: Denied) -> Answer {
+        let (response, status) = check::denied(&denied, self.request_id.get());
+        Answer { response, status, result: Err(denied.refusal) }
     }
 }
 
@@ -284,7 +307,10 @@ impl Call<'_> {
 struct Streams {
     connection: Rc<Connection>,
     count: Cell<usize>,
-    reading: Mutex<()>,
+    /// Notified when the connection must end.
+    ending: Notify,
+    /// The refusal of a stranger's guess, after which no other is examined on this connection.
+    throttled: OnceCell<Refusal>,
 }
 
 /// A call in progress, counted until it is dropped.
@@ -296,6 +322,29 @@ impl Streams {
             self.connection.begin_streams();
         }
         Stream(self)
+    }
+
+    /// Authenticates `peer`. A client can open streams until it confirms that the connection ends, so that a stranger's
+    /// streams after a throttled one are refused without a look at their secret.
+    async fn authenticate<'g>(
+        &self,
+        issuer: &Issuer,
+        generation: &'g ServedGeneration,
+        peer: &Peer<'_>,
+    ) -> Result<Authenticated<'g>, Refusal> {
+        let is_stranger = !self.connection.is_known();
+        if let Some(refusal) = self.throttled.get().filter(|_| is_stranger) {
+            return Err(refusal.clone());
+        }
+        let authenticated = issuer.authenticate(generation, peer).await;
+        match &authenticated {
+            Ok(_) => self.connection.set_known(),
+            Err(refusal) if refusal.code == ErrorCode::CallerSlowed => {
+                let _ = self.throttled.set(refusal.clone());
+            }
+            Err(_) => {}
+        }
+        authenticated
     }
 }
 

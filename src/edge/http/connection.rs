@@ -34,7 +34,7 @@ const REJECTION_HEADROOM: usize = 16;
 /// The time that a new connection of the API listener has for its request before another one can take its place.
 const LEAST_IDLE: Duration = Duration::from_millis(100);
 
-/// Counts and limits the connections of one listener.
+/// Counts and limits the connections of the admin listener, or of all others together.
 pub(crate) struct ConnectionGate {
     edge: Data<Edge>,
     /// Connections that are served at once.
@@ -44,7 +44,7 @@ pub(crate) struct ConnectionGate {
     /// Whether a connection continues after a response.
     is_kept_alive: bool,
     roster: Roster,
-    /// The limits of the API listener; `None` for the admin listener.
+    /// `None` for the admin listener.
     limits: Option<ApiLimits>,
 }
 
@@ -56,7 +56,7 @@ struct ApiLimits {
     origins: Mutex<HashMap<PeerOrigin, usize>>,
 }
 
-/// The limits of the connections of the API listener.
+/// The limits of the connections of the API and gRPC listeners.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
     /// Connections that are served at once.
@@ -72,7 +72,7 @@ pub(crate) struct ConnectionLimits {
 }
 
 impl ConnectionGate {
-    /// Returns the gate of the API listener.
+    /// Returns the gate of the API listener, its Unix socket and the gRPC listener.
     pub(crate) fn api(edge: Data<Edge>, limits: ConnectionLimits) -> Self {
         let ConnectionLimits { most, per_peer, most_refused, most_age, is_kept_alive } = limits;
         let per_peer = (per_peer < most).then_some(per_peer);

@@ -8,7 +8,7 @@ mod auth_request;
 mod body;
 mod conditional;
 mod connection;
-mod exchange;
+pub(super) mod exchange;
 mod ext_authz;
 mod forward_auth;
 mod framing;

@@ -153,7 +153,7 @@ pub(super) fn json_text(document: &impl Serialize) -> String {
 }
 
 /// Returns `true` if the connection is closed, which frees it for others and makes each guess cost one.
-fn is_closing(code: ErrorCode) -> bool {
+pub(in crate::edge) fn is_closing(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::CallerConnections | ErrorCode::CallerSlowed | ErrorCode::ServiceConnections)
 }
 

@@ -48,11 +48,12 @@ pub(super) async fn check(call: Call, dialect: &'static Dialect) -> Result<Answe
         refuse_lookalikes(&unusual, dialect.metadata).and_then(|()| (dialect.original)(&Metadata(&call.request)));
     let request = ProxiedRequest { check: &name, original, credentials: credentials(headers), unusual };
     let peer = proxy(&call.request, generation, issuer);
-    let result = issuer.check(generation, &peer, request, call.span.as_ref()).await;
-    if result.as_ref().err().is_none_or(Denied::is_of_proxy) {
+    let result = async {
+        let authenticated = issuer.authenticate(generation, &peer).await?;
         Connection::note_authenticated(&call.request);
-    }
-    match result {
+        issuer.check(authenticated, request, call.span.as_ref()).await
+    };
+    match result.await {
         Ok(allowed) => {
             let response = passed(&allowed);
             Ok(Answer { completion: Some(Completion::Issued(allowed.outcome)), ..response.into() })
