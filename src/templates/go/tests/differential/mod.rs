@@ -5,10 +5,9 @@
 //!
 //! - It makes the claims that Go makes.
 //! - It refuses. Refusals are counted by code and message.
-//! - It escapes text of the session. Then its claims may differ from Go's, whose JSON that text broke or changed. This
-//!   counts only if both wrote the same text before anything was escaped. It counts if the session has hostile text, if
-//!   `regexQuoteMeta` adds backslashes to its text, or if Go's text has control characters in strings and has the same value
-//!   once they are escaped.
+//! - It escapes text. Then its claims may differ from Go's, whose JSON that text broke or changed. This counts only if both
+//!   wrote the same text before anything was escaped. In addition, the session must have hostile text, or Go makes no claims
+//!   and the claims differ from Go's text only in escapes, or Go's text has escapes that JSON does not have.
 //!
 //! Everything else is wrong and fails the test.
 
@@ -108,35 +107,49 @@ fn judge(case: &Case, go: &Answer) -> Verdict {
         Some(theirs) if ours.is_equivalent(theirs, NumberComparison::AsFloat64) => Verdict::Equal,
         _ if raw != go.text => Verdict::Wrong(format!("the text is {}", String::from_utf8_lossy(&raw))),
         // The text is Go's, so only escaping can have made the difference.
-        // `regexQuoteMeta` makes hostile text of any text.
-        _ if case.is_hostile || case.template.contains("regexQuoteMeta") => Verdict::Safe,
-        // Bytes that are not UTF-8 are made by cutting and decoding texts.
+        _ if case.is_hostile => Verdict::Safe,
+        // Go quotes bytes that are not UTF-8 with escapes that JSON does not have.
         None if go.error.contains("in string escape code") => Verdict::Safe,
-        None if go.error.contains("in string literal") => match escape_controls(&go.text) {
-            Some(theirs) if ours.is_equivalent(&theirs, NumberComparison::AsFloat64) => Verdict::Safe,
-            _ => Verdict::Wrong(format!("Go fails to decode ({}), the claims are {claims}", go.error)),
-        },
+        // Text of the author can break Go's JSON, too, if the session decides where it is, or a function changes it.
+        None if without_escapes(claims.as_bytes()) == without_spaces(&go.text) => Verdict::Safe,
         Some(_) => Verdict::Wrong(format!("the claims are {claims}")),
         None => Verdict::Wrong(format!("Go fails to decode ({}), the claims are {claims}", go.error)),
     }
 }
 
-/// The value of Go's text after the control characters in its strings are escaped. An author writes them with `"\n"`, or
-/// decodes or cuts text.
-fn escape_controls(text: &[u8]) -> Option<Json<'static>> {
-    let mut escaped = String::new();
-    let (mut in_string, mut is_escaped) = (false, false);
-    for (_, character, _) in characters(text) {
-        // Go replaces each byte that is not UTF-8.
-        let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-        match character {
-            '\0'..='\x1f' if in_string => escaped.push_str(&format!("\\u{:04x}", character as u32)),
-            _ => escaped.push(character),
-        }
-        in_string ^= character == '"' && !is_escaped;
-        is_escaped = in_string && character == '\\' && !is_escaped;
+/// The characters of a JSON text with its escapes replaced, without ASCII spaces.
+fn without_escapes(json: &[u8]) -> String {
+    let text = String::from_utf8_lossy(json);
+    let mut out = Vec::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let unit = match character {
+            '\\' => match characters.next() {
+                Some('u') => {
+                    let digits: String = characters.by_ref().take(4).collect();
+                    u16::from_str_radix(&digits, 16).unwrap()
+                }
+                Some('b') => 8,
+                Some('f') => 12,
+                Some('n') => 10,
+                Some('r') => 13,
+                Some('t') => 9,
+                other => other.unwrap() as u16,
+            },
+            _ => {
+                out.extend(character.encode_utf16(&mut [0; 2]).iter());
+                continue;
+            }
+        };
+        out.push(unit);
     }
-    Json::parse(escaped.as_bytes(), ReadLimits::default()).ok().map(Json::into_owned)
+    without_spaces(String::from_utf16_lossy(&out).as_bytes())
+}
+
+/// The characters of `text` without ASCII spaces. Go replaces each byte that is not UTF-8.
+fn without_spaces(text: &[u8]) -> String {
+    let characters = characters(text).map(|(_, character, _)| character.unwrap_or(char::REPLACEMENT_CHARACTER));
+    characters.filter(|character| !character.is_ascii_whitespace()).collect()
 }
 
 fn has_member(claims: &str, name: &str) -> bool {
