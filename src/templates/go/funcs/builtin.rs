@@ -319,6 +319,10 @@ fn print_index(context: &mut Context<'_>, values: &[Value]) -> Called {
         return Err(Problem::missing("expected an index in the list, found a negative one"));
     }
     match usize::try_from(*index).ok().and_then(|index| list.items().get(index).cloned()) {
+        // Go writes the address of the session in memory.
+        Some(item @ Value::Session) => {
+            Err(Problem::wrong_type(format!("expected an element that can be written, found {}", item.type_name())))
+        }
         Some(item) => print::text_of(context, &item).map(Value::text),
         None => Ok(Value::text(Text::default())),
     }

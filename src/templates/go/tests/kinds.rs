@@ -177,6 +177,7 @@ fn odd_calls_do_what_the_library_does() {
     ]);
     refused(&[
         ("{\"v\": {{ chunk -1 (list 1) | toJson }}}", ErrorCode::TemplateWrongType),
+        ("{\"v\": \"{{ printIndex (list .) 0 }}\"}", ErrorCode::TemplateWrongType),
         ("{\"v\": {{ deepCopy nil | toJson }}}", ErrorCode::TemplateMissingValue),
         ("{\"v\": {{ merge (dict `a` now) (dict `a` now) | toJson }}}", ErrorCode::TemplateWrongType),
         ("{\"v\": \"{{ regexQuoteMeta `a.b` }}\"}", ErrorCode::ClaimsInvalid),
