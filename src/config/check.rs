@@ -146,8 +146,13 @@ fn check(check: &Mapping<'_>, known: &Known<'_>, faults: &mut Faults) -> Option<
     let profile = profile.filter(|name| is_served(name, check, known, faults));
     let require = require(&check.mapping("require", faults), faults);
     let origins = check.optional("origins", faults, |node, kind| {
-        let origins: Option<Vec<_>> = texts(node, kind)?.iter().map(|text| Origin::parse(text)).collect();
-        origins.ok_or_else(|| Misfit::Found("text that is not an origin, such as https://app.example.org".to_owned()))
+        let parse = |text: &String| {
+            let found = || {
+                format!("`{text}`, which is no origin; write the scheme and the host, such as https://app.example.org")
+            };
+            Origin::parse(text).ok_or_else(|| Misfit::Found(found()))
+        };
+        texts(node, kind)?.iter().map(parse).collect::<Result<Vec<_>, _>>()
     });
     let url = |text: &str| HttpUrl::parse(text).and_then(|_| Url::parse(text).ok());
     let login = check.optional("login", faults, text_as(url));

@@ -180,7 +180,7 @@ impl<'n> Mapping<'n> {
     pub(super) fn require_one_of(&self, faults: &mut Faults) {
         let names = self.section.one_of;
         let given: Vec<&str> = names.iter().copied().filter(|name| self.given(name).is_some()).collect();
-        if given.len() == 1 || self.is_broken {
+        if given.len() == 1 || self.is_broken || given.is_empty() && self.has_misspelt(names) {
             return;
         }
         let found = if given.is_empty() { "none of them".into() } else { given.join(" and ") };
@@ -193,6 +193,13 @@ impl<'n> Mapping<'n> {
             })
             .collect();
         faults.add(self.path.clone(), format!("exactly one of {}", known.join(", ")), found, &place);
+    }
+
+    /// Returns `true` if an unknown key looks like one of `names`, which its own fault says.
+    fn has_misspelt(&self, names: &[&str]) -> bool {
+        let Some(Value::Map(entries)) = self.node.map(|node| &node.value) else { return false };
+        let mut unknown = entries.iter().filter(|entry| self.section.field(&entry.key).is_none());
+        unknown.any(|entry| nearest(&entry.key, self.section.names()).is_some_and(|name| names.contains(&name)))
     }
 
     fn default_of(&self, field: &Field, faults: &mut Faults) -> Option<Node> {

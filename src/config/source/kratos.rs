@@ -17,7 +17,15 @@ pub(super) fn source(mapping: &Mapping<'_>, base_dir: &Path, faults: &mut Faults
     if mapping.given("public").is_none() {
         mapping.miss("public", faults);
     }
-    let public = mapping.value("public", faults, text_as(url));
+    let public = mapping.value("public", faults, |node, kind| {
+        let public = text_as(url)(node, kind)?;
+        match public.path().trim_end_matches('/').ends_with("/sessions/whoami") {
+            true => {
+                Err(Misfit::Found("one that ends with /sessions/whoami; remove that, because it is added".to_owned()))
+            }
+            false => Ok(public),
+        }
+    });
     let cookies = match mapping.given("cookies") {
         Some(_) => mapping.value("cookies", faults, |node, kind| {
             let names: Option<Vec<_>> = texts(node, kind)?.iter().map(|name| CookieName::parse(name)).collect();

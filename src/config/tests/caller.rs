@@ -113,3 +113,10 @@ fn client_certificates_require_a_client_ca() {
     accepted(&api("client_ca_file: ca"), &[]);
     assert!(faults(&api("client_ca_file: ca, client_auth: optional"), &[])[0].contains("without callers"));
 }
+
+#[test]
+fn misspelt_credential_of_a_caller_is_one_error() {
+    let found = faults(&format!("{MINIMAL}callers: [{{ name: a, network: 10.0.0.0/8 }}]\n"), &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("callers[0].network: expected a known key (did you mean `networks`?)"), "{found:?}");
+}

@@ -116,6 +116,16 @@ fn each_contradiction_is_an_error_with_its_path() {
         ),
         (kratos, "sources: kratos", "checks.web.profile: "),
         (
+            "kratos: { type: kratos, public: 'http://k/sessions/whoami/' }",
+            "sources: kratos, profile: id_token",
+            "found one that ends with /sessions/whoami; remove that",
+        ),
+        (
+            kratos,
+            "sources: kratos, profile: id_token, login: 'https://l/', origins: [a.example]",
+            "found `a.example`, which is no origin; write the scheme and the host",
+        ),
+        (
             kratos,
             "sources: kratos, profile: id_token, headers: { X_User: sub }",
             "checks.web.headers: expected a mapping of header names",

@@ -47,6 +47,9 @@ pub(in crate::edge) struct ProxyResponse {
     pub(in crate::edge) body: String,
 }
 
+/// The detail of a failure that the client of a proxy did not cause.
+const IN_THE_LOG: &str = "claimsmith cannot answer; its log has the reason, with the ID in `instance`";
+
 impl ProxyResponse {
     /// Returns the redirect of a browser to where it gets what `denial` lacks; `None` if it is not to be redirected.
     pub(in crate::edge) fn redirect(denial: &Denial) -> Option<Self> {
@@ -62,6 +65,8 @@ impl ProxyResponse {
         let Denial { code, detail, challenge, ory_id, headers, .. } = denial;
         let location = denial.location();
         let status = proxy_status(*code);
+        // The clients of a proxy are strangers, and the reason can describe other services. The log has it.
+        let detail = if status.is_server_error() { IN_THE_LOG } else { detail };
         let problem = ProxyProblem {
             problem: Problem {
                 r#type: code.as_str(),
