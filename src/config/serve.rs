@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::Faults;
-use super::field::{Kind, NAME, Presence, Section, Words, field, section};
+use super::field::{Field, Kind, NAME, Presence, Section, Words, field, section};
 use super::read::{Mapping, boolean, choice_of, count, duration, path, port, text_as, words};
 use super::values::Host;
 
@@ -138,6 +138,20 @@ pub(super) static SERVE: Section = section(&[
     ),
 ]);
 
+const HOST: Field = field(
+    "host",
+    "Host",
+    "The address to listen on.",
+    Kind::Host,
+    Presence::Default("127.0.0.1"),
+    &["127.0.0.1", "0.0.0.0"],
+);
+
+const fn port_field(default: &'static str, examples: &'static [&'static str]) -> Field {
+    let about = "The port to listen on; 0 selects any free port.";
+    field("port", "Port", about, Kind::Port, Presence::Default(default), examples)
+}
+
 static API: Section = section(&[
     field(
         "host",
@@ -148,14 +162,7 @@ static API: Section = section(&[
         Presence::Default("127.0.0.1"),
         &["127.0.0.1", "localhost", "\"::1\""],
     ),
-    field(
-        "port",
-        "Port",
-        "The port to listen on; 0 selects any free port.",
-        Kind::Port,
-        Presence::Default("4477"),
-        &["4477", "0"],
-    ),
+    port_field("4477", &["4477", "0"]),
     field(
         "allow_unauthenticated",
         "Allow unauthenticated requests",
@@ -238,22 +245,8 @@ static UNIX: Section = section(&[
 ]);
 
 static GRPC: Section = section(&[
-    field(
-        "host",
-        "Host",
-        "The address to listen on.",
-        Kind::Host,
-        Presence::Default("127.0.0.1"),
-        &["127.0.0.1", "0.0.0.0"],
-    ),
-    field(
-        "port",
-        "Port",
-        "The port to listen on; 0 selects any free port.",
-        Kind::Port,
-        Presence::Default("4479"),
-        &["4479", "0"],
-    ),
+    HOST,
+    port_field("4479", &["4479", "0"]),
     field(
         "check",
         "Default check",
@@ -265,22 +258,8 @@ static GRPC: Section = section(&[
 ]);
 
 static ADMIN: Section = section(&[
-    field(
-        "host",
-        "Host",
-        "The address to listen on.",
-        Kind::Host,
-        Presence::Default("127.0.0.1"),
-        &["127.0.0.1", "0.0.0.0"],
-    ),
-    field(
-        "port",
-        "Port",
-        "The port to listen on; 0 selects any free port.",
-        Kind::Port,
-        Presence::Default("4478"),
-        &["4478", "0"],
-    ),
+    HOST,
+    port_field("4478", &["4478", "0"]),
     field(
         "playground",
         "Playground",

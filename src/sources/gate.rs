@@ -63,8 +63,8 @@ impl Pass<'_> {
     }
 }
 
-/// Returns `true` if no request could have caused this result. A request that makes a server fail must not make others
-/// fail.
+/// Returns `true` if this result says more about the server than about the request. A request that makes a server fail must
+/// not make others fail, although one that makes it close the connection or wait can.
 fn is_dead(result: CallResult) -> bool {
     use SourceFailure::{Gateway, Reset, Timeout, Unreachable};
     matches!(result, CallResult::Failed(Gateway | Reset | Timeout | Unreachable))
